@@ -1,0 +1,1 @@
+"""PET, CT and FLAIR with the T1w they belong to: finding, pairing, metadata, derivative names."""

@@ -1,0 +1,86 @@
+"""What is to be processed: the images found, which T1w each belongs to, and what is wrong."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Modality = Literal["pet", "ct", "flair"]
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image of the raw dataset.
+
+    Attributes
+    ----------
+    path
+        Absolute path.
+    entities
+        pybids entity names to values as strings, without prefix (``{"subject": "01", "session":
+        "d0129", "tracer": "18FFDG", "run": "01"}``), plus ``suffix``.
+    metadata
+        The sidecars merged by the BIDS inheritance principle; empty where there is none.
+    """
+
+    path: Path
+    entities: Mapping[str, str]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def subject(self) -> str:
+        return self.entities["subject"]
+
+    @property
+    def session(self) -> str | None:
+        return self.entities.get("session")
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """A PET, CT or FLAIR image and the T1w it is brought to.
+
+    Attributes
+    ----------
+    reason
+        One phrase for people, e.g. ``"same session"``, ``"nearest session"``.
+    day_gap
+        Days between the two scans; None where the dataset does not tell.
+    """
+
+    modality: Modality
+    image: ImageFile
+    t1w: ImageFile
+    reason: str
+    day_gap: int | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that keeps an image or a whole subject from being processed.
+
+    Attributes
+    ----------
+    kind
+        ``missing`` (no PET, no T1w), ``data`` (a file cannot be used).
+    message
+        One line: what is wrong, in which file, what to do.
+    """
+
+    subject: str
+    kind: Literal["missing", "data"]
+    message: str
+
+
+@dataclass(frozen=True)
+class SubjectPlan:
+    """Everything to be done for one subject, and what cannot be."""
+
+    label: str
+    pairings: tuple[Pairing, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def t1ws(self) -> tuple[ImageFile, ...]:
+        """The T1w images used, each once, in the order of first use."""
+        return tuple({pairing.t1w.path: pairing.t1w for pairing in self.pairings}.values())

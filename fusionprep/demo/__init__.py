@@ -1,0 +1,1 @@
+"""A synthetic BIDS dataset with known truth."""

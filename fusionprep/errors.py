@@ -1,0 +1,21 @@
+"""Errors a user can cause. ``str(error)`` is the one line to show: what, where, what to do."""
+
+
+class FusionPrepError(Exception):
+    """Base of every error whose message is meant for the user."""
+
+
+class UsageError(FusionPrepError):
+    """The command line or a configuration file asks for something impossible."""
+
+
+class NoInputError(FusionPrepError):
+    """An input that was named does not exist, or is not a BIDS dataset."""
+
+
+class DataError(FusionPrepError):
+    """An image or a sidecar cannot be used as it is."""
+
+
+class OutputError(FusionPrepError):
+    """An output cannot be written."""

@@ -1,0 +1,1 @@
+"""Measures of registration, segmentation and fusion."""

@@ -1,0 +1,1 @@
+"""Nipype interfaces: file I/O around one function each."""

@@ -1,0 +1,1 @@
+"""Fusion models and how they are run over volumes."""
