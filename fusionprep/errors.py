@@ -10,7 +10,11 @@ class UsageError(FusionPrepError):
 
 
 class NoInputError(FusionPrepError):
-    """An input that was named does not exist, or is not a BIDS dataset."""
+    """An input that was named does not exist, or holds nothing to process."""
+
+
+class NotBIDSError(FusionPrepError):
+    """A folder that should be a BIDS dataset is none."""
 
 
 class DataError(FusionPrepError):
@@ -19,3 +23,7 @@ class DataError(FusionPrepError):
 
 class OutputError(FusionPrepError):
     """An output cannot be written."""
+
+
+class NothingSelectedError(FusionPrepError):
+    """The filters leave no image to process."""

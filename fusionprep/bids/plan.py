@@ -21,11 +21,15 @@ class ImageFile:
         "d0129", "tracer": "18FFDG", "run": "01"}``), plus ``suffix``.
     metadata
         The sidecars merged by the BIDS inheritance principle; empty where there is none.
+    shape, voxel_sizes
+        Of the header, without trailing axes of length one; sizes in mm. Empty until it is read.
     """
 
     path: Path
     entities: Mapping[str, str]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    shape: tuple[int, ...] = ()
+    voxel_sizes: tuple[float, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -34,6 +38,10 @@ class ImageFile:
     @property
     def session(self) -> str | None:
         return self.entities.get("session")
+
+    @property
+    def n_frames(self) -> int:
+        return self.shape[3] if len(self.shape) > 3 else 1
 
 
 @dataclass(frozen=True)
@@ -74,11 +82,18 @@ class Problem:
 
 @dataclass(frozen=True)
 class SubjectPlan:
-    """Everything to be done for one subject, and what cannot be."""
+    """Everything to be done for one subject, and what cannot be.
+
+    Attributes
+    ----------
+    notes
+        Lines for people about what is unusual but no hindrance, e.g. a missing sidecar.
+    """
 
     label: str
     pairings: tuple[Pairing, ...] = ()
     problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def t1ws(self) -> tuple[ImageFile, ...]:

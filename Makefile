@@ -1,0 +1,62 @@
+# `make demo` and `make test` need only make and a Python >= 3.11; the rest is installed in .venv.
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO ?= demo
+CANDIDATES := python3.11 python3.12 python3.13 python3 python
+
+# Asked of each candidate, because a name on the PATH may be too old, lack ensurepip or not run at all.
+SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in $(CANDIDATES); do \
+	$$p -c '$(SUITABLE)' >/dev/null 2>&1 && echo $$p && break; done)
+
+.PHONY: help venv test test-all lint format demo benchmark clean distclean
+
+help:
+	@echo 'make venv       virtual environment in $(VENV) (PYTHON=/path/to/python to choose one)'
+	@echo 'make demo       write a small dataset, process it, print the paths of the reports'
+	@echo 'make test       tests, without the slow ones'
+	@echo 'make test-all   all tests'
+	@echo 'make lint       ruff check and ruff format --check; make format applies both'
+	@echo 'make benchmark  cost and accuracy on one subject against plain antspyx'
+	@echo 'make clean      remove what the above wrote; make distclean also removes $(VENV)'
+
+venv: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n '$(PYTHON)' || { \
+		echo 'No Python >= 3.11 with the venv module was found: install one (Debian: python3-venv)' \
+			'or name it: make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[test,dev]'
+	@touch $@
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest -m '' $(PYTEST_ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+demo: $(STAMP)
+	test -e $(DEMO)/bids/dataset_description.json || $(BIN)/fusionapp demo $(DEMO)/bids
+	$(BIN)/fusionapp $(DEMO)/bids $(DEMO)/out participant -w $(DEMO)/work --nprocs 2
+	$(BIN)/fusionapp $(DEMO)/bids $(DEMO)/out group
+	@echo 'Reports:' && ls -1 $(abspath $(DEMO))/out/*.html
+
+benchmark: $(STAMP)
+	$(BIN)/python benchmarks/one_subject.py runs/benchmark
+
+clean:
+	rm -rf demo runs/benchmark build dist *.egg-info .pytest_cache .ruff_cache .coverage
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)

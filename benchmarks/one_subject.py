@@ -1,0 +1,216 @@
+"""Cost and accuracy of fusionapp on one subject, against a plain antspyx recipe.
+
+Makes a BIDS dataset with one T1w and a simulated FDG PET, runs ``fusionapp`` and
+``antspyx_recipe.py`` on it one after the other, and compares CPU time, memory, the error of the
+PET registration and the overlap of the gray matter with the template's. Exits with 1 when a limit
+is missed. Without ``--t1w`` the T1w is the 1 mm MPRAGE of the shared data
+(``FUSIONPREP_SHARED_DATA``), or else the demo's phantom.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from measure import Usage, run_measured
+from score import SPACE, Scores, score
+from simulate import Truth, write_subject
+
+HERE = Path(__file__).resolve().parent
+LIMIT_OPTIONS = (
+    ("--max-cpu-ratio", 0.35, "CPU time of fusionapp over that of the recipe"),
+    ("--max-memory-gb", 3.0, "peak memory of fusionapp"),
+    ("--min-gm-dice", 0.78, "overlap of fusionapp's GM with the template's"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """The subject's T1w, and a head template with its brain for the recipe."""
+
+    t1w: Path
+    head: Path
+    brain: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """One pipeline's cost and quality, and the inputs they hold for."""
+
+    usage: Usage
+    scores: Scores
+    inputs_sha256: str
+    threads: int
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+
+def main() -> int:
+    options = parse()
+    work = options.work.resolve()
+    bids = work / "bids"
+    images = find_images(work)
+    truth = write_subject(options.t1w or images.t1w, bids)
+    inputs = sha256_of(sorted(bids.rglob("*.nii.gz")))
+    commands = {
+        "fusionapp": fusionapp_command(bids, work / "fusionapp", options.threads),
+        "recipe": recipe_command(bids, work / "recipe" / "out", images, options.threads),
+    }
+    results = {}
+    for name in [options.only] if options.only else commands:
+        if options.reuse and name == "recipe":
+            kept = options.reuse / "recipe" / "result.json"
+            results[name] = reuse(kept, inputs, options.threads)
+        else:
+            results[name] = run(commands[name], work / name, truth, inputs, options.threads)
+    print(table(results))
+    comparison = compare(results, options)
+    document = {name: dataclasses.asdict(result) for name, result in results.items()} | comparison
+    (work / "benchmark.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(comparison, indent=2))
+    return 1 if comparison["missed"] else 0
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("work", type=Path, help="folder for inputs, outputs and benchmark.json")
+    parser.add_argument("--t1w", type=Path, help="a whole-head T1w, about 1 mm")
+    parser.add_argument("--threads", type=int, default=1, help="threads of either pipeline")
+    parser.add_argument("--only", choices=("fusionapp", "recipe"), help="run one of the two")
+    parser.add_argument(
+        "--reuse", type=Path, metavar="WORK", help="take the recipe's result of an earlier run"
+    )
+    for name, value, text in LIMIT_OPTIONS:
+        parser.add_argument(name, type=float, default=value, help=f"{text} (default {value})")
+    return parser.parse_args()
+
+
+def find_images(work: Path) -> Images:
+    """Whole heads from the shared data if it is there, else the two phantoms of the demo."""
+    shared = os.environ.get("FUSIONPREP_SHARED_DATA", HERE.parents[1] / "shared" / "data")
+    volumes = Path(shared) / "volumes"
+    names = ("prisma_T1w", "colin27_T1w", "colin27_brain")
+    images = Images(*(volumes / f"{name}.nii.gz" for name in names))
+    if images.t1w.exists():
+        return images
+    from fusionprep.demo.dataset import read_truth, write_demo_dataset
+
+    demo = work / "demo"
+    truth = read_truth(demo) if demo.exists() else write_demo_dataset(demo)
+    first, second = (demo / f"sub-{label}" / "anat" / f"sub-{label}_T1w.nii.gz" for label in truth)
+    return Images(first, second, truth[second.parents[1].name.removeprefix("sub-")].brain_mask)
+
+
+def sha256_of(paths: list[Path]) -> str:
+    """One digest over the voxels of all images, the same for every compression of them."""
+    import nibabel as nib
+
+    digest = hashlib.sha256()
+    for path in paths:
+        image = nib.load(path)
+        digest.update(image.affine.tobytes())
+        digest.update(image.dataobj.get_unscaled().tobytes())
+    return digest.hexdigest()
+
+
+def fusionapp_command(bids: Path, folder: Path, threads: int) -> list[str]:
+    command = [str(Path(sys.executable).with_name("fusionapp"))]
+    command += [str(bids), str(folder / "out"), "participant"]
+    command += ["--output-spaces", "T1w", f"{SPACE}:res-1", "-w", str(folder / "work")]
+    command += ["--nprocs", "1", "--omp-nthreads", str(threads), "--skip-bids-validation"]
+    return command
+
+
+def recipe_command(bids: Path, out: Path, images: Images, threads: int) -> list[str]:
+    t1w = bids / "sub-01" / "anat" / "sub-01_T1w.nii.gz"
+    pet = bids / "sub-01" / "pet" / "sub-01_trc-18FFDG_pet.nii.gz"
+    command = [sys.executable, str(HERE / "antspyx_recipe.py"), str(t1w), str(pet), str(out)]
+    command += ["--head", str(images.head), "--brain", str(images.brain)]
+    return [*command, "--threads", str(threads)]
+
+
+def run(command: list[str], folder: Path, truth: Truth, inputs: str, threads: int) -> Result:
+    """Run a pipeline from scratch, score it, and keep the result beside its outputs."""
+    if folder.exists():
+        raise SystemExit(f"{folder} is there from an earlier run; remove it or name a new folder")
+    folder.mkdir(parents=True)
+    libraries = ("OMP", "OPENBLAS", "MKL")
+    environment = dict(os.environ) | {f"{name}_NUM_THREADS": str(threads) for name in libraries}
+    environment["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
+    try:
+        usage = run_measured(command, folder / "log.txt", environment)
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"{error}; see {folder / 'log.txt'}") from error
+    result = Result(usage, score(folder / "out", truth), inputs, threads)
+    (folder / "result.json").write_text(result.to_json(), encoding="utf-8")
+    return result
+
+
+def reuse(path: Path, inputs: str, threads: int) -> Result:
+    """Read a result, provided it was measured on these inputs with as many threads."""
+    if not path.exists():
+        raise SystemExit(f"nothing to reuse: {path} does not exist")
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    if (kept["inputs_sha256"], kept["threads"]) != (inputs, threads):
+        raise SystemExit(f"{path} was measured on other inputs or with other threads; run it anew")
+    return Result(Usage(**kept["usage"]), Scores(**kept["scores"]), inputs, threads)
+
+
+def table(results: dict[str, Result]) -> str:
+    """A Markdown table, one row per figure and one column per pipeline."""
+    rows = (
+        ("CPU time, s", "usage", "cpu_s", ".0f"),
+        ("wall time, s", "usage", "wall_s", ".0f"),
+        ("peak memory (PSS), MB", "usage", "peak_pss_mb", ".0f"),
+        ("peak memory (RSS), MB", "usage", "peak_rss_mb", ".0f"),
+        ("largest process, MB", "usage", "max_process_rss_mb", ".0f"),
+        ("PET→T1w error, mean mm", "scores", "tre_mean_mm", ".2f"),
+        ("PET→T1w error, max mm", "scores", "tre_max_mm", ".2f"),
+        ("GM Dice in template space", "scores", "gm_dice", ".3f"),
+        ("the same, one GM for all", "scores", "gm_dice_same_tissue", ".3f"),
+    )
+    lines = [f"| | {' | '.join(results)} |", f"|---|{'---:|' * len(results)}"]
+    for label, part, field, form in rows:
+        values = [getattr(getattr(result, part), field) for result in results.values()]
+        lines.append(f"| {label} | {' | '.join(format(value, form) for value in values)} |")
+    return "\n".join(lines)
+
+
+def compare(results: dict[str, Result], options: argparse.Namespace) -> dict:
+    """Ratios of fusionapp over the recipe, and the limits that were missed."""
+    if "fusionapp" not in results:
+        return {"missed": []}
+    app = results["fusionapp"]
+    memory = max(app.usage.peak_pss_mb, app.usage.max_process_rss_mb) / 1000
+    checks = {
+        f"peak memory {memory:.2f} GB > {options.max_memory_gb}": memory > options.max_memory_gb,
+        f"GM Dice {app.scores.gm_dice:.3f} < {options.min_gm_dice}": (
+            app.scores.gm_dice < options.min_gm_dice
+        ),
+    }
+    comparison = {"memory_gb": memory}
+    if "recipe" in results:
+        recipe = results["recipe"]
+        ratio = app.usage.cpu_s / recipe.usage.cpu_s
+        mean, other = app.scores.tre_mean_mm, recipe.scores.tre_mean_mm
+        checks |= {
+            f"CPU ratio {ratio:.3f} > {options.max_cpu_ratio}": ratio > options.max_cpu_ratio,
+            f"PET→T1w error {mean:.2f} mm > {other:.2f} mm of the recipe": mean > other,
+        }
+        comparison |= {
+            "cpu_ratio": ratio,
+            "memory_ratio": app.usage.peak_pss_mb / recipe.usage.peak_pss_mb,
+            "tre_ratio": mean / other,
+        }
+    return comparison | {"missed": [line for line, missed in checks.items() if missed]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,303 @@
+"""The options of fusionapp. Nothing here imports image code, so that --help is quick."""
+
+import argparse
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from bids_app.exitcodes import ExitCode
+from fusionprep import __version__
+from fusionprep.config import Config, read_options
+from fusionprep.errors import UsageError
+from fusionprep.models.registry import model_names
+
+EPILOG = """
+fusionapp demo OUT writes a small synthetic dataset to try all this on.
+Fusion models: {models}.
+Exit codes: 0 success, 1 failure, 16 not a BIDS dataset, 18 nothing selected, 64 usage, 65 bad
+data, 66 no input, 73 cannot create output, 74 input/output error.
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser with the usage exit code of the BIDS Apps execution specification."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage()
+        self.exit(ExitCode.USAGE, f"{self.prog}: error: {message}\n")
+
+
+def build_parser() -> Parser:
+    """Declare every option; defaults are those of :class:`~fusionprep.config.Config`."""
+    parser = Parser(
+        prog="fusionapp",
+        description="Preprocess brain PET, MRI and CT of a BIDS dataset and fuse them.",
+        epilog=EPILOG.format(models=", ".join(model_names())),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("bids_dir", type=Path, help="raw BIDS dataset")
+    parser.add_argument("output_dir", type=Path, help="where the derivatives go")
+    parser.add_argument("analysis_level", choices=("participant", "group"))
+    parser.add_argument("--version", action="version", version=f"fusionapp {__version__}")
+    parser.add_argument("-v", "--verbose", action="count", help="say more; twice says everything")
+    _add_selection(parser.add_argument_group("which images"))
+    _add_processing(parser.add_argument_group("processing"))
+    _add_fusion(parser.add_argument_group("fusion"))
+    _add_performance(parser.add_argument_group("performance"))
+    _add_running(parser.add_argument_group("running"))
+    return parser
+
+
+def _add_selection(group: argparse._ArgumentGroup) -> None:
+    for name, what in (
+        ("participant", "subjects"),
+        ("session", "sessions"),
+        ("tracer", "PET tracers; where a PET names none, the one label given is its tracer"),
+        ("rec", "PET reconstructions"),
+        ("run", "PET runs"),
+    ):
+        group.add_argument(
+            f"--{name}-label",
+            f"--{name}_label",
+            dest=f"{name}_label",
+            nargs="+",
+            metavar="LABEL",
+            help=f"{what}, with or without prefix",
+        )
+    group.add_argument(
+        "--bids-filter-file",
+        type=Path,
+        metavar="FILE",
+        help="JSON of pybids filters for t1w, pet, ct and flair",
+    )
+    group.add_argument(
+        "--bids-database-dir", type=Path, metavar="DIR", help="keep the index of the dataset here"
+    )
+    group.add_argument(
+        "--skip-bids-validation", action="store_true", help="accept what is not quite BIDS"
+    )
+    group.add_argument(
+        "--modalities",
+        nargs="+",
+        choices=("pet", "ct", "flair"),
+        help="what to bring to the T1w (default: pet)",
+    )
+    group.add_argument(
+        "--max-day-gap",
+        type=_at_least(0),
+        metavar="DAYS",
+        help="largest gap between a PET and a T1w of another session (default: 365)",
+    )
+    group.add_argument("--anat-session", metavar="LABEL", help="take the T1w from this session")
+
+
+def _add_processing(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--output-spaces",
+        nargs="+",
+        metavar="SPACE",
+        help="T1w (always written) and templates: MNI152NLin2009aSym[:res-1|2], or any of"
+        " TemplateFlow whose files are on this machine"
+        " (default: T1w MNI152NLin2009aSym:res-1)",
+    )
+    group.add_argument(
+        "--pet2anat-method",
+        choices=("rigid", "identity", "auto"),
+        help="identity trusts the header; auto keeps it when as good (default: rigid)",
+    )
+    group.add_argument(
+        "--registration-backend",
+        choices=("greedy", "ants"),
+        help="non-linear registration to the template (default: greedy)",
+    )
+    group.add_argument(
+        "--skull-strip-t1w",
+        choices=("auto", "skip", "force"),
+        help="auto leaves a skull-stripped T1w as it is (default: auto)",
+    )
+    group.add_argument(
+        "--suvr-region",
+        metavar="REGION",
+        help="whole-brain, gm, wm, none, or a mask file in the first template's space"
+        " (default: whole-brain)",
+    )
+    group.add_argument("--random-seed", type=_at_least(0), metavar="N", help="default: 0")
+    group.add_argument("--sloppy", action="store_true", help="fast and inexact, for trying out")
+
+
+def _add_fusion(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--fusion-model",
+        dest="fusion_models",
+        nargs="+",
+        choices=model_names(),
+        metavar="NAME",
+        help="one or more of those listed below (default: densefuse)",
+    )
+    group.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        help="auto takes a GPU when there is one; in a container it must be exposed"
+        " (docker run --gpus all, apptainer run --nv) (default: auto)",
+    )
+
+
+def _add_performance(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--nprocs", type=_at_least(1), metavar="N", help="processes side by side (default: CPUs)"
+    )
+    group.add_argument(
+        "--omp-nthreads", type=_at_least(1), metavar="N", help="threads of each (default: 1)"
+    )
+    group.add_argument(
+        "--mem",
+        dest="mem_gb",
+        type=_memory,
+        metavar="GB",
+        help="memory to plan with, e.g. 8 or 8000M (default: 90%% of the machine's)",
+    )
+    group.add_argument(
+        "--use-plugin",
+        dest="plugin_file",
+        type=Path,
+        metavar="FILE",
+        help="YAML with a Nipype plugin and its plugin_args, e.g. for SLURM",
+    )
+
+
+def _add_running(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "-w",
+        "--work-dir",
+        type=Path,
+        metavar="DIR",
+        help="intermediate results, kept to resume from (default: ./work)",
+    )
+    for flag, text in (
+        ("--clean-workdir", "empty the work directory first"),
+        ("--stop-on-first-crash", "end the run at the first failure"),
+        ("--reports-only", "write the reports anew from the derivatives"),
+        ("--boilerplate-only", "write the methods text, process nothing"),
+        ("--dry-run", "say who would be processed, with what, and why others are not"),
+        ("--write-graph", "draw the workflow into logs/"),
+        ("--resource-monitor", "record memory and CPU use of each step"),
+    ):
+        group.add_argument(flag, action="store_true", help=text)
+    group.add_argument(
+        "--config-file",
+        type=Path,
+        metavar="FILE",
+        help="options from the TOML file of an earlier run; the command line goes before",
+    )
+
+
+def parse(argv: Sequence[str]) -> tuple[Config, argparse.Namespace]:
+    """Read the command line and the configuration file it may name.
+
+    Returns
+    -------
+    config
+        Everything that decides the results.
+    actions
+        ``clean_workdir``, ``reports_only``, ``boilerplate_only``, ``dry_run``.
+
+    Raises
+    ------
+    UsageError
+        For values that only show to be wrong when looked at together.
+    SystemExit
+        With 64 for what argparse itself refuses.
+    """
+    given = vars(build_parser().parse_args(argv))
+    actions = argparse.Namespace(
+        **{
+            name: given.pop(name, False)
+            for name in ("clean_workdir", "reports_only", "boilerplate_only", "dry_run")
+        }
+    )
+    options = read_options(given.pop("config_file")) if "config_file" in given else {}
+    if "bids_filter_file" in given:
+        options["bids_filters"] = _read_filters(given.pop("bids_filter_file"))
+    options.update(
+        {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    )
+    for name, prefix in (
+        ("participant_label", "sub-"),
+        ("session_label", "ses-"),
+        ("tracer_label", "trc-"),
+        ("rec_label", "rec-"),
+        ("run_label", "run-"),
+    ):
+        options[name] = tuple(label.removeprefix(prefix) for label in options.get(name, ()))
+    if options.get("anat_session"):
+        options["anat_session"] = options["anat_session"].removeprefix("ses-")
+    options.setdefault("work_dir", Path("work"))
+    options.setdefault("nprocs", len(os.sched_getaffinity(0)))
+    for name in ("bids_dir", "output_dir", "work_dir", "bids_database_dir", "plugin_file"):
+        if options.get(name) is not None:
+            options[name] = options[name].resolve()
+    config = Config(**options)
+    _check(config)
+    return config, actions
+
+
+def _check(config: Config) -> None:
+    from fusionprep.image.template import TemplateSpace
+
+    templates = [TemplateSpace.parse(space) for space in config.output_spaces if space != "T1w"]
+    if len(set(templates)) < len(templates):
+        raise UsageError("--output-spaces names a space twice")
+    if config.suvr_region not in ("whole-brain", "gm", "wm", "none"):
+        if not Path(config.suvr_region).is_file():
+            raise UsageError(
+                f"--suvr-region {config.suvr_region} is neither whole-brain, gm, wm, none nor a file"
+            )
+        if not templates:
+            raise UsageError("--suvr-region with a mask needs a template in --output-spaces")
+    if config.bids_dir == config.output_dir:
+        raise UsageError("the output folder is the dataset itself; choose another")
+    if config.output_dir.is_relative_to(config.bids_dir) and not config.output_dir.is_relative_to(
+        config.bids_dir / "derivatives"
+    ):
+        raise UsageError(
+            f"the output folder {config.output_dir} is inside the dataset; choose one outside,"
+            f" or below {config.bids_dir / 'derivatives'}"
+        )
+    if config.analysis_level == "participant":
+        for folder, name in ((config.bids_dir, "dataset"), (config.output_dir, "output folder")):
+            if config.work_dir.is_relative_to(folder):
+                raise UsageError(
+                    f"the work directory {config.work_dir} is inside the {name};"
+                    " choose another with -w"
+                )
+
+
+def _read_filters(path: Path) -> dict[str, Any]:
+    try:
+        filters = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UsageError(f"cannot read the BIDS filter file {path}: {error}") from error
+    if not isinstance(filters, dict) or not all(isinstance(v, dict) for v in filters.values()):
+        raise UsageError(f'{path} must hold an object of objects, e.g. {{"pet": {{"run": 1}}}}')
+    return filters
+
+
+def _at_least(smallest: int):
+    def integer(text: str) -> int:
+        value = int(text)
+        if value < smallest:
+            raise argparse.ArgumentTypeError(f"must be at least {smallest}, not {value}")
+        return value
+
+    return integer
+
+
+def _memory(text: str) -> float:
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)B?", text.strip().upper())
+    if match is None or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount of memory such as 8 or 8000M")
+    return float(match[1]) * {"K": 1e-6, "M": 1e-3, "": 1, "G": 1, "T": 1e3}[match[2]]

@@ -1,0 +1,71 @@
+"""fusionapp: parse, plan, build, run, report, and say by the exit code how it went."""
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bids_app.exitcodes import ExitCode, exit_code_of
+from fusionprep.errors import FusionPrepError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # Nipype and its relatives would otherwise ask a server for newer versions.
+    os.environ.update(NO_ET="1", NIPYPE_NO_ET="1")
+    try:
+        if _is_demo(arguments):
+            return _demo(arguments[1:])
+        return _analyse(arguments)
+    except FusionPrepError as error:
+        print(f"fusionapp: error: {error}", file=sys.stderr)
+        return exit_code_of(error)
+    except OSError as error:
+        # Nipype itself writes to the work directory and to logs/ outside of any node
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        place = f": {error.filename}" if error.filename else ""
+        print(
+            f"fusionapp: error: {error.strerror}{place}; free space and run again", file=sys.stderr
+        )
+        return ExitCode.IO_ERROR
+
+
+def _is_demo(arguments: list[str]) -> bool:
+    """``demo`` is a command unless an analysis level says that it is a dataset."""
+    return arguments[:1] == ["demo"] and not {"participant", "group"} & set(arguments[1:])
+
+
+def _demo(arguments: list[str]) -> int:
+    from bids_app.parser import Parser
+
+    parser = Parser(prog="fusionapp demo", description="Write a small synthetic BIDS dataset.")
+    parser.add_argument("output_dir", type=Path, help="folder to create")
+    parser.add_argument("--random-seed", type=int, default=0, metavar="N")
+    options = parser.parse_args(arguments)
+
+    from fusionprep.demo.dataset import write_demo_dataset
+
+    write_demo_dataset(options.output_dir, seed=options.random_seed)
+    print(f"demo dataset: {options.output_dir}")
+    return ExitCode.SUCCESS
+
+
+def _analyse(arguments: list[str]) -> int:
+    from bids_app.parser import parse
+
+    config, actions = parse(arguments)
+    if config.analysis_level == "group":
+        from bids_app.group import run_group
+
+        return run_group(config)
+
+    from bids_app.participant import run_participant
+
+    return run_participant(config, actions)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

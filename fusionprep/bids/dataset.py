@@ -1,0 +1,155 @@
+"""The files that describe the derivative dataset as a whole."""
+
+import csv
+import json
+import os
+from importlib import resources
+from pathlib import Path
+
+from fusionprep._version import __version__
+from fusionprep.config import Config
+from fusionprep.errors import OutputError
+from fusionprep.image.io import write_whole
+from fusionprep.models.registry import get_model
+
+CODE_URL = "https://github.com/fusionprep/fusionprep"
+BIDS_VERSION = "1.10.0"
+DESCRIPTIONS = {
+    "preproc": "Preprocessed image",
+    "brain": "Brain mask",
+    "suv": "Standardised uptake value",
+    "suvr": "Standardised uptake value ratio",
+}
+
+
+def prepare_output(config: Config) -> None:
+    """Create the output folder and write what describes it.
+
+    Raises
+    ------
+    OutputError
+        When the folder cannot be created or written.
+    """
+    out = config.output_dir
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        _write_text(out / ".bidsignore", _packaged("bidsignore"))
+        _write_text(out / "README.md", _packaged("derivatives_readme.md"))
+        _write_json(out / "dataset_description.json", describe_dataset(config))
+        _write_descriptions(config)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to the output folder {out}: {error.strerror};"
+            " choose another or correct its permissions"
+        ) from error
+
+
+def describe_dataset(config: Config) -> dict[str, object]:
+    """The content of ``dataset_description.json``; paths in it are relative."""
+    raw = _read_json(config.bids_dir / "dataset_description.json")
+    authors = raw.get("Authors") if isinstance(raw.get("Authors"), list) else None
+    generated_by = {"Name": "fusionprep", "Version": __version__, "CodeURL": CODE_URL}
+    if tag := os.environ.get("FUSIONPREP_CONTAINER_TAG"):
+        generated_by["Container"] = {"Type": "docker", "Tag": tag}
+    description = {
+        "Name": f"fusionprep derivatives of {raw.get('Name') or config.bids_dir.name}",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "Authors": [*(authors or ["The authors of the raw dataset"]), "The fusionprep developers"],
+        "GeneratedBy": [generated_by],
+        "DatasetLinks": {"raw": os.path.relpath(config.bids_dir, config.output_dir)},
+        "HowToAcknowledge": "Please cite the works listed in logs/CITATION.md.",
+    }
+    if raw.get("License"):
+        description["License"] = raw["License"]
+    if doi := raw.get("DatasetDOI"):
+        description["SourceDatasets"] = [{"DOI": doi}]
+    return description
+
+
+def other_version(output_dir: Path) -> str | None:
+    """The version that made what is in the output folder, where it is another than this one."""
+    generated = _read_json(output_dir / "dataset_description.json").get("GeneratedBy")
+    made_by = generated[0] if isinstance(generated, list) and generated else {}
+    version = made_by.get("Version") if made_by.get("Name") == "fusionprep" else None
+    return version if version not in (None, __version__) else None
+
+
+def write_participants(config: Config) -> None:
+    """Write ``participants.tsv``: a row for each subject there are derivatives of.
+
+    Columns and their descriptions come from the raw dataset where it has them.
+    """
+    present = sorted(path.name for path in config.output_dir.glob("sub-*") if path.is_dir())
+    if not present:
+        return
+    raw_rows = {row["participant_id"]: row for row in _read_rows(config.bids_dir)}
+    columns = list(next(iter(raw_rows.values()), {"participant_id": None}))
+    rows = [
+        {column: raw_rows.get(name, {}).get(column) or "n/a" for column in columns}
+        | {"participant_id": name}
+        for name in present
+    ]
+    _write_tsv(config.output_dir / "participants.tsv", columns, rows)
+    sidecar = _read_json(config.bids_dir / "participants.json")
+    if sidecar:
+        _write_json(config.output_dir / "participants.json", sidecar)
+
+
+def _read_rows(bids_dir: Path) -> list[dict[str, str]]:
+    path = bids_dir / "participants.tsv"
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        rows = list(csv.DictReader(lines, delimiter="\t"))
+    return [row for row in rows if row.get("participant_id")]
+
+
+def _write_descriptions(config: Config) -> None:
+    """Add this run's ``desc-`` labels to those of earlier runs."""
+    path = config.output_dir / "descriptions.tsv"
+    known: dict[str, str] = {}
+    if path.is_file():
+        with path.open(encoding="utf-8", newline="") as lines:
+            known = {
+                row["desc_id"]: row["description"] for row in csv.DictReader(lines, delimiter="\t")
+            }
+    for model in config.fusion_models:
+        entry = get_model(model)
+        known[f"fused{entry.label}"] = f"T1w and PET fused by {entry.label}"
+        known[f"fused{entry.label}Color"] = f"The same in colour, hue from the PET ({entry.label})"
+        known[f"fusedCT{entry.label}"] = f"T1w and CT fused by {entry.label}"
+    known.update(DESCRIPTIONS)
+    rows = [{"desc_id": desc, "description": text} for desc, text in sorted(known.items())]
+    _write_tsv(path, ["desc_id", "description"], rows)
+    columns = {
+        "desc_id": {"Description": "Label of the desc entity"},
+        "description": {"Description": "What images with that label are"},
+    }
+    _write_json(config.output_dir / "descriptions.json", columns)
+
+
+def _packaged(name: str) -> str:
+    return resources.files("fusionprep").joinpath("data", name).read_text("utf-8")
+
+
+def _read_json(path: Path) -> dict:
+    """A JSON object; empty where the file is missing or is none (the raw data are checked first)."""
+    try:
+        content = json.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_whole(path, lambda temporary: temporary.write_text(text, "utf-8"))
+
+
+def _write_json(path: Path, content: dict) -> None:
+    _write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write_tsv(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
+    lines = ["\t".join(columns), *("\t".join(row[column] for column in columns) for row in rows)]
+    _write_text(path, "\n".join(lines) + "\n")

@@ -1,0 +1,90 @@
+"""How many days lie between two images of a subject, as far as the dataset tells."""
+
+import csv
+import datetime
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fusionprep.bids.plan import ImageFile
+
+DAYS_PER_MONTH = 30.44
+_DATE_COLUMNS = ("acq_time", "examination_date")
+
+
+@dataclass(frozen=True)
+class SubjectDates:
+    """Acquisition dates of a subject by file name and by session label (without ``ses-``)."""
+
+    scans: Mapping[str, datetime.date] = field(default_factory=dict)
+    sessions: Mapping[str, datetime.date] = field(default_factory=dict)
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Rows of a TSV file by column name; none where there is no such file."""
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    rows = csv.DictReader(text.splitlines(), delimiter="\t", restval="")
+    return [{key: value for key, value in row.items() if isinstance(key, str)} for row in rows]
+
+
+def read_dates(bids_dir: Path, subject: str) -> SubjectDates:
+    """Read the acquisition dates of a subject's ``sessions.tsv`` and ``scans.tsv`` files.
+
+    Dates may be shifted for anonymity as BIDS recommends: only differences within the subject
+    are used.
+    """
+    folder = bids_dir / f"sub-{subject}"
+    sessions = {
+        row.get("session_id", "").removeprefix("ses-"): date
+        for row in read_table(folder / f"sub-{subject}_sessions.tsv")
+        if (date := _date(row)) is not None
+    }
+    tables = [*folder.glob("sub-*_scans.tsv"), *folder.glob("ses-*/sub-*_scans.tsv")]
+    scans = {
+        Path(row.get("filename", "")).name: date
+        for table in sorted(tables)
+        for row in read_table(table)
+        if (date := _date(row)) is not None
+    }
+    return SubjectDates(scans, sessions)
+
+
+def _date(row: Mapping[str, str]) -> datetime.date | None:
+    for column in _DATE_COLUMNS:
+        try:
+            return datetime.datetime.fromisoformat((row.get(column) or "").strip()).date()
+        except ValueError:
+            continue
+    return None
+
+
+def day_gap(dates: SubjectDates, first: ImageFile, second: ImageFile) -> int | None:
+    """Days between two images of a subject, or None where the dataset does not tell.
+
+    Acquisition dates come first, then sessions named by days (OASIS-3, ``ses-d0129``), then
+    sessions named by months (Clinica, ``ses-M006``; 30.44 days each, so approximate).
+    """
+    dated = [_image_date(dates, image) for image in (first, second)]
+    if None not in dated:
+        return abs((dated[0] - dated[1]).days)
+    days = [_label_number(image.session, "d") for image in (first, second)]
+    if None not in days:
+        return abs(days[0] - days[1])
+    months = [_label_number(image.session, "m") for image in (first, second)]
+    # Two images of one visit may lie weeks apart, so an equal month says nothing about days.
+    if None in months or months[0] == months[1]:
+        return None
+    return round(abs(months[0] - months[1]) * DAYS_PER_MONTH)
+
+
+def _image_date(dates: SubjectDates, image: ImageFile) -> datetime.date | None:
+    session_date = dates.sessions.get(image.session) if image.session else None
+    return dates.scans.get(image.path.name) or session_date
+
+
+def _label_number(session: str | None, letter: str) -> int | None:
+    match = re.fullmatch(rf"{letter}(\d+)", session or "", flags=re.IGNORECASE)
+    return int(match[1]) if match else None

@@ -1,0 +1,163 @@
+"""What the header of an image tells before any voxel is read: can it be used at all?"""
+
+import gzip
+import os
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from fusionprep.errors import DataError
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class HeaderInfo:
+    """Shape without trailing axes of length one, and voxel sizes (mm) of the three space axes."""
+
+    shape: tuple[int, ...]
+    voxel_sizes: tuple[float, float, float]
+
+
+def check_header(
+    path: Path, ndim_allowed: tuple[int, ...] = (3,), kind: str = "image"
+) -> HeaderInfo:
+    """Read a NIfTI header and check that the image can be processed.
+
+    Parameters
+    ----------
+    path
+        A ``.nii`` or ``.nii.gz`` file.
+    ndim_allowed
+        Numbers of dimensions accepted; trailing axes of length one do not count.
+    kind
+        What the image is called in messages, e.g. ``"T1w"``.
+
+    Returns
+    -------
+    HeaderInfo
+
+    Raises
+    ------
+    DataError
+        When the file is missing, empty, truncated or not NIfTI, holds colours or complex numbers,
+        has other dimensions than allowed, or its affine is missing, singular or not finite.
+    """
+    image = _load(path, kind)
+    dtype = image.get_data_dtype()
+    if dtype.fields is not None or dtype.kind not in "iuf":
+        raise DataError(f"the {kind} holds no plain numbers (data type {dtype}): {path}")
+    shape = _check_shape(image.shape, ndim_allowed, path, kind)
+    _check_affine(image, path, kind)
+    _check_complete(image, path, kind)
+    sizes = nib.affines.voxel_sizes(image.affine)
+    return HeaderInfo(shape, tuple(float(size) for size in sizes))
+
+
+def _load(path: Path, kind: str) -> nib.Nifti1Image:
+    if not path.exists():
+        if path.is_symlink():
+            raise DataError(
+                f"the {kind} is a link to a file that is not there (not fetched yet?): {path}"
+            )
+        raise DataError(f"the {kind} does not exist: {path}")
+    if path.stat().st_size == 0:
+        raise DataError(f"the {kind} is an empty file: {path}")
+    try:
+        # nibabel warns about what _check_affine reports in words of its own.
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            image = nib.load(path)
+    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError) as error:
+        raise DataError(f"cannot read the {kind} {path}: {_one_line(error)}") from error
+    if not isinstance(image, nib.Nifti1Image):
+        raise DataError(f"the {kind} is not a NIfTI image: {path}")
+    return image
+
+
+def _check_shape(
+    shape: tuple[int, ...], ndim_allowed: tuple[int, ...], path: Path, kind: str
+) -> tuple[int, ...]:
+    shape = tuple(int(length) for length in shape)
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) < 3 or min(shape) < 1 or min(shape[:3]) < 2:
+        raise DataError(f"the {kind} is not a volume (shape {shape}): {path}")
+    if len(shape) not in ndim_allowed:
+        volumes = int(np.prod(shape[3:]))
+        allowed = " or ".join(f"{ndim}-D" for ndim in ndim_allowed)
+        raise DataError(
+            f"the {kind} is {len(shape)}-D ({volumes} volumes): {path}; give a {allowed} image"
+        )
+    return shape
+
+
+def _check_affine(image: nib.Nifti1Image, path: Path, kind: str) -> None:
+    # Without a code nibabel falls back on a guess in which left and right may be swapped, and no
+    # registration of a head reveals that.
+    if int(image.header["sform_code"]) == 0 and int(image.header["qform_code"]) == 0:
+        raise DataError(
+            f"the {kind} has no orientation (sform and qform codes are 0), so left and right are "
+            f"unknown: {path}; set its sform or convert it again"
+        )
+    if int(image.header["sform_code"]) == 0:
+        _check_voxel_sizes(image, path, kind)
+    affine = image.affine
+    if not np.isfinite(affine).all():
+        raise DataError(f"the affine of the {kind} is not finite: {path}; convert the image again")
+    sizes = nib.affines.voxel_sizes(affine)
+    # The determinant of the axes' directions is 1 for a rotation and 0 where axes coincide.
+    degenerate = (sizes == 0).any() or abs(np.linalg.det(affine[:3, :3] / sizes)) < 1e-3
+    if degenerate:
+        raise DataError(
+            f"the affine of the {kind} is zero or singular: {path}; convert the image again"
+        )
+
+
+def _check_voxel_sizes(image: nib.Nifti1Image, path: Path, kind: str) -> None:
+    # nibabel replaces voxel sizes of zero by one when it loads an image, so they are read anew.
+    with nib.openers.ImageOpener(path) as stream:
+        header = type(image.header).from_fileobj(stream, check=False)
+    if (header["pixdim"][1:4] == 0).any():
+        raise DataError(f"the {kind} has voxel sizes of zero: {path}; convert the image again")
+
+
+def _check_complete(image: nib.Nifti1Image, path: Path, kind: str) -> None:
+    voxels = int(np.prod(image.shape, dtype=np.int64))
+    expected = int(image.dataobj.offset) + voxels * image.get_data_dtype().itemsize
+    size = _uncompressed_size(path, expected, kind)
+    if size < expected:
+        raise DataError(
+            f"the {kind} is truncated ({size} of {expected} bytes): {path}; copy it again"
+        )
+
+
+def _uncompressed_size(path: Path, expected: int, kind: str) -> int:
+    if path.suffix != ".gz":
+        return path.stat().st_size
+    # A gzip file ends with its uncompressed size modulo 2**32: reading those four bytes replaces
+    # decompressing the image. Files of several gzip members differ and are read in full.
+    with path.open("rb") as stream:
+        stream.seek(-4, os.SEEK_END)
+        if int.from_bytes(stream.read(), "little") == expected % 2**32:
+            return expected
+    size = 0
+    try:
+        with gzip.open(path) as stream:
+            while block := stream.read(_CHUNK):
+                size += len(block)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"the {kind} is damaged ({_one_line(error)}): {path}; copy it again"
+        ) from error
+    return size
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,188 @@
+"""The plan of a run: for every subject what is processed, with what, and why something is not."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from fusionprep.bids.derivatives import kept_entities
+from fusionprep.bids.headers import check_header
+from fusionprep.bids.layout import FoundImages, find_images, find_subjects, unknown_subjects
+from fusionprep.bids.metadata import frame_timing, tracer_label
+from fusionprep.bids.pairing import pair_images
+from fusionprep.bids.plan import ImageFile, Pairing, Problem, SubjectPlan
+from fusionprep.config import Config
+from fusionprep.errors import DataError
+
+if TYPE_CHECKING:
+    from bids import BIDSLayout
+
+_KINDS = {"t1w": "T1w", "pet": "PET", "ct": "CT", "flair": "FLAIR"}
+_DIMENSIONS = {"t1w": (3,), "pet": (3, 4), "ct": (3,), "flair": (3,)}
+
+
+def plan_dataset(layout: BIDSLayout, config: Config) -> list[SubjectPlan]:
+    """Plan every subject asked for.
+
+    Returns
+    -------
+    list of SubjectPlan
+        Sorted by label, then the participant labels asked for that the dataset does not have, each
+        with a problem.
+    """
+    plans = [plan_subject(layout, label, config) for label in find_subjects(layout, config)]
+    for label in unknown_subjects(layout, config):
+        problem = Problem(label, "missing", f"the dataset has no folder sub-{label}")
+        plans.append(SubjectPlan(label, problems=(problem,)))
+    return plans
+
+
+def plan_subject(layout: BIDSLayout, subject: str, config: Config) -> SubjectPlan:
+    """Find a subject's images, check their headers and sidecars, and pair them.
+
+    An image that cannot be used becomes a problem and leaves the others in.
+
+    Parameters
+    ----------
+    subject
+        Label without ``sub-``.
+    """
+    if not re.fullmatch("[A-Za-z0-9+]+", subject):
+        message = f"sub-{subject} is no BIDS label (letters and digits only); rename the folder"
+        return SubjectPlan(subject, problems=(Problem(subject, "data", message),))
+    found = find_images(layout, subject, config)
+    usable, faults = _check_images(found)
+    problems = [problem for _, problem in faults]
+    faulty = {name for name, _ in faults}
+    if not faulty & set(config.modalities) and not any(_wanted(found, config)):
+        problems.append(Problem(subject, "missing", _nothing_found(subject, config)))
+    pairings, unpaired = [], []
+    # Where every T1w is faulty the faults have been named: that there is no other is no news.
+    if usable.t1w or "t1w" not in faulty:
+        pairings, unpaired = pair_images(usable, config)
+    pairings, clashes = _without_clashes(pairings)
+    return SubjectPlan(
+        subject,
+        pairings=tuple(pairings),
+        problems=(*problems, *unpaired, *clashes),
+        notes=tuple(_notes(usable, pairings, config)),
+    )
+
+
+def _wanted(images: FoundImages, config: Config) -> list[tuple[ImageFile, ...]]:
+    return [getattr(images, modality) for modality in config.modalities]
+
+
+def _check_images(found: FoundImages) -> tuple[FoundImages, list[tuple[str, Problem]]]:
+    """The sound images with their headers read, and the query name and fault of each other."""
+    faults = list(found.unreadable)
+    usable: dict[str, tuple[ImageFile, ...]] = {}
+    for name in _KINDS:
+        sound = []
+        for image in getattr(found, name):
+            try:
+                sound.append(_check_image(image, name))
+            except DataError as error:
+                faults.append((name, Problem(found.subject, "data", str(error))))
+        usable[name] = tuple(sound)
+    return FoundImages(found.subject, **usable), faults
+
+
+def _check_image(image: ImageFile, name: str) -> ImageFile:
+    header = check_header(image.path, _DIMENSIONS[name], _KINDS[name])
+    checked = dataclasses.replace(image, shape=header.shape, voxel_sizes=header.voxel_sizes)
+    if name == "pet":
+        frame_timing(checked.metadata, checked.n_frames, checked.path)
+    return checked
+
+
+def _nothing_found(subject: str, config: Config) -> str:
+    kinds = " or ".join(_KINDS[modality] for modality in config.modalities)
+    options = {
+        "session": config.session_label,
+        "tracer": config.tracer_label,
+        "rec": config.rec_label,
+        "run": config.run_label,
+    }
+    used = [f"--{name}-label {' '.join(labels)}" for name, labels in options.items() if labels]
+    used += ["the BIDS filter"] if set(config.bids_filters) & set(config.modalities) else []
+    return f"sub-{subject} has no {kinds} image" + (f" that passes {', '.join(used)}" * bool(used))
+
+
+def _without_clashes(pairings: Sequence[Pairing]) -> tuple[list[Pairing], list[Problem]]:
+    """Drop images whose derivatives would overwrite those of an earlier one."""
+    kept: dict[tuple, Pairing] = {}
+    clashes = []
+    for pairing in pairings:
+        image, modality = pairing.image, pairing.modality
+        entities = kept_entities(image, modality, _tracer(pairing))
+        key = (modality, image.session, tuple(sorted(entities.items())))
+        first = kept.setdefault(key, pairing)
+        if first is not pairing:
+            message = (
+                f"{image.path.name} would be written under the same names as "
+                f"{first.image.path.name}; choose one with --bids-filter-file"
+            )
+            clashes.append(Problem(image.subject, "data", message))
+    return list(kept.values()), clashes
+
+
+def _tracer(pairing: Pairing) -> str | None:
+    return tracer_label(pairing.image) if pairing.modality == "pet" else None
+
+
+def _notes(usable: FoundImages, pairings: Sequence[Pairing], config: Config) -> list[str]:
+    notes = [
+        f"{image.path.name} has no sidecar: units, tracer and frame times are not known from it"
+        for image in usable.pet
+        if not image.metadata
+    ]
+    if any(_wanted(usable, config)):
+        absent = [name for name in config.modalities if not getattr(usable, name)]
+        notes += [f"no usable {_KINDS[name]} image" for name in absent]
+    used = {pairing.t1w.path for pairing in pairings}
+    notes += [f"{image.path.name} is not used" for image in usable.t1w if image.path not in used]
+    return notes
+
+
+def describe_plan(plans: Sequence[SubjectPlan]) -> str:
+    """The plan in words, for ``--dry-run``: one block for each subject and a line of totals."""
+    blocks = ["\n".join(_describe_subject(plan)) for plan in plans]
+    images = sum(len(plan.pairings) for plan in plans)
+    subjects = sum(bool(plan.pairings) for plan in plans)
+    problems = sum(len(plan.problems) for plan in plans)
+    totals = (
+        f"{images} image{'s' * (images != 1)} of {subjects} of {len(plans)} "
+        f"subject{'s' * (len(plans) != 1)} to process, "
+        f"{problems} problem{'s' * (problems != 1)}"
+    )
+    return "\n\n".join([*blocks, totals])
+
+
+def _describe_subject(plan: SubjectPlan) -> list[str]:
+    lines = [f"sub-{plan.label}" + ("" if plan.pairings else ": nothing to process")]
+    for pairing in plan.pairings:
+        gap = "" if pairing.day_gap is None else f", {pairing.day_gap} days apart"
+        lines.append(f"  {_KINDS[pairing.modality]}: {_short(pairing.image, plan.label)}")
+        if pairing.modality == "pet":
+            lines.append(f"    {_describe_pet(pairing)}")
+        lines.append(f"    with {_short(pairing.t1w, plan.label)} ({pairing.reason}{gap})")
+    lines += [f"  skipped: {problem.message}" for problem in plan.problems]
+    lines += [f"  note: {note}" for note in plan.notes]
+    return lines
+
+
+def _describe_pet(pairing: Pairing) -> str:
+    image = pairing.image
+    frames = "3-D" if len(image.shape) == 3 else f"{image.n_frames} frames"
+    timing = frame_timing(image.metadata, image.n_frames, image.path)
+    weighting = f", {timing.source}" if image.n_frames > 1 else ""
+    return f"tracer {_tracer(pairing) or 'unknown'}, {frames}{weighting}"
+
+
+def _short(image: ImageFile, label: str) -> PurePath:
+    parts = Path(image.path).parts
+    return PurePath(*parts[parts.index(f"sub-{label}") :])

@@ -1,0 +1,76 @@
+"""JSON sidecars by the inheritance principle of BIDS, read for one image at a time.
+
+pybids reads every sidecar of a dataset while it indexes, so one broken file stops the whole run.
+Here a broken sidecar only concerns the images it applies to.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fusionprep.errors import DataError
+
+
+def read_metadata(image_path: Path, bids_dir: Path) -> dict[str, Any]:
+    """Merge the sidecars that apply to an image.
+
+    A sidecar applies when it lies in a folder between the root of the dataset and the image, has
+    the image's suffix, and names no entity that the image does not have with the same value. The
+    nearer sidecar wins, key by key (BIDS 1.10, "The Inheritance Principle").
+
+    Parameters
+    ----------
+    image_path
+        The image, inside bids_dir.
+    bids_dir
+        Root of the dataset.
+
+    Returns
+    -------
+    dict
+        The merged metadata; empty where no sidecar applies.
+
+    Raises
+    ------
+    DataError
+        When a sidecar that applies is not readable or is not a JSON object.
+    """
+    metadata: dict[str, Any] = {}
+    for sidecar in applicable_sidecars(image_path, bids_dir):
+        metadata.update(_read_object(sidecar))
+    return metadata
+
+
+def applicable_sidecars(image_path: Path, bids_dir: Path) -> list[Path]:
+    """The sidecars that apply to an image, from the most general to the nearest."""
+    entities, suffix = _name_parts(image_path)
+    found: list[Path] = []
+    for folder in _folders(image_path, bids_dir):
+        here = []
+        for candidate in folder.glob("*.json"):
+            candidate_entities, candidate_suffix = _name_parts(candidate)
+            if candidate_suffix == suffix and candidate_entities <= entities:
+                here.append((len(candidate_entities), candidate.name, candidate))
+        found.extend(path for _, _, path in sorted(here))
+    return found
+
+
+def _folders(image_path: Path, bids_dir: Path) -> list[Path]:
+    relative = image_path.parent.relative_to(bids_dir)
+    return [bids_dir.joinpath(*relative.parts[:depth]) for depth in range(len(relative.parts) + 1)]
+
+
+def _name_parts(path: Path) -> tuple[frozenset[str], str]:
+    # The suffix is compared in lower case because distributed copies write both `ct` and `CT`.
+    *entities, suffix = path.name.split(".", maxsplit=1)[0].split("_")
+    return frozenset(entities), suffix.lower()
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read the sidecar {path}: {error}; correct or remove it") from error
+    if not isinstance(content, dict):
+        raise DataError(f"the sidecar {path} is not a JSON object; correct or remove it")
+    return content

@@ -1,0 +1,183 @@
+"""What a sidecar gives for standardised uptake values: dose, decay and body weight."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fusionprep.bids.dates import read_table
+from fusionprep.bids.metadata import (
+    frame_timing,
+    normalised_radionuclide,
+    number_value,
+    text_value,
+    units_factor,
+)
+
+# Seconds; Table of Radionuclides (LNHB/DDEP recommended data).
+HALF_LIVES = {
+    "C11": 20.361 * 60,
+    "N13": 9.967 * 60,
+    "O15": 2.041 * 60,
+    "F18": 1.8289 * 3600,
+    "Cu64": 12.7004 * 3600,
+    "Ga68": 67.83 * 60,
+    "Zr89": 78.42 * 3600,
+    "I124": 4.176 * 86400,
+}
+_BECQUEREL = {
+    "bq": 1.0,
+    "kbq": 1e3,
+    "mbq": 1e6,
+    "gbq": 1e9,
+    "ci": 3.7e10,
+    "mci": 3.7e7,
+    "uci": 3.7e4,
+}
+_WEIGHT_COLUMNS = ("weight", "bodyweight", "body_weight", "weight_kg")
+_PLAUSIBLE_KG = (0.5, 500.0)
+
+
+@dataclass(frozen=True)
+class SUVInputs:
+    """Everything that turns activity concentration into SUV.
+
+    Attributes
+    ----------
+    dose
+        Injected radioactivity (Bq) at injection.
+    reference_dose
+        The dose (Bq) decayed to the time that the image's values refer to.
+    weight_kg
+        Body weight.
+    radionuclide
+        E.g. ``"F18"``; None where no decay had to be computed.
+    """
+
+    dose: float
+    reference_dose: float
+    weight_kg: float
+    radionuclide: str | None
+
+    @property
+    def factor(self) -> float:
+        """SUV (g/mL) per Bq/mL: body weight in grams over the decayed dose."""
+        return 1000.0 * self.weight_kg / self.reference_dose
+
+    def to_dict(self) -> dict[str, float]:
+        """For a sidecar."""
+        return {
+            "Factor": self.factor,
+            "InjectedDoseBecquerel": self.dose,
+            "DecayedDoseBecquerel": self.reference_dose,
+            "BodyWeightKilogram": self.weight_kg,
+        }
+
+
+def suv_inputs(
+    metadata: Mapping[str, Any], weight_kg: float | None
+) -> tuple[SUVInputs | None, str]:
+    """Dose and weight for SUV(t) = C(t) * weight / dose, when the sidecar allows it.
+
+    The dose is decayed from the injection to the time that the image's values refer to:
+    ``ImageDecayCorrectionTime`` for a decay-corrected image, else the mean over the single frame.
+    All times are relative to ``TimeZero``, as PET-BIDS writes them.
+
+    Parameters
+    ----------
+    metadata
+        Merged sidecar of the image, whose values are first brought to Bq/mL by
+        :func:`fusionprep.bids.metadata.units_factor`.
+    weight_kg
+        Body weight in kg, e.g. of :func:`body_weight`; None if unknown.
+
+    Returns
+    -------
+    inputs
+        None when SUV cannot be computed.
+    reason
+        Why not; empty otherwise.
+    """
+    units, _ = units_factor(metadata)
+    if units != "Bq/mL":
+        return None, f"the image is in {text_value(metadata, 'Units') or 'unknown units'}"
+    if weight_kg is None:
+        return None, "the body weight is not given"
+    dose = _injected_dose(metadata)
+    if dose is None:
+        return None, "InjectedRadioactivity or its units are not given"
+    nuclide = normalised_radionuclide(text_value(metadata, "TracerRadionuclide") or "") or None
+    remaining, reason = _remaining_fraction(metadata, nuclide)
+    if remaining is None:
+        return None, reason
+    return SUVInputs(dose, dose * remaining, weight_kg, nuclide), ""
+
+
+def _injected_dose(metadata: Mapping[str, Any]) -> float | None:
+    dose = number_value(metadata, "InjectedRadioactivity")
+    unit = (text_value(metadata, "InjectedRadioactivityUnits") or "").lower()
+    # Two code points look like a micro sign.
+    scale = _BECQUEREL.get(unit.replace("µ", "u").replace("μ", "u"))
+    return None if dose is None or dose <= 0 or scale is None else dose * scale
+
+
+def _remaining_fraction(
+    metadata: Mapping[str, Any], nuclide: str | None
+) -> tuple[float | None, str]:
+    """Share of the injected activity left at the time that the image's values refer to."""
+    injection = number_value(metadata, "InjectionStart")
+    corrected = metadata.get("ImageDecayCorrected")
+    reference = number_value(metadata, "ImageDecayCorrectionTime")
+    if injection is None:
+        return None, "InjectionStart is not given"
+    if not isinstance(corrected, bool):
+        return None, "ImageDecayCorrected is not given"
+    if corrected and reference is None:
+        return None, "ImageDecayCorrectionTime is not given"
+    if corrected and reference == injection:
+        return 1.0, ""
+    if nuclide not in HALF_LIVES:
+        return None, f"the half-life of {nuclide or 'the radionuclide'} is not known"
+    constant = math.log(2) / HALF_LIVES[nuclide]
+    if corrected:
+        return math.exp(-constant * (reference - injection)), ""
+    return _mean_over_frame(metadata, injection, constant)
+
+
+def _mean_over_frame(
+    metadata: Mapping[str, Any], injection: float, constant: float
+) -> tuple[float | None, str]:
+    starts = metadata.get("FrameTimesStart")
+    if isinstance(starts, list) and len(starts) > 1:
+        return None, "the image is dynamic and not decay-corrected"
+    timing = frame_timing(metadata, 1)
+    if timing.starts is None or timing.durations is None:
+        return None, "the image is not decay-corrected and its frame times are not given"
+    start = math.exp(-constant * (timing.starts[0] - injection))
+    decay = constant * timing.durations[0]
+    return start * -math.expm1(-decay) / decay, ""
+
+
+def body_weight(bids_dir: Path, subject: str, metadata: Mapping[str, Any]) -> float | None:
+    """Body weight in kg, of the scan's sidecar or else of ``participants.tsv``.
+
+    Parameters
+    ----------
+    subject
+        Label without ``sub-``.
+    metadata
+        Merged sidecar; its weight comes first because it belongs to the scan.
+
+    Returns
+    -------
+    float or None
+        None where no plausible weight is given.
+    """
+    candidates = [number_value(metadata, key) for key in ("BodyWeight", "PatientWeight")]
+    for row in read_table(bids_dir / "participants.tsv"):
+        if row.get("participant_id", "").removeprefix("sub-") == subject:
+            plain = {name.strip().lower(): value for name, value in row.items()}
+            candidates += [number_value(plain, name) for name in _WEIGHT_COLUMNS]
+    low, high = _PLAUSIBLE_KG
+    return next((kg for kg in candidates if kg is not None and low <= kg <= high), None)

@@ -1,0 +1,111 @@
+"""Reading images with errors a user can act on, and writing them whole or not at all."""
+
+import os
+import tempfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from fusionprep.errors import DataError
+
+
+def read_image(path: str | Path) -> nib.Nifti1Image:
+    """Read an image completely, in float32 and closest to RAS orientation.
+
+    Voxels are not resampled: axes are only permuted and flipped.
+
+    Returns
+    -------
+    nibabel.Nifti1Image
+        float32, NaN kept, trailing axes of length one beyond the third removed.
+
+    Raises
+    ------
+    DataError
+        When the file is truncated or corrupt, is not an image, or its affine is unusable.
+    """
+    try:
+        image = nib.load(path)
+        data = np.asarray(image.dataobj, dtype=np.float32)
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; check the dataset for broken links") from None
+    except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError) as error:
+        raise DataError(
+            f"{path} is corrupt or not a NIfTI image ({error}); copy or convert it again"
+        ) from error
+    check_affine(image.affine, path)
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
+    if data.ndim < 3:
+        raise DataError(f"{path} has {data.ndim} dimensions; a volume is needed")
+    return nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
+
+
+def read_volume(path: str | Path, name: str, *, missing: float = 0.0) -> nib.Nifti1Image:
+    """Read a 3-D image as :func:`read_image` does, without NaN and infinities.
+
+    Parameters
+    ----------
+    name
+        What the image is, for the message ("T1w").
+    missing
+        Takes the place of values that are not finite.
+
+    Raises
+    ------
+    DataError
+        Also when the image is 4-D or holds no signal.
+    """
+    image = read_image(path)
+    if image.ndim > 3:
+        raise DataError(
+            f"{name} is {image.ndim}-D with {image.shape[3]} volumes: {path}; give one volume"
+        )
+    data = image.get_fdata(dtype=np.float32)
+    data = np.where(np.isfinite(data), data, np.float32(missing))
+    if data.min() == data.max():
+        raise DataError(f"{name} holds one value everywhere: {path}; convert or copy it again")
+    return new_image(data, image.affine)
+
+
+def check_affine(affine: np.ndarray, path: str | Path) -> None:
+    """Raise :class:`DataError` when `affine` (4, 4) cannot map voxels to millimetres."""
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
+        raise DataError(
+            f"{path} has a zero or singular affine, so its voxels have no position;"
+            " set its sform or convert it again"
+        )
+
+
+def new_image(data: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
+    """An image in millimetres whose sform and qform are both `affine`, of scanner space."""
+    image = nib.Nifti1Image(data, affine)
+    image.header.set_xyzt_units("mm", "sec")
+    image.set_sform(affine, code=1)
+    image.set_qform(affine, code=1)
+    return image
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Call `write` with a name beside `path`, then rename: `path` is never half written.
+
+    The temporary name keeps the suffixes of `path`, since writers choose the format by them.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffixes = "".join(path.suffixes[-2:])
+    handle, temporary_name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=suffixes)
+    os.close(handle)
+    temporary = Path(temporary_name)
+    try:
+        write(temporary)
+        # mkstemp makes files private to the user; derivatives follow the user's umask
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

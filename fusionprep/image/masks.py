@@ -1,0 +1,114 @@
+"""Brain masks."""
+
+import numpy as np
+
+from fusionprep.errors import DataError
+
+SMALLEST_BRAIN_ML = 300.0
+LARGEST_BRAIN_ML = 2500.0
+
+
+def voxel_volume_ml(affine: np.ndarray) -> float:
+    """Volume of one voxel in millilitres."""
+    return float(abs(np.linalg.det(affine[:3, :3])) / 1000)
+
+
+def largest_component(mask: np.ndarray) -> np.ndarray:
+    """The largest 6-connected part of `mask`; all False where `mask` is empty."""
+    from scipy import ndimage
+
+    labels, count = ndimage.label(mask)
+    if count == 0:
+        return np.zeros(mask.shape, dtype=bool)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return labels == sizes.argmax()
+
+
+def is_skull_stripped(data: np.ndarray, affine: np.ndarray) -> bool:
+    """Tell whether a T1w shows a brain alone.
+
+    A stripped image is exactly 0 outside one part that is brain-sized and touches no more than
+    one side of the grid. A whole head is larger or leaves noise outside.
+
+    Parameters
+    ----------
+    data
+        (X, Y, Z) intensities.
+    """
+    support = data > 0
+    if not SMALLEST_BRAIN_ML < support.sum() * voxel_volume_ml(affine) < LARGEST_BRAIN_ML:
+        return False
+    brain = largest_component(support)
+    sides = [brain.take(end, axis=axis).any() for axis in range(3) for end in (0, -1)]
+    return bool(brain.sum() > 0.95 * support.sum() and sum(sides) <= 1)
+
+
+def mask_of_stripped(data: np.ndarray) -> np.ndarray:
+    """The mask of a skull-stripped image: its largest part, holes filled."""
+    from scipy import ndimage
+
+    return ndimage.binary_fill_holes(largest_component(data > 0))
+
+
+def extract_brain(data: np.ndarray, affine: np.ndarray, *, n_threads: int = 1) -> np.ndarray:
+    """Brain mask of a whole-head T1w by deepbet (Fisch et al., 2024).
+
+    Parameters
+    ----------
+    data
+        (X, Y, Z) float32 in RAS orientation.
+
+    Returns
+    -------
+    numpy.ndarray
+        (X, Y, Z) bool.
+
+    Raises
+    ------
+    DataError
+        When the network finds no brain.
+    """
+    import nibabel as nib
+    import torch
+    from deepbet import BrainExtraction
+
+    torch.set_num_threads(n_threads)
+    try:
+        _, mask, _ = BrainExtraction(no_gpu=True).run(nib.Nifti1Image(data, affine))
+    except (AssertionError, ValueError, IndexError) as error:
+        # deepbet has no error of its own for an image without foreground
+        raise DataError(f"no brain was found in the T1w ({error})") from error
+    return np.asarray(mask.dataobj) > 0
+
+
+def check_brain_volume(mask: np.ndarray, affine: np.ndarray, path: str) -> float:
+    """Volume of `mask` in millilitres.
+
+    Raises
+    ------
+    DataError
+        When no human brain can have that volume.
+    """
+    volume = float(mask.sum() * voxel_volume_ml(affine))
+    if not SMALLEST_BRAIN_ML < volume < LARGEST_BRAIN_ML:
+        raise DataError(
+            f"the brain mask of {path} has {volume:.0f} ml, outside {SMALLEST_BRAIN_ML:.0f} to"
+            f" {LARGEST_BRAIN_ML:.0f} ml; look at the image, or try --skull-strip-t1w"
+        )
+    return volume
+
+
+def head_of_ct(hounsfield: np.ndarray) -> np.ndarray:
+    """The head in a CT: its largest part denser than fat, air inside filled.
+
+    Parameters
+    ----------
+    hounsfield
+        (X, Y, Z) in Hounsfield units.
+    """
+    from scipy import ndimage
+
+    # opening cuts the thin bridges by which headrests and tubes touch the skin
+    tissue = ndimage.binary_opening(hounsfield > -300, iterations=2)
+    return ndimage.binary_fill_holes(largest_component(tissue))

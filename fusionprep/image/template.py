@@ -1,0 +1,235 @@
+"""Non-linear registration of the T1w to a template, and the templates at hand."""
+
+import io
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+
+from fusionprep.errors import UsageError
+from fusionprep.image.registration import Verdict
+from fusionprep.image.resample import compose, downsample, from_sitk, itk_from_ras
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+PACKAGED_TEMPLATE = "MNI152NLin2009aSym"
+WARP_MM = 2.0
+
+
+@dataclass(frozen=True)
+class TemplateSpace:
+    """A template and the resolution asked for, e.g. ``MNI152NLin2009aSym:res-2``."""
+
+    name: str
+    resolution: str = "1"
+
+    @classmethod
+    def parse(cls, text: str) -> "TemplateSpace":
+        """Read ``NAME[:res-R]``.
+
+        Raises
+        ------
+        UsageError
+            When the text has another form.
+        """
+        match = re.fullmatch(r"([A-Za-z0-9]+)(?::res-0*([1-9][0-9]*))?", text)
+        if match is None:
+            raise UsageError(f"output space {text!r} is not of the form NAME or NAME:res-R")
+        return cls(match[1], match[2] or "1")
+
+    def __str__(self) -> str:
+        return f"{self.name}:res-{self.resolution}"
+
+
+@dataclass(frozen=True)
+class Template:
+    """A skull-stripped T1w template, its brain mask and, where there is one, its GM map."""
+
+    brain: nib.Nifti1Image
+    mask: nib.Nifti1Image
+    gm: nib.Nifti1Image | None
+
+
+def load_template(space: TemplateSpace) -> Template:
+    """Load a template from nilearn's package data or from a local TemplateFlow folder.
+
+    Raises
+    ------
+    UsageError
+        When the template's files are not on this machine; nothing is ever downloaded.
+    """
+    if space.name == PACKAGED_TEMPLATE:
+        if space.resolution not in ("1", "2"):
+            raise UsageError(f"{space.name} is available at res-1 and res-2, not {space}")
+        return _load_packaged(int(space.resolution))
+    return _load_templateflow(space)
+
+
+def _load_packaged(resolution: int) -> Template:
+    from nilearn import datasets
+
+    brain = datasets.load_mni152_template(resolution=resolution)
+    mask = datasets.load_mni152_brain_mask(resolution=resolution)
+    gm = datasets.load_mni152_gm_template(resolution=resolution)
+    return Template(_float(brain), _float(mask), _float(gm))
+
+
+def _float(image: nib.Nifti1Image) -> nib.Nifti1Image:
+    return nib.Nifti1Image(image.get_fdata(dtype=np.float32), image.affine)
+
+
+def templateflow_home() -> Path:
+    """The folder of TemplateFlow's files: ``$TEMPLATEFLOW_HOME`` or its usual place."""
+    return Path(os.environ.get("TEMPLATEFLOW_HOME") or Path.home() / ".cache" / "templateflow")
+
+
+def _load_templateflow(space: TemplateSpace) -> Template:
+    folder = templateflow_home() / f"tpl-{space.name}"
+    stem = f"tpl-{space.name}_res-{int(space.resolution):02d}"
+    paths = {
+        "T1w": folder / f"{stem}_T1w.nii.gz",
+        "mask": folder / f"{stem}_desc-brain_mask.nii.gz",
+    }
+    for path in paths.values():
+        # TemplateFlow's skeleton holds empty files until they are downloaded
+        if not path.is_file() or path.stat().st_size == 0:
+            raise UsageError(
+                f"template {space} needs {path}; put TemplateFlow's file there,"
+                f" or use {PACKAGED_TEMPLATE}"
+            )
+    mask = _float(nib.load(paths["mask"]))
+    head = _float(nib.load(paths["T1w"]))
+    brain = nib.Nifti1Image(np.asarray(head.dataobj) * (np.asarray(mask.dataobj) > 0), head.affine)
+    gm_path = folder / f"{stem}_label-GM_probseg.nii.gz"
+    has_gm = gm_path.is_file() and gm_path.stat().st_size > 0
+    return Template(brain, mask, _float(nib.load(gm_path)) if has_gm else None)
+
+
+@dataclass(frozen=True)
+class TemplateTransforms:
+    """ITK transforms named by the direction in which they carry images.
+
+    ``template_from_t1w`` resamples a T1w-space image onto the template's grid.
+    """
+
+    template_from_t1w: "sitk.Transform"
+    t1w_from_template: "sitk.Transform"
+    software: str
+
+
+def register_template(
+    template_brain: nib.Nifti1Image,
+    t1w_brain: nib.Nifti1Image,
+    *,
+    backend: str = "greedy",
+    n_threads: int = 1,
+    sloppy: bool = False,
+) -> TemplateTransforms:
+    """Affine, then diffeomorphic registration of two skull-stripped T1w images at 2 mm.
+
+    Parameters
+    ----------
+    backend
+        ``greedy`` (Yushkevich et al., 2016; normalised cross-correlation) or ``ants``
+        (SyN, Avants et al., 2008).
+    sloppy
+        A tenth of the iterations, for trying things out.
+    """
+    fixed, moving = downsample(template_brain, WARP_MM), downsample(t1w_brain, WARP_MM)
+    register = {"greedy": _register_greedy, "ants": _register_ants}[backend]
+    return register(fixed, moving, n_threads=n_threads, sloppy=sloppy)
+
+
+def _register_greedy(
+    fixed: "sitk.Image", moving: "sitk.Image", *, n_threads: int, sloppy: bool
+) -> TemplateTransforms:
+    from importlib.metadata import version
+
+    import SimpleITK as sitk
+    from picsl_greedy import Greedy3D
+
+    affine_steps, warp_steps = ("40x10x0", "20x5x0") if sloppy else ("100x50x20", "100x60x20")
+    greedy = Greedy3D()
+    # Jitter and noise would make results differ from run to run.
+    greedy.execute(
+        f"-a -dof 12 -i fixed moving -o affine -n {affine_steps} -m NMI -ia-image-centers"
+        f" -jitter 0 -threads 1 -V 0",
+        fixed=fixed,
+        moving=moving,
+        affine=None,
+        out=io.StringIO(),
+    )
+    affine = greedy["affine"]
+    greedy.execute(
+        f"-i fixed moving -it affine -o warp -oinv warp_inverse -n {warp_steps} -m NCC 2x2x2"
+        f" -noise 0 -s 1.732vox 0.707vox -threads {n_threads} -V 0",
+        fixed=fixed,
+        moving=moving,
+        warp=None,
+        warp_inverse=None,
+        out=io.StringIO(),
+    )
+    # greedy's matrix maps template points to T1w points, in RAS
+    t1w_from_template = itk_from_ras(np.linalg.inv(affine))
+    field = sitk.DisplacementFieldTransform(sitk.Cast(greedy["warp"], sitk.sitkVectorFloat64))
+    inverse = sitk.DisplacementFieldTransform(
+        sitk.Cast(greedy["warp_inverse"], sitk.sitkVectorFloat64)
+    )
+    return TemplateTransforms(
+        template_from_t1w=compose([field, t1w_from_template]),
+        t1w_from_template=compose([t1w_from_template.GetInverse(), inverse]),
+        software=f"greedy {version('picsl_greedy')}",
+    )
+
+
+def _register_ants(
+    fixed: "sitk.Image", moving: "sitk.Image", *, n_threads: int, sloppy: bool
+) -> TemplateTransforms:
+    # ITK reads the thread count once, when ants is first imported.
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(n_threads)
+    import ants
+    import SimpleITK as sitk
+
+    if n_threads == 1:
+        ants.config.set_ants_deterministic(True, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        images = []
+        for name, image in (("fixed", fixed), ("moving", moving)):
+            path = Path(folder, f"{name}.nii.gz")
+            nib.save(from_sitk(image), path)
+            images.append(ants.image_read(str(path)))
+        found = ants.registration(
+            *images,
+            type_of_transform="antsRegistrationSyNQuick[s]",
+            outprefix=f"{folder}/out_",
+            **({"reg_iterations": (10, 5, 0)} if sloppy else {}),
+        )
+        warp, affine = (Path(path) for path in found["fwdtransforms"])
+        inverse = next(Path(p) for p in found["invtransforms"] if p.endswith(".nii.gz"))
+        t1w_from_template = sitk.ReadTransform(str(affine))
+        fields = [
+            sitk.DisplacementFieldTransform(sitk.ReadImage(str(p), sitk.sitkVectorFloat64))
+            for p in (warp, inverse)
+        ]
+    return TemplateTransforms(
+        template_from_t1w=compose([fields[0], t1w_from_template]),
+        t1w_from_template=compose([t1w_from_template.GetInverse(), fields[1]]),
+        software=f"antspyx {ants.__version__}",
+    )
+
+
+def judge_template(mask_dice: float, gm_dice: float | None) -> Verdict:
+    """Whether a registration to the template can be trusted, from overlaps after it."""
+    if mask_dice < 0.85:
+        return Verdict("fail", f"brain masks overlap by {mask_dice:.2f} (Dice)")
+    if mask_dice < 0.93:
+        return Verdict("review", f"brain masks overlap by {mask_dice:.2f} (Dice)")
+    if gm_dice is not None and gm_dice < 0.6:
+        return Verdict("review", f"gray matter overlaps by {gm_dice:.2f} (Dice)")
+    return Verdict("pass", "overlaps are in the expected range")

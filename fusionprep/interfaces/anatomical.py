@@ -1,0 +1,151 @@
+"""T1w operations as Nipype interfaces."""
+
+import nibabel as nib
+import numpy as np
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
+
+from fusionprep.image.io import new_image, read_volume
+from fusionprep.image.resample import remove_shear
+from fusionprep.interfaces.files import load, save
+
+
+class _ConformInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="T1w as acquired")
+    name = traits.Str("T1w", usedefault=True, desc="what the image is, for messages")
+    missing = traits.Float(0.0, usedefault=True, desc="takes the place of NaN")
+
+
+class _ConformOutputSpec(TraitedSpec):
+    out_file = File(exists=True, desc="float32, RAS, finite")
+
+
+class Conform(SimpleInterface):
+    """Check a 3-D image and bring its axes closest to RAS without resampling."""
+
+    input_spec = _ConformInputSpec
+    output_spec = _ConformOutputSpec
+
+    def _run_interface(self, runtime):
+        volume = read_volume(self.inputs.in_file, self.inputs.name, missing=self.inputs.missing)
+        image = remove_shear(volume)
+        self._results["out_file"] = save(image, runtime.cwd, "conformed")
+        return runtime
+
+
+class _ExtractBrainInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True)
+    method = traits.Enum("auto", "force", "skip", usedefault=True)
+    source = traits.Str(mandatory=True, desc="file the user knows, for messages")
+    n_threads = traits.Int(1, usedefault=True, nohash=True)
+
+
+class _ExtractBrainOutputSpec(TraitedSpec):
+    out_mask = File(exists=True)
+    metadata = traits.Dict(desc="sidecar fields of the mask")
+
+
+class ExtractBrain(SimpleInterface):
+    """Brain mask of a T1w; an image that is already skull-stripped gives its own support."""
+
+    input_spec = _ExtractBrainInputSpec
+    output_spec = _ExtractBrainOutputSpec
+
+    def _run_interface(self, runtime):
+        from importlib.metadata import version
+
+        from fusionprep.image import masks
+
+        data, affine = load(self.inputs.in_file)
+        method = self.inputs.method
+        stripped = method == "skip" or (method == "auto" and masks.is_skull_stripped(data, affine))
+        if stripped:
+            mask, name = masks.mask_of_stripped(data), "support of the skull-stripped input"
+        else:
+            mask = masks.extract_brain(data, affine, n_threads=self.inputs.n_threads)
+            name = f"deepbet {version('deepbet')}"
+        volume = masks.check_brain_volume(mask, affine, self.inputs.source)
+        self._results["out_mask"] = save(
+            new_image(mask.astype(np.uint8), affine), runtime.cwd, "mask"
+        )
+        self._results["metadata"] = {"Method": name, "BrainVolumeMillilitres": round(volume, 1)}
+        return runtime
+
+
+class _CorrectBiasInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True)
+    mask = File(exists=True, mandatory=True)
+    iterations = traits.List(traits.Int, [50, 50, 30], usedefault=True)
+    n_threads = traits.Int(1, usedefault=True, nohash=True)
+
+
+class _CorrectBiasOutputSpec(TraitedSpec):
+    out_file = File(exists=True)
+    out_brain = File(exists=True, desc="the same, 0 outside the mask")
+
+
+class CorrectBias(SimpleInterface):
+    """N4 inside the brain mask."""
+
+    input_spec = _CorrectBiasInputSpec
+    output_spec = _CorrectBiasOutputSpec
+
+    def _run_interface(self, runtime):
+        from fusionprep.image.bias import correct_bias
+
+        data, affine = load(self.inputs.in_file)
+        mask, _ = load(self.inputs.mask)
+        corrected = correct_bias(
+            data,
+            mask,
+            iterations=tuple(self.inputs.iterations),
+            n_threads=self.inputs.n_threads,
+        )
+        self._results["out_file"] = save(new_image(corrected, affine), runtime.cwd, "corrected")
+        brain = new_image(corrected * (mask > 0), affine)
+        self._results["out_brain"] = save(brain, runtime.cwd, "brain")
+        return runtime
+
+
+class _SegmentInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True)
+    mask = File(exists=True, mandatory=True)
+    seed = traits.Int(0, usedefault=True)
+
+
+class _SegmentOutputSpec(TraitedSpec):
+    out_dseg = File(exists=True)
+    out_gm = File(exists=True)
+    out_wm = File(exists=True)
+    out_csf = File(exists=True)
+    metadata = traits.Dict(desc="sidecar fields of the segmentation")
+
+
+class Segment(SimpleInterface):
+    """Tissue probabilities and labels inside the brain mask."""
+
+    input_spec = _SegmentInputSpec
+    output_spec = _SegmentOutputSpec
+
+    def _run_interface(self, runtime):
+        from fusionprep.image.masks import voxel_volume_ml
+        from fusionprep.image.segmentation import segment_tissues
+
+        data, affine = load(self.inputs.in_file)
+        mask, _ = load(self.inputs.mask)
+        tissues = segment_tissues(
+            data, mask, nib.affines.voxel_sizes(affine), seed=self.inputs.seed
+        )
+        volumes = {}
+        for name, probability in tissues.probability.items():
+            out = save(new_image(probability, affine), runtime.cwd, name)
+            self._results[f"out_{name.lower()}"] = out
+            volumes[name] = round(float(probability.sum() * voxel_volume_ml(affine)), 1)
+        self._results["out_dseg"] = save(new_image(tissues.labels, affine), runtime.cwd, "dseg")
+        self._results["metadata"] = {"TissueVolumesMillilitres": volumes}
+        return runtime

@@ -1,0 +1,103 @@
+"""Writing derivatives: the image, whole or not at all, and its sidecar."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiObject,
+    SimpleInterface,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+
+from fusionprep.errors import OutputError
+from fusionprep.image.io import write_whole
+
+SPACE_CODES = {"scanner": 1, "aligned": 2, "mni": 4}
+
+
+class _WriteDerivativeInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="file to write; .nii is compressed")
+    output_dir = traits.Str(mandatory=True, desc="root of the derivatives")
+    out_path = traits.Str(mandatory=True, desc="path below the root")
+    space = traits.Enum(*SPACE_CODES, usedefault=True, desc="meaning of the affine")
+    metadata = traits.Dict(desc="sidecar fields known when the workflow is built")
+    computed = InputMultiObject(traits.Dict(), desc="sidecar fields found on the way")
+    write_sidecar = traits.Bool(True, usedefault=True)
+
+
+class _WriteDerivativeOutputSpec(TraitedSpec):
+    out_file = traits.Str(desc="absolute path of what was written")
+
+
+class WriteDerivative(SimpleInterface):
+    """Write one file of the derivative dataset under its final name.
+
+    Runs again, although nothing changed, when the file it has to write is not there.
+    """
+
+    input_spec = _WriteDerivativeInputSpec
+    output_spec = _WriteDerivativeOutputSpec
+
+    @property
+    def always_run(self) -> bool:
+        return not all(path.exists() for path in self._targets())
+
+    def _targets(self) -> list[Path]:
+        target = Path(self.inputs.output_dir, self.inputs.out_path)
+        sidecar = _sidecar_of(target)
+        return [target, sidecar] if self.inputs.write_sidecar else [target]
+
+    def _run_interface(self, runtime):
+        target = Path(self.inputs.output_dir, self.inputs.out_path)
+        source = Path(self.inputs.in_file)
+        try:
+            if self.inputs.write_sidecar:
+                fields = dict(self.inputs.metadata)
+                for computed in self.inputs.computed if isdefined(self.inputs.computed) else []:
+                    fields.update(computed)
+                text = json.dumps(_finite(fields), indent=2) + "\n"
+                write_whole(_sidecar_of(target), lambda path: path.write_text(text, "utf-8"))
+            if target.name.endswith(".nii.gz"):
+                write_whole(target, lambda path: self._write_image(source, path))
+            else:
+                write_whole(target, lambda path: shutil.copyfile(source, path))
+        except OSError as error:
+            if self.inputs.write_sidecar and not target.exists():
+                _sidecar_of(target).unlink(missing_ok=True)
+            raise OutputError(
+                f"cannot write {self.inputs.out_path} below the output folder: {error.strerror};"
+                " free space or correct permissions, then run again with the same work directory"
+            ) from error
+        self._results["out_file"] = str(target)
+        return runtime
+
+    def _write_image(self, source: Path, target: Path) -> None:
+        import nibabel as nib
+
+        image = nib.load(source)
+        code = SPACE_CODES[self.inputs.space]
+        image.set_sform(image.affine, code=code)
+        image.set_qform(image.affine, code=code)
+        image.header.set_xyzt_units("mm", "sec")
+        nib.save(image, target)
+
+
+def _sidecar_of(target: Path) -> Path:
+    return target.with_name(target.name.split(".", 1)[0] + ".json")
+
+
+def _finite(value):
+    """JSON has no NaN: it becomes null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,19 @@
+"""Reading and writing the uncompressed images that nodes hand to each other."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+
+def load(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Voxels in their stored type, in memory, and the affine."""
+    image = nib.load(path)
+    return np.array(image.dataobj), image.affine
+
+
+def save(image: nib.Nifti1Image, folder: str | Path, name: str) -> str:
+    """Write ``folder/name.nii`` and return its path."""
+    path = Path(folder, f"{name}.nii")
+    nib.save(image, path)
+    return str(path)

@@ -1,0 +1,123 @@
+"""PET operations as Nipype interfaces."""
+
+import numpy as np
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    SimpleInterface,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+
+from fusionprep.interfaces.files import load, save
+
+
+class _AverageFramesInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="3-D or 4-D PET")
+    durations = traits.List(traits.Float, desc="seconds; equal weights where absent")
+    factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
+
+
+class _AverageFramesOutputSpec(TraitedSpec):
+    out_file = File(exists=True, desc="static volume")
+    metadata = traits.Dict(desc="the sidecar's FrameAveraging field")
+
+
+class AverageFrames(SimpleInterface):
+    """Static PET: the mean over frames, weighted by their duration."""
+
+    input_spec = _AverageFramesInputSpec
+    output_spec = _AverageFramesOutputSpec
+
+    def _run_interface(self, runtime):
+        from fusionprep.errors import DataError
+        from fusionprep.image.frames import average_frames
+        from fusionprep.image.io import new_image, read_image
+        from fusionprep.image.resample import remove_shear
+
+        image = read_image(self.inputs.in_file)
+        frames = np.asarray(image.dataobj)
+        frames = frames.reshape(*frames.shape[:3], -1)
+        durations = list(self.inputs.durations) if isdefined(self.inputs.durations) else None
+        static = average_frames(frames, durations) * np.float32(self.inputs.factor)
+        if not static.any():
+            raise DataError(
+                f"PET holds no finite value above or below 0: {self.inputs.in_file};"
+                " reconstruct or copy it again"
+            )
+        if frames.shape[3] == 1:
+            weights = "single frame"
+        else:
+            weights = "equal" if durations is None else "frame duration"
+        static_image = remove_shear(new_image(static, image.affine))
+        self._results["out_file"] = save(static_image, runtime.cwd, "static")
+        self._results["metadata"] = {
+            "FrameAveraging": {
+                "Frames": frames.shape[3],
+                "Weights": weights,
+                "DurationSeconds": sum(durations) if durations else None,
+            }
+        }
+        return runtime
+
+
+class _ReferenceMeanInputSpec(BaseInterfaceInputSpec):
+    pet = File(exists=True, mandatory=True, desc="PET on the T1w grid")
+    region = File(exists=True, mandatory=True, desc="mask or probability on the T1w grid")
+    name = traits.Str(mandatory=True, desc="name of the region")
+
+
+class _ReferenceMeanOutputSpec(TraitedSpec):
+    factor = traits.Float(desc="multiply PET by it to get SUVR")
+    metadata = traits.Dict(desc="the sidecar's SUVR field")
+
+
+class ReferenceMean(SimpleInterface):
+    """Mean uptake of the reference region, where its mask is above one half."""
+
+    input_spec = _ReferenceMeanInputSpec
+    output_spec = _ReferenceMeanOutputSpec
+
+    def _run_interface(self, runtime):
+        from fusionprep.errors import DataError
+
+        pet, _ = load(self.inputs.pet)
+        region, _ = load(self.inputs.region)
+        # 0 is outside the PET's field of view and would dilute the mean
+        values = pet[(region > 0.5) & (pet != 0)]
+        mean = float(values.mean(dtype=np.float64)) if values.size else 0.0
+        if mean <= 0:
+            raise DataError(
+                f"mean uptake in the reference region {self.inputs.name} is {mean:.3g}, so SUVR is"
+                " undefined; choose another --suvr-region or none"
+            )
+        self._results["factor"] = 1.0 / mean
+        self._results["metadata"] = {
+            "SUVR": {"Region": self.inputs.name, "Reference": mean, "Voxels": int(values.size)}
+        }
+        return runtime
+
+
+class _ScaleInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True)
+    factor = traits.Float(mandatory=True)
+
+
+class _ScaleOutputSpec(TraitedSpec):
+    out_file = File(exists=True)
+
+
+class Scale(SimpleInterface):
+    """Multiply an image by a number."""
+
+    input_spec = _ScaleInputSpec
+    output_spec = _ScaleOutputSpec
+
+    def _run_interface(self, runtime):
+        from fusionprep.image.io import new_image
+
+        data, affine = load(self.inputs.in_file)
+        scaled = (data * self.inputs.factor).astype(np.float32)
+        self._results["out_file"] = save(new_image(scaled, affine), runtime.cwd, "scaled")
+        return runtime

@@ -1,0 +1,142 @@
+"""Figures of the participant report as Nipype interfaces."""
+
+from pathlib import Path
+
+import nibabel as nib
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    SimpleInterface,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+
+from fusionprep.image.io import write_whole
+
+
+class _FigureInputSpec(BaseInterfaceInputSpec):
+    output_dir = traits.Str(mandatory=True, desc="root of the derivatives")
+    out_path = traits.Str(mandatory=True, desc="path of the figure below the root")
+
+
+class _FigureOutputSpec(TraitedSpec):
+    out_file = traits.Str(desc="absolute path of the figure")
+
+
+class _Figure(SimpleInterface):
+    """A figure written under its final name; drawn again when it is not there."""
+
+    output_spec = _FigureOutputSpec
+
+    @property
+    def always_run(self) -> bool:
+        return not self._target.exists()
+
+    @property
+    def _target(self) -> Path:
+        return Path(self.inputs.output_dir, self.inputs.out_path)
+
+    def _run_interface(self, runtime):
+        write_whole(self._target, self._draw)
+        self._results["out_file"] = str(self._target)
+        return runtime
+
+    def _draw(self, path: Path) -> None:
+        raise NotImplementedError
+
+
+class _PlotTissueInputSpec(_FigureInputSpec):
+    t1w = File(exists=True, mandatory=True)
+    dseg = File(exists=True, mandatory=True)
+    mask = File(exists=True, mandatory=True)
+
+
+class PlotTissue(_Figure):
+    """Brain mask and tissue contours on the T1w."""
+
+    input_spec = _PlotTissueInputSpec
+
+    def _draw(self, path: Path) -> None:
+        from fusionprep.reports.plots import plot_tissue
+
+        plot_tissue(*(nib.load(getattr(self.inputs, n)) for n in ("t1w", "dseg", "mask")), path)
+
+
+class _PlotCoregistrationInputSpec(_FigureInputSpec):
+    t1w = File(exists=True, mandatory=True)
+    moving = File(exists=True, mandatory=True, desc="on its own grid")
+    moved = File(exists=True, mandatory=True, desc="on the T1w grid")
+    mask = File(exists=True, mandatory=True)
+    dseg = File(exists=True, mandatory=True)
+    moving_name = traits.Str(mandatory=True, desc="PET, CT or FLAIR")
+
+
+class PlotCoregistration(_Figure):
+    """The T1w with the other modality as its header places it, and as registered."""
+
+    input_spec = _PlotCoregistrationInputSpec
+
+    def _draw(self, path: Path) -> None:
+        from fusionprep.reports.plots import plot_coregistration
+
+        images = [nib.load(getattr(self.inputs, n)) for n in ("t1w", "moving", "moved", "mask")]
+        dseg = nib.load(self.inputs.dseg)
+        plot_coregistration(*images, path, dseg=dseg, moving_name=self.inputs.moving_name)
+
+
+class _PlotNormalizationInputSpec(_FigureInputSpec):
+    template = traits.Str(mandatory=True)
+    t1w = File(exists=True, mandatory=True, desc="on the template's grid")
+
+
+class PlotNormalization(_Figure):
+    """The template and the T1w brought to it."""
+
+    input_spec = _PlotNormalizationInputSpec
+
+    def _draw(self, path: Path) -> None:
+        from fusionprep.image.template import TemplateSpace, load_template
+        from fusionprep.reports.plots import plot_normalization
+
+        space = TemplateSpace.parse(self.inputs.template)
+        template = load_template(space)
+        contour, name = (
+            (template.mask, "template brain mask")
+            if template.gm is None
+            else (template.gm, "template gray matter")
+        )
+        plot_normalization(
+            template.brain,
+            nib.load(self.inputs.t1w),
+            contour,
+            path,
+            mask=template.mask,
+            template_name=space.name,
+            contour_name=name,
+        )
+
+
+class _PlotFusedInputSpec(_FigureInputSpec):
+    anatomical = File(exists=True, mandatory=True)
+    functional = File(exists=True, mandatory=True)
+    fused = File(exists=True, mandatory=True)
+    colour = File(exists=True, desc="RGB24; left out where there is none")
+    mask = File(exists=True, mandatory=True)
+    functional_name = traits.Str(mandatory=True, desc="PET or CT")
+
+
+class PlotFused(_Figure):
+    """Sources, fused image and colour fusion in three planes."""
+
+    input_spec = _PlotFusedInputSpec
+
+    def _draw(self, path: Path) -> None:
+        from fusionprep.reports.plots import plot_fused_mosaic
+
+        names = ("anatomical", "functional", "fused", "colour", "mask")
+        paths = [getattr(self.inputs, name) for name in names]
+        images = [nib.load(path) if isdefined(path) else None for path in paths]
+        name = self.inputs.functional_name
+        colours = {} if name == "PET" else {"colour_map": None}
+        plot_fused_mosaic(*images, path, functional_name=name, **colours)

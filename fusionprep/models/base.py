@@ -1,0 +1,23 @@
+"""What every fusion model is."""
+
+import torch
+
+
+class FusionModel(torch.nn.Module):
+    """A model that fuses an anatomical slice with a functional one.
+
+    ``forward(anatomical, functional)`` takes two float32 tensors of shape (N, 1, H, W) with
+    values in [0, 1] and returns one of the same shape and range. The slices of a batch must not
+    influence each other.
+
+    Attributes
+    ----------
+    reach
+        How many pixels away an input pixel can still change an output pixel; None when the whole
+        slice can. Inference crops empty surroundings up to this distance.
+    """
+
+    reach: int | None = None
+
+    def forward(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError

@@ -1,0 +1,334 @@
+"""Text blocks of the subject report: HTML in which every word from data is escaped."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from fusionprep.reports.records import (
+    Derivative,
+    Scan,
+    SubjectRecord,
+    finite,
+    model_name,
+    worst,
+)
+
+_ABSOLUTE_PATH = re.compile(r"(?<![\w.:/<>-])/(?:[^\s'\"<>:,;()\[\]/]+/)+([^\s'\"<>:,;()\[\]/]*)")
+_VERDICT_TEXT = {"pass": "pass", "review": "please review", "fail": "fail"}
+_SCAN_METADATA = {
+    "TracerName": "Tracer",
+    "TracerRadionuclide": "Radionuclide",
+    "InjectedRadioactivity": "Injected radioactivity",
+    "InjectedRadioactivityUnits": "Unit of radioactivity",
+    "Manufacturer": "Manufacturer",
+    "ManufacturersModelName": "Scanner",
+    "ReconMethodName": "Reconstruction",
+    "Units": "Units",
+}
+
+
+def without_paths(text: str) -> str:
+    """Shorten absolute paths to the file's name, so that a report tells nothing of the machine."""
+    return _ABSOLUTE_PATH.sub(lambda match: f"…/{match[1]}", text)
+
+
+def badge(verdict: Any) -> Markup:
+    """A verdict as a coloured label; any other value as plain text."""
+    if not isinstance(verdict, str) or verdict not in _VERDICT_TEXT:
+        return Markup('<span class="badge none">{}</span>').format(show(verdict, "not scored"))
+    return Markup('<span class="badge {}">{}</span>').format(verdict, _VERDICT_TEXT[verdict])
+
+
+def show(value: Any, missing: str = "not recorded", unit: str = "", digits: int = 3) -> Markup:
+    """A value of a sidecar for reading: numbers rounded, lists joined, absent values said so."""
+    if value is None or value == "":
+        return Markup('<span class="missing">{}</span>').format(missing)
+    number = finite(value)
+    if number is not None:
+        text = f"{number:.0f}" if number.is_integer() else f"{number:.{digits}g}"
+    elif isinstance(value, list):
+        text = ", ".join(str(item) for item in value)
+    else:
+        text = without_paths(str(value))
+    return escape(f"{text} {unit}".rstrip())
+
+
+def table(rows: Iterable[tuple[str, Any]]) -> Markup:
+    """Names and values in two columns."""
+    body = Markup("\n").join(
+        Markup("<tr><th scope='row'>{}</th><td>{}</td></tr>").format(name, value)
+        for name, value in rows
+    )
+    return Markup('<table class="facts">{}</table>\n').format(body)
+
+
+def _grid(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> Markup:
+    """A table with a head; it scrolls by itself, also by keyboard, where the page is narrow."""
+
+    def line(cells: Sequence[Any], tag: str) -> Markup:
+        cell = Markup(f"<{tag}>{{}}</{tag}>")
+        return Markup("<tr>{}</tr>").format(Markup("").join(cell.format(item) for item in cells))
+
+    body = Markup("\n").join(line(row, "td") for row in rows)
+    return Markup(
+        '<div class="wide" tabindex="0"><table class="grid"><thead>{}</thead>'
+        "<tbody>{}</tbody></table></div>\n"
+    ).format(line(headers, "th"), body)
+
+
+def summary_block(record: SubjectRecord, spaces: Sequence[str], failures: int) -> Markup:
+    """What was found, made and judged for a subject, and how many errors there were."""
+    scans = record.scans()
+    models = dict.fromkeys(model_name(item) for scan in scans for item in scan.fused)
+    rows: list[tuple[str, Any]] = [
+        ("Participant", f"sub-{record.label}"),
+        ("Worst verdict", badge(overall_verdict(record))),
+        ("Sessions", show(list(record.sessions) or None, "none")),
+        ("T1w images", show([_name(item) for item in record.anatomies()] or None, "none finished")),
+        ("Output spaces", show(list(spaces) or None, "none finished")),
+        ("Fusion models", show(list(models) or None, "none finished")),
+    ]
+    alert = Markup("")
+    if failures:
+        count = "1 error" if failures == 1 else f"{failures} errors"
+        alert = Markup('<p class="alert">{} — see <a href="#errors">Errors</a>.</p>').format(count)
+    return alert + table(rows) + _verdicts(record, scans)
+
+
+def _verdicts(record: SubjectRecord, scans: Sequence[Scan]) -> Markup:
+    """One line for each registration of the subject."""
+    lines = [
+        ("T1w to " + item.entities["space"], _session(item), item, "")
+        for item in record.find("T1w", desc="preproc")
+        if item.entities.get("space", "T1w") != "T1w"
+    ]
+    lines += [
+        (f"{scan.modality} to T1w", scan.label, scan.native, _pairing(scan.native))
+        for scan in scans
+        if scan.native is not None
+    ]
+    if not lines:
+        return Markup('<p class="missing">No registration was finished.</p>\n')
+    return _grid(
+        ("Registration", "Image", "Verdict", "Why", "Pairing"),
+        [
+            (
+                what,
+                label,
+                badge(item.get("Registration", "Verdict")),
+                show(item.get("Registration", "VerdictReason"), ""),
+                pairing,
+            )
+            for what, label, item, pairing in lines
+        ],
+    )
+
+
+def _pairing(native: Derivative) -> str:
+    reason, gap = native.get("Pairing", "Reason"), finite(native.get("Pairing", "DayGap"))
+    text = without_paths(str(reason)) if reason else "not recorded"
+    return text if gap is None else f"{text} ({gap:.0f} days apart)"
+
+
+def _session(item: Derivative) -> str:
+    return f"ses-{item.entities['ses']}" if "ses" in item.entities else "T1w"
+
+
+def _name(item: Derivative) -> str:
+    return item.image.name.removesuffix(".nii.gz")
+
+
+def anatomical_block(record: SubjectRecord, anatomy: Derivative) -> Markup:
+    """Volumes of one T1w and how its brain mask was made."""
+    mask = record.beside(anatomy, "mask", desc="brain", space=None)
+    dseg = record.beside(anatomy, "dseg", space=None)
+    rows: list[tuple[str, Any]] = [
+        ("T1w", _name(anatomy)),
+        ("Bias correction", show(anatomy.get("BiasCorrection"))),
+    ]
+    if mask is not None:
+        volume = finite(mask.get("BrainVolumeMillilitres"))
+        rows.append(("Brain mask", show(mask.get("Method"))))
+        rows.append(("Brain volume", show(volume, unit="mL", digits=4)))
+    if dseg is not None:
+        for tissue, name in (("GM", "Grey matter"), ("WM", "White matter"), ("CSF", "CSF")):
+            volume = finite(dseg.get("TissueVolumesMillilitres", tissue))
+            rows.append((name, show(volume, unit="mL", digits=4)))
+    for item in record.find("T1w", desc="preproc", ses=anatomy.entities.get("ses")):
+        if item.entities.get("space", "T1w") != "T1w":
+            rows.append((f"To {item.space}", _template_scores(item)))
+    return table(rows)
+
+
+def _template_scores(item: Derivative) -> Markup:
+    return Markup("{} {}, Dice of brain masks {}, of grey matter {} — {}").format(
+        badge(item.get("Registration", "Verdict")),
+        show(item.get("Registration", "VerdictReason"), ""),
+        show(finite(item.get("Registration", "MaskDice"))),
+        show(finite(item.get("Registration", "GMDice"))),
+        show(item.get("Registration", "Software"), "software not recorded"),
+    )
+
+
+def scan_block(scan: Scan) -> Markup:
+    """Metadata, pairing, scores and assumptions of a PET, CT or FLAIR image."""
+    native = scan.native
+    if native is None:
+        return Markup('<p class="missing">{} in T1w space: no sidecar found.</p>').format(
+            scan.modality
+        )
+    parts = [
+        Markup('<div class="columns"><div><h4>Registration</h4>{}</div>').format(
+            _registration(native)
+        ),
+        Markup("<div><h4>Metadata used</h4>{}</div></div>").format(table(_metadata(scan))),
+    ]
+    assumptions = _assumptions(scan)
+    if assumptions:
+        items = Markup("").join(Markup("<li>{}</li>").format(item) for item in assumptions)
+        parts.append(Markup('<h4>What was assumed</h4><ul class="assumed">{}</ul>').format(items))
+    return Markup("\n").join(parts) + fused_list(scan)
+
+
+def _registration(native: Derivative) -> Markup:
+    def score(key: str, unit: str = "") -> Markup:
+        return show(finite(native.get("Registration", key)), unit=unit)
+
+    reason = show(native.get("Registration", "VerdictReason"), "")
+    rows = [
+        (
+            "Verdict",
+            Markup("{} {}").format(badge(native.get("Registration", "Verdict")), reason),
+        ),
+        ("T1w", show(native.get("Pairing", "T1w"))),
+        ("Why this T1w", show(native.get("Pairing", "Reason"))),
+        ("Days between", show(finite(native.get("Pairing", "DayGap")), "unknown")),
+        ("Method", show(native.get("Registration", "Method"))),
+        ("Software", show(native.get("Registration", "Software"))),
+        (
+            "Mattes mutual information",
+            Markup("{} before, {} after").format(score("MattesMIBefore"), score("MattesMIAfter")),
+        ),
+        ("Brain overlap", score("BrainOverlap")),
+        ("Rotation", score("RotationDegrees", "°")),
+        ("Translation", score("TranslationMillimetres", "mm")),
+    ]
+    return table(rows)
+
+
+def _metadata(scan: Scan) -> list[tuple[str, Any]]:
+    native = scan.native
+    rows = [
+        (name, show(native.get(key)))
+        for key, name in _SCAN_METADATA.items()
+        if native.get(key) is not None or (scan.modality == "PET" and key == "TracerName")
+    ]
+    if native.get("FrameAveraging") is not None:
+        rows.append(("Frames", show(finite(native.get("FrameAveraging", "Frames")))))
+        rows.append(("Frame weights", show(native.get("FrameAveraging", "Weights"))))
+        seconds = finite(native.get("FrameAveraging", "DurationSeconds"))
+        rows.append(("Duration", show(seconds, "unknown", unit="s", digits=5)))
+    for name, key in (("suv", "SUV"), ("suvr", "SUVR")):
+        values = scan.variants[name].get(key) if name in scan.variants else None
+        if isinstance(values, Mapping):
+            text = ", ".join(
+                f"{label} {show(value).striptags()}" for label, value in values.items()
+            )
+            rows.append((key, show(text)))
+    return rows
+
+
+def _assumptions(scan: Scan) -> list[str]:
+    """What the sidecars leave open and how it was dealt with, in sentences."""
+    native = scan.native
+    recorded = native.get("Assumptions")
+    found = [without_paths(str(item)) for item in recorded] if isinstance(recorded, list) else []
+    if scan.modality == "PET":
+        if not native.get("TracerName") and "trc" not in scan.entities:
+            found.append("The tracer is not recorded: intensities were scaled without it.")
+        if native.get("FrameAveraging", "Weights") == "equal":
+            found.append("Frame durations are not recorded: frames were averaged equally.")
+        if "suv" not in scan.variants:
+            found.append("No SUV was made: the sidecar lacks a dose, a weight or a unit for it.")
+    if native.get("Pairing") is not None and native.get("Pairing", "DayGap") is None:
+        found.append("Days between the scans are unknown: the dataset tells no dates.")
+    return found
+
+
+def fused_list(scan: Scan) -> Markup:
+    """The fused images of a scan with model, version and device."""
+    if not scan.fused:
+        return Markup('<p class="missing">No fused image was written.</p>\n')
+    return _grid(
+        ("Fusion model", "Version", "Space", "Device", "File"),
+        [
+            (
+                model_name(item),
+                show(item.get("FusionModel", "Version")),
+                item.space,
+                show(item.get("FusionModel", "Device")),
+                item.image.name,
+            )
+            for item in scan.fused
+        ],
+    )
+
+
+def overall_verdict(record: SubjectRecord) -> str | None:
+    """The worst verdict on any registration of the subject."""
+    return worst(item.get("Registration", "Verdict") for item in record.derivatives)
+
+
+def methods_block(text: str | None, references: str | None) -> Markup:
+    """The methods text; headings, paragraphs and lists of its Markdown, all else as it stands."""
+    if not text:
+        return Markup('<p class="missing">The methods text was not written.</p>')
+    parts = [_paragraph(item) for item in re.split(r"\n\s*\n", text.strip())]
+    if references:
+        parts.append(
+            Markup("<details><summary>References (BibTeX)</summary><pre>{}</pre></details>").format(
+                without_paths(references)
+            )
+        )
+    return Markup("\n").join(parts)
+
+
+def _paragraph(block: str) -> Markup:
+    block = without_paths(block.strip())
+    heading = re.match(r"(#+)\s*(.+)", block)
+    if heading:
+        rest = block[heading.end() :].strip()
+        title = Markup("<h4>{}</h4>").format(heading[2].strip("# "))
+        return title + (_paragraph(rest) if rest else Markup(""))
+    items = re.findall(r"(?:^|\n)[-*]\s+(.+?)(?=\n[-*]\s|\Z)", block, flags=re.DOTALL)
+    if items and re.match(r"[-*]\s", block):
+        return Markup("<ul>{}</ul>").format(
+            Markup("").join(Markup("<li>{}</li>").format(item) for item in items)
+        )
+    return Markup("<p>{}</p>").format(block)
+
+
+def about_block(version: str, run_uuid: str, configuration: str | None) -> Markup:
+    """Version, run and options."""
+    block = table([("fusionprep", version), ("Run", run_uuid)])
+    if not configuration:
+        return block
+    return block + Markup(
+        "<details><summary>Options of the run</summary><pre>{}</pre></details>"
+    ).format(without_paths(configuration))
+
+
+def errors_block(errors: Sequence[str], crashes: Sequence[tuple[str, str]]) -> Markup:
+    """Messages, and the text of crash files (name, text)."""
+    if not errors and not crashes:
+        return Markup('<p class="fine">No errors to report.</p>')
+    parts = [Markup('<p class="alert">{}</p>').format(without_paths(message)) for message in errors]
+    parts += [
+        Markup("<details><summary>{}</summary><pre>{}</pre></details>").format(
+            name, without_paths(text)
+        )
+        for name, text in crashes
+    ]
+    return Markup("\n").join(parts)

@@ -1,0 +1,70 @@
+"""The methods text of a run and the references it cites."""
+
+import re
+from importlib import resources
+from pathlib import Path
+
+from fusionprep.image.io import write_whole
+
+CITATION = re.compile(r"\[@(\w+)\]|@(\w+)")
+
+
+def write_citations(boilerplate: str, logs: Path) -> None:
+    """Write ``CITATION.md`` (to paste into a paper) and ``CITATION.bib`` (what it cites).
+
+    Parameters
+    ----------
+    boilerplate
+        Text with citations as pandoc has them, ``[@key]``, from the workflow that was built.
+
+    Raises
+    ------
+    KeyError
+        When a key is not in the package's bibliography.
+    """
+    library = read_bibliography()
+    keys = list(dict.fromkeys(a or b for a, b in CITATION.findall(boilerplate)))
+    text = CITATION.sub(lambda match: _cite(match, library), " ".join(boilerplate.split("\n")))
+    sentences = re.sub(r" {2,}", " ", text).strip()
+    references = "\n".join(f"- {_reference(library[key])}" for key in keys)
+    markdown = f"# Methods\n\n{sentences}\n\n## References\n\n{references}\n"
+    bibliography = "\n\n".join(library[key] for key in keys) + "\n"
+    write_whole(logs / "CITATION.md", lambda path: path.write_text(markdown, "utf-8"))
+    write_whole(logs / "CITATION.bib", lambda path: path.write_text(bibliography, "utf-8"))
+
+
+def read_bibliography() -> dict[str, str]:
+    """BibTeX entries of the package by key."""
+    text = resources.files("fusionprep").joinpath("data", "boilerplate.bib").read_text("utf-8")
+    entries = re.split(r"\n(?=@)", text.strip())
+    return {re.match(r"@\w+\{(\w+),", entry)[1]: entry.strip() for entry in entries}
+
+
+def _field(entry: str, name: str) -> str:
+    match = re.search(rf"^\s*{name} = \{{(.*)\}},?$", entry, re.MULTILINE)
+    plain = re.sub(r"\{\\.\{?([A-Za-z])\}?\}", r"\1", match[1]) if match else ""
+    return plain.replace("\\&", "&").replace("--", "–")
+
+
+def _authors(entry: str) -> list[str]:
+    return [author.strip() for author in _field(entry, "author").split(" and ")]
+
+
+def _cite(match: re.Match, library: dict[str, str]) -> str:
+    entry = library[match[1] or match[2]]
+    surnames = [author.split(",")[0] for author in _authors(entry)]
+    names = surnames[0] if len(surnames) == 1 else f"{surnames[0]} et al."
+    if len(surnames) == 2:
+        names = " & ".join(surnames)
+    year = _field(entry, "year")
+    return f"({names}, {year})" if match[1] else f"{names} ({year})"
+
+
+def _reference(entry: str) -> str:
+    authors = _authors(entry)
+    names = "; ".join(authors[:6]) + ("; et al." if len(authors) > 6 else "")
+    place = ", ".join(filter(None, (_field(entry, "journal"), _field(entry, "volume"))))
+    doi = _field(entry, "doi")
+    link = f" https://doi.org/{doi}" if doi else ""
+    pages = f":{_field(entry, 'pages')}" if _field(entry, "pages") else ""
+    return f"{names} ({_field(entry, 'year')}). {_field(entry, 'title')}. {place}{pages}.{link}"

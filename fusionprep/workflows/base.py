@@ -1,0 +1,92 @@
+"""The whole run: one workflow per subject, one anatomical workflow per T1w."""
+
+import itertools
+import re
+
+from nipype.pipeline import engine as pe
+from niworkflows.engine.workflows import LiterateWorkflow
+
+from fusionprep.bids.plan import ImageFile, Pairing, SubjectPlan
+from fusionprep.config import Config
+from fusionprep.workflows.anatomical import init_anatomical_wf
+from fusionprep.workflows.nodes import Space, template_spaces
+from fusionprep.workflows.pet import init_pet_wf
+from fusionprep.workflows.structural import init_structural_wf
+from fusionprep.workflows.template import init_template_wf
+
+T1W_IMAGES = ("t1w", "mask", "dseg", "gm", "wm")
+DESCRIPTION = """
+Results included in this manuscript come from images processed with *fusionprep* {version}, which
+is based on *Nipype* {nipype} [@nipype].
+"""
+
+
+def init_fusionprep_wf(config: Config, plans: list[SubjectPlan]) -> LiterateWorkflow:
+    """Build the workflow of every subject that has something to be processed.
+
+    Parameters
+    ----------
+    plans
+        What was found (:func:`fusionprep.bids.planning.plan_dataset`).
+    """
+    import nipype
+
+    from fusionprep import __version__
+
+    workflow = LiterateWorkflow(name="fusionprep_wf", base_dir=str(config.work_dir))
+    workflow.__desc__ = DESCRIPTION.format(version=__version__, nipype=nipype.__version__)
+    for plan in plans:
+        if plan.pairings:
+            workflow.add_nodes([init_subject_wf(config, plan)])
+    return workflow
+
+
+def init_subject_wf(config: Config, plan: SubjectPlan) -> LiterateWorkflow:
+    """Build one subject's workflow: each T1w once, then every image paired with it."""
+    workflow = LiterateWorkflow(name=subject_workflow_name(plan.label))
+    for t1w in plan.t1ws:
+        pairings = [pairing for pairing in plan.pairings if pairing.t1w.path == t1w.path]
+        _add_t1w(workflow, config, t1w, pairings)
+    return workflow
+
+
+def subject_workflow_name(label: str) -> str:
+    """Name of a subject's workflow; the plus sign BIDS allows is not allowed in node names."""
+    return f"sub_{label.replace('+', '_')}_wf"
+
+
+def _add_t1w(
+    workflow: pe.Workflow, config: Config, t1w: ImageFile, pairings: list[Pairing]
+) -> None:
+    anatomical = init_anatomical_wf(config, t1w, f"anatomical{_tag(t1w)}_wf")
+    workflow.add_nodes([anatomical])
+    sources = {name: (anatomical, f"outputnode.{name}") for name in T1W_IMAGES}
+    by_name = itertools.groupby(
+        sorted(template_spaces(config), key=lambda template: template.name),
+        key=lambda template: template.name,
+    )
+    for name, templates in by_name:
+        registration = init_template_wf(
+            config, t1w, [Space(template) for template in templates], f"{name}{_tag(t1w)}_wf"
+        )
+        workflow.connect([
+            (anatomical, registration, [
+                (f"outputnode.{field}", f"inputnode.{field}")
+                for field in ("t1w", "brain", "mask", "gm")
+            ]),
+        ])  # fmt: skip
+        for field in registration.outputs.outputnode.get():
+            sources[field] = (registration, f"outputnode.{field}")
+    for pairing in pairings:
+        build = init_pet_wf if pairing.modality == "pet" else init_structural_wf
+        processing = build(config, pairing, f"{pairing.modality}{_tag(pairing.image)}_wf")
+        for field in processing.inputs.inputnode.get():
+            node, source = sources[field]
+            workflow.connect(node, source, processing, f"inputnode.{field}")
+
+
+def _tag(image: ImageFile) -> str:
+    """The entities of an image as the end of a node name."""
+    stem = image.path.name.split(".", 1)[0]
+    entities = stem.split("_")[1:-1]
+    return "".join(f"_{re.sub(r'[^A-Za-z0-9]', '_', entity)}" for entity in entities)

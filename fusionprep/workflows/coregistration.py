@@ -1,0 +1,130 @@
+"""Another modality to the T1w: the rigid registration, its file and its figure."""
+
+from nipype.interfaces import utility as niu
+from nipype.pipeline import engine as pe
+from niworkflows.engine.workflows import LiterateWorkflow
+
+from fusionprep.bids.derivatives import derivative_path, kept_entities, own_uri, raw_uri
+from fusionprep.bids.plan import Pairing
+from fusionprep.config import Config
+from fusionprep.interfaces.registration import RegisterRigid, Resample
+from fusionprep.interfaces.reports import PlotCoregistration
+from fusionprep.workflows.anatomical import t1w_path
+from fusionprep.workflows.nodes import derivative_node, figure_node, node
+
+SUFFIXES = {"pet": "pet", "ct": "ct", "flair": "FLAIR"}
+DATATYPES = {"pet": "pet", "ct": "ct", "flair": "anat"}
+DESCRIPTION = """
+The {modality} was registered rigidly to the T1w by maximising Mattes mutual information
+[@mattes] with *SimpleITK* [@simpleitk], starting from three initial alignments, and brought to
+the T1w grid in one linear interpolation.
+"""
+KEPT_AS_IT_IS = """
+The {modality} was taken as aligned with the T1w by its header, and brought to its grid by linear
+interpolation.
+"""
+
+
+class ModalityPaths:
+    """Output paths of one PET, CT or FLAIR image."""
+
+    def __init__(self, pairing: Pairing, tracer: str | None = None) -> None:
+        self.image = pairing.image
+        self.modality = pairing.modality
+        self.entities = kept_entities(pairing.image, pairing.modality, tracer)
+
+    def __call__(self, extension: str = ".nii.gz", suffix: str | None = None, **entities) -> str:
+        return derivative_path(
+            self.image.subject,
+            self.image.session,
+            DATATYPES[self.modality],
+            suffix or SUFFIXES[self.modality],
+            extension,
+            **self.entities,
+            **entities,
+        )
+
+
+def init_coregistration_wf(
+    config: Config, pairing: Pairing, paths: ModalityPaths
+) -> LiterateWorkflow:
+    """Register one image to its T1w and resample it there.
+
+    Inputs
+    ------
+    moving
+        Static 3-D image.
+    t1w, mask
+        Preprocessed T1w and its brain mask.
+    dseg
+        Tissue labels, for the contours of the figure.
+
+    Outputs
+    -------
+    transform
+        ITK text file that resamples `moving` onto the T1w grid.
+    moved
+        `moving` on the T1w grid.
+    metadata
+        The sidecar's ``Registration`` field.
+    """
+    workflow = LiterateWorkflow(name="coregistration_wf")
+    modality = pairing.modality
+    text = KEPT_AS_IT_IS if config.pet2anat_method == "identity" else DESCRIPTION
+    workflow.__desc__ = text.format(modality=modality.upper())
+    inputnode = pe.Node(
+        niu.IdentityInterface(fields=["moving", "t1w", "mask", "dseg"]), name="inputnode"
+    )
+    outputnode = pe.Node(
+        niu.IdentityInterface(fields=["transform", "moved", "metadata"]), name="outputnode"
+    )
+    register = node(
+        RegisterRigid(
+            method=config.pet2anat_method,
+            brain_is_bright=modality == "pet",
+            sloppy=config.sloppy,
+        ),
+        "register",
+        config,
+        mem_gb=0.8,
+    )
+    outside = -1000.0 if modality == "ct" else 0.0
+    resample = node(Resample(outside=outside), "resample", config, mem_gb=0.8)
+    xfm = derivative_node(
+        config,
+        paths(".txt", "xfm", from_=SUFFIXES[modality], to="T1w", mode="image"),
+        "ds_t1w_from_moving",
+    )
+    figure = figure_node(
+        config,
+        PlotCoregistration,
+        paths(desc="coreg"),
+        ".svg",
+        "plot_coregistration",
+        moving_name=modality.upper(),
+    )
+    workflow.connect([
+        (inputnode, register, [("t1w", "t1w"), ("mask", "mask"), ("moving", "moving")]),
+        (inputnode, resample, [("moving", "in_file"), ("t1w", "reference")]),
+        (register, resample, [("transform", "transforms")]),
+        (register, xfm, [("transform", "in_file")]),
+        (inputnode, figure, [(field, field) for field in ("t1w", "mask", "dseg", "moving")]),
+        (resample, figure, [("out_file", "moved")]),
+        (register, outputnode, [("transform", "transform"), ("metadata", "metadata")]),
+        (resample, outputnode, [("out_file", "moved")]),
+    ])  # fmt: skip
+    return workflow
+
+
+def paired_metadata(config: Config, pairing: Pairing) -> dict:
+    """Sidecar fields that every image brought to a T1w has."""
+    return {
+        "Sources": [raw_uri(pairing.image, config.bids_dir)],
+        "SkullStripped": False,
+        "SpatialReference": own_uri(t1w_path(pairing.t1w, desc="preproc")),
+        "Pairing": {
+            "T1w": raw_uri(pairing.t1w, config.bids_dir),
+            "Reason": pairing.reason,
+            "DayGap": pairing.day_gap,
+        },
+    }

@@ -1,0 +1,109 @@
+"""Applying the fusion models in one space."""
+
+from functools import partial
+
+from nipype.interfaces import utility as niu
+from nipype.pipeline import engine as pe
+from niworkflows.engine.workflows import LiterateWorkflow
+
+from fusionprep.bids.derivatives import own_uri
+from fusionprep.config import Config
+from fusionprep.interfaces.fusion import Fuse
+from fusionprep.interfaces.reports import PlotFused
+from fusionprep.models.registry import get_model
+from fusionprep.workflows.nodes import derivative_node, figure_node, node
+
+DESCRIPTION = """
+T1w and {modality} were scaled to [0, 1] and fused slice by slice with {models}.
+"""
+
+
+def init_fusion_wf(
+    config: Config,
+    modality: str,
+    out_path: partial,
+    figure_like: partial,
+    sources: list[str],
+    metadata: dict,
+    name: str,
+    *,
+    tracer: str | None = None,
+    space_code: str = "aligned",
+) -> LiterateWorkflow:
+    """Fuse a pair with every model of the configuration, write and draw the results.
+
+    Parameters
+    ----------
+    modality
+        ``pet`` or ``ct``.
+    out_path, figure_like
+        Called with ``desc=`` to name the derivative and its figure.
+    sources
+        Output paths of the anatomical and of the functional image.
+    metadata
+        Sidecar fields of the space.
+
+    Inputs
+    ------
+    anatomical, functional, mask
+        Images on one grid.
+    """
+    workflow = LiterateWorkflow(name=name)
+    entries = [get_model(model) for model in config.fusion_models]
+    workflow.__desc__ = DESCRIPTION.format(
+        modality=modality.upper(), models=", ".join(f"{e.label} ({e.citation})" for e in entries)
+    )
+    fields = ["anatomical", "functional", "mask"]
+    inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
+    prefix = "fused" if modality == "pet" else "fusedCT"
+    uris = [own_uri(source) for source in sources]
+    for entry in entries:
+        fuse = node(
+            Fuse(
+                modality=modality,
+                model=entry.name,
+                sources=uris,
+                weights_sha256=entry.weights_sha256() or "",
+                tracer=tracer or "",
+                device=config.device,
+                use_gpu=config.device == "cuda",
+            ),
+            f"fuse_{entry.name}",
+            config,
+            mem_gb=1.5,
+        )
+        workflow.connect([(inputnode, fuse, [(field, field) for field in fields])])
+        results = [("out_file", "", "scalar, 0 to 1")]
+        if modality == "pet":
+            colour = "RGB: lightness from the fusion, hue from the PET"
+            results.append(("out_colour", "Color", colour))
+        for field, ending, what in results:
+            desc = f"{prefix}{entry.label}{ending}"
+            sidecar = {
+                "Description": f"T1w and {modality.upper()} fused by {entry.label} ({what})",
+                "SkullStripped": modality == "pet",
+                "Sources": uris,
+                **metadata,
+            }
+            name = f"ds_{entry.name}{ending}"
+            write = derivative_node(
+                config, out_path(desc=desc), name, space=space_code, metadata=sidecar
+            )
+            workflow.connect([
+                (fuse, write, [(field, "in_file"), ("metadata", "computed")]),
+            ])  # fmt: skip
+        figure = figure_node(
+            config,
+            PlotFused,
+            figure_like(desc=f"{prefix}{entry.label}"),
+            ".png",
+            f"plot_{entry.name}",
+            functional_name=modality.upper(),
+        )
+        workflow.connect([
+            (inputnode, figure, [(field, field) for field in fields]),
+            (fuse, figure, [("out_file", "fused")]),
+        ])  # fmt: skip
+        if modality == "pet":
+            workflow.connect(fuse, "out_colour", figure, "colour")
+    return workflow

@@ -1,0 +1,130 @@
+"""Small helpers every workflow builder uses."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nipype.interfaces.base import BaseInterface
+from nipype.pipeline import engine as pe
+
+from fusionprep.bids.derivatives import figure_path
+from fusionprep.config import Config
+from fusionprep.image.template import TemplateSpace
+from fusionprep.interfaces.derivatives import WriteDerivative
+
+
+def node(interface: BaseInterface, name: str, config: Config, *, mem_gb: float = 0.5) -> pe.Node:
+    """A node that claims the threads its interface will use."""
+    threads = 1
+    if "n_threads" in interface.inputs.traits():
+        threads = config.omp_nthreads
+        interface.inputs.n_threads = threads
+    return pe.Node(interface, name=name, mem_gb=mem_gb, n_procs=threads)
+
+
+def derivative_node(
+    config: Config,
+    out_path: str,
+    name: str,
+    *,
+    space: str = "aligned",
+    metadata: Mapping[str, Any] | None = None,
+) -> pe.Node:
+    """A node that writes one file of the derivative dataset.
+
+    Parameters
+    ----------
+    out_path
+        Path below the output root.
+    space
+        What the affine means: ``scanner``, ``aligned`` (to another image) or ``mni``.
+    metadata
+        Sidecar; None writes none (transforms have no sidecar).
+    """
+    interface = WriteDerivative(
+        output_dir=str(config.output_dir),
+        out_path=out_path,
+        space=space,
+        write_sidecar=metadata is not None,
+    )
+    if metadata is not None:
+        interface.inputs.metadata = dict(metadata)
+    return node(interface, name, config)
+
+
+def figure_node(
+    config: Config, interface_class: type, like: str, extension: str, name: str, **inputs
+):
+    """A node that draws the figure named after the derivative `like`."""
+    interface = interface_class(
+        output_dir=str(config.output_dir), out_path=figure_path(like, extension), **inputs
+    )
+    return node(interface, name, config, mem_gb=1.0)
+
+
+@dataclass(frozen=True)
+class Space:
+    """An output space: the T1w's own grid (`template` None) or a template's."""
+
+    template: TemplateSpace | None = None
+
+    @property
+    def tag(self) -> str:
+        """Ends the names of nodes that work in this space."""
+        return (
+            "_t1w" if self.template is None else f"_{self.template.name}_{self.template.resolution}"
+        )
+
+    @property
+    def entities(self) -> dict[str, str]:
+        """BIDS entities of images brought to this space."""
+        if self.template is None:
+            return {"space": "T1w"}
+        return {"space": self.template.name, "resolution": self.template.resolution}
+
+    @property
+    def t1w_entities(self) -> dict[str, str]:
+        """The same for the T1w, which is in its own space without saying so."""
+        return {} if self.template is None else self.entities
+
+    @property
+    def code(self) -> str:
+        """What the affine of an image brought here means."""
+        return "aligned" if self.template is None else "mni"
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Sidecar fields of this space."""
+        if self.template is None:
+            return {}
+        return {"Resolution": f"Resolution {self.template.resolution} of {self.template.name}"}
+
+    def anatomy_field(self, image: str) -> str:
+        """Name of the field that hands over ``t1w`` or ``mask`` in this space."""
+        return image if self.template is None else f"{image}{self.tag}"
+
+
+def template_spaces(config: Config) -> list[TemplateSpace]:
+    """The templates among the output spaces, in order."""
+    return [TemplateSpace.parse(text) for text in config.output_spaces if text != "T1w"]
+
+
+def output_spaces(config: Config) -> list[Space]:
+    """T1w space, which is always written, and the templates."""
+    return [Space(), *(Space(template) for template in template_spaces(config))]
+
+
+def anatomy_fields(config: Config) -> list[str]:
+    """What the workflows of other modalities are given of the T1w.
+
+    ``t1w``, ``mask``, ``dseg``, ``gm``, ``wm`` on the T1w grid; per template, both transforms; per template
+    and resolution, T1w and mask there.
+    """
+    templates = template_spaces(config)
+    transforms = [
+        f"{direction}_{name}"
+        for name in dict.fromkeys(template.name for template in templates)
+        for direction in ("template_from_t1w", "t1w_from_template")
+    ]
+    grids = [Space(t).anatomy_field(image) for t in templates for image in ("t1w", "mask")]
+    return ["t1w", "mask", "dseg", "gm", "wm", *transforms, *grids]

@@ -1,0 +1,243 @@
+"""PET: one volume, to the T1w and the templates, SUV and SUVR, fusion."""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import nibabel as nib
+from nipype.interfaces import utility as niu
+from nipype.interfaces.base import isdefined
+from nipype.pipeline import engine as pe
+from niworkflows.engine.workflows import LiterateWorkflow
+
+from fusionprep.bids import metadata as meta
+from fusionprep.bids.derivatives import own_uri, still_true
+from fusionprep.bids.plan import Pairing
+from fusionprep.bids.suv import body_weight, suv_inputs
+from fusionprep.config import Config
+from fusionprep.image.template import TemplateSpace
+from fusionprep.interfaces.pet import AverageFrames, ReferenceMean, Scale
+from fusionprep.interfaces.registration import Resample
+from fusionprep.workflows.anatomical import t1w_path
+from fusionprep.workflows.coregistration import (
+    ModalityPaths,
+    init_coregistration_wf,
+    paired_metadata,
+)
+from fusionprep.workflows.fusion import init_fusion_wf
+from fusionprep.workflows.nodes import (
+    Space,
+    anatomy_fields,
+    derivative_node,
+    node,
+    output_spaces,
+    template_spaces,
+)
+
+FRAMES = """
+PET frames were averaged{weights}, without correction for motion between frames.
+"""
+SUVR = """
+Standardised uptake value ratios refer to the mean uptake of the region "{region}".
+"""
+REGION_FIELDS = {"whole-brain": "mask", "gm": "gm", "wm": "wm"}
+
+
+@dataclass(frozen=True)
+class _Quantity:
+    """A multiple of the static PET that is written beside it.
+
+    ``factor`` is a number, or the node and field that find it; ``computed`` likewise for sidecar
+    fields, None where all are known.
+    """
+
+    desc: str
+    description: str
+    units: str
+    factor: float | tuple[pe.Node, str]
+    metadata: dict
+    computed: tuple[pe.Node, str] | None = None
+
+
+def init_pet_wf(config: Config, pairing: Pairing, name: str) -> LiterateWorkflow:
+    """Process one PET image.
+
+    Inputs
+    ------
+    The fields of :func:`~fusionprep.workflows.nodes.anatomy_fields`.
+    """
+    workflow = LiterateWorkflow(name=name)
+    inputnode = pe.Node(niu.IdentityInterface(fields=anatomy_fields(config)), name="inputnode")
+    paths = ModalityPaths(pairing, meta.tracer_label(pairing.image))
+    average, metadata = _average_node(config, pairing)
+    workflow.__desc__ = _describe(config, average)
+    coregister = init_coregistration_wf(config, pairing, paths)
+    computed = pe.Node(niu.Merge(2), name="computed_metadata")
+    workflow.connect([
+        (inputnode, coregister, [(n, f"inputnode.{n}") for n in ("t1w", "mask", "dseg")]),
+        (average, coregister, [("out_file", "inputnode.moving")]),
+        (average, computed, [("metadata", "in1")]),
+        (coregister, computed, [("outputnode.metadata", "in2")]),
+    ])  # fmt: skip
+    moved = (coregister, "outputnode.moved")
+    quantities = [
+        *_suv(config, pairing, metadata),
+        *_suvr(workflow, config, inputnode, moved),
+    ]
+    for space in output_spaces(config):
+        image = moved
+        if space.template is not None:
+            image = _to_template(workflow, config, space.template, inputnode, average, coregister)
+        fields = {**metadata, **space.metadata}
+        if space.template is not None:
+            del fields["SpatialReference"]
+        write = derivative_node(
+            config,
+            paths(desc="preproc", **space.entities),
+            f"ds_preproc{space.tag}",
+            space=space.code,
+            metadata={"Description": "PET, mean over frames", **fields},
+        )
+        workflow.connect([
+            (image[0], write, [(image[1], "in_file")]),
+            (computed, write, [("out", "computed")]),
+        ])  # fmt: skip
+        for quantity in quantities:
+            _write_quantity(workflow, config, quantity, paths, space, fields, image)
+        _fuse(workflow, config, pairing, paths, space, fields, inputnode, image)
+    return workflow
+
+
+def _average_node(config: Config, pairing: Pairing) -> tuple[pe.Node, dict]:
+    image = pairing.image
+    shape = nib.load(image.path).shape
+    timing = meta.frame_timing(image.metadata, shape[3] if len(shape) > 3 else 1, image.path)
+    units, factor = meta.units_factor(image.metadata)
+    interface = AverageFrames(in_file=str(image.path), factor=factor)
+    # float32 frames, and sums of one frame in float64
+    mem_gb = 0.2 + (4 * math.prod(shape) + 32 * math.prod(shape[:3])) / 1e9
+    average = node(interface, "average_frames", config, mem_gb=mem_gb)
+    if timing.durations is not None:
+        average.inputs.durations = list(timing.durations)
+    metadata = {
+        **still_true(image.metadata),
+        **paired_metadata(config, pairing),
+        "Units": units,
+        "FrameTiming": timing.source,
+    }
+    if tracer := meta.tracer_name(image):
+        metadata["TracerName"] = tracer
+    if nuclide := meta.radionuclide(image):
+        metadata["TracerRadionuclide"] = nuclide
+    return average, metadata
+
+
+def _describe(config: Config, average: pe.Node) -> str:
+    weighted = isdefined(average.inputs.durations)
+    text = FRAMES.format(weights=", weighted by their duration" if weighted else "")
+    if config.suvr_region != "none":
+        text += SUVR.format(region=_region_name(config))
+    return text
+
+
+def _region_name(config: Config) -> str:
+    return (
+        config.suvr_region if config.suvr_region in REGION_FIELDS else Path(config.suvr_region).name
+    )
+
+
+def _suv(config: Config, pairing: Pairing, metadata: dict) -> list[_Quantity]:
+    image = pairing.image
+    weight = body_weight(config.bids_dir, image.subject, image.metadata)
+    inputs, reason = suv_inputs(image.metadata, weight)
+    if inputs is None:
+        metadata["SUVNotComputed"] = reason
+        return []
+    fields = {"SUV": inputs.to_dict()}
+    return [_Quantity("suv", "Standardised uptake value", "g/mL", inputs.factor, fields)]
+
+
+def _suvr(workflow, config: Config, inputnode, moved) -> list[_Quantity]:
+    if config.suvr_region == "none":
+        return []
+    reference = node(ReferenceMean(name=_region_name(config)), "suvr_reference", config)
+    workflow.connect(*moved, reference, "pet")
+    field = REGION_FIELDS.get(config.suvr_region)
+    if field is not None:
+        workflow.connect(inputnode, field, reference, "region")
+    else:
+        region = node(
+            Resample(in_file=config.suvr_region, interpolation="nearest"), "suvr_region", config
+        )
+        template = template_spaces(config)[0].name
+        workflow.connect([
+            (inputnode, region, [
+                ("t1w", "reference"), (f"t1w_from_template_{template}", "transforms"),
+            ]),
+            (region, reference, [("out_file", "region")]),
+        ])  # fmt: skip
+    description = "Standardised uptake value ratio"
+    computed = (reference, "metadata")
+    return [_Quantity("suvr", description, "arbitrary", (reference, "factor"), {}, computed)]
+
+
+def _to_template(workflow, config, template: TemplateSpace, inputnode, average, coregister):
+    """The static PET on a template's grid, in one interpolation from its own."""
+    tag = Space(template).tag
+    chain = pe.Node(niu.Merge(2), name=f"chain{tag}")
+    resample = node(Resample(template=str(template)), f"resample{tag}", config, mem_gb=0.8)
+    workflow.connect([
+        (inputnode, chain, [(f"template_from_t1w_{template.name}", "in1")]),
+        (coregister, chain, [("outputnode.transform", "in2")]),
+        (chain, resample, [("out", "transforms")]),
+        (average, resample, [("out_file", "in_file")]),
+    ])  # fmt: skip
+    return resample, "out_file"
+
+
+def _write_quantity(workflow, config, quantity: _Quantity, paths, space, fields, image) -> None:
+    name = f"{quantity.desc}{space.tag}"
+    scale = node(Scale(), name, config)
+    metadata = {
+        **fields,
+        "Description": quantity.description,
+        "Units": quantity.units,
+        "Sources": [own_uri(paths(desc="preproc", **space.entities))],
+        **quantity.metadata,
+    }
+    out_path = paths(desc=quantity.desc, **space.entities)
+    write = derivative_node(config, out_path, f"ds_{name}", space=space.code, metadata=metadata)
+    workflow.connect([
+        (image[0], scale, [(image[1], "in_file")]),
+        (scale, write, [("out_file", "in_file")]),
+    ])  # fmt: skip
+    if isinstance(quantity.factor, tuple):
+        workflow.connect(*quantity.factor, scale, "factor")
+    else:
+        scale.inputs.factor = quantity.factor
+    if quantity.computed is not None:
+        workflow.connect(*quantity.computed, write, "computed")
+
+
+def _fuse(workflow, config, pairing, paths, space: Space, fields, inputnode, image) -> None:
+    kept = ("SpatialReference", "Resolution", "TracerName", "TracerRadionuclide", "Pairing")
+    fuse = init_fusion_wf(
+        config,
+        "pet",
+        partial(paths, **space.entities),
+        partial(paths, space=space.entities["space"]),
+        [t1w_path(pairing.t1w, desc="preproc", **space.t1w_entities),
+         paths(desc="preproc", **space.entities)],
+        {name: fields[name] for name in kept if name in fields},
+        f"fusion{space.tag}_wf",
+        tracer=fields.get("TracerName"),
+        space_code=space.code,
+    )  # fmt: skip
+    workflow.connect([
+        (inputnode, fuse, [
+            (space.anatomy_field("t1w"), "inputnode.anatomical"),
+            (space.anatomy_field("mask"), "inputnode.mask"),
+        ]),
+        (image[0], fuse, [(image[1], "inputnode.functional")]),
+    ])  # fmt: skip

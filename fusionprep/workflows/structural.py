@@ -1,0 +1,115 @@
+"""CT and FLAIR: to the T1w, and the fusion of CT with the T1w."""
+
+from functools import partial
+
+from nipype.interfaces import utility as niu
+from nipype.pipeline import engine as pe
+from niworkflows.engine.workflows import LiterateWorkflow
+
+from fusionprep.bids.derivatives import derivative_path, still_true
+from fusionprep.bids.plan import Pairing
+from fusionprep.config import Config
+from fusionprep.interfaces.anatomical import Conform
+from fusionprep.interfaces.registration import Resample
+from fusionprep.workflows.anatomical import t1w_path
+from fusionprep.workflows.coregistration import (
+    ModalityPaths,
+    init_coregistration_wf,
+    paired_metadata,
+)
+from fusionprep.workflows.fusion import init_fusion_wf
+from fusionprep.workflows.nodes import Space, anatomy_fields, derivative_node, node, output_spaces
+
+AIR = -1000.0
+
+
+def init_structural_wf(config: Config, pairing: Pairing, name: str) -> LiterateWorkflow:
+    """Bring a CT or FLAIR to the T1w; fuse a CT with it in every output space.
+
+    Inputs
+    ------
+    The fields of :func:`~fusionprep.workflows.nodes.anatomy_fields`.
+    """
+    workflow = LiterateWorkflow(name=name)
+    modality = pairing.modality
+    paths = ModalityPaths(pairing)
+    inputnode = pe.Node(niu.IdentityInterface(fields=anatomy_fields(config)), name="inputnode")
+    conform = node(
+        Conform(
+            in_file=str(pairing.image.path),
+            name=modality.upper(),
+            missing=AIR if modality == "ct" else 0.0,
+        ),
+        "conform",
+        config,
+    )
+    coregister = init_coregistration_wf(config, pairing, paths)
+    metadata = {**still_true(pairing.image.metadata), **paired_metadata(config, pairing)}
+    units = {"Units": "HU"} if modality == "ct" else {}
+    write = derivative_node(
+        config,
+        paths(desc="preproc", space="T1w"),
+        "ds_preproc",
+        metadata={"Description": f"{modality.upper()} in T1w space", **metadata, **units},
+    )
+    workflow.connect([
+        (inputnode, coregister, [(n, f"inputnode.{n}") for n in ("t1w", "mask", "dseg")]),
+        (conform, coregister, [("out_file", "inputnode.moving")]),
+        (coregister, write, [
+            ("outputnode.moved", "in_file"), ("outputnode.metadata", "computed"),
+        ]),
+    ])  # fmt: skip
+    if modality == "ct":
+        for space in output_spaces(config):
+            _fuse(workflow, config, pairing, paths, space)
+    return workflow
+
+
+def _fuse(
+    workflow: pe.Workflow, config: Config, pairing: Pairing, paths: ModalityPaths, space: Space
+) -> None:
+    inputnode, conform, coregister = map(
+        workflow.get_node, ("inputnode", "conform", "coregistration_wf")
+    )
+    image = (coregister, "outputnode.moved")
+    if space.template is not None:
+        chain = pe.Node(niu.Merge(2), name=f"chain{space.tag}")
+        resample = node(
+            Resample(template=str(space.template), outside=AIR), f"resample{space.tag}", config
+        )
+        workflow.connect([
+            (inputnode, chain, [(f"template_from_t1w_{space.template.name}", "in1")]),
+            (coregister, chain, [("outputnode.transform", "in2")]),
+            (chain, resample, [("out", "transforms")]),
+            (conform, resample, [("out_file", "in_file")]),
+        ])  # fmt: skip
+        image = (resample, "out_file")
+    t1w = pairing.t1w
+    fused_path = partial(
+        derivative_path, t1w.subject, pairing.image.session, "anat", "T1w", ".nii.gz",
+        **paths.entities,
+    )  # fmt: skip
+    sources = [
+        t1w_path(t1w, desc="preproc", **space.t1w_entities),
+        paths(desc="preproc", space="T1w"),
+    ]
+    metadata = {"Pairing": paired_metadata(config, pairing)["Pairing"], **space.metadata}
+    if space.template is None:
+        metadata["SpatialReference"] = paired_metadata(config, pairing)["SpatialReference"]
+    fuse = init_fusion_wf(
+        config,
+        "ct",
+        partial(fused_path, **space.entities),
+        partial(fused_path, space=space.entities["space"]),
+        sources,
+        metadata,
+        f"fusion{space.tag}_wf",
+        space_code=space.code,
+    )
+    workflow.connect([
+        (inputnode, fuse, [
+            (space.anatomy_field("t1w"), "inputnode.anatomical"),
+            (space.anatomy_field("mask"), "inputnode.mask"),
+        ]),
+        (image[0], fuse, [(image[1], "inputnode.functional")]),
+    ])  # fmt: skip

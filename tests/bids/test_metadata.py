@@ -1,0 +1,257 @@
+"""Tracer, frames, units and SUV from the dialects of sidecars that people have."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fusionprep.bids.metadata import (
+    frame_timing,
+    radionuclide,
+    tracer_label,
+    tracer_name,
+    units_factor,
+)
+from fusionprep.bids.plan import ImageFile
+from fusionprep.bids.suv import HALF_LIVES, body_weight, suv_inputs
+from fusionprep.errors import DataError
+from tests.bids.skeleton import PET_SIDECAR
+
+
+def pet(metadata=None, **entities):
+    return ImageFile(Path("sub-01_pet.nii.gz"), {"subject": "01", **entities}, metadata or {})
+
+
+@pytest.mark.parametrize(
+    ("image", "label"),
+    [
+        (pet(tracer="18FFDG", acquisition="PIB"), "18FFDG"),
+        (pet({"TracerName": "FDG"}, acquisition="AV45"), "AV45"),
+        (pet({"TracerName": "[18F]FDG"}, acquisition="static"), "18FFDG"),
+        (pet(acquisition="18FNEWONE"), "18FNEWONE"),
+        (pet(acquisition="fdg"), "fdg"),
+        (pet({"TracerName": " ", "Radiopharmaceutical": "FDG -- fluorodeoxyglucose"}), "FDG"),
+        (pet({"TracerName": "n/a", "Tracer": {"Name": "PIB", "Isotope": "C11"}}), "PIB"),
+        (pet({"Tracer": {"Name": ""}}), None),
+        (pet({"Tracer": "not an object"}, acquisition="static"), "static"),
+        (pet(), None),
+    ],
+)
+def test_tracer_label(image, label):
+    assert tracer_label(image) == label
+
+
+def test_tracer_name_is_the_sidecar_s():
+    assert tracer_name(pet({"TracerName": "[18F]FDG"}, tracer="18FFDG")) == "[18F]FDG"
+    assert tracer_name(pet(tracer="18FFDG")) == "18FFDG"
+
+
+@pytest.mark.parametrize(
+    ("image", "nuclide"),
+    [
+        (pet({"TracerRadionuclide": "F18"}), "F18"),
+        (pet({"TracerRadionuclide": "18F"}), "F18"),
+        (pet({"TracerRadionuclide": "[18F]"}), "F18"),
+        (pet({"TracerRadionuclide": "Fluorine-18"}), "F18"),
+        (pet({"Tracer": {"Isotope": "c-11"}}), "C11"),
+        (pet({"TracerRadionuclide": "CU64"}), "Cu64"),
+        (pet(tracer="11CPIB"), "C11"),
+        (pet(tracer="FDG"), None),
+    ],
+)
+def test_radionuclide(image, nuclide):
+    assert radionuclide(image) == nuclide
+
+
+def test_pet_bids_timing():
+    timing = frame_timing({"FrameTimesStart": [0, 60], "FrameDuration": [60, 120.5]}, 2)
+    assert timing.starts == (0.0, 60.0)
+    assert timing.durations == (60.0, 120.5)
+
+
+def test_static_image_may_give_plain_numbers():
+    timing = frame_timing({"FrameTimesStart": 1800, "FrameDuration": 600}, 1)
+    assert (timing.starts, timing.durations) == ((1800.0,), (600.0,))
+
+
+def test_durations_follow_from_starts():
+    timing = frame_timing({"FrameTimesStart": [0, 60, 180]}, 3)
+    assert timing.durations == (60.0, 120.0, 120.0)
+    assert "from the starts" in timing.source
+
+
+@pytest.mark.parametrize(
+    ("labels", "units", "values"),
+    [
+        (["start", "duration"], ["s", "s"], [[0, 300], [300, 300], [600, 600]]),
+        (["frameStart", "frameEnd"], ["s", "s"], [[0, 300], [300, 600], [600, 1200]]),
+        (["Frame", "Duration", "Start"], ["", "min", "ms"], [[1, 5, 0], [2, 5, 3e5], [3, 10, 6e5]]),
+        (["start", "duration"], None, [["0", "300"], ["300", "300"], ["600", "600"]]),
+    ],
+)
+def test_oasis_timing(labels, units, values):
+    table = {"Labels": labels, "Units": units, "Values": values}
+    timing = frame_timing({"Time": {"FrameTimes": table}}, 3)
+    np.testing.assert_allclose(timing.starts, (0, 300, 600))
+    np.testing.assert_allclose(timing.durations, (300, 300, 600))
+    assert timing.source == "Time.FrameTimes"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [{}, {"Time": {}}, {"Time": {"FrameTimes": {"Values": [[0, 1]]}}}, {"Time": "10:00"}],
+)
+def test_no_times_make_equal_weights(metadata):
+    timing = frame_timing(metadata, 5)
+    assert timing.durations is None
+    assert "equal weights" in timing.source
+
+
+@pytest.mark.parametrize(
+    ("metadata", "n_frames", "numbers"),
+    [
+        ({"FrameDuration": [60] * 5}, 4, ("4 frames", "lists 5")),
+        ({"FrameTimesStart": [0, 60]}, 1, ("1 frame ", "lists 2")),
+        (
+            {"Time": {"FrameTimes": {"Labels": ["start", "duration"], "Values": [[0, 9]] * 3}}},
+            2,
+            ("2 frames", "lists 3"),
+        ),
+    ],
+)
+def test_frame_mismatch_names_both_numbers_and_the_file(metadata, n_frames, numbers):
+    with pytest.raises(DataError) as error:
+        frame_timing(metadata, n_frames, Path("/data/sub-01_pet.nii.gz"))
+    assert all(number in str(error.value) for number in (*numbers, "/data/sub-01_pet.nii.gz"))
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"FrameDuration": ["long", 1]},
+        {"FrameDuration": "60"},
+        {"FrameDuration": [0, 0]},
+        {"FrameDuration": [math.nan, 1]},
+        {"FrameDuration": [-60, 120]},
+        {"FrameTimesStart": [60, 0]},
+        {"FrameDuration": {"a": 1}},
+        {"Time": {"FrameTimes": {"Labels": ["start", "duration"], "Values": [[0], [1]]}}},
+        {
+            "Time": {
+                "FrameTimes": {
+                    "Labels": ["start", "duration"],
+                    "Units": ["fortnights"] * 2,
+                    "Values": [[0, 1], [1, 1]],
+                }
+            }
+        },
+    ],
+)
+def test_senseless_times_are_data_errors(metadata):
+    with pytest.raises(DataError):
+        frame_timing(metadata, 2)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("Bq/mL", ("Bq/mL", 1.0)),
+        ("Bq/ml", ("Bq/mL", 1.0)),
+        ("BQML", ("Bq/mL", 1.0)),
+        ("kBq/mL", ("Bq/mL", 1000.0)),
+        ("kBq / cc", ("Bq/mL", 1000.0)),
+        ("MBq/mL", ("Bq/mL", 1e6)),
+        ("µCi/mL", ("Bq/mL", 37000.0)),
+        ("CNTS", ("CNTS", 1.0)),
+        ("g/ml", ("g/mL", 1.0)),
+        ("bananas", ("arbitrary", 1.0)),
+        (None, ("arbitrary", 1.0)),
+        (7, ("arbitrary", 1.0)),
+    ],
+)
+def test_units(written, expected):
+    assert units_factor({"Units": written}) == expected
+
+
+def test_suv_of_an_evenly_spread_dose_is_one():
+    # 200 MBq in 70 kg of water give 200e6 / 70000 Bq/mL, which is the definition of SUV 1.
+    inputs, reason = suv_inputs(PET_SIDECAR, 70.0)
+    assert reason == ""
+    assert 200e6 / 70000 * inputs.factor == pytest.approx(1.0)
+
+
+def test_dose_is_decayed_to_the_correction_time():
+    half_life = HALF_LIVES["F18"]
+    metadata = {**PET_SIDECAR, "InjectionStart": -100, "ImageDecayCorrectionTime": half_life - 100}
+    inputs, _ = suv_inputs(metadata, 70.0)
+    assert inputs.reference_dose == pytest.approx(100e6)
+    assert inputs.dose == pytest.approx(200e6)
+    assert half_life / 60 == pytest.approx(109.7, abs=0.1)
+
+
+def test_an_uncorrected_static_image_is_referred_to_the_mean_over_its_frame():
+    metadata = {**PET_SIDECAR, "ImageDecayCorrected": False, "TracerRadionuclide": "C-11"}
+    metadata.pop("ImageDecayCorrectionTime")
+    inputs, _ = suv_inputs(metadata, 70.0)
+    times = np.linspace(1800, 2400, 100001)
+    mean = np.mean(0.5 ** (times / HALF_LIVES["C11"]))
+    assert inputs.reference_dose == pytest.approx(200e6 * mean, rel=1e-5)
+
+
+@pytest.mark.parametrize("units", [("mCi", 3.7e7), ("MBq", 1e6), ("Bq", 1.0), ("kBq", 1e3)])
+def test_dose_units(units):
+    inputs, _ = suv_inputs({**PET_SIDECAR, "InjectedRadioactivityUnits": units[0]}, 70.0)
+    assert inputs.dose == pytest.approx(200 * units[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"Units": "CNTS"}, "CNTS"),
+        ({"Units": None}, "unknown units"),
+        ({"InjectedRadioactivity": "n/a"}, "InjectedRadioactivity"),
+        ({"InjectedRadioactivity": 0}, "InjectedRadioactivity"),
+        ({"InjectedRadioactivityUnits": "furlong"}, "InjectedRadioactivity"),
+        ({"InjectionStart": None}, "InjectionStart"),
+        ({"ImageDecayCorrected": None}, "ImageDecayCorrected"),
+        ({"ImageDecayCorrectionTime": None}, "ImageDecayCorrectionTime"),
+        ({"ImageDecayCorrectionTime": 60, "TracerRadionuclide": "Xy99"}, "half-life of Xy99"),
+        ({"ImageDecayCorrectionTime": 60, "TracerRadionuclide": ""}, "half-life"),
+        (
+            {
+                "ImageDecayCorrected": False,
+                "FrameTimesStart": [0, 60],
+                "FrameDuration": [60, 60],
+            },
+            "dynamic",
+        ),
+    ],
+)
+def test_suv_is_refused_with_a_reason(change, reason):
+    inputs, told = suv_inputs({**PET_SIDECAR, **change}, 70.0)
+    assert inputs is None
+    assert reason in told
+
+
+def test_suv_needs_a_weight():
+    assert suv_inputs(PET_SIDECAR, None) == (None, "the body weight is not given")
+
+
+@pytest.mark.parametrize(
+    ("table", "metadata", "expected"),
+    [
+        ("participant_id\tweight\nsub-01\t64\n", {}, 64.0),
+        ("participant_id\tBodyWeight\nsub-01\t64.5\n", {}, 64.5),
+        ("participant_id\tweight\nsub-01\tn/a\n", {}, None),
+        ("participant_id\tweight\nsub-02\t64\n", {}, None),
+        ("participant_id\tweight\nsub-01\t64000\n", {}, None),
+        ("participant_id\tweight\nsub-01\n", {"PatientWeight": 80}, 80.0),
+        ("participant_id\tweight\nsub-01\t64\n", {"BodyWeight": 70}, 70.0),
+        (None, {}, None),
+    ],
+)
+def test_body_weight(tmp_path, table, metadata, expected):
+    if table is not None:
+        (tmp_path / "participants.tsv").write_text(table, encoding="utf-8")
+    assert body_weight(tmp_path, "01", metadata) == expected

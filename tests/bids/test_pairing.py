@@ -1,0 +1,190 @@
+"""Which T1w belongs to which image."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.bids.skeleton import (
+    PET_SIDECAR,
+    only_pairing,
+    only_plan,
+    pet,
+    t1w,
+    write_dataset,
+    write_image,
+)
+
+
+def write_tsv(path, *rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join("\t".join(row) for row in rows) + "\n", encoding="utf-8")
+
+
+def test_same_session_comes_first(tmp_path):
+    root = write_dataset(tmp_path, t1w("a"), t1w("b"), t1w(), pet("b"))
+    pairing = only_pairing(root)
+    assert pairing.t1w.session == "b"
+    assert (pairing.reason, pairing.day_gap) == ("same session", None)
+
+
+def test_subject_without_sessions(tmp_path):
+    pairing = only_pairing(write_dataset(tmp_path, t1w(), pet()))
+    assert (pairing.reason, pairing.day_gap) == ("subject without sessions", None)
+
+
+def test_nearest_session_in_days(tmp_path):
+    root = write_dataset(tmp_path, t1w("d0129"), t1w("d3132"), pet("d0423", "_acq-FDG"))
+    pairing = only_pairing(root)
+    assert pairing.t1w.session == "d0129"
+    assert (pairing.reason, pairing.day_gap) == ("nearest session", 294)
+
+
+def test_a_gap_of_exactly_the_limit_is_accepted_and_one_more_is_not(tmp_path):
+    root = write_dataset(tmp_path, t1w("d0100"), pet("d0465"))
+    assert only_pairing(root).day_gap == 365
+    (problem,) = only_plan(root, max_day_gap=364).problems
+    assert problem.kind == "missing"
+    for part in ("sub-01_ses-d0100_T1w", "365 days", "364", "--anat-session"):
+        assert part in problem.message
+
+
+def test_nearest_by_months(tmp_path):
+    root = write_dataset(tmp_path, t1w("M000"), t1w("M024"), pet("M006"))
+    pairing = only_pairing(root)
+    assert (pairing.t1w.session, pairing.day_gap) == ("M000", 183)
+
+
+def test_nearest_by_dates_of_sessions(tmp_path):
+    root = write_dataset(tmp_path, t1w("a"), t1w("b"), pet("c"))
+    write_tsv(
+        root / "sub-01/sub-01_sessions.tsv",
+        ("session_id", "acq_time"),
+        ("ses-a", "2019-01-01"),
+        ("ses-b", "2019-03-01T12:00:00"),
+        ("ses-c", "2019-02-25T10:00:00.500000Z"),
+    )
+    pairing = only_pairing(root)
+    assert (pairing.t1w.session, pairing.day_gap) == ("b", 4)
+
+
+def test_dates_of_scans_outrank_day_labels(tmp_path):
+    root = write_dataset(tmp_path, t1w("d0001"), t1w("d0100"), pet("d0010"))
+    for session, file, date in (
+        ("d0001", "anat/sub-01_ses-d0001_T1w.nii.gz", "1925-01-01"),
+        ("d0100", "anat/sub-01_ses-d0100_T1w.nii.gz", "1925-06-01"),
+        ("d0010", "pet/sub-01_ses-d0010_pet.nii.gz", "1925-06-03"),
+    ):
+        table = root / f"sub-01/ses-{session}/sub-01_ses-{session}_scans.tsv"
+        write_tsv(table, ("filename", "acq_time"), (file, date))
+    pairing = only_pairing(root)
+    assert (pairing.t1w.session, pairing.day_gap) == ("d0100", 2)
+
+
+def test_unusable_dates_count_as_none(tmp_path):
+    root = write_dataset(tmp_path, t1w("a"), t1w("b"), pet("c"))
+    table = root / "sub-01/sub-01_sessions.tsv"
+    write_tsv(table, ("session_id", "acq_time"), ("ses-a", "n/a"), ("ses-b", "01/02/2019"))
+    (problem,) = only_plan(root).problems
+    assert "no dates tell" in problem.message
+
+
+def test_equally_near_sessions_are_chosen_the_same_every_time(tmp_path):
+    root = write_dataset(tmp_path, t1w("d0020"), t1w("d0000"), pet("d0010"))
+    assert only_pairing(root).t1w.session == "d0000"
+
+
+def test_anat_session_overrides_all(tmp_path):
+    root = write_dataset(tmp_path, t1w("d0100"), t1w("d3000"), pet("d0100"))
+    pairing = only_pairing(root, anat_session="ses-d3000")
+    assert (pairing.reason, pairing.day_gap) == ("session named by --anat-session", 2900)
+    (problem,) = only_plan(root, anat_session="x").problems
+    assert "has no T1w in ses-x" in problem.message
+
+
+def test_without_dates_the_only_t1w_is_used_and_said(tmp_path):
+    root = write_dataset(tmp_path, t1w("mr"), pet("pet"))
+    pairing = only_pairing(root)
+    assert (pairing.reason, pairing.day_gap) == ("only T1w of the subject", None)
+
+
+def test_without_dates_a_t1w_outside_the_sessions_is_used(tmp_path):
+    root = write_dataset(tmp_path, t1w(), t1w("x"), pet("y"))
+    pairing = only_pairing(root)
+    assert pairing.t1w.session is None
+    assert pairing.reason == "T1w outside the sessions"
+
+
+def test_without_dates_several_sessions_are_not_guessed(tmp_path):
+    root = write_dataset(tmp_path, t1w("a"), t1w("b"), pet("c"))
+    plan = only_plan(root)
+    assert not plan.pairings
+    assert "--anat-session" in plan.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("files", "chosen", "reason"),
+    [
+        ([("_run-01", 1.0), ("_run-02", 1.0)], "_run-01", "first run"),
+        ([("_run-10", 1.0), ("_run-9", 1.0)], "_run-9", "first run"),
+        ([("_run-01", 1.2), ("_run-02", 1.0)], "_run-02", "smallest voxels"),
+        ([("_acq-GRAPPA2", 0.8), ("_acq-mprage", 1.0)], "_acq-mprage", "un-accelerated"),
+        ([("_ce-gd", 0.8), ("", 1.0)], "", "without contrast agent"),
+        ([("_acq-b", 1.0), ("_acq-a", 1.0), ("_acq-c", 1.0)], "_acq-a", "of 3 T1w the first by"),
+    ],
+)
+def test_choice_among_several_t1w(tmp_path, files, chosen, reason):
+    root = write_dataset(tmp_path, pet("a"))
+    for rest, voxel_size in files:
+        write_image(root / t1w("a", rest), voxel_size=voxel_size)
+    pairing = only_pairing(root)
+    assert pairing.t1w.path.name == Path(t1w("a", chosen)).name
+    assert reason in pairing.reason
+
+
+def test_a_filter_overrides_the_choice(tmp_path):
+    root = write_dataset(tmp_path, t1w("a", "_run-01"), t1w("a", "_run-02"), pet("a"))
+    assert only_pairing(root, bids_filters={"t1w": {"run": 2}}).t1w.entities["run"] == "02"
+
+
+def test_several_pets_share_a_t1w(tmp_path):
+    root = write_dataset(
+        tmp_path,
+        t1w("a"),
+        pet("a", "_trc-FDG_run-01"),
+        pet("a", "_trc-FDG_run-02"),
+        pet("a", "_trc-PIB_rec-acdyn"),
+        pet("a", "_trc-PIB_rec-acstat"),
+    )
+    plan = only_plan(root)
+    assert len(plan.pairings) == 4
+    assert len(plan.t1ws) == 1
+
+
+def test_images_that_would_overwrite_each_other_are_refused(tmp_path):
+    root = write_dataset(
+        tmp_path,
+        t1w(),
+        pet(rest="_acq-dynamic"),
+        pet(rest="_acq-static"),
+        sidecar=PET_SIDECAR,
+    )
+    plan = only_plan(root)
+    assert [pairing.image.path.name for pairing in plan.pairings] == [
+        "sub-01_acq-dynamic_pet.nii.gz"
+    ]
+    assert "same names" in plan.problems[0].message
+
+
+def test_ct_and_flair_are_paired_when_asked_for(tmp_path):
+    root = write_dataset(
+        tmp_path,
+        t1w("a"),
+        "sub-01/ses-a/ct/sub-01_ses-a_ct.nii.gz",
+        "sub-01/ses-a/anat/sub-01_ses-a_FLAIR.nii.gz",
+    )
+    plan = only_plan(root, modalities=("pet", "ct", "flair"))
+    assert [pairing.modality for pairing in plan.pairings] == ["ct", "flair"]
+    assert not plan.problems
+    assert "no usable PET image" in plan.notes
+    (problem,) = only_plan(root).problems
+    assert problem.message == "sub-01 has no PET image"

@@ -1,0 +1,78 @@
+"""Inheritance of sidecars, and broken ones."""
+
+import pytest
+
+from fusionprep.bids.sidecars import read_metadata
+from fusionprep.errors import DataError
+from tests.bids.skeleton import plans_of, write_dataset, write_json
+
+PET = "sub-01/ses-a/pet/sub-01_ses-a_trc-FDG_run-1_pet.nii.gz"
+
+
+def test_the_nearer_sidecar_wins_key_by_key(tmp_path):
+    root = write_dataset(tmp_path, PET)
+    write_json(root / "pet.json", {"A": "root", "B": "root", "C": "root", "D": "root"})
+    write_json(root / "trc-FDG_pet.json", {"B": "root tracer", "C": "root tracer"})
+    write_json(root / "sub-01/sub-01_pet.json", {"C": "subject"})
+    write_json(root / PET.replace(".nii.gz", ".json"), {"D": "image"})
+    expected = {"A": "root", "B": "root tracer", "C": "subject", "D": "image"}
+    assert read_metadata(root / PET, root) == expected
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "trc-PIB_pet.json",
+        "T1w.json",
+        "task-rest_pet.json",
+        "sub-01/ses-a/pet/sub-01_ses-a_trc-FDG_run-2_pet.json",
+        "sub-01/ses-b/pet/sub-01_ses-b_pet.json",
+        "sub-01/ses-a/dataset_description.json",
+    ],
+)
+def test_sidecars_of_other_images_do_not_apply(tmp_path, other):
+    root = write_dataset(tmp_path, PET)
+    write_json(root / other, {"Units": "wrong"})
+    assert read_metadata(root / PET, root) == {}
+
+
+def test_suffix_of_ct_is_compared_in_any_case(tmp_path):
+    root = write_dataset(tmp_path, "sub-01/CT/sub-01_CT.nii.gz")
+    write_json(root / "ct.json", {"Manufacturer": "X"})
+    assert read_metadata(root / "sub-01/CT/sub-01_CT.nii.gz", root) == {"Manufacturer": "X"}
+
+
+@pytest.mark.parametrize("content", [b"{\n not json", b"[1, 2]", b"\xff\xfe\x00", b""])
+def test_a_broken_sidecar_is_one_clear_line(tmp_path, content):
+    root = write_dataset(tmp_path, PET)
+    sidecar = root / "sub-01/sub-01_pet.json"
+    sidecar.write_bytes(content)
+    with pytest.raises(DataError) as error:
+        read_metadata(root / PET, root)
+    assert str(sidecar) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path):
+    root = write_dataset(tmp_path, PET)
+    (root / "pet.json").write_bytes(b'\xef\xbb\xbf{"Units": "Bq/mL"}')
+    assert read_metadata(root / PET, root) == {"Units": "Bq/mL"}
+
+
+def test_a_broken_sidecar_hurts_only_its_images(tmp_path):
+    root = write_dataset(
+        tmp_path,
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "sub-01/pet/sub-01_trc-FDG_pet.nii.gz",
+        "sub-01/pet/sub-01_trc-PIB_pet.nii.gz",
+        "sub-02/anat/sub-02_T1w.nii.gz",
+        "sub-02/pet/sub-02_pet.nii.gz",
+    )
+    broken = root / "sub-01/pet/sub-01_trc-PIB_pet.json"
+    broken.write_text("{", encoding="utf-8")
+    plans = plans_of(root)
+    assert [p.image.entities["tracer"] for p in plans["01"].pairings] == ["FDG"]
+    assert [p.kind for p in plans["01"].problems] == ["data"]
+    assert str(broken) in plans["01"].problems[0].message
+    assert len(plans["02"].pairings) == 1
+    assert not plans["02"].problems

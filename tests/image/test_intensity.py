@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from fusionprep.errors import DataError, UsageError
+from fusionprep.image.intensity import (
+    PET_PERCENTILES,
+    Scaling,
+    ct_scaling,
+    mri_scaling,
+    pet_scaling,
+    tracer_class,
+)
+
+
+@pytest.fixture
+def ramp():
+    """Intensities 0 to 1000 inside the mask, far brighter ones outside."""
+    array = np.full((10, 10, 20), 1e6, np.float32)
+    mask = np.zeros(array.shape, bool)
+    mask[:, :, :10] = True
+    mask[0, 0, 10] = True
+    array[mask] = np.arange(1001)
+    return array, mask
+
+
+def test_scaling_is_linear_clipped_and_invertible():
+    scaling = Scaling("test", 100.0, 300.0)
+    scaled = scaling.apply(np.array([50, 100, 150, 300, 400], np.int16))
+    assert scaled.dtype == np.float32
+    np.testing.assert_allclose(scaled, [0, 0, 0.25, 1, 1], atol=1e-6)
+    np.testing.assert_allclose(scaling.invert(scaled), [100, 100, 150, 300, 300], rtol=1e-6)
+    assert scaling.to_dict() == {"Method": "test", "Low": 100.0, "High": 300.0}
+
+
+def test_what_is_not_a_number_becomes_zero():
+    scaled = Scaling("test", -1.0, 1.0).apply(np.array([np.nan, np.inf, -np.inf, 0.0]))
+    np.testing.assert_allclose(scaled, [0, 1, 0, 0.5])
+
+
+def test_the_input_is_left_as_it_is():
+    array = np.array([5.0, 10.0], np.float32)
+    Scaling("test", 0.0, 5.0).apply(array)
+    assert array.tolist() == [5.0, 10.0]
+
+
+def test_mri_limits_are_percentiles_inside_the_mask(ramp):
+    scaling = mri_scaling(*ramp)
+    assert (scaling.low, scaling.high) == pytest.approx((5, 995))
+
+
+@pytest.mark.parametrize("tracer", ["18FFDG", "[18F]AV-1451", "11CPiB", "18FDOPA", None])
+def test_pet_runs_from_zero_to_the_percentile_of_its_class(ramp, tracer):
+    array, mask = ramp
+    array[mask.nonzero()[0][:1], 0, 0] = np.nan
+    scaling = pet_scaling(array, mask, tracer)
+    percentile = PET_PERCENTILES[tracer_class(tracer)]
+    assert scaling.low == 0
+    assert scaling.high == pytest.approx(10 * percentile, abs=0.2)
+    assert f"percentile {percentile:g}" in scaling.method
+
+
+@pytest.mark.parametrize(
+    ("tracer", "kind"),
+    [
+        ("18FFDG", "glucose"),
+        ("FDG", "glucose"),
+        ("[11C]PiB", "amyloid"),
+        ("18FAV45", "amyloid"),
+        ("florbetaben", "amyloid"),
+        ("18FAV1451", "tau"),
+        ("MK-6240", "tau"),
+        ("11CRACLOPRIDE", "dopamine"),
+        ("6-[18F]-L-DOPA", "dopamine"),
+        ("18FUCBJ", "other"),
+        ("", "other"),
+    ],
+)
+def test_tracer_classes(tracer, kind):
+    assert tracer_class(tracer) == kind
+
+
+def test_ct_windows():
+    assert ct_scaling("brain").apply(np.array([-1000, 40, 80])).tolist() == [0, 0.5, 1]
+    wide = ct_scaling("wide").apply(np.array([-1000, 40, 1500]))
+    assert wide[0] == 0
+    assert wide[1] < 0.2
+    assert wide[2] == 1
+    with pytest.raises(UsageError, match="brain, bone, wide"):
+        ct_scaling("lung")
+
+
+@pytest.mark.parametrize("scale", [mri_scaling, pet_scaling])
+def test_an_image_without_contrast_is_refused(scale):
+    with pytest.raises(DataError, match="constant or empty"):
+        scale(np.zeros((4, 4, 4)), np.ones((4, 4, 4)))
+
+
+@pytest.mark.parametrize("scale", [mri_scaling, pet_scaling])
+def test_an_image_without_numbers_is_refused(scale):
+    with pytest.raises(DataError, match="no finite voxel"):
+        scale(np.full((4, 4, 4), np.nan), np.ones((4, 4, 4)))
