@@ -254,7 +254,8 @@ def _check(config: Config) -> None:
     if config.suvr_region not in ("whole-brain", "gm", "wm", "none"):
         if not Path(config.suvr_region).is_file():
             raise UsageError(
-                f"--suvr-region {config.suvr_region} is neither whole-brain, gm, wm, none nor a file"
+                f"--suvr-region {config.suvr_region} is neither whole-brain, gm, wm nor none,"
+                " and no such file exists"
             )
         if not templates:
             raise UsageError("--suvr-region with a mask needs a template in --output-spaces")

@@ -96,11 +96,14 @@ def _prepare(config: Config, run_uuid: str, actions: argparse.Namespace) -> None
 
 
 def _validate_quietly(bids_dir: Path) -> None:
-    """Say what the official validator finds, where it is installed; people's data often bend BIDS."""
+    """Say what the official validator finds, where it is installed, and go on."""
     import json
     import subprocess
 
-    executable = shutil.which("bids-validator-deno")
+    beside_python = Path(sys.executable).parent
+    executable = shutil.which("bids-validator-deno") or shutil.which(
+        "bids-validator-deno", path=str(beside_python)
+    )
     if executable is None:
         return
     done = subprocess.run(

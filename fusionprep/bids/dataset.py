@@ -91,9 +91,11 @@ def write_participants(config: Config) -> None:
         for name in present
     ]
     _write_tsv(config.output_dir / "participants.tsv", columns, rows)
-    sidecar = _read_json(config.bids_dir / "participants.json")
-    if sidecar:
-        _write_json(config.output_dir / "participants.json", sidecar)
+    described = _read_json(config.bids_dir / "participants.json")
+    copied = {"Description": "Copied from participants.tsv of the raw dataset"}
+    sidecar = {column: described.get(column, copied) for column in columns}
+    sidecar["participant_id"] = {"Description": "Subject with derivatives in this dataset"}
+    _write_json(config.output_dir / "participants.json", sidecar)
 
 
 def _read_rows(bids_dir: Path) -> list[dict[str, str]]:
@@ -112,7 +114,8 @@ def _write_descriptions(config: Config) -> None:
     if path.is_file():
         with path.open(encoding="utf-8", newline="") as lines:
             known = {
-                row["desc_id"]: row["description"] for row in csv.DictReader(lines, delimiter="\t")
+                row["desc_id"].removeprefix("desc-"): row["description"]
+                for row in csv.DictReader(lines, delimiter="\t")
             }
     for model in config.fusion_models:
         entry = get_model(model)
@@ -120,9 +123,12 @@ def _write_descriptions(config: Config) -> None:
         known[f"fused{entry.label}Color"] = f"The same in colour, hue from the PET ({entry.label})"
         known[f"fusedCT{entry.label}"] = f"T1w and CT fused by {entry.label}"
     known.update(DESCRIPTIONS)
-    rows = [{"desc_id": desc, "description": text} for desc, text in sorted(known.items())]
+    rows = [
+        {"desc_id": f"desc-{desc}", "description": text} for desc, text in sorted(known.items())
+    ]
     _write_tsv(path, ["desc_id", "description"], rows)
     columns = {
+        "Description": "Labels of the desc entity in this dataset",
         "desc_id": {"Description": "Label of the desc entity"},
         "description": {"Description": "What images with that label are"},
     }
@@ -134,7 +140,7 @@ def _packaged(name: str) -> str:
 
 
 def _read_json(path: Path) -> dict:
-    """A JSON object; empty where the file is missing or is none (the raw data are checked first)."""
+    """A JSON object; empty where the file is missing or holds something else."""
     try:
         content = json.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError):

@@ -46,6 +46,14 @@ class TemplateSpace:
     def __str__(self) -> str:
         return f"{self.name}:res-{self.resolution}"
 
+    @property
+    def uri(self) -> str:
+        """Where the template is from, for the SpatialReference of derivatives."""
+        if self.name == PACKAGED_TEMPLATE:
+            return "https://www.bic.mni.mcgill.ca/ServicesAtlases/ICBM152NLin2009"
+        stem = f"tpl-{self.name}_res-{int(self.resolution):02d}"
+        return f"https://templateflow.s3.amazonaws.com/tpl-{self.name}/{stem}_T1w.nii.gz"
+
 
 @dataclass(frozen=True)
 class Template:

@@ -83,7 +83,8 @@ def t1w_path(t1w: ImageFile, suffix: str = "T1w", **entities: str) -> str:
 def _write_outputs(workflow, config: Config, t1w: ImageFile, *, extract, correct, segment) -> None:
     path = partial(t1w_path, t1w)
     sources = {"Sources": [raw_uri(t1w, config.bids_dir)]}
-    preproc = {"Sources": [own_uri(path(desc="preproc"))]}
+    reference = own_uri(path(desc="preproc"))
+    preproc = {"Sources": [reference], "SpatialReference": reference}
     files = [
         ("t1w", correct, "out_file", path(desc="preproc"), {
             "Description": "T1w corrected for intensity non-uniformity",

@@ -97,7 +97,10 @@ class Space:
         """Sidecar fields of this space."""
         if self.template is None:
             return {}
-        return {"Resolution": f"Resolution {self.template.resolution} of {self.template.name}"}
+        return {
+            "Resolution": f"Resolution {self.template.resolution} of {self.template.name}",
+            "SpatialReference": self.template.uri,
+        }
 
     def anatomy_field(self, image: str) -> str:
         """Name of the field that hands over ``t1w`` or ``mask`` in this space."""
@@ -117,8 +120,8 @@ def output_spaces(config: Config) -> list[Space]:
 def anatomy_fields(config: Config) -> list[str]:
     """What the workflows of other modalities are given of the T1w.
 
-    ``t1w``, ``mask``, ``dseg``, ``gm``, ``wm`` on the T1w grid; per template, both transforms; per template
-    and resolution, T1w and mask there.
+    ``t1w``, ``mask``, ``dseg``, ``gm``, ``wm`` on the T1w grid; per template, both transforms;
+    per template and resolution, T1w and mask there.
     """
     templates = template_spaces(config)
     transforms = [

@@ -90,8 +90,6 @@ def init_pet_wf(config: Config, pairing: Pairing, name: str) -> LiterateWorkflow
         if space.template is not None:
             image = _to_template(workflow, config, space.template, inputnode, average, coregister)
         fields = {**metadata, **space.metadata}
-        if space.template is not None:
-            del fields["SpatialReference"]
         write = derivative_node(
             config,
             paths(desc="preproc", **space.entities),
