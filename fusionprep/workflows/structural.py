@@ -93,9 +93,8 @@ def _fuse(
         t1w_path(t1w, desc="preproc", **space.t1w_entities),
         paths(desc="preproc", space="T1w"),
     ]
-    metadata = {"Pairing": paired_metadata(config, pairing)["Pairing"], **space.metadata}
-    if space.template is None:
-        metadata["SpatialReference"] = paired_metadata(config, pairing)["SpatialReference"]
+    paired = paired_metadata(config, pairing)
+    metadata = {name: paired[name] for name in ("Pairing", "SpatialReference")} | space.metadata
     fuse = init_fusion_wf(
         config,
         "ct",
