@@ -93,8 +93,8 @@ def write_participants(config: Config) -> None:
     _write_tsv(config.output_dir / "participants.tsv", columns, rows)
     described = _read_json(config.bids_dir / "participants.json")
     copied = {"Description": "Copied from participants.tsv of the raw dataset"}
-    sidecar = {column: described.get(column, copied) for column in columns}
-    sidecar["participant_id"] = {"Description": "Subject with derivatives in this dataset"}
+    sidecar = {"Description": "Subjects with derivatives in this dataset"}
+    sidecar |= {column: described.get(column, copied) for column in columns}
     _write_json(config.output_dir / "participants.json", sidecar)
 
 
