@@ -83,6 +83,9 @@ class Config:
 
 
 def _plain(value: Any) -> Any:
+    if value is None:
+        # TOML has no null; in a filter it stands for "without this entity"
+        return "Query.NONE"
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, (tuple, list)):

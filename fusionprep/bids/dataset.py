@@ -70,8 +70,10 @@ def describe_dataset(config: Config) -> dict[str, object]:
 def other_version(output_dir: Path) -> str | None:
     """The version that made what is in the output folder, where it is another than this one."""
     generated = _read_json(output_dir / "dataset_description.json").get("GeneratedBy")
-    made_by = generated[0] if isinstance(generated, list) and generated else {}
-    version = made_by.get("Version") if made_by.get("Name") == "fusionprep" else None
+    made_by = generated[0] if isinstance(generated, list) and generated else None
+    if not isinstance(made_by, dict) or made_by.get("Name") != "fusionprep":
+        return None
+    version = made_by.get("Version")
     return version if version not in (None, __version__) else None
 
 
@@ -102,9 +104,11 @@ def _read_rows(bids_dir: Path) -> list[dict[str, str]]:
     path = bids_dir / "participants.tsv"
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t"))
-    return [row for row in rows if row.get("participant_id")]
+    # BIDS tables quote nothing; a table that is not UTF-8 must not lose the run's results
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    named = ({name: row[name] for name in row if name is not None} for row in rows)
+    return [row for row in named if row.get("participant_id")]
 
 
 def _write_descriptions(config: Config) -> None:

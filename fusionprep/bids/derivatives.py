@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from fusionprep.bids.plan import ImageFile, Modality
 from fusionprep.errors import DataError
@@ -82,7 +82,7 @@ def kept_entities(image: ImageFile, modality: Modality, tracer: str | None) -> d
     return {name: entities[name] for name in KEPT_ENTITIES[modality] if name in entities}
 
 
-def raw_uri(image: ImageFile, bids_dir) -> str:
+def raw_uri(image: ImageFile, bids_dir: Path) -> str:
     """BIDS URI of a raw file, by the ``raw`` entry of DatasetLinks."""
     return f"bids:raw:{PurePosixPath(image.path.relative_to(bids_dir))}"
 

@@ -75,7 +75,9 @@ def _load(path: Path, kind: str) -> nib.Nifti1Image:
             warnings.simplefilter("ignore")
             image = nib.load(path)
     except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError) as error:
-        raise DataError(f"cannot read the {kind} {path}: {_one_line(error)}") from error
+        # some of nibabel's messages begin with the path
+        what = _one_line(error).removeprefix(f"File {path} ")
+        raise DataError(f"cannot read the {kind} ({what}): {path}; copy it again") from error
     if not isinstance(image, nib.Nifti1Image):
         raise DataError(f"the {kind} is not a NIfTI image: {path}")
     return image

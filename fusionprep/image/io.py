@@ -1,5 +1,6 @@
 """Reading images with errors a user can act on, and writing them whole or not at all."""
 
+import gzip
 import os
 import tempfile
 import zlib
@@ -10,6 +11,16 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import DataError
+
+UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,  # voxels that are no numbers, as in colour images
+    zlib.error,
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+)
 
 
 def read_image(path: str | Path) -> nib.Nifti1Image:
@@ -28,13 +39,13 @@ def read_image(path: str | Path) -> nib.Nifti1Image:
         When the file is truncated or corrupt, is not an image, or its affine is unusable.
     """
     try:
-        image = nib.load(path)
-        data = np.asarray(image.dataobj, dtype=np.float32)
+        image, data = _read_voxels(Path(path))
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; check the dataset for broken links") from None
-    except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError) as error:
+    except UNREADABLE as error:
+        what = " ".join(str(error).split())
         raise DataError(
-            f"{path} is corrupt or not a NIfTI image ({error}); copy or convert it again"
+            f"{path} is corrupt or not a NIfTI image ({what}); copy or convert it again"
         ) from error
     check_affine(image.affine, path)
     while data.ndim > 3 and data.shape[-1] == 1:
@@ -42,6 +53,19 @@ def read_image(path: str | Path) -> nib.Nifti1Image:
     if data.ndim < 3:
         raise DataError(f"{path} has {data.ndim} dimensions; a volume is needed")
     return nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
+
+
+def _read_voxels(path: Path) -> tuple[nib.Nifti1Image, np.ndarray]:
+    image = nib.load(path)
+    if path.suffix != ".gz" or not isinstance(image, nib.Nifti1Image):
+        return image, np.asarray(image.dataobj, dtype=np.float32)
+    with gzip.open(path) as stream:
+        data = np.asarray(type(image).from_stream(stream).dataobj, dtype=np.float32)
+        # Damaged bytes often decompress into other voxels; only the checksum tells, which stands at
+        # the end, where nibabel does not read.
+        while stream.read(1 << 20):
+            pass
+    return image, data
 
 
 def read_volume(path: str | Path, name: str, *, missing: float = 0.0) -> nib.Nifti1Image:

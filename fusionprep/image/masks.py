@@ -6,6 +6,8 @@ from fusionprep.errors import DataError
 
 SMALLEST_BRAIN_ML = 300.0
 LARGEST_BRAIN_ML = 2500.0
+# Neighbouring voxels of a brain correlate by 0.7 or more in any T1w, those of noise by 0.
+SMALLEST_COHERENCE = 0.3
 
 
 def voxel_volume_ml(affine: np.ndarray) -> float:
@@ -97,6 +99,29 @@ def check_brain_volume(mask: np.ndarray, affine: np.ndarray, path: str) -> float
             f" {LARGEST_BRAIN_ML:.0f} ml; look at the image, or try --skull-strip-t1w"
         )
     return volume
+
+
+def check_coherence(data: np.ndarray, mask: np.ndarray, path: str) -> None:
+    """Refuse an image that is noise inside its brain mask.
+
+    Parameters
+    ----------
+    data
+        (X, Y, Z) intensities.
+    mask
+        (X, Y, Z) bool.
+    path
+        What to call the image in the message.
+
+    Raises
+    ------
+    DataError
+        When neighbouring voxels have nothing to do with each other.
+    """
+    pairs = mask[1:] & mask[:-1]
+    coherence = np.corrcoef(data[1:][pairs], data[:-1][pairs])[0, 1]
+    if not coherence > SMALLEST_COHERENCE:
+        raise DataError(f"{path} shows noise where the brain should be; look at the image")
 
 
 def head_of_ct(hounsfield: np.ndarray) -> np.ndarray:

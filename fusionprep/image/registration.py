@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
 COARSE_MM = 4.0
+# Mutual information (nats) below which the scores mean nothing: noise and a PET share 0.002, the
+# T1w and PET of a head 0.3 or more.
+LEAST_INFORMATION = 0.02
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,11 @@ def register_rigid(
     mi_before = mutual_information(fixed, floating, np.eye(4))
     if method == "identity":
         return RigidResult(np.eye(4), "identity", mi_before, mi_before)
+    # A header can place the images so far apart that its start has nothing to optimise.
     coarse = [
         _optimise(fixed, floating, start, shrink=[8], smoothing=[6])
         for start in _starts(fixed, floating)
+        if mutual_information(fixed, floating, ras_from_itk(start)) > 0
     ]
     best = max(coarse, key=lambda t: mutual_information(fixed, floating, ras_from_itk(t)))
     levels = (
@@ -91,9 +96,11 @@ def _starts(fixed: "sitk.Image", moving: "sitk.Image") -> "list[sitk.Euler3DTran
     import SimpleITK as sitk
 
     centred = sitk.CenteredTransformInitializerFilter
+    # Air at -1000 HU would count as negative mass and push the centre out of the head.
+    images = [sitk.Clamp(image, lowerBound=0.0) for image in (fixed, moving)]
     starts = [
         sitk.Euler3DTransform(
-            sitk.CenteredTransformInitializer(fixed, moving, sitk.Euler3DTransform(), how)
+            sitk.CenteredTransformInitializer(*images, sitk.Euler3DTransform(), how)
         )
         for how in (centred.GEOMETRY, centred.MOMENTS)
     ]
@@ -196,6 +203,8 @@ def judge_rigid(result: RigidResult, overlap: float | None) -> Verdict:
     """
     if result.mi_after <= 0:
         return Verdict("fail", "the images do not overlap")
+    if result.mi_after < LEAST_INFORMATION:
+        return Verdict("fail", "the images have nothing in common")
     if result.mi_after < 0.95 * result.mi_before:
         return Verdict("fail", "mutual information fell")
     if overlap is not None and overlap < 0.5:

@@ -55,13 +55,20 @@ def has_shear(affine: np.ndarray) -> bool:
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() > 1e-3)
 
 
-def remove_shear(image: nib.Nifti1Image) -> nib.Nifti1Image:
-    """Resample linearly to a grid with right angles and the same voxel size."""
+def remove_shear(image: nib.Nifti1Image, *, outside: float = 0.0) -> nib.Nifti1Image:
+    """Resample linearly to a grid with right angles and the same voxel size.
+
+    Parameters
+    ----------
+    outside
+        Value of the corners that the sheared grid does not cover.
+    """
     from nibabel.processing import resample_to_output
 
     if not has_shear(image.affine):
         return image
-    upright = resample_to_output(image, nib.affines.voxel_sizes(image.affine), order=1)
+    sizes = nib.affines.voxel_sizes(image.affine)
+    upright = resample_to_output(image, sizes, order=1, cval=outside)
     return new_image(upright.get_fdata(dtype=np.float32), upright.affine)
 
 
@@ -93,9 +100,14 @@ def ras_from_itk(transform: "sitk.Transform") -> np.ndarray:
 
 
 def compose(transforms: "list[sitk.Transform]") -> "sitk.Transform":
-    """Chain ITK transforms in the order in which points of the output grid go through them."""
+    """Chain ITK transforms in the order in which points of the output grid go through them.
+
+    The identity where there is none.
+    """
     import SimpleITK as sitk
 
+    if not transforms:
+        return sitk.Transform(3, sitk.sitkIdentity)
     # ITK's queue is a stack: the transform added last is applied first.
     return sitk.CompositeTransform(list(reversed(transforms)))
 
@@ -162,6 +174,8 @@ def downsample(image: nib.Nifti1Image, spacing: float) -> "sitk.Image":
 
     full = to_sitk(image)
     old = np.array(full.GetSpacing())
+    if old.min() >= spacing:
+        return full
     new = np.maximum(old, spacing)
     sigma = 0.35 * np.sqrt(np.maximum(new**2 - old**2, 1e-6))
     size = np.ceil(np.array(full.GetSize()) * old / new).astype(int)

@@ -18,7 +18,9 @@ from fusionprep.interfaces.files import load, save
 class _ConformInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc="T1w as acquired")
     name = traits.Str("T1w", usedefault=True, desc="what the image is, for messages")
-    missing = traits.Float(0.0, usedefault=True, desc="takes the place of NaN")
+    missing = traits.Float(
+        0.0, usedefault=True, desc="takes the place of NaN and of what shear leaves empty"
+    )
 
 
 class _ConformOutputSpec(TraitedSpec):
@@ -33,7 +35,7 @@ class Conform(SimpleInterface):
 
     def _run_interface(self, runtime):
         volume = read_volume(self.inputs.in_file, self.inputs.name, missing=self.inputs.missing)
-        image = remove_shear(volume)
+        image = remove_shear(volume, outside=self.inputs.missing)
         self._results["out_file"] = save(image, runtime.cwd, "conformed")
         return runtime
 
@@ -70,6 +72,7 @@ class ExtractBrain(SimpleInterface):
             mask = masks.extract_brain(data, affine, n_threads=self.inputs.n_threads)
             name = f"deepbet {version('deepbet')}"
         volume = masks.check_brain_volume(mask, affine, self.inputs.source)
+        masks.check_coherence(data, mask, self.inputs.source)
         self._results["out_mask"] = save(
             new_image(mask.astype(np.uint8), affine), runtime.cwd, "mask"
         )

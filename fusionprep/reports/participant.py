@@ -57,7 +57,8 @@ def write_participant_report(
     messages = [*errors, *record.problems]
     messages += [f"Left out, its name is not a BIDS name: {name}" for name in unsafe]
     crashes = _crashes(logs if crash_dir is None else Path(crash_dir), subject)
-    texts = _texts(record, len(messages) + len(crashes))
+    # a crash has its message among the errors of the run, where there are any
+    texts = _texts(record, max(len(messages), len(crashes)))
     texts[f"sub-{subject}_desc-methods_T1w"] = blocks.methods_block(
         _read(output_dir / "logs" / "CITATION.md"), _read(output_dir / "logs" / "CITATION.bib")
     )

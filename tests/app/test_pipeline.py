@@ -1,0 +1,225 @@
+"""The whole app on the demo dataset: what it writes, how right it is, what a second run does."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import ndimage
+
+from fusionprep.demo.dataset import SubjectTruth, read_truth, write_demo_dataset
+from fusionprep.evaluation.registration import dice, read_itk_affine, target_registration_error
+
+EXPECTED_FILES = Path(__file__).parents[1] / "data" / "demo_outputs.txt"
+STEM = "sub-{0}/{1}/sub-{0}_"
+
+
+def fusionapp(*arguments: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "bids_app.run", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> Path:
+    """Raw dataset, derivatives and group report of both demo subjects, at full quality."""
+    folder = tmp_path_factory.mktemp("demo")
+    write_demo_dataset(folder / "bids")
+    run = fusionapp(*participant(folder))
+    assert run.returncode == 0, run.stderr
+    group = fusionapp(folder / "bids", folder / "out", "group")
+    assert group.returncode == 0, group.stderr
+    return folder
+
+
+def participant(folder: Path) -> list[object]:
+    return [
+        folder / "bids", folder / "out", "participant", "-w", folder / "work",
+        "--modalities", "pet", "ct", "flair", "--nprocs", "2", "--skip-bids-validation",
+    ]  # fmt: skip
+
+
+@pytest.fixture(params=["01", "02"])
+def subject(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def truth(demo, subject) -> SubjectTruth:
+    return {key.removeprefix("sub-"): value for key, value in read_truth(demo / "bids").items()}[
+        subject
+    ]
+
+
+def output(demo: Path, subject: str, datatype: str, ending: str) -> Path:
+    return demo / "out" / (STEM.format(subject, datatype) + ending)
+
+
+def voxels(path: Path) -> np.ndarray:
+    return np.asarray(nib.load(path).dataobj)
+
+
+def test_files_are_those_on_the_list(demo):
+    out = demo / "out"
+    written = sorted(
+        str(path.relative_to(out))
+        for path in out.rglob("*")
+        if path.is_file() and path.parent.parent != out / "logs"
+    )
+    assert written == EXPECTED_FILES.read_text().splitlines()
+
+
+@pytest.mark.parametrize("dataset", ["bids", "out"])
+def test_the_official_validator_is_content(demo, dataset):
+    validator = shutil.which("bids-validator-deno", path=str(Path(sys.executable).parent))
+    if validator is None:
+        pytest.skip("bids-validator-deno is not installed")
+    done = subprocess.run(
+        [validator, "--format", "json", demo / dataset], capture_output=True, check=False
+    )
+    issues = json.loads(done.stdout)["issues"]["issues"]
+    serious = ("error", "warning") if dataset == "out" else ("error",)
+    assert [issue for issue in issues if issue["severity"] in serious] == []
+
+
+def test_registration_to_t1w(demo, subject, truth):
+    mask = nib.load(truth.brain_mask)
+    limits = {"pet": (0.7, 2.0), "ct": (0.7, 2.0), "FLAIR": (0.7, 2.0)}
+    for suffix, (mean, largest) in limits.items():
+        datatype, tracer = {"pet": ("pet", "trc-18FFDG_"), "FLAIR": ("anat", "")}.get(
+            suffix, ("ct", "")
+        )
+        path = output(demo, subject, datatype, f"{tracer}from-{suffix}_to-T1w_mode-image_xfm.txt")
+        estimate = np.linalg.inv(read_itk_affine(path))
+        error = target_registration_error(
+            estimate, getattr(truth, f"t1w_from_{suffix.lower()}"), mask
+        )
+        assert error.mean() < mean, suffix
+        assert error.max() < largest, suffix
+
+
+def test_brain_and_tissues(demo, subject, truth):
+    mask = voxels(output(demo, subject, "anat", "desc-brain_mask.nii.gz"))
+    assert dice(mask > 0, voxels(truth.brain_mask) > 0) >= 0.93
+    for label in ("GM", "WM"):
+        found = voxels(output(demo, subject, "anat", f"label-{label}_probseg.nii.gz"))
+        assert dice(found > 0.5, voxels(getattr(truth, label.lower())) > 0.5) >= 0.85, label
+
+
+def test_uptake_ratio_is_that_of_the_scanner_image(demo, subject, truth):
+    """GM:WM is judged against the noise-free activity seen through the scanner's 6 mm PSF.
+
+    Once with the phantom's tissues, where only registration and resampling can err, and once with
+    those the app found.
+    """
+    fractions = {label: voxels(getattr(truth, label.lower())) for label in ("GM", "WM", "CSF")}
+    ideal = sum(fraction * truth.activity[label] for label, fraction in fractions.items())
+    ideal = ndimage.gaussian_filter(ideal, 6 / 2.355)
+    pet = voxels(output(demo, subject, "pet", "trc-18FFDG_space-T1w_desc-preproc_pet.nii.gz"))
+    found = {
+        label: voxels(output(demo, subject, "anat", f"label-{label}_probseg.nii.gz"))
+        for label in ("GM", "WM")
+    }
+
+    def ratio(image: np.ndarray, tissues: dict[str, np.ndarray], share: float) -> float:
+        return image[tissues["GM"] > share].mean() / image[tissues["WM"] > share].mean()
+
+    for share in (0.5, 0.9):
+        assert ratio(pet, fractions, share) == pytest.approx(
+            ratio(ideal, fractions, share), rel=0.15
+        )
+    assert ratio(pet, found, 0.5) == pytest.approx(ratio(ideal, fractions, 0.5), rel=0.15)
+
+
+def test_uptake_values(demo, subject, truth):
+    """SUV follows dose and weight, SUVR is 1 over its region, and both keep the proportions."""
+    folder = "trc-18FFDG_space-T1w_desc-{}_pet"
+    images = {
+        kind: voxels(output(demo, subject, "pet", folder.format(kind) + ".nii.gz"))
+        for kind in ("preproc", "suv", "suvr")
+    }
+    mask = voxels(output(demo, subject, "anat", "desc-brain_mask.nii.gz")) > 0
+    assert images["suvr"][mask & (images["suvr"] != 0)].mean() == pytest.approx(1, abs=1e-4)
+    sidecar = json.loads(output(demo, subject, "pet", folder.format("suv") + ".json").read_text())
+    factor = 1000 * sidecar["SUV"]["BodyWeightKilogram"] / sidecar["SUV"]["DecayedDoseBecquerel"]
+    brain = images["preproc"][mask]
+    np.testing.assert_allclose(images["suv"][mask], brain * factor, rtol=1e-4, atol=1e-4)
+    deep_white = voxels(truth.wm) > 0.999
+    assert images["preproc"][deep_white].mean() > truth.activity["WM"]
+
+
+def test_template_space(demo, subject):
+    sidecar = json.loads(
+        output(demo, subject, "anat", "space-MNI152NLin2009aSym_res-1_desc-preproc_T1w.json")
+        .read_text()
+    )  # fmt: skip
+    assert sidecar["Registration"]["GMDice"] > 0.8
+    assert sidecar["Registration"]["Verdict"] == "pass"
+
+
+def test_fused_images(demo, subject):
+    """In range, nothing outside the brain, both sources told in the sidecar and in the picture."""
+    for space in ("T1w", "MNI152NLin2009aSym_res-1"):
+        stem = f"trc-18FFDG_space-{space}_desc-fusedDenseFuse"
+        fused = voxels(output(demo, subject, "pet", f"{stem}_pet.nii.gz"))
+        place = "" if space == "T1w" else f"space-{space}_"
+        mask = voxels(output(demo, subject, "anat", f"{place}desc-brain_mask.nii.gz")) > 0
+        assert fused.min() >= 0
+        assert fused.max() <= 1
+        assert not fused[~mask].any()
+        for datatype, image in (
+            ("anat", f"{place}desc-preproc_T1w.nii.gz"),
+            ("pet", f"trc-18FFDG_space-{space}_desc-preproc_pet.nii.gz"),
+        ):
+            source = voxels(output(demo, subject, datatype, image))
+            assert np.corrcoef(source[mask], fused[mask])[0, 1] > 0.3, image
+        colour = nib.load(output(demo, subject, "pet", f"{stem}Color_pet.nii.gz"))
+        assert colour.get_data_dtype().names == ("R", "G", "B")
+        sidecar = json.loads(output(demo, subject, "pet", f"{stem}_pet.json").read_text())
+        assert [entry["Role"] for entry in sidecar["FusionModel"]["Inputs"]] == [
+            "anatomical", "functional",
+        ]  # fmt: skip
+
+
+def test_dynamic_pet_is_averaged_by_duration(demo):
+    name = "trc-18FFDG_space-T1w_desc-preproc_pet.json"
+    frames = [
+        json.loads(output(demo, subject, "pet", name).read_text())["FrameAveraging"]
+        for subject in ("01", "02")
+    ]
+    assert [frame["Frames"] for frame in frames] == [1, 6]
+    assert frames[1]["Weights"] == "frame duration"
+
+
+def test_ct_keeps_its_units(demo, subject):
+    ct = voxels(output(demo, subject, "ct", "space-T1w_desc-preproc_ct.nii.gz"))
+    assert ct.min() < -900
+    assert ct.max() > 700
+
+
+def test_group_table(demo):
+    table = pd.read_csv(demo / "out" / "group_fusion.tsv", sep="\t", na_values="n/a")
+    assert set(table.participant_id) == {"sub-01", "sub-02"}
+    assert len(table) == 2 * 2 * 2
+    assert (table.registration_verdict == "pass").all()
+
+
+def test_nothing_names_this_machine(demo):
+    for path in (demo / "out").rglob("*"):
+        if path.suffix in (".json", ".tsv", ".md", ".html", ".bib") and path.is_file():
+            assert str(demo) not in path.read_text(), path
+
+
+def test_second_run_executes_nothing_and_restores_what_is_missing(demo):
+    again = fusionapp(*participant(demo))
+    assert "\n0 steps ran, " in "\n" + again.stderr
+    fused = output(demo, "01", "pet", "trc-18FFDG_space-T1w_desc-fusedDenseFuse_pet.nii.gz")
+    before = fused.read_bytes()
+    fused.unlink()
+    restored = fusionapp(*participant(demo))
+    assert "\n1 steps ran, " in "\n" + restored.stderr
+    assert fused.read_bytes() == before

@@ -1,0 +1,71 @@
+"""Runs repeat exactly, also after a kill."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fusionprep.demo.dataset import write_demo_dataset
+
+
+@pytest.fixture(scope="module")
+def bids(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("coarse") / "bids"
+    write_demo_dataset(folder, voxel_size=2.0, subjects=("02",))
+    return folder
+
+
+def command(bids: Path, folder: Path) -> list[str]:
+    options = [
+        str(bids), str(folder / "out"), "participant", "-w", str(folder / "work"),
+        "--nprocs", "1", "--omp-nthreads", "1", "--random-seed", "7", "--skip-bids-validation",
+        "--output-spaces", "T1w", "MNI152NLin2009aSym:res-2",
+    ]  # fmt: skip
+    return [sys.executable, "-m", "bids_app.run", *options]
+
+
+def images(folder: Path) -> dict[str, bytes]:
+    out = folder / "out"
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.name.endswith((".nii.gz", "xfm.txt"))
+    }
+
+
+@pytest.fixture(scope="module")
+def reference(bids, tmp_path_factory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("reference")
+    subprocess.run(command(bids, folder), check=True, capture_output=True)
+    return images(folder)
+
+
+def test_two_runs_from_scratch_are_identical(bids, reference, tmp_path):
+    subprocess.run(command(bids, tmp_path), check=True, capture_output=True)
+    assert images(tmp_path) == reference
+
+
+def test_a_killed_run_resumes_to_the_same_images(bids, reference, tmp_path):
+    finished = tmp_path / "work/fusionprep_wf/sub_02_wf/pet_trc_18FFDG_wf/coregistration_wf"
+    run = subprocess.Popen(
+        command(bids, tmp_path),
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 300
+    while not list(finished.glob("register/result_*.pklz")):
+        assert run.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    assert len(images(tmp_path)) < len(reference)
+    resumed = subprocess.run(command(bids, tmp_path), check=True, capture_output=True, text=True)
+    assert " 0 were taken from the work directory" not in resumed.stderr
+    assert images(tmp_path) == reference
+    assert not list((tmp_path / "out").rglob(".writing-*"))
