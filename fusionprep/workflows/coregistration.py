@@ -10,7 +10,7 @@ from fusionprep.config import Config
 from fusionprep.interfaces.registration import RegisterRigid, Resample
 from fusionprep.interfaces.reports import PlotCoregistration
 from fusionprep.workflows.anatomical import t1w_path
-from fusionprep.workflows.nodes import derivative_node, figure_node, node
+from fusionprep.workflows.nodes import Space, derivative_node, figure_node, node
 
 SUFFIXES = {"pet": "pet", "ct": "ct", "flair": "FLAIR"}
 DATATYPES = {"pet": "pet", "ct": "ct", "flair": "anat"}
@@ -128,3 +128,41 @@ def paired_metadata(config: Config, pairing: Pairing) -> dict:
             "DayGap": pairing.day_gap,
         },
     }
+
+
+def to_template(
+    workflow: pe.Workflow,
+    config: Config,
+    space: Space,
+    source: tuple[pe.Node, str],
+    *,
+    outside: float = 0.0,
+) -> tuple[pe.Node, str]:
+    """Add a node that brings an image to a template in one interpolation from its own grid.
+
+    Parameters
+    ----------
+    workflow
+        Has an ``inputnode`` with :func:`~fusionprep.workflows.nodes.anatomy_fields` and a
+        ``coregistration_wf``.
+    source
+        Node and field of the image before registration.
+    outside
+        Value outside the field of view.
+
+    Returns
+    -------
+    Node and field of the image on the template's grid.
+    """
+    inputnode = workflow.get_node("inputnode")
+    coregister = workflow.get_node("coregistration_wf")
+    chain = pe.Node(niu.Merge(2), name=f"chain{space.tag}")
+    interface = Resample(template=str(space.template), outside=outside)
+    resample = node(interface, f"resample{space.tag}", config, mem_gb=0.8)
+    workflow.connect([
+        (inputnode, chain, [(f"template_from_t1w_{space.template.name}", "in1")]),
+        (coregister, chain, [("outputnode.transform", "in2")]),
+        (chain, resample, [("out", "transforms")]),
+        (source[0], resample, [(source[1], "in_file")]),
+    ])  # fmt: skip
+    return resample, "out_file"

@@ -11,7 +11,7 @@ from fusionprep.config import Config
 from fusionprep.interfaces.fusion import Fuse
 from fusionprep.interfaces.reports import PlotFused
 from fusionprep.models.registry import get_model
-from fusionprep.workflows.nodes import derivative_node, figure_node, node
+from fusionprep.workflows.nodes import Space, derivative_node, figure_node, node
 
 DESCRIPTION = """
 T1w and {modality} were scaled to [0, 1] and fused slice by slice with {models}.
@@ -107,3 +107,16 @@ def init_fusion_wf(
         if modality == "pet":
             workflow.connect(fuse, "out_colour", figure, "colour")
     return workflow
+
+
+def connect_fusion(
+    workflow: pe.Workflow, fuse: LiterateWorkflow, space: Space, image: tuple[pe.Node, str]
+) -> None:
+    """Hand the T1w, its mask and the image of one space to a fusion workflow."""
+    workflow.connect([
+        (workflow.get_node("inputnode"), fuse, [
+            (space.anatomy_field("t1w"), "inputnode.anatomical"),
+            (space.anatomy_field("mask"), "inputnode.mask"),
+        ]),
+        (image[0], fuse, [(image[1], "inputnode.functional")]),
+    ])  # fmt: skip

@@ -16,7 +16,6 @@ from fusionprep.bids.derivatives import own_uri, still_true
 from fusionprep.bids.plan import Pairing
 from fusionprep.bids.suv import body_weight, suv_inputs
 from fusionprep.config import Config
-from fusionprep.image.template import TemplateSpace
 from fusionprep.interfaces.pet import AverageFrames, ReferenceMean, Scale
 from fusionprep.interfaces.registration import Resample
 from fusionprep.workflows.anatomical import t1w_path
@@ -24,8 +23,9 @@ from fusionprep.workflows.coregistration import (
     ModalityPaths,
     init_coregistration_wf,
     paired_metadata,
+    to_template,
 )
-from fusionprep.workflows.fusion import init_fusion_wf
+from fusionprep.workflows.fusion import connect_fusion, init_fusion_wf
 from fusionprep.workflows.nodes import (
     Space,
     anatomy_fields,
@@ -88,7 +88,7 @@ def init_pet_wf(config: Config, pairing: Pairing, name: str) -> LiterateWorkflow
     for space in output_spaces(config):
         image = moved
         if space.template is not None:
-            image = _to_template(workflow, config, space.template, inputnode, average, coregister)
+            image = to_template(workflow, config, space, (average, "out_file"))
         fields = {**metadata, **space.metadata}
         write = derivative_node(
             config,
@@ -103,7 +103,7 @@ def init_pet_wf(config: Config, pairing: Pairing, name: str) -> LiterateWorkflow
         ])  # fmt: skip
         for quantity in quantities:
             _write_quantity(workflow, config, quantity, paths, space, fields, image)
-        _fuse(workflow, config, pairing, paths, space, fields, inputnode, image)
+        _fuse(workflow, config, pairing, paths, space, fields, image)
     return workflow
 
 
@@ -180,20 +180,6 @@ def _suvr(workflow, config: Config, inputnode, moved) -> list[_Quantity]:
     return [_Quantity("suvr", description, "arbitrary", (reference, "factor"), {}, computed)]
 
 
-def _to_template(workflow, config, template: TemplateSpace, inputnode, average, coregister):
-    """The static PET on a template's grid, in one interpolation from its own."""
-    tag = Space(template).tag
-    chain = pe.Node(niu.Merge(2), name=f"chain{tag}")
-    resample = node(Resample(template=str(template)), f"resample{tag}", config, mem_gb=0.8)
-    workflow.connect([
-        (inputnode, chain, [(f"template_from_t1w_{template.name}", "in1")]),
-        (coregister, chain, [("outputnode.transform", "in2")]),
-        (chain, resample, [("out", "transforms")]),
-        (average, resample, [("out_file", "in_file")]),
-    ])  # fmt: skip
-    return resample, "out_file"
-
-
 def _write_quantity(workflow, config, quantity: _Quantity, paths, space, fields, image) -> None:
     name = f"{quantity.desc}{space.tag}"
     scale = node(Scale(), name, config)
@@ -218,7 +204,7 @@ def _write_quantity(workflow, config, quantity: _Quantity, paths, space, fields,
         workflow.connect(*quantity.computed, write, "computed")
 
 
-def _fuse(workflow, config, pairing, paths, space: Space, fields, inputnode, image) -> None:
+def _fuse(workflow, config, pairing, paths, space: Space, fields, image) -> None:
     kept = ("SpatialReference", "Resolution", "TracerName", "TracerRadionuclide", "Pairing")
     fuse = init_fusion_wf(
         config,
@@ -232,10 +218,4 @@ def _fuse(workflow, config, pairing, paths, space: Space, fields, inputnode, ima
         tracer=fields.get("TracerName"),
         space_code=space.code,
     )  # fmt: skip
-    workflow.connect([
-        (inputnode, fuse, [
-            (space.anatomy_field("t1w"), "inputnode.anatomical"),
-            (space.anatomy_field("mask"), "inputnode.mask"),
-        ]),
-        (image[0], fuse, [(image[1], "inputnode.functional")]),
-    ])  # fmt: skip
+    connect_fusion(workflow, fuse, space, image)

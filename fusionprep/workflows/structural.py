@@ -10,14 +10,14 @@ from fusionprep.bids.derivatives import derivative_path, still_true
 from fusionprep.bids.plan import Pairing
 from fusionprep.config import Config
 from fusionprep.interfaces.anatomical import Conform
-from fusionprep.interfaces.registration import Resample
 from fusionprep.workflows.anatomical import t1w_path
 from fusionprep.workflows.coregistration import (
     ModalityPaths,
     init_coregistration_wf,
     paired_metadata,
+    to_template,
 )
-from fusionprep.workflows.fusion import init_fusion_wf
+from fusionprep.workflows.fusion import connect_fusion, init_fusion_wf
 from fusionprep.workflows.nodes import Space, anatomy_fields, derivative_node, node, output_spaces
 
 AIR = -1000.0
@@ -68,22 +68,10 @@ def init_structural_wf(config: Config, pairing: Pairing, name: str) -> LiterateW
 def _fuse(
     workflow: pe.Workflow, config: Config, pairing: Pairing, paths: ModalityPaths, space: Space
 ) -> None:
-    inputnode, conform, coregister = map(
-        workflow.get_node, ("inputnode", "conform", "coregistration_wf")
-    )
-    image = (coregister, "outputnode.moved")
+    image = (workflow.get_node("coregistration_wf"), "outputnode.moved")
     if space.template is not None:
-        chain = pe.Node(niu.Merge(2), name=f"chain{space.tag}")
-        resample = node(
-            Resample(template=str(space.template), outside=AIR), f"resample{space.tag}", config
-        )
-        workflow.connect([
-            (inputnode, chain, [(f"template_from_t1w_{space.template.name}", "in1")]),
-            (coregister, chain, [("outputnode.transform", "in2")]),
-            (chain, resample, [("out", "transforms")]),
-            (conform, resample, [("out_file", "in_file")]),
-        ])  # fmt: skip
-        image = (resample, "out_file")
+        conformed = (workflow.get_node("conform"), "out_file")
+        image = to_template(workflow, config, space, conformed, outside=AIR)
     t1w = pairing.t1w
     fused_path = partial(
         derivative_path, t1w.subject, pairing.image.session, "anat", "T1w", ".nii.gz",
@@ -105,10 +93,4 @@ def _fuse(
         f"fusion{space.tag}_wf",
         space_code=space.code,
     )
-    workflow.connect([
-        (inputnode, fuse, [
-            (space.anatomy_field("t1w"), "inputnode.anatomical"),
-            (space.anatomy_field("mask"), "inputnode.mask"),
-        ]),
-        (image[0], fuse, [(image[1], "inputnode.functional")]),
-    ])  # fmt: skip
+    connect_fusion(workflow, fuse, space, image)
