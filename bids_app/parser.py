@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,6 +20,17 @@ Fusion models: {models}.
 Exit codes: 0 success, 1 failure, 16 not a BIDS dataset, 18 nothing selected, 64 usage, 65 bad
 data, 66 no input, 73 cannot create output, 74 input/output error.
 """
+# A configuration file does not pass through argparse, so that both look up the choices here.
+CHOICES = {
+    "modalities": ("pet", "ct", "flair"),
+    "pet2anat_method": ("rigid", "identity", "auto"),
+    "registration_backend": ("greedy", "ants"),
+    "skull_strip_t1w": ("auto", "skip", "force"),
+    "fusion_models": model_names(),
+    "device": ("auto", "cpu", "cuda"),
+}
+SMALLEST = {"max_day_gap": 0, "random_seed": 0, "nprocs": 1, "omp_nthreads": 1}
+SUVR_REGIONS = ("whole-brain", "gm", "wm", "none")
 
 
 class Parser(argparse.ArgumentParser):
@@ -83,7 +94,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--modalities",
         nargs="+",
-        choices=("pet", "ct", "flair"),
+        choices=CHOICES["modalities"],
         help="what to bring to the T1w (default: pet)",
     )
     group.add_argument(
@@ -106,17 +117,17 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--pet2anat-method",
-        choices=("rigid", "identity", "auto"),
+        choices=CHOICES["pet2anat_method"],
         help="identity trusts the header; auto keeps it when as good (default: rigid)",
     )
     group.add_argument(
         "--registration-backend",
-        choices=("greedy", "ants"),
+        choices=CHOICES["registration_backend"],
         help="non-linear registration to the template (default: greedy)",
     )
     group.add_argument(
         "--skull-strip-t1w",
-        choices=("auto", "skip", "force"),
+        choices=CHOICES["skull_strip_t1w"],
         help="auto leaves a skull-stripped T1w as it is (default: auto)",
     )
     group.add_argument(
@@ -134,13 +145,13 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
         "--fusion-model",
         dest="fusion_models",
         nargs="+",
-        choices=model_names(),
+        choices=CHOICES["fusion_models"],
         metavar="NAME",
         help="one or more of those listed below (default: densefuse)",
     )
     group.add_argument(
         "--device",
-        choices=("auto", "cpu", "cuda"),
+        choices=CHOICES["device"],
         help="auto takes a GPU when there is one; in a container it must be exposed"
         " (docker run --gpus all, apptainer run --nv) (default: auto)",
     )
@@ -240,18 +251,42 @@ def parse(argv: Sequence[str]) -> tuple[Config, argparse.Namespace]:
     for name in ("bids_dir", "output_dir", "work_dir", "bids_database_dir", "plugin_file"):
         if options.get(name) is not None:
             options[name] = options[name].resolve()
+    region = options.get("suvr_region", "none")
+    if region not in SUVR_REGIONS:
+        # nodes run in folders of their own
+        options["suvr_region"] = str(Path(region).resolve())
     config = Config(**options)
-    _check(config)
+    _check_values(config)
+    _check_spaces(config)
+    _check_folders(config, actions.clean_workdir)
     return config, actions
 
 
-def _check(config: Config) -> None:
+def _check_values(config: Config) -> None:
+    for name, allowed in CHOICES.items():
+        value = getattr(config, name)
+        values = value if isinstance(value, tuple) else (value,)
+        for item in values:
+            if item not in allowed:
+                raise UsageError(f"{name} cannot be {item!r}; choose from {', '.join(allowed)}")
+        if not values or len(set(values)) < len(values):
+            raise UsageError(f"{name} must name one or more, each once: {', '.join(values)}")
+    for name, smallest in SMALLEST.items():
+        if getattr(config, name) < smallest:
+            raise UsageError(f"{name} must be at least {smallest}, not {getattr(config, name)}")
+    if config.mem_gb is not None and not config.mem_gb > 0:
+        raise UsageError(f"mem_gb must be above 0, not {config.mem_gb}")
+    if not all(isinstance(entities, Mapping) for entities in config.bids_filters.values()):
+        raise UsageError('a BIDS filter must be an object of objects, e.g. {"pet": {"run": 1}}')
+
+
+def _check_spaces(config: Config) -> None:
     from fusionprep.image.template import TemplateSpace
 
     templates = [TemplateSpace.parse(space) for space in config.output_spaces if space != "T1w"]
     if len(set(templates)) < len(templates):
         raise UsageError("--output-spaces names a space twice")
-    if config.suvr_region not in ("whole-brain", "gm", "wm", "none"):
+    if config.suvr_region not in SUVR_REGIONS:
         if not Path(config.suvr_region).is_file():
             raise UsageError(
                 f"--suvr-region {config.suvr_region} is neither whole-brain, gm, wm nor none,"
@@ -259,6 +294,9 @@ def _check(config: Config) -> None:
             )
         if not templates:
             raise UsageError("--suvr-region with a mask needs a template in --output-spaces")
+
+
+def _check_folders(config: Config, clean_workdir: bool) -> None:
     if config.bids_dir == config.output_dir:
         raise UsageError("the output folder is the dataset itself; choose another")
     if config.output_dir.is_relative_to(config.bids_dir) and not config.output_dir.is_relative_to(
@@ -274,6 +312,11 @@ def _check(config: Config) -> None:
                 raise UsageError(
                     f"the work directory {config.work_dir} is inside the {name};"
                     " choose another with -w"
+                )
+            if clean_workdir and folder.is_relative_to(config.work_dir):
+                raise UsageError(
+                    f"--clean-workdir would delete the {name} {folder}, which is inside the work"
+                    f" directory {config.work_dir}; choose another with -w"
                 )
 
 

@@ -1,21 +1,19 @@
 """The participant level: plan, build, run, report."""
 
 import argparse
-import logging
 import shutil
 import sys
 import uuid
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 from bids_app.exitcodes import ExitCode
-from bids_app.failures import Failure, overall_code, read_failures
-from bids_app.progress import Progress
+from bids_app.failures import Failure, failure_lines, overall_code, read_failures
 from fusionprep.bids.plan import SubjectPlan
-from fusionprep.config import Config
-from fusionprep.errors import NothingSelectedError, OutputError
-
-PROBLEM_CODES = {"data": ExitCode.DATA, "missing": ExitCode.DATA}
+from fusionprep.config import Config, read_options
+from fusionprep.errors import NoInputError, NothingSelectedError, OutputError, UsageError
 
 
 def run_participant(config: Config, actions: argparse.Namespace) -> ExitCode:
@@ -26,33 +24,80 @@ def run_participant(config: Config, actions: argparse.Namespace) -> ExitCode:
     FusionPrepError
         For whatever keeps the run from starting; the failure of a subject does not raise.
     """
-    from fusionprep.bids.layout import check_dataset, open_layout
+    from fusionprep.bids.layout import check_dataset, open_layout, unknown_subjects
     from fusionprep.bids.planning import describe_plan, plan_dataset
 
     check_dataset(config.bids_dir, config.skip_bids_validation)
     _check_resources(config)
-    plans = plan_dataset(open_layout(config), config)
+    layout = open_layout(config)
+    plans = plan_dataset(layout, config)
     if not plans:
-        raise NothingSelectedError(f"no subject of {config.bids_dir} matches; see --dry-run")
+        raise NothingSelectedError(
+            f"{config.bids_dir} has no folder sub-*; name the root of a dataset"
+        )
     if actions.dry_run:
         print(describe_plan(plans))
         return ExitCode.SUCCESS
-    problems = _report_problems(plans)
-    run_uuid = f"{datetime.now():%Y%m%d-%H%M%S}_{uuid.uuid4()}"
-    _prepare(config, run_uuid, actions)
-    if not config.skip_bids_validation and not actions.reports_only:
+    unknown = set(unknown_subjects(layout, config))
+    _check_selection(config, plans, unknown)
+    failures = _report_problems(plans, unknown)
+    # a report on a subject the dataset does not have would make the group level count it
+    plans = [plan for plan in plans if plan.label not in unknown]
+    if actions.reports_only:
+        _check_derivatives(config, plans)
+        runs = {plan.label: _last_run(config, plan.label) for plan in plans}
+        failures += _earlier_failures(config, runs)
+    else:
+        run_uuid = f"{datetime.now():%Y%m%d-%H%M%S}_{uuid.uuid4()}"
+        runs = dict.fromkeys((plan.label for plan in plans), run_uuid)
+        failures += _process(config, plans, run_uuid, actions)
+    if not actions.boilerplate_only:
+        _write_reports(config, plans, failures, runs)
+        _conclude(config, plans, failures)
+    return overall_code(failures)
+
+
+def _process(
+    config: Config, plans: list[SubjectPlan], run_uuid: str, actions: argparse.Namespace
+) -> list[Failure]:
+    from bids_app.execution import build_and_run
+
+    _prepare(config, run_uuid, clean_workdir=actions.clean_workdir)
+    if not config.skip_bids_validation:
         _validate_quietly(config.bids_dir)
-    failures = problems
-    if not actions.reports_only:
-        failures = problems + _build_and_run(config, plans, run_uuid, actions)
-    if actions.boilerplate_only:
-        return overall_code(failures)
-    _write_reports(config, plans, failures, run_uuid)
-    return _conclude(config, plans, failures)
+    failures = build_and_run(config, plans, run_uuid, boilerplate_only=actions.boilerplate_only)
+    _tell(failures, config.output_dir)
+    return failures
+
+
+def _tell(failures: list[Failure], output_dir: Path) -> None:
+    for line in failure_lines(failures, output_dir):
+        print(line, file=sys.stderr)
+
+
+def _last_run(config: Config, label: str) -> str:
+    """The newest run of which a subject was part, by the configuration each has left."""
+    for path in sorted(config.output_dir.glob("logs/*/fusionprep.toml"), reverse=True):
+        labels = read_options(path).get("participant_label")
+        if not labels or label in labels:
+            return path.parent.name
+    return "not recorded"
+
+
+def _earlier_failures(config: Config, runs: Mapping[str, str]) -> list[Failure]:
+    """What failed in the run each report is about."""
+    failures = []
+    for run_uuid in dict.fromkeys(runs.values()):
+        labels = [label for label, run in runs.items() if run == run_uuid]
+        subjects = {f"sub-{label}" for label in labels}
+        found = read_failures(config.output_dir / "logs" / run_uuid, labels)
+        failures += [failure for failure in found if failure.subject in subjects]
+    _tell(failures, config.output_dir)
+    return failures
 
 
 def _check_resources(config: Config) -> None:
-    """Find out now, not after an hour, that a template or the GPU is not there."""
+    """Find out now, not after an hour, that a template, the GPU or a program is not there."""
     from fusionprep.image.template import TemplateSpace, load_template
     from fusionprep.models.inference import resolve_device
 
@@ -61,20 +106,57 @@ def _check_resources(config: Config) -> None:
             load_template(TemplateSpace.parse(space))
     if config.device == "cuda":
         resolve_device(config.device)
+    if config.plugin_file is not None:
+        from bids_app.execution import read_plugin_file
+
+        read_plugin_file(config.plugin_file)
+    if config.resource_monitor and find_spec("psutil") is None:
+        raise UsageError("--resource-monitor needs psutil; install it with `pip install psutil`")
 
 
-def _report_problems(plans: list[SubjectPlan]) -> list[Failure]:
-    failures = []
-    for plan in plans:
-        for problem in plan.problems:
-            failures.append(
-                Failure(f"sub-{plan.label}", problem.message, PROBLEM_CODES[problem.kind])
-            )
-            print(f"sub-{plan.label}: {problem.message}", file=sys.stderr)
+def _check_selection(config: Config, plans: list[SubjectPlan], unknown: Collection[str]) -> None:
+    """Refuse options that leave nothing, before anything is written."""
+    if len(unknown) == len(plans):
+        folders = ", ".join(f"sub-{plan.label}" for plan in plans)
+        raise NothingSelectedError(
+            f"{config.bids_dir} has no folder {folders}; correct --participant-label"
+        )
+    filters = (
+        config.session_label,
+        config.tracer_label,
+        config.rec_label,
+        config.run_label,
+        config.anat_session,
+        config.bids_filters,
+    )
+    kinds = {problem.kind for plan in plans for problem in plan.problems}
+    if any(filters) and kinds == {"missing"} and not any(plan.pairings for plan in plans):
+        others = f" and {len(plans) - 1} more alike" if len(plans) > 1 else ""
+        raise NothingSelectedError(f"{plans[0].problems[0].message}{others}; see --dry-run")
+
+
+def _check_derivatives(config: Config, plans: list[SubjectPlan]) -> None:
+    if not any((config.output_dir / f"sub-{plan.label}").is_dir() for plan in plans):
+        raise NoInputError(
+            f"{config.output_dir} has no derivatives to report on; run without --reports-only first"
+        )
+
+
+def _report_problems(plans: list[SubjectPlan], unknown: Collection[str]) -> list[Failure]:
+    failures = [
+        Failure(
+            f"sub-{plan.label}",
+            problem.message,
+            ExitCode.NOTHING_SELECTED if plan.label in unknown else ExitCode.DATA,
+        )
+        for plan in plans
+        for problem in plan.problems
+    ]
+    _tell(failures, Path())
     return failures
 
 
-def _prepare(config: Config, run_uuid: str, actions: argparse.Namespace) -> None:
+def _prepare(config: Config, run_uuid: str, *, clean_workdir: bool) -> None:
     from fusionprep.bids.dataset import other_version, prepare_output
 
     if (version := other_version(config.output_dir)) is not None:
@@ -83,16 +165,21 @@ def _prepare(config: Config, run_uuid: str, actions: argparse.Namespace) -> None
             " versions may differ",
             file=sys.stderr,
         )
-    prepare_output(config)
-    logs = config.output_dir / "logs" / run_uuid
     try:
+        # a folder that cannot be written should show before any other is
+        config.work_dir.mkdir(parents=True, exist_ok=True)
+        prepare_output(config)
+        logs = config.output_dir / "logs" / run_uuid
         logs.mkdir(parents=True)
         (logs / "fusionprep.toml").write_text(config.to_toml(), "utf-8")
-        if actions.clean_workdir and config.work_dir.exists():
+        if clean_workdir:
             shutil.rmtree(config.work_dir)
-        config.work_dir.mkdir(parents=True, exist_ok=True)
+            config.work_dir.mkdir()
     except OSError as error:
-        raise OutputError(f"cannot write {error.filename}: {error.strerror}") from error
+        raise OutputError(
+            f"cannot write {error.filename}: {error.strerror};"
+            " choose another folder or correct its permissions"
+        ) from error
 
 
 def _validate_quietly(bids_dir: Path) -> None:
@@ -119,100 +206,8 @@ def _validate_quietly(bids_dir: Path) -> None:
         print(f"the BIDS validator objects to: {', '.join(sorted(errors))}", file=sys.stderr)
 
 
-def _build_and_run(
-    config: Config, plans: list[SubjectPlan], run_uuid: str, actions: argparse.Namespace
-) -> list[Failure]:
-    from fusionprep.reports.citations import write_citations
-
-    _configure_nipype(config, run_uuid)
-    from fusionprep.workflows.base import init_fusionprep_wf
-
-    workflow = init_fusionprep_wf(config, plans)
-    logs = config.output_dir / "logs"
-    write_citations(workflow.visit_desc(), logs)
-    if config.write_graph:
-        _draw_graph(workflow, logs / run_uuid)
-    if actions.boilerplate_only or not any(plan.pairings for plan in plans):
-        return []
-    crash_dir = logs / run_uuid
-    progress = Progress(_count_steps(workflow))
-    try:
-        workflow.run(**_plugin(config, progress))
-    except RuntimeError:
-        # Nipype raises at the end when a node failed; its crash files say which and why
-        if not any(crash_dir.glob("crash-*.txt")):
-            raise
-    finally:
-        progress.close()
-    return read_failures(crash_dir)
-
-
-def _configure_nipype(config: Config, run_uuid: str) -> None:
-    from nipype import config as nipype_config
-    from nipype import logging as nipype_logging
-
-    crash_dir = str(config.output_dir / "logs" / run_uuid)
-    level = ("ERROR", "INFO", "DEBUG")[min(config.verbose, 2)]
-    nipype_config.update_config({
-        "execution": {
-            "crashdump_dir": crash_dir,
-            "crashfile_format": "txt",
-            "stop_on_first_crash": str(config.stop_on_first_crash).lower(),
-            "check_version": "false",
-            "poll_sleep_duration": "0.1",
-            # files are the cache, inputs of failed nodes included
-            "remove_unnecessary_outputs": "false",
-            "resource_monitor": str(config.resource_monitor).lower(),
-        },
-        "logging": {
-            "workflow_level": level, "interface_level": level, "utils_level": level,
-            "log_to_file": "false",
-        },
-        "monitoring": {"enabled": str(config.resource_monitor).lower(), "summary_append": "true"},
-    })  # fmt: skip
-    nipype_logging.update_logging(nipype_config)
-    if config.verbose == 0:
-        # one line per failure comes at the end; the traceback is in the crash file
-        for name in ("nipype.workflow", "nipype.interface", "nipype.utils"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def _plugin(config: Config, progress: Progress) -> dict:
-    if config.plugin_file is not None:
-        import yaml
-
-        settings = yaml.safe_load(config.plugin_file.read_text("utf-8"))
-        settings.setdefault("plugin_args", {})["status_callback"] = progress
-        return settings
-    arguments = {
-        "n_procs": config.nprocs,
-        "raise_insufficient": False,
-        "status_callback": progress,
-    }
-    if config.mem_gb is not None:
-        arguments["memory_gb"] = config.mem_gb
-    if config.device == "cuda" or (config.device == "auto" and shutil.which("nvidia-smi")):
-        # a forked process cannot use CUDA if its parent has touched it
-        arguments["mp_context"] = "forkserver"
-    from bids_app.plugin import Workers
-
-    return {"plugin": Workers(arguments)}
-
-
-def _count_steps(workflow) -> int:
-    from nipype.interfaces.utility import IdentityInterface
-
-    nodes = (workflow.get_node(name) for name in workflow.list_node_names())
-    return sum(not isinstance(node.interface, IdentityInterface) for node in nodes)
-
-
-def _draw_graph(workflow, folder: Path) -> None:
-    dot = folder / "workflow.dot"
-    workflow.write_graph(str(dot), graph2use="colored", format="svg", simple_form=True)
-
-
 def _write_reports(
-    config: Config, plans: list[SubjectPlan], failures: list[Failure], run_uuid: str
+    config: Config, plans: list[SubjectPlan], failures: list[Failure], runs: Mapping[str, str]
 ) -> None:
     from fusionprep import __version__
     from fusionprep.bids.dataset import write_participants
@@ -226,23 +221,17 @@ def _write_reports(
         write_participant_report(
             config.output_dir,
             plan.label,
-            run_uuid=run_uuid,
+            run_uuid=runs[plan.label],
             version=__version__,
             errors=errors,
-            crash_dir=config.output_dir / "logs" / run_uuid,
         )
 
 
-def _conclude(config: Config, plans: list[SubjectPlan], failures: list[Failure]) -> ExitCode:
+def _conclude(config: Config, plans: list[SubjectPlan], failures: list[Failure]) -> None:
     failed = {failure.subject for failure in failures}
-    for failure in failures:
-        if failure.crash_file is not None:
-            where = failure.crash_file.relative_to(config.output_dir)
-            print(f"{failure.subject}: {failure.message} (details: {where})", file=sys.stderr)
     done = [plan.label for plan in plans if f"sub-{plan.label}" not in failed]
     print(f"{len(done)} of {len(plans)} subjects finished without errors")
     for plan in plans:
         report = config.output_dir / f"sub-{plan.label}.html"
         if report.exists():
             print(report)
-    return overall_code(failures)

@@ -1,23 +1,57 @@
 """Nipype's MultiProc, made to end when a worker fails outside of its node."""
 
+import logging
+import multiprocessing
+import os
+import signal
 import sys
-from concurrent.futures import Future
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from traceback import format_exception
 from typing import Any
 
+from nipype import config as nipype_config
 from nipype.pipeline.engine import Node
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin
+
+SECONDS_TO_END = 5.0
+LOGGERS = ("nipype.workflow", "nipype.interface", "nipype.utils")
+
+
+def prepare_worker(folder: str, levels: Mapping[str, int], resource_monitor: bool) -> None:
+    """Begin a worker process.
+
+    Parameters
+    ----------
+    levels
+        Level of each of Nipype's loggers: a process that is not forked does not have them.
+    resource_monitor
+        Likewise, whether nodes record their memory and CPU use.
+    """
+    # Ctrl-C reaches every process of a terminal, an idle one too
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # a forked worker has its parent's handler
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    nipype_config.resource_monitor = resource_monitor
+    os.chdir(folder)
 
 
 def run_node(node: Node, updatehash: bool, taskid: int) -> dict[str, Any]:
     """Run a node in a worker; whatever fails comes back as a traceback."""
+    # an interrupted node removes the file it is writing
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return {"result": node.run(updatehash=updatehash), "traceback": None, "taskid": taskid}
     except BaseException:
         # Nipype's own version loads the failed node's results here, which may not exist
         return {"result": None, "traceback": format_exception(*sys.exc_info()), "taskid": taskid}
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Workers(MultiProcPlugin):
@@ -26,6 +60,31 @@ class Workers(MultiProcPlugin):
     Nipype's own waits forever when a worker is killed (out of memory) or when a node cannot be set
     up, since the result it polls for never comes.
     """
+
+    def __init__(self, plugin_args: dict[str, Any]) -> None:
+        super().__init__(plugin_args)
+        levels = {name: logging.getLogger(name).level for name in LOGGERS}
+        # no process has been started yet
+        self.pool = ProcessPoolExecutor(
+            max_workers=self.processors,
+            initializer=prepare_worker,
+            initargs=(self._cwd, levels, nipype_config.resource_monitor),
+            mp_context=multiprocessing.get_context(plugin_args.get("mp_context")),
+        )
+
+    def stop(self) -> None:
+        """End the workers, those at work too; does nothing after a run that came to its end."""
+        processes = list((self.pool._processes or {}).values())
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            if process.is_alive():
+                os.kill(process.pid, signal.SIGINT)
+        limit = time.monotonic() + SECONDS_TO_END
+        for process in processes:
+            process.join(max(0.0, limit - time.monotonic()))
+            if process.is_alive():
+                process.kill()
+                process.join()
 
     def _submit_job(self, node: Node, updatehash: bool = False) -> int:
         self._taskid += 1
@@ -37,6 +96,18 @@ class Workers(MultiProcPlugin):
         self._task_obj[self._taskid] = future
         future.add_done_callback(partial(self._take_result, self._taskid))
         return self._taskid
+
+    def _local_hash_check(self, jobid: int, graph: Any) -> bool:
+        """Whether a node needs no worker: its results are there, or its inputs cannot be set."""
+        try:
+            self.procs[jobid].is_cached()
+        except Exception as error:
+            # Nipype's own would end the whole run here, other subjects' nodes included
+            self._run_errors.append("".join(format_exception(error)))
+            self._clean_queue(jobid, graph)
+            self.proc_pending[jobid] = False
+            return True
+        return super()._local_hash_check(jobid, graph)
 
     def _take_result(self, taskid: int, future: Future) -> None:
         error = future.exception()

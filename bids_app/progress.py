@@ -42,7 +42,8 @@ class Progress:
             self._tell(node.fullname)
             return
         self.finished += 1
-        if node.fullname in self._started:
+        # a node whose inputs do not fit fails without having started
+        if status == "exception" or node.fullname in self._started:
             self.executed += 1
         if self._bar is not None:
             self._bar.update()

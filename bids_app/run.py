@@ -1,12 +1,13 @@
 """fusionapp: parse, plan, build, run, report, and say by the exit code how it went."""
 
-import errno
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from bids_app.exitcodes import ExitCode, exit_code_of
+from bids_app.failures import DISK_ERRORS
 from fusionprep.errors import FusionPrepError
 
 
@@ -22,13 +23,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FusionPrepError as error:
         print(f"fusionapp: error: {error}", file=sys.stderr)
         return exit_code_of(error)
+    except KeyboardInterrupt as interrupt:
+        print(
+            "fusionapp: interrupted; the same command goes on from the work directory",
+            file=sys.stderr,
+        )
+        return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
     except OSError as error:
         # Nipype itself writes to the work directory and to logs/ outside of any node
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        if error.errno not in DISK_ERRORS:
             raise
-        place = f": {error.filename}" if error.filename else ""
+        # a copy that fails names its source first
+        name = error.filename2 or error.filename
+        place = f": {name}" if name else ""
         print(
-            f"fusionapp: error: {error.strerror}{place}; free space and run again", file=sys.stderr
+            f"fusionapp: error: {error.strerror}{place}; free space or correct permissions, then"
+            " run again with the same work directory",
+            file=sys.stderr,
         )
         return ExitCode.IO_ERROR
 

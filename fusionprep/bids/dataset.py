@@ -28,9 +28,10 @@ def prepare_output(config: Config) -> None:
     Raises
     ------
     OutputError
-        When the folder cannot be created or written.
+        When the folder cannot be created or written, or holds another dataset.
     """
     out = config.output_dir
+    _refuse_other_dataset(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
         _write_text(out / ".bidsignore", _packaged("bidsignore"))
@@ -67,11 +68,25 @@ def describe_dataset(config: Config) -> dict[str, object]:
     return description
 
 
+def _refuse_other_dataset(out: Path) -> None:
+    """Do not overwrite what describes a raw dataset or another program's derivatives."""
+    if (out / "dataset_description.json").exists() and _made_by(out).get("Name") != "fusionprep":
+        raise OutputError(
+            f"the output folder {out} holds a dataset that fusionprep did not make;"
+            " choose another, such as a new folder below it"
+        )
+
+
+def _made_by(out: Path) -> dict[str, object]:
+    generated = _read_json(out / "dataset_description.json").get("GeneratedBy")
+    first = generated[0] if isinstance(generated, list) and generated else None
+    return first if isinstance(first, dict) else {}
+
+
 def other_version(output_dir: Path) -> str | None:
     """The version that made what is in the output folder, where it is another than this one."""
-    generated = _read_json(output_dir / "dataset_description.json").get("GeneratedBy")
-    made_by = generated[0] if isinstance(generated, list) and generated else None
-    if not isinstance(made_by, dict) or made_by.get("Name") != "fusionprep":
+    made_by = _made_by(output_dir)
+    if made_by.get("Name") != "fusionprep":
         return None
     version = made_by.get("Version")
     return version if version not in (None, __version__) else None

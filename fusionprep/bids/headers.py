@@ -15,6 +15,8 @@ from nibabel.spatialimages import HeaderDataError
 from fusionprep.errors import DataError
 
 _CHUNK = 1 << 20
+# Registration smooths along every axis, for which ITK needs as many voxels.
+_FEWEST_SLICES = 4
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,11 @@ def _check_shape(
     shape = tuple(int(length) for length in shape)
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
-    if len(shape) < 3 or min(shape) < 1 or min(shape[:3]) < 2:
-        raise DataError(f"the {kind} is not a volume (shape {shape}): {path}")
+    if len(shape) < 3 or min(shape) < 1 or min(shape[:3]) < _FEWEST_SLICES:
+        raise DataError(
+            f"the {kind} is not a volume of {_FEWEST_SLICES} or more slices along each axis"
+            f" (shape {shape}): {path}; give a whole volume"
+        )
     if len(shape) not in ndim_allowed:
         volumes = int(np.prod(shape[3:]))
         allowed = " or ".join(f"{ndim}-D" for ndim in ndim_allowed)

@@ -13,6 +13,7 @@ import numpy as np
 from fusionprep.demo import phantom, scanner, sidecars
 from fusionprep.demo.subject import Grid, Subject, Traits, load_template, make_subject, sample
 from fusionprep.errors import NoInputError, OutputError
+from fusionprep.image.io import write_bytes
 
 TRUTH_DIR = Path("sourcedata") / "truth"
 # Bq/mL of one unit of activity: grey matter at an SUV of 7.5 for 185 MBq in 75 kg.
@@ -280,12 +281,7 @@ def _write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        write_bytes(path, content)
     except OSError as error:
-        if partial.is_file():
-            partial.unlink()
         raise OutputError(f"cannot write {path}: {error.strerror}") from error

@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import DataError, NoInputError, OutputError
+from fusionprep.image.io import write_bytes
 
 _HEADER = "#Insight Transform File V1.0"
 _AFFINE_TYPES = ("AffineTransform", "MatrixOffsetTransformBase")
@@ -136,14 +137,10 @@ def write_itk_affine(path: Path, moving_from_fixed: np.ndarray) -> None:
         "Parameters: " + " ".join(repr(float(number)) for number in numbers),
         "FixedParameters: 0 0 0",
     ]
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
+    text = "\n".join(lines) + "\n"
     try:
-        partial.write_text("\n".join(lines) + "\n", encoding="ascii")
-        partial.replace(path)
+        write_bytes(Path(path), text.encode())
     except OSError as error:
-        if partial.is_file():
-            partial.unlink()
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 

@@ -1,15 +1,24 @@
 """Bias field correction."""
 
+from collections.abc import Sequence
+
 import numpy as np
+
+CELL_MM = 6.0
 
 
 def correct_bias(
-    data: np.ndarray, mask: np.ndarray, *, n_threads: int = 1, iterations: tuple[int, ...]
+    data: np.ndarray,
+    mask: np.ndarray,
+    voxel_sizes: Sequence[float],
+    *,
+    iterations: tuple[int, ...],
+    n_threads: int = 1,
 ) -> np.ndarray:
     """Divide out the smooth field that N4 (Tustison et al., 2010) fits inside `mask`.
 
-    The field is fitted on an image shrunk six times, which estimates a smooth field as well and
-    costs a fraction, and is then interpolated to the full grid.
+    The field is fitted on an image shrunk to voxels of about 6 mm, which estimates a smooth field
+    as well and costs a fraction, and is then interpolated to the full grid.
 
     Parameters
     ----------
@@ -17,6 +26,8 @@ def correct_bias(
         (X, Y, Z) float32 intensities.
     mask
         (X, Y, Z) brain mask.
+    voxel_sizes
+        Of the three axes, in mm.
     iterations
         N4 iterations per level.
 
@@ -30,7 +41,10 @@ def correct_bias(
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(n_threads)
     # N4 works on logarithms: a floor keeps zeros out of them.
     image = sitk.GetImageFromArray(np.clip(data, 0, None).T.astype(np.float32))
-    shrink = [max(1, min(6, size // 12)) for size in image.GetSize()]
+    shrink = [
+        max(1, min(round(CELL_MM / spacing), size // 12))
+        for spacing, size in zip(voxel_sizes, image.GetSize(), strict=True)
+    ]
     small = sitk.BinShrink(image, shrink)
     small_mask = sitk.BinShrink(sitk.GetImageFromArray(mask.T.astype(np.float32)), shrink) > 0.5
     n4 = sitk.N4BiasFieldCorrectionImageFilter()

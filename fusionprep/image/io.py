@@ -133,3 +133,8 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` as :func:`write_whole` does."""
+    write_whole(path, lambda temporary: temporary.write_bytes(content))

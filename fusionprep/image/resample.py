@@ -178,7 +178,7 @@ def downsample(image: nib.Nifti1Image, spacing: float) -> "sitk.Image":
         return full
     new = np.maximum(old, spacing)
     sigma = 0.35 * np.sqrt(np.maximum(new**2 - old**2, 1e-6))
-    size = np.ceil(np.array(full.GetSize()) * old / new).astype(int)
+    size = np.maximum(np.floor(np.array(full.GetSize()) * old / new), 1).astype(int)
     grid = sitk.Image(size.tolist(), sitk.sitkFloat32)
     grid.SetSpacing(new.tolist())
     grid.SetDirection(full.GetDirection())

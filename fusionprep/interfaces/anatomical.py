@@ -106,6 +106,7 @@ class CorrectBias(SimpleInterface):
         corrected = correct_bias(
             data,
             mask,
+            nib.affines.voxel_sizes(affine),
             iterations=tuple(self.inputs.iterations),
             n_threads=self.inputs.n_threads,
         )

@@ -46,7 +46,7 @@ class WriteDerivative(SimpleInterface):
 
     @property
     def always_run(self) -> bool:
-        return not all(path.exists() for path in self._targets())
+        return not all(path.is_file() for path in self._targets())
 
     def _targets(self) -> list[Path]:
         target = Path(self.inputs.output_dir, self.inputs.out_path)
@@ -68,8 +68,9 @@ class WriteDerivative(SimpleInterface):
             else:
                 write_whole(target, lambda path: shutil.copyfile(source, path))
         except OSError as error:
-            if self.inputs.write_sidecar and not target.exists():
-                _sidecar_of(target).unlink(missing_ok=True)
+            sidecar = _sidecar_of(target)
+            if self.inputs.write_sidecar and sidecar.is_file() and not target.is_file():
+                sidecar.unlink()
             raise OutputError(
                 f"cannot write {self.inputs.out_path} below the output folder: {error.strerror};"
                 " free space or correct permissions, then run again with the same work directory"

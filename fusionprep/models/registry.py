@@ -33,6 +33,8 @@ class ModelEntry:
         What was fused with the MRI in its training data; empty for models without training.
     weights
         Name of the weights file and its card in ``fusionprep/data/weights``; None without.
+    bibliography_key
+        Key of the paper in ``fusionprep/data/boilerplate.bib``; None where it is not there.
     """
 
     name: str
@@ -45,6 +47,7 @@ class ModelEntry:
     modalities: tuple[str, ...] = ()
     weights: str | None = None
     version: str = "1.0.0"
+    bibliography_key: str | None = None
 
     def load(self, device: str = "cpu") -> "FusionModel":
         """Build the model in evaluation mode, with its weights.
@@ -109,6 +112,7 @@ _DENSEFUSE = ModelEntry(
     year=2019,
     modalities=("pet", "spect", "ct"),
     weights="densefuse",
+    bibliography_key="densefuse",
 )
 
 _ENTRIES = (

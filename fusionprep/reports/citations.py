@@ -62,7 +62,8 @@ def _cite(match: re.Match, library: dict[str, str]) -> str:
 
 def _reference(entry: str) -> str:
     authors = _authors(entry)
-    names = "; ".join(authors[:6]) + ("; et al." if len(authors) > 6 else "")
+    named = [author for author in authors[:6] if author != "others"]
+    names = "; ".join(named) + ("; et al." if len(named) < len(authors) else "")
     place = ", ".join(filter(None, (_field(entry, "journal"), _field(entry, "volume"))))
     doi = _field(entry, "doi")
     link = f" https://doi.org/{doi}" if doi else ""

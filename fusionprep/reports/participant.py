@@ -57,8 +57,8 @@ def write_participant_report(
     messages = [*errors, *record.problems]
     messages += [f"Left out, its name is not a BIDS name: {name}" for name in unsafe]
     crashes = _crashes(logs if crash_dir is None else Path(crash_dir), subject)
-    # a crash has its message among the errors of the run, where there are any
-    texts = _texts(record, max(len(messages), len(crashes)))
+    untold = [text for _, text in crashes if not _is_told(text, messages)]
+    texts = _texts(record, len(messages) + len(untold))
     texts[f"sub-{subject}_desc-methods_T1w"] = blocks.methods_block(
         _read(output_dir / "logs" / "CITATION.md"), _read(output_dir / "logs" / "CITATION.bib")
     )
@@ -169,6 +169,12 @@ def _crashes(folder: Path, subject: str) -> list[tuple[str, str]]:
         if owner is None or owner[1] == subject.replace("+", "_"):
             found.append((named[1] if named else path.name, text))
     return found
+
+
+def _is_told(crash: str, messages: Sequence[str]) -> bool:
+    """Whether a message tells of a crash: one error is not to be counted twice."""
+    last = crash.strip().rsplit("\n", 1)[-1].strip()
+    return any(message in crash or last in message for message in messages)
 
 
 def _read(path: Path) -> str | None:

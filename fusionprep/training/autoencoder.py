@@ -1,6 +1,7 @@
 """Training of DenseFuse as an auto-encoder on single slices (Li & Wu 2019, section III-B)."""
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from fusionprep.errors import DataError, OutputError
+from fusionprep.image.io import write_bytes
 from fusionprep.models.densefuse import DenseFuse, densefuse_l1
 from fusionprep.training.cards import write_weights_and_card
 from fusionprep.training.datasets import SingleSlices, SliceGroup, read_slice_table
@@ -112,13 +114,12 @@ def _prepared(out_dir: Path, options: TrainingOptions) -> Path:
 
 def _write_log(path: Path, records: Sequence[EpochRecord]) -> None:
     rows = [asdict(record) | record.validation for record in records]
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as stream:
-        columns = [name for name in rows[0] if name != "validation"]
-        writer = csv.DictWriter(stream, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
-    part.replace(path)
+    columns = [name for name in rows[0] if name != "validation"]
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode())
 
 
 def _progress(record: EpochRecord, options: TrainingOptions) -> str:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from fusionprep.errors import OutputError
+from fusionprep.image.io import write_bytes
 from fusionprep.models.registry import ModelEntry, get_model
 from fusionprep.training.datasets import SPLITS, SliceGroup
 from fusionprep.training.loop import EpochRecord
@@ -39,8 +40,8 @@ def write_weights_and_card(
     weights = save(state)
     card = model_card(get_model(name), model, weights, groups, options, records)
     try:
-        _replace(out_dir / f"{name}.safetensors", weights)
-        _replace(out_dir / f"{name}.json", (json.dumps(card, indent=2) + "\n").encode())
+        write_bytes(out_dir / f"{name}.safetensors", weights)
+        write_bytes(out_dir / f"{name}.json", (json.dumps(card, indent=2) + "\n").encode())
     except OSError as error:
         raise OutputError(f"cannot write the weights to {out_dir}: {error}") from error
 
@@ -117,9 +118,3 @@ def _command(name: str, options: TrainingOptions, *, epochs: int) -> str:
     words = ["fusionprep", "train", name, "--data", "DIR", "--config", f"{name}.toml"]
     words += ["--epochs", str(epochs), "--seed", str(options.seed)]
     return shlex.join(words)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    part.replace(path)

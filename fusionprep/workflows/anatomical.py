@@ -16,7 +16,7 @@ from fusionprep.workflows.nodes import derivative_node, figure_node, node
 DESCRIPTION = """
 The T1-weighted (T1w) image was reoriented to RAS without resampling. {brain}
 Intensity non-uniformity was corrected with N4 [@n4] inside the brain mask, as implemented in
-*SimpleITK* [@simpleitk], on an image shrunk six times. Gray matter, white matter and
+*SimpleITK* [@simpleitk], on voxels of about 6 mm. Gray matter, white matter and
 cerebrospinal fluid were segmented with a three-class Gaussian mixture (*scikit-learn*
 [@sklearn]) and one update of a neighbourhood prior in the manner of @hmrf.
 """

@@ -10,7 +10,7 @@ from fusionprep.bids.derivatives import own_uri
 from fusionprep.config import Config
 from fusionprep.interfaces.fusion import Fuse
 from fusionprep.interfaces.reports import PlotFused
-from fusionprep.models.registry import get_model
+from fusionprep.models.registry import ModelEntry, get_model
 from fusionprep.workflows.nodes import Space, derivative_node, figure_node, node
 
 DESCRIPTION = """
@@ -51,7 +51,7 @@ def init_fusion_wf(
     workflow = LiterateWorkflow(name=name)
     entries = [get_model(model) for model in config.fusion_models]
     workflow.__desc__ = DESCRIPTION.format(
-        modality=modality.upper(), models=", ".join(f"{e.label} ({e.citation})" for e in entries)
+        modality=modality.upper(), models=", ".join(map(_cited, entries))
     )
     fields = ["anatomical", "functional", "mask"]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
@@ -120,3 +120,8 @@ def connect_fusion(
         ]),
         (image[0], fuse, [(image[1], "inputnode.functional")]),
     ])  # fmt: skip
+
+
+def _cited(entry: ModelEntry) -> str:
+    key = entry.bibliography_key
+    return f"{entry.label} [@{key}]" if key else f"{entry.label} ({entry.citation})"

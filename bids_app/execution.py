@@ -1,0 +1,182 @@
+"""Running the workflow: Nipype's settings, its plugin, and an orderly end."""
+
+import logging
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bids_app.failures import Failure, read_failures
+from bids_app.progress import Progress
+from fusionprep.bids.plan import SubjectPlan
+from fusionprep.config import Config
+from fusionprep.errors import UsageError
+
+
+def build_and_run(
+    config: Config, plans: list[SubjectPlan], run_uuid: str, *, boilerplate_only: bool
+) -> list[Failure]:
+    """Build the workflow, write its methods text, run it, and tell which steps failed.
+
+    Parameters
+    ----------
+    run_uuid
+        Names the folder of crash files below ``logs/``.
+    boilerplate_only
+        Write the methods text and run nothing.
+    """
+    from fusionprep.reports.citations import write_citations
+
+    logs = config.output_dir / "logs"
+    crash_dir = logs / run_uuid
+    _configure_nipype(config, crash_dir)
+    from fusionprep.workflows.base import init_fusionprep_wf
+
+    workflow = init_fusionprep_wf(config, plans)
+    write_citations(workflow.visit_desc(), logs)
+    if config.write_graph:
+        _draw_graph(workflow, crash_dir)
+    if boilerplate_only or not any(plan.pairings for plan in plans):
+        return []
+    _run(workflow, config, crash_dir)
+    return read_failures(crash_dir, [plan.label for plan in plans])
+
+
+def _run(workflow, config: Config, crash_dir: Path) -> None:
+    progress = Progress(_count_steps(workflow))
+    settings = _plugin(config, progress)
+    try:
+        with _termination_as_interrupt():
+            workflow.run(**settings)
+    except OSError:
+        raise
+    except Exception:
+        # Nipype raises at the end when a node failed; its crash files say which and why
+        if not any(crash_dir.glob("crash-*.txt")):
+            raise
+    finally:
+        if hasattr(settings["plugin"], "stop"):
+            settings["plugin"].stop()
+        progress.close()
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """End on SIGTERM, as schedulers and containers send it, in the way of Ctrl-C."""
+
+    def interrupt(number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt(number)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _configure_nipype(config: Config, crash_dir: Path) -> None:
+    from nipype import config as nipype_config
+    from nipype import logging as nipype_logging
+
+    from bids_app.plugin import LOGGERS
+
+    level = ("ERROR", "INFO", "DEBUG")[min(config.verbose, 2)]
+    nipype_config.update_config({
+        "execution": {
+            "crashdump_dir": str(crash_dir),
+            "crashfile_format": "txt",
+            "stop_on_first_crash": str(config.stop_on_first_crash).lower(),
+            "check_version": "false",
+            "poll_sleep_duration": "0.1",
+            # files are the cache, inputs of failed nodes included
+            "remove_unnecessary_outputs": "false",
+        },
+        "logging": {
+            "workflow_level": level, "interface_level": level, "utils_level": level,
+            "log_to_file": "false",
+        },
+    })  # fmt: skip
+    # update_config leaves this section out, and Nipype looks at it only once
+    nipype_config.set("monitoring", "summary_file", str(crash_dir / "resource_monitor.json"))
+    nipype_config.resource_monitor = config.resource_monitor
+    nipype_logging.update_logging(nipype_config)
+    if config.verbose == 0:
+        # one line per failure comes at the end; the traceback is in the crash file
+        for name in LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def read_plugin_file(path: Path) -> dict[str, Any]:
+    """A Nipype plugin's name and ``plugin_args`` from a YAML file.
+
+    Raises
+    ------
+    UsageError
+        When the file cannot be read or names no plugin Nipype has.
+    """
+    import yaml
+    from nipype.pipeline import plugins
+
+    try:
+        settings = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"cannot read the plugin file {path}: {reason}") from error
+    known = sorted(name.removesuffix("Plugin") for name in dir(plugins) if name.endswith("Plugin"))
+    name = settings.get("plugin") if isinstance(settings, Mapping) else None
+    if name not in known:
+        raise UsageError(
+            f"the plugin file {path} must hold plugin: NAME, one of {', '.join(known)}"
+        )
+    arguments = settings.get("plugin_args") or {}
+    if not isinstance(arguments, Mapping) or set(settings) - {"plugin", "plugin_args"}:
+        raise UsageError(
+            f"the plugin file {path} may hold plugin and plugin_args (names and values), no more"
+        )
+    return {"plugin": name, "plugin_args": dict(arguments)}
+
+
+def _plugin(config: Config, progress: Progress) -> dict[str, Any]:
+    """What to give to the workflow's ``run``."""
+    from bids_app.plugin import Workers
+
+    arguments: dict[str, Any] = {"n_procs": config.nprocs, "raise_insufficient": False}
+    if config.mem_gb is not None:
+        arguments["memory_gb"] = config.mem_gb
+    if config.device == "cuda" or (config.device == "auto" and shutil.which("nvidia-smi")):
+        # a forked process cannot use CUDA if its parent has touched it
+        arguments["mp_context"] = "forkserver"
+    arguments["status_callback"] = progress
+    if config.plugin_file is None:
+        return {"plugin": Workers(arguments)}
+    settings = read_plugin_file(config.plugin_file)
+    if settings["plugin"] == "MultiProc":
+        return {"plugin": Workers(arguments | settings["plugin_args"])}
+    return settings | {"plugin_args": settings["plugin_args"] | {"status_callback": progress}}
+
+
+def _count_steps(workflow) -> int:
+    from nipype.interfaces.utility import IdentityInterface
+
+    nodes = (workflow.get_node(name) for name in workflow.list_node_names())
+    return sum(not isinstance(node.interface, IdentityInterface) for node in nodes)
+
+
+def _draw_graph(workflow, folder: Path) -> None:
+    """Write ``workflow.dot`` and, where Graphviz is installed, a drawing of it."""
+    drawn = shutil.which("dot") is not None
+    workflow.write_graph(
+        str(folder / "workflow.dot"),
+        graph2use="colored",
+        format="svg" if drawn else "dot",
+        simple_form=True,
+    )
+    if not drawn:
+        print(
+            "warning: --write-graph needs Graphviz for a drawing and its program dot is not"
+            f" installed; the graph is in {folder / 'workflow.dot'}",
+            file=sys.stderr,
+        )

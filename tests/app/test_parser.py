@@ -1,0 +1,264 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bids_app.parser import build_parser, parse
+from fusionprep.config import Config
+from fusionprep.errors import UsageError
+from fusionprep.models.registry import model_names
+
+EVERY_OPTION = """
+raw out participant --participant-label 01 --session-label a --tracer-label x --rec-label y
+--run-label 1 --bids-filter-file filter.json --bids-database-dir index --skip-bids-validation
+--modalities pet ct flair --max-day-gap 0 --anat-session ses-b
+--output-spaces T1w MNI152NLin2009aSym:res-2 --pet2anat-method auto --registration-backend ants
+--skull-strip-t1w force --suvr-region pons.nii.gz --random-seed 7 --sloppy
+--fusion-model average densefuse --device cpu --nprocs 3 --omp-nthreads 2 --mem 8000M
+--use-plugin plugin.yml -w elsewhere --clean-workdir --stop-on-first-crash --reports-only
+--boilerplate-only --dry-run --write-graph --resource-monitor -vv
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """A folder with a dataset, which is where the command is given."""
+    (tmp_path / "raw").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def config_of(*options: str) -> Config:
+    return parse(["raw", "out", "participant", *options])[0]
+
+
+def test_defaults_are_those_of_the_configuration(here):
+    config, actions = parse(["raw", "out", "participant"])
+    folders = {"bids_dir": here / "raw", "output_dir": here / "out", "work_dir": here / "work"}
+    assert config == Config(**folders, nprocs=config.nprocs)
+    assert config.nprocs >= 1
+    assert not any(vars(actions).values())
+
+
+@pytest.mark.parametrize(
+    ("option", "field", "prefix"),
+    [
+        ("--participant-label", "participant_label", "sub-"),
+        ("--participant_label", "participant_label", "sub-"),
+        ("--session-label", "session_label", "ses-"),
+        ("--session_label", "session_label", "ses-"),
+        ("--tracer-label", "tracer_label", "trc-"),
+        ("--rec-label", "rec_label", "rec-"),
+        ("--run-label", "run_label", "run-"),
+    ],
+)
+def test_labels_with_or_without_prefix(here, option, field, prefix):
+    assert getattr(config_of(option, "01", f"{prefix}b", "c+d"), field) == ("01", "b", "c+d")
+    assert getattr(config_of(option, f"{prefix}01"), field) == ("01",)
+
+
+def test_every_option_reaches_the_configuration(here):
+    (here / "filter.json").write_text('{"pet": {"run": 1, "session": null}}')
+    (here / "pons.nii.gz").touch()
+    (here / "plugin.yml").write_text("plugin: MultiProc\n")
+    config, actions = parse(EVERY_OPTION.split())
+    assert config == Config(
+        bids_dir=here / "raw",
+        output_dir=here / "out",
+        work_dir=here / "elsewhere",
+        participant_label=("01",),
+        session_label=("a",),
+        tracer_label=("x",),
+        rec_label=("y",),
+        run_label=("1",),
+        bids_filters={"pet": {"run": 1, "session": None}},
+        bids_database_dir=here / "index",
+        skip_bids_validation=True,
+        modalities=("pet", "ct", "flair"),
+        output_spaces=("T1w", "MNI152NLin2009aSym:res-2"),
+        fusion_models=("average", "densefuse"),
+        device="cpu",
+        pet2anat_method="auto",
+        registration_backend="ants",
+        max_day_gap=0,
+        anat_session="b",
+        skull_strip_t1w="force",
+        suvr_region=str(here / "pons.nii.gz"),
+        nprocs=3,
+        omp_nthreads=2,
+        mem_gb=8.0,
+        plugin_file=here / "plugin.yml",
+        stop_on_first_crash=True,
+        write_graph=True,
+        resource_monitor=True,
+        random_seed=7,
+        sloppy=True,
+        verbose=2,
+    )
+    assert vars(actions) == dict.fromkeys(
+        ("clean_workdir", "reports_only", "boilerplate_only", "dry_run"), True
+    )
+
+
+def test_options_of_an_earlier_run_and_the_command_line_before_them(here):
+    (here / "filter.json").write_text('{"pet": {"session": null}}')
+    earlier = config_of("--modalities", "ct", "--nprocs", "3", "--bids-filter-file", "filter.json")
+    (here / "a.toml").write_text(earlier.to_toml(), "utf-8")
+    config = config_of("--config-file", "a.toml", "--nprocs", "5", "-w", "other")
+    assert config.modalities == ("ct",)
+    assert config.nprocs == 5
+    assert config.work_dir == here / "other"
+    assert config.bids_filters == {"pet": {"session": "Query.NONE"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "gigabytes"), [("8", 8), ("7.5", 7.5), ("8000M", 8), ("8GB", 8), ("1t", 1000)]
+)
+def test_amounts_of_memory(here, text, gigabytes):
+    assert config_of("--mem", text).mem_gb == pytest.approx(gigabytes)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "raw out",
+        "raw out analysis",
+        "raw out participant --nprocs 0",
+        "raw out participant --nprocs two",
+        "raw out participant --max-day-gap -1",
+        "raw out participant --mem 0",
+        "raw out participant --mem much",
+        "raw out participant --modalities mri",
+        "raw out participant --modalities",
+        "raw out participant --fusion-model best",
+        "raw out participant --pet2anat-method affine",
+        "raw out participant --device tpu",
+        "raw out participant --colour red",
+    ],
+)
+def test_what_argparse_refuses_ends_with_64(here, arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse(arguments.split())
+    assert caught.value.code == 64
+    assert "fusionapp: error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--output-spaces MNI:1", "not of the form"),
+        ("--output-spaces MNI152NLin2009aSym MNI152NLin2009aSym:res-1", "a space twice"),
+        ("--suvr-region cerebellum", "no such file exists"),
+        ("--suvr-region raw/mask.nii.gz --output-spaces T1w", "needs a template"),
+        ("--modalities pet pet", "modalities must name one or more, each once"),
+        ("--fusion-model average average", "fusion_models must name one or more, each once"),
+        ("-w raw", "the work directory .* is inside the dataset"),
+        ("-w raw/work", "the work directory .* is inside the dataset"),
+        ("-w out/work", "the work directory .* is inside the output folder"),
+        ("-w . --clean-workdir", "--clean-workdir would delete the dataset"),
+        ("--config-file missing.toml", "cannot read the configuration file"),
+        ("--bids-filter-file missing.json", "cannot read the BIDS filter file"),
+        ("--bids-filter-file list.json", "must hold an object of objects"),
+        ("--bids-filter-file flat.json", "must hold an object of objects"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(here, options, message):
+    (here / "raw" / "mask.nii.gz").touch()
+    (here / "list.json").write_text("[]")
+    (here / "flat.json").write_text('{"pet": 1}')
+    with pytest.raises(UsageError, match=message) as caught:
+        config_of(*options.split())
+    assert "\n" not in str(caught.value)
+
+
+def test_the_output_may_be_in_derivatives_but_not_elsewhere_in_the_dataset(here):
+    parse(["raw", "raw/derivatives/fusionprep", "participant"])
+    for output, message in (("raw", "the dataset itself"), ("raw/out", "is inside the dataset")):
+        with pytest.raises(UsageError, match=message):
+            parse(["raw", output, "participant"])
+
+
+def test_a_link_into_the_dataset_is_seen_through(here):
+    (here / "link").symlink_to(here / "raw")
+    with pytest.raises(UsageError, match="is inside the dataset"):
+        parse(["raw", "link/out", "participant"])
+
+
+def test_cleaning_never_takes_the_output_folder_along(here):
+    with pytest.raises(UsageError, match="would delete the output folder"):
+        parse(["raw", "all/out", "participant", "-w", "all", "--clean-workdir"])
+    parse(["raw", "all/out", "participant", "-w", "all"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('device = "tpu"', "device cannot be 'tpu'; choose from auto, cpu, cuda"),
+        ('fusion_models = ["best"]', "fusion_models cannot be 'best'"),
+        ("modalities = []", "modalities must name one or more"),
+        ("nprocs = 0", "nprocs must be at least 1"),
+        ("max_day_gap = -1", "max_day_gap must be at least 0"),
+        ("mem_gb = 0", "mem_gb must be above 0"),
+        ("bids_filters = {pet = 1}", "object of objects"),
+        ("colour = 1", "unknown option"),
+    ],
+)
+def test_a_configuration_file_cannot_say_more_than_the_command_line(here, text, message):
+    (here / "a.toml").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        config_of("--config-file", "a.toml")
+
+
+def test_usage_errors_end_the_command_with_64(here):
+    done = command("raw", "raw", "participant")
+    assert done.returncode == 64
+    assert done.stderr.splitlines() == [
+        "fusionapp: error: the output folder is the dataset itself; choose another"
+    ]
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "bids_app.run", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_help_names_every_model_and_version_says_which():
+    done = command("--help")
+    assert done.returncode == 0
+    for name in model_names():
+        assert name in done.stdout
+    assert command("--version").stdout.startswith("fusionapp ")
+
+
+def test_help_imports_nothing_heavy():
+    script = """
+import contextlib, io, json, sys
+from bids_app.run import main
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    main(["--help"])
+print(json.dumps(sorted(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = set(json.loads(done.stdout))
+    assert "bids_app.parser" in loaded
+    heavy = {
+        "torch", "nilearn", "nipype", "niworkflows", "nireports", "SimpleITK", "ants",
+        "matplotlib", "sklearn", "scipy", "bids", "pandas", "deepbet",
+    }  # fmt: skip
+    assert not heavy & loaded
+
+
+def test_every_option_has_a_help_text():
+    text = build_parser().format_help()
+    for option in ("--fusion-model", "--suvr-region", "--dry-run", "--config-file", "--mem"):
+        assert option in text

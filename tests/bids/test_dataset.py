@@ -1,0 +1,200 @@
+import csv
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from fusionprep._version import __version__
+from fusionprep.bids.dataset import (
+    describe_dataset,
+    other_version,
+    prepare_output,
+    write_participants,
+)
+from fusionprep.config import Config
+from fusionprep.errors import OutputError
+
+DESCRIPTION = {
+    "Name": "Köln",
+    "BIDSVersion": "1.9.0",
+    "Authors": ["A. Person"],
+    "License": "CC0",
+    "DatasetDOI": "doi:10.1/x",
+}
+
+
+@pytest.fixture
+def config(tmp_path) -> Config:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "dataset_description.json").write_text(json.dumps(DESCRIPTION))
+    return Config(bids_dir=raw, output_dir=tmp_path / "a" / "out", work_dir=tmp_path / "work")
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines, delimiter="\t"))
+
+
+def test_description_of_the_derivatives(config):
+    description = describe_dataset(config)
+    assert description["DatasetType"] == "derivative"
+    assert description["Name"] == "fusionprep derivatives of Köln"
+    assert description["GeneratedBy"][0]["Name"] == "fusionprep"
+    assert description["GeneratedBy"][0]["Version"] == __version__
+    assert description["License"] == "CC0"
+    assert description["SourceDatasets"] == [{"DOI": "doi:10.1/x"}]
+    assert description["Authors"][0] == "A. Person"
+    assert (config.output_dir / description["DatasetLinks"]["raw"]).resolve() == config.bids_dir
+
+
+def test_the_container_is_named_where_there_is_one(config, monkeypatch):
+    monkeypatch.delenv("FUSIONPREP_CONTAINER_TAG", raising=False)
+    assert "Container" not in describe_dataset(config)["GeneratedBy"][0]
+    monkeypatch.setenv("FUSIONPREP_CONTAINER_TAG", "fusionprep:1.0")
+    container = describe_dataset(config)["GeneratedBy"][0]["Container"]
+    assert container == {"Type": "docker", "Tag": "fusionprep:1.0"}
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"Authors": "one"}', None])
+def test_a_poor_raw_description_is_no_hindrance(config, content):
+    path = config.bids_dir / "dataset_description.json"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    description = describe_dataset(config)
+    assert description["Name"] == "fusionprep derivatives of raw"
+    assert len(description["Authors"]) == 2
+    assert "License" not in description
+
+
+def test_prepared_output_describes_itself(config):
+    prepare_output(config)
+    out = config.output_dir
+    written = json.loads((out / "dataset_description.json").read_text("utf-8"))
+    assert written == describe_dataset(config)
+    names = {path.name for path in out.iterdir()}
+    assert names == {
+        ".bidsignore", "README.md", "dataset_description.json", "descriptions.tsv",
+        "descriptions.json",
+    }  # fmt: skip
+    described = {row["desc_id"]: row["description"] for row in rows(out / "descriptions.tsv")}
+    assert {"desc-preproc", "desc-brain", "desc-suv", "desc-suvr"} <= set(described)
+    assert {"desc-fusedDenseFuse", "desc-fusedDenseFuseColor"} <= set(described)
+
+
+def test_descriptions_of_earlier_runs_are_kept(config):
+    prepare_output(config)
+    path = config.output_dir / "descriptions.tsv"
+    path.write_text(path.read_text("utf-8") + "desc-earlier\tAnother model\n", "utf-8")
+    prepare_output(config)
+    described = {row["desc_id"]: row["description"] for row in rows(path)}
+    assert described["desc-earlier"] == "Another model"
+    assert len(described) == len(rows(path))
+
+
+def test_an_output_folder_that_cannot_be_made(config):
+    config.output_dir.parent.write_text("a file")
+    with pytest.raises(OutputError, match="cannot write to the output folder") as caught:
+        prepare_output(config)
+    assert str(config.output_dir) in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
+def test_an_output_folder_without_permission(config):
+    config.output_dir.mkdir(parents=True)
+    config.output_dir.chmod(0o500)
+    with pytest.raises(OutputError, match="Permission denied"):
+        prepare_output(config)
+
+
+@pytest.mark.parametrize(
+    ("content", "version"),
+    [
+        (None, None),
+        ("not JSON", None),
+        ('{"GeneratedBy": []}', None),
+        ('{"GeneratedBy": ["fusionprep"]}', None),
+        ('{"GeneratedBy": [{"Name": "fMRIPrep", "Version": "1"}]}', None),
+        ('{"GeneratedBy": [{"Name": "fusionprep", "Version": "0.0.1"}]}', "0.0.1"),
+        (json.dumps({"GeneratedBy": [{"Name": "fusionprep", "Version": __version__}]}), None),
+    ],
+)
+def test_results_of_another_version_are_noticed(tmp_path, content, version):
+    if content is not None:
+        (tmp_path / "dataset_description.json").write_text(content)
+    assert other_version(tmp_path) == version
+
+
+def with_derivatives(config: Config, *labels: str) -> None:
+    for label in labels:
+        (config.output_dir / f"sub-{label}").mkdir(parents=True)
+        (config.output_dir / f"sub-{label}.html").touch()
+
+
+def write_table(config: Config, content: str, encoding: str = "utf-8") -> None:
+    (config.bids_dir / "participants.tsv").write_bytes(content.encode(encoding))
+
+
+def test_participants_are_those_with_derivatives(config):
+    with_derivatives(config, "02", "01")
+    write_table(config, "participant_id\tage\nsub-01\t34\nsub-02\t\nsub-03\t50\n")
+    (config.bids_dir / "participants.json").write_text('{"age": {"Description": "Years"}}')
+    write_participants(config)
+    assert rows(config.output_dir / "participants.tsv") == [
+        {"participant_id": "sub-01", "age": "34"},
+        {"participant_id": "sub-02", "age": "n/a"},
+    ]
+    sidecar = json.loads((config.output_dir / "participants.json").read_text())
+    assert sidecar["age"] == {"Description": "Years"}
+    assert "participant_id" in sidecar
+
+
+def test_without_a_raw_table_there_are_labels_alone(config):
+    with_derivatives(config, "01")
+    write_participants(config)
+    assert rows(config.output_dir / "participants.tsv") == [{"participant_id": "sub-01"}]
+
+
+def test_without_derivatives_there_is_no_table(config):
+    config.output_dir.mkdir(parents=True)
+    write_participants(config)
+    assert list(config.output_dir.iterdir()) == []
+
+
+def test_a_subject_the_raw_table_does_not_have(config):
+    with_derivatives(config, "01", "09")
+    write_table(config, "participant_id\tage\nsub-01\t34\n")
+    write_participants(config)
+    assert rows(config.output_dir / "participants.tsv")[1] == {
+        "participant_id": "sub-09", "age": "n/a",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "age"),
+    [
+        ("\ufeffparticipant_id\tage\nsub-01\t34\n", "utf-8", "34"),
+        ("participant_id\tage\r\nsub-01\t34\r\n", "utf-8", "34"),
+        ("participant_id\tage\nsub-01\t34\ttoo\tmany\n", "utf-8", "34"),
+        ("participant_id\tage\nsub-01\n", "utf-8", "n/a"),
+        ('participant_id\tage\nsub-01\t"34\n\n', "utf-8", '"34'),
+        ("participant_id\tage\nsub-01\tKöln\n", "latin-1", "K\ufffdln"),
+        ("age\n34\n", "utf-8", None),
+    ],
+    ids=["mark", "CRLF", "long row", "short row", "quote", "latin-1", "no labels"],
+)
+def test_tables_that_are_not_quite_right(config, content, encoding, age):
+    with_derivatives(config, "01")
+    write_table(config, content, encoding)
+    write_participants(config)
+    (row,) = raw_rows(config)
+    assert row["participant_id"] == "sub-01"
+    assert row.get("age") == age
+
+
+def raw_rows(config: Config) -> list[dict[str, str]]:
+    lines = (config.output_dir / "participants.tsv").read_text("utf-8").splitlines()
+    names = lines[0].split("\t")
+    return [dict(zip(names, line.split("\t"), strict=True)) for line in lines[1:]]

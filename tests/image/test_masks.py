@@ -1,0 +1,140 @@
+import nibabel as nib
+import numpy as np
+import pytest
+
+from fusionprep.errors import DataError
+from fusionprep.evaluation.registration import dice
+from fusionprep.image import masks
+
+TWO_MM = np.diag([2.0, 2.0, 2.0, 1.0])
+
+
+def ball(shape=(90, 90, 90), radius=34.0, centre=None) -> np.ndarray:
+    """At 2 mm, a radius of 34 voxels is 1317 ml."""
+    centre = (np.array(shape) - 1) / 2 if centre is None else np.asarray(centre)
+    offsets = np.indices(shape) - centre[:, None, None, None]
+    return (offsets**2).sum(axis=0) <= radius**2
+
+
+@pytest.mark.parametrize(
+    ("sizes", "millilitres"), [((1, 1, 1), 0.001), ((2, 3, 4), 0.024), ((-2, 2, 2), 0.008)]
+)
+def test_volume_of_a_voxel(sizes, millilitres):
+    assert masks.voxel_volume_ml(np.diag([*sizes, 1.0])) == pytest.approx(millilitres)
+
+
+def test_volume_of_a_rotated_voxel():
+    rotation = nib.eulerangles.euler2mat(0.3, -0.2, 0.5)
+    affine = nib.affines.from_matvec(rotation @ np.diag([2.0, 2.0, 3.0]), [5, 6, 7])
+    assert masks.voxel_volume_ml(affine) == pytest.approx(0.012)
+
+
+def test_largest_component_is_by_size_and_faces_only():
+    mask = np.zeros((8, 8, 8), dtype=bool)
+    mask[0:2, 0:2, 0:2] = True
+    mask[2:5, 2:5, 2:5] = True  # touches the first by a corner alone
+    largest = masks.largest_component(mask)
+    assert largest.sum() == 27
+    assert largest[2:5, 2:5, 2:5].all()
+
+
+def test_largest_component_of_nothing_is_nothing():
+    empty = masks.largest_component(np.zeros((3, 3, 3), dtype=bool))
+    assert empty.dtype == bool
+    assert not empty.any()
+
+
+def test_a_stripped_brain_is_told_from_a_head(person):
+    head = person.t1w()
+    data = np.asarray(head.dataobj)
+    inside = np.asarray(person.mask().dataobj) > 0
+    assert not masks.is_skull_stripped(data, head.affine)
+    assert masks.is_skull_stripped(data * inside, head.affine)
+
+
+@pytest.mark.parametrize(
+    ("data", "stripped"),
+    [
+        (ball(), True),
+        (ball(centre=(44.5, 44.5, 33)), True),  # cut by one side, as the lower end often is
+        (ball(shape=(90, 90, 60)), False),  # cut by two sides
+        (ball(radius=20), False),  # 268 ml
+        (ball(radius=44), False),  # 2855 ml
+        (ball() + 1, False),  # no zero outside
+        (ball() | ~ball(radius=44), False),  # something else beside the brain
+    ],
+    ids=["brain", "one side", "two sides", "small", "large", "background", "pieces"],
+)
+def test_what_counts_as_stripped(data, stripped):
+    assert masks.is_skull_stripped(data.astype(np.float32), TWO_MM) is stripped
+
+
+def test_mask_of_stripped_fills_ventricles_and_drops_specks():
+    data = ball().astype(np.float32)
+    data[40:50, 40:50, 40:50] = 0
+    data[0, 0, 0] = 1
+    np.testing.assert_array_equal(masks.mask_of_stripped(data), ball())
+
+
+def test_brain_of_the_simulated_head(person):
+    head = person.t1w()
+    found = masks.extract_brain(np.asarray(head.dataobj), head.affine)
+    assert found.dtype == bool
+    assert dice(found, np.asarray(person.mask().dataobj) > 0) >= 0.93
+
+
+def test_brain_of_colin27(shared_data):
+    head = nib.as_closest_canonical(nib.load(shared_data / "volumes" / "colin27_T1w.nii.gz"))
+    truth = nib.as_closest_canonical(nib.load(shared_data / "volumes" / "colin27_brain.nii.gz"))
+    found = masks.extract_brain(head.get_fdata(dtype=np.float32), head.affine)
+    assert dice(found, np.asarray(truth.dataobj) > 0) >= 0.93
+
+
+def test_no_brain_is_an_error_of_the_data():
+    with pytest.raises(DataError, match="no brain was found"):
+        masks.extract_brain(np.zeros((40, 40, 40), np.float32), TWO_MM)
+
+
+def test_brain_volume_and_its_limits():
+    volume = masks.check_brain_volume(ball(), TWO_MM, "sub-01_T1w.nii.gz")
+    assert volume == pytest.approx(4 / 3 * np.pi * 6.8**3, rel=0.01)
+    for radius in (20, 43):
+        with pytest.raises(DataError, match=r"sub-01_T1w.nii.gz has \d+ ml, outside 300 to 2500"):
+            masks.check_brain_volume(ball(radius=radius), TWO_MM, "sub-01_T1w.nii.gz")
+
+
+def test_noise_is_told_from_a_brain(person):
+    data = np.asarray(person.t1w().dataobj)
+    inside = np.asarray(person.mask().dataobj) > 0
+    masks.check_coherence(data, inside, "sub-01_T1w.nii.gz")
+    noise = np.random.default_rng(0).permutation(data.ravel()).reshape(data.shape)
+    for image in (noise, np.ones_like(data)):
+        with (
+            np.errstate(all="ignore"),
+            pytest.raises(DataError, match=r"sub-01_T1w\.nii\.gz shows noise"),
+        ):
+            masks.check_coherence(image, inside, "sub-01_T1w.nii.gz")
+
+
+def test_head_of_ct_keeps_the_sinuses_and_drops_the_headrest():
+    hounsfield = np.full((80, 80, 80), -1000.0, np.float32)
+    head = ball((80, 80, 80), 25, (40, 42, 40))
+    hounsfield[head] = 40
+    hounsfield[38:43, 55:60, 38:43] = -1000  # air inside
+    hounsfield[5:75, 5:9, :] = 100  # headrest
+    hounsfield[40, 9:20, 40] = 100  # what holds it to the skin
+    found = masks.head_of_ct(hounsfield)
+    assert dice(found, head) > 0.99
+    assert found[40, 57, 40]
+    assert not found[:, 5:9].any()
+
+
+def test_head_of_the_simulated_ct(person):
+    """The head of the CT holds the brain, and is no more than the head."""
+    ct = person.moving("ct")
+    found = masks.head_of_ct(np.asarray(ct.dataobj))
+    voxels = np.argwhere(np.asarray(person.mask().dataobj) > 0)
+    to_ct = np.linalg.inv(ct.affine) @ np.linalg.inv(person.t1w_from("ct")) @ person.mask().affine
+    there = np.rint(nib.affines.apply_affine(to_ct, voxels)).astype(int)
+    assert found[tuple(there.T)].mean() > 0.999
+    assert 2000 < found.sum() * masks.voxel_volume_ml(ct.affine) < 8000

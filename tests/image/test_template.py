@@ -1,0 +1,198 @@
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from scipy import ndimage
+
+from fusionprep.errors import UsageError
+from fusionprep.evaluation.registration import dice
+from fusionprep.image.io import new_image
+from fusionprep.image.resample import compose, empty_like, itk_from_ras, resample
+from fusionprep.image.template import (
+    Template,
+    TemplateSpace,
+    judge_template,
+    load_template,
+    register_template,
+    templateflow_home,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "space"),
+    [
+        ("MNI152NLin2009aSym", TemplateSpace("MNI152NLin2009aSym", "1")),
+        ("MNI152NLin2009aSym:res-2", TemplateSpace("MNI152NLin2009aSym", "2")),
+        ("MNI152NLin6Asym:res-02", TemplateSpace("MNI152NLin6Asym", "2")),
+    ],
+)
+def test_names_of_spaces(text, space):
+    assert TemplateSpace.parse(text) == space
+    assert TemplateSpace.parse(str(space)) == space
+
+
+@pytest.mark.parametrize("text", ["", "MNI:res-", "MNI:res-0", "MNI:2", "MNI_x", "MNI:res-1:x"])
+def test_other_names_are_refused(text):
+    with pytest.raises(UsageError, match="not of the form"):
+        TemplateSpace.parse(text)
+
+
+def test_packaged_template_is_complete_and_at_the_resolution_asked_for():
+    for resolution in (1, 2):
+        template = load_template(TemplateSpace("MNI152NLin2009aSym", str(resolution)))
+        np.testing.assert_allclose(nib.affines.voxel_sizes(template.brain.affine), resolution)
+        for image in (template.mask, template.gm):
+            assert image.shape == template.brain.shape
+            np.testing.assert_array_equal(image.affine, template.brain.affine)
+        mask = np.asarray(template.mask.dataobj) > 0.5
+        litres = mask.sum() * resolution**3 / 1e6
+        assert 1.7 < litres < 2.0
+        gm = np.asarray(template.gm.dataobj)
+        assert gm.max() <= 1
+        assert gm[~mask].sum() < 0.02 * gm.sum()
+
+
+def test_packaged_template_at_another_resolution_is_refused():
+    with pytest.raises(UsageError, match="res-1 and res-2, not MNI152NLin2009aSym:res-3"):
+        load_template(TemplateSpace("MNI152NLin2009aSym", "3"))
+
+
+def flow_template(home, names) -> None:
+    folder = home / "tpl-Mine"
+    folder.mkdir()
+    data = np.arange(27, dtype=np.float32).reshape(3, 3, 3)
+    for name in names:
+        values = (data > 13).astype(np.uint8) if "mask" in name else data
+        nib.save(nib.Nifti1Image(values, np.eye(4)), folder / f"tpl-Mine_res-01_{name}.nii.gz")
+
+
+def test_templateflow_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path))
+    assert templateflow_home() == tmp_path
+    flow_template(tmp_path, ["T1w", "desc-brain_mask"])
+    template = load_template(TemplateSpace("Mine"))
+    brain = np.asarray(template.brain.dataobj)
+    assert not brain[brain <= 13].any()
+    assert brain.max() == 26
+    assert template.gm is None
+
+
+def test_templateflow_gray_matter(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path))
+    flow_template(tmp_path, ["T1w", "desc-brain_mask", "label-GM_probseg"])
+    assert load_template(TemplateSpace("Mine")).gm is not None
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_templateflow_files_that_are_not_there_are_named(tmp_path, monkeypatch, empty):
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path))
+    flow_template(tmp_path, ["T1w"])
+    missing = tmp_path / "tpl-Mine" / "tpl-Mine_res-01_desc-brain_mask.nii.gz"
+    if empty:
+        missing.touch()
+    with pytest.raises(UsageError, match=r"needs .*tpl-Mine_res-01_desc-brain_mask\.nii\.gz"):
+        load_template(TemplateSpace("Mine"))
+
+
+@dataclass(frozen=True)
+class Deformed:
+    """A template, and a "subject" that is the template deformed in a known way."""
+
+    template: Template
+    brain: nib.Nifti1Image
+    mask: nib.Nifti1Image
+    gm: nib.Nifti1Image
+    subject_from_template: sitk.Transform
+
+
+@pytest.fixture(scope="module")
+def deformed() -> Deformed:
+    template = load_template(TemplateSpace("MNI152NLin2009aSym", "2"))
+    shape = template.brain.shape
+    rng = np.random.default_rng(0)
+    vectors = np.stack(
+        [ndimage.gaussian_filter(rng.standard_normal(shape), 8) for _ in range(3)], axis=-1
+    )
+    vectors *= 6 / np.abs(vectors).max()
+    field = sitk.GetImageFromArray(
+        np.ascontiguousarray(vectors.transpose(2, 1, 0, 3)), isVector=True
+    )
+    field.CopyInformation(empty_like(template.brain))
+    affine = nib.affines.from_matvec(np.diag([1.06, 0.95, 1.03]), (3, -4, 5))
+    to_template = compose([sitk.DisplacementFieldTransform(field), itk_from_ras(affine)])
+    # a grid with margins and another origin, as a scan has
+    grid = new_image(
+        np.zeros((110, 130, 112), np.float32),
+        nib.affines.from_matvec(np.eye(3) * 2, (-108, -148, -92)),
+    )
+    moved = [resample(image, grid, to_template) for image in (template.brain, template.mask)]
+    return Deformed(template, *moved, resample(template.gm, grid, to_template), to_template)
+
+
+def overlap(image: nib.Nifti1Image, target: nib.Nifti1Image, transform=None) -> float:
+    moved = np.asarray(resample(image, target, transform).dataobj)
+    return dice(moved > 0.5, np.asarray(target.dataobj) > 0.5)
+
+
+def check(deformed: Deformed, backend: str, gm_dice: float, *, sloppy: bool = False) -> None:
+    template = deformed.template
+    found = register_template(template.brain, deformed.brain, backend=backend, sloppy=sloppy)
+    before = overlap(deformed.gm, template.gm)
+    after = overlap(deformed.gm, template.gm, found.template_from_t1w)
+    assert before < 0.7
+    assert after > gm_dice
+    assert overlap(deformed.mask, template.mask, found.template_from_t1w) > 0.98
+    # and the way back
+    assert overlap(template.gm, deformed.gm, found.t1w_from_template) > gm_dice
+    points = nib.affines.apply_affine(
+        template.mask.affine, np.argwhere(np.asarray(template.mask.dataobj) > 0)[::300]
+    )
+    there_and_back = compose([found.template_from_t1w, found.t1w_from_template])
+    # the true transform undoes what was found: how far off is the anatomy?
+    truth = compose([found.template_from_t1w, deformed.subject_from_template])
+    lps = points * [-1, -1, 1]
+    returned = np.array([there_and_back.TransformPoint(point) for point in lps.tolist()])
+    missed = np.array([truth.TransformPoint(point) for point in lps.tolist()])
+    assert np.linalg.norm(returned - lps, axis=1).max() < 0.5
+    assert np.linalg.norm(missed - lps, axis=1).mean() < 1.5
+    assert backend[:4] in found.software
+
+
+def test_greedy_finds_a_known_deformation(deformed):
+    check(deformed, "greedy", 0.90, sloppy=True)
+
+
+@pytest.mark.slow
+def test_greedy_in_full_finds_it_better(deformed):
+    check(deformed, "greedy", 0.93)
+
+
+@pytest.mark.slow
+def test_ants_finds_a_known_deformation(deformed):
+    check(deformed, "ants", 0.92)
+
+
+@pytest.mark.slow
+def test_greedy_repeats_exactly(deformed):
+    arguments = deformed.template.brain, deformed.brain
+    first, second = (register_template(*arguments, sloppy=True) for _ in range(2))
+    for point in ((0.0, 0.0, 0.0), (30.0, 20.0, 40.0)):
+        assert first.template_from_t1w.TransformPoint(
+            point
+        ) == second.template_from_t1w.TransformPoint(point)
+
+
+@pytest.mark.parametrize(
+    ("mask_dice", "gm_dice", "verdict"),
+    [
+        (0.97, 0.7, "pass"),
+        (0.97, None, "pass"),
+        (0.97, 0.59, "review"),
+        (0.92, 0.7, "review"),
+        (0.84, 0.9, "fail"),
+    ],
+)
+def test_verdicts(mask_dice, gm_dice, verdict):
+    assert judge_template(mask_dice, gm_dice).verdict == verdict

@@ -1,0 +1,92 @@
+import nibabel as nib
+import numpy as np
+import pytest
+
+from fusionprep.errors import DataError
+from fusionprep.interfaces.anatomical import Conform, CorrectBias, ExtractBrain, Segment
+from fusionprep.interfaces.files import load, save
+
+
+def write(path, array, affine) -> str:
+    nib.save(nib.Nifti1Image(array, affine), path)
+    return str(path)
+
+
+def test_conform_turns_the_axes_and_fills_nan(tmp_path):
+    array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    array[0, 0, 0] = np.nan
+    path = write(tmp_path / "a.nii.gz", array, np.diag([-1.0, -2.0, 3.0, 1.0]))
+    data, affine = load(Conform(in_file=path, missing=-7.0).run(cwd=tmp_path).outputs.out_file)
+    assert nib.aff2axcodes(affine) == ("R", "A", "S")
+    np.testing.assert_array_equal(data, np.nan_to_num(array, nan=-7.0)[::-1, ::-1])
+
+
+def test_conform_fills_what_a_tilted_ct_does_not_cover(tmp_path):
+    affine = np.array([[2.0, 0, 0, 0], [0, 2, 0.8, 0], [0, 0, 2, 0], [0, 0, 0, 1]])
+    array = np.full((12, 12, 12), 30.0, np.float32)
+    array[0, 0, 0] = 31
+    path = write(tmp_path / "ct.nii.gz", array, affine)
+    found = Conform(in_file=path, name="CT", missing=-1000.0).run(cwd=tmp_path)
+    data, upright = load(found.outputs.out_file)
+    assert np.abs(upright[:3, :3] - np.diag(np.diag(upright[:3, :3]))).max() < 1e-6
+    assert (data < -900).any()
+    assert not ((data > -1) & (data < 1)).any()
+
+
+def test_conform_names_the_image_it_refuses(tmp_path):
+    path = write(tmp_path / "a.nii.gz", np.zeros((3, 3, 3, 2), np.float32), np.eye(4))
+    with pytest.raises(DataError, match="FLAIR is 4-D"):
+        Conform(in_file=path, name="FLAIR").run(cwd=tmp_path)
+
+
+@pytest.fixture
+def brain(small_person, tmp_path):
+    """Path of the T1w, path of the same without skull, mask array, affine."""
+    folder, truth = small_person
+    head = Conform(in_file=str(folder / "anat" / "sub-01_T1w.nii.gz"))
+    conformed = head.run(cwd=tmp_path).outputs.out_file
+    data, affine = load(conformed)
+    mask, _ = load(truth.brain_mask)
+    stripped = save(nib.Nifti1Image(data * (mask > 0), affine), tmp_path, "stripped")
+    return conformed, stripped, mask > 0, affine
+
+
+@pytest.mark.parametrize("method", ["auto", "skip"])
+def test_a_stripped_t1w_is_its_own_mask(brain, tmp_path, method):
+    _, stripped, mask, _ = brain
+    found = ExtractBrain(in_file=stripped, method=method, source="T1w").run(cwd=tmp_path)
+    data, _ = load(found.outputs.out_mask)
+    assert data.dtype == np.uint8
+    assert (data != mask).sum() < 0.01 * mask.sum()
+    metadata = found.outputs.metadata
+    assert metadata["Method"] == "support of the skull-stripped input"
+    assert metadata["BrainVolumeMillilitres"] == pytest.approx(data.sum() * 0.064, abs=0.1)
+
+
+def test_skip_on_a_whole_head_is_refused(brain, tmp_path):
+    head, *_ = brain
+    with pytest.raises(DataError, match=r"brain mask of raw/T1w.nii.gz has \d+ ml"):
+        ExtractBrain(in_file=head, method="skip", source="raw/T1w.nii.gz").run(cwd=tmp_path)
+
+
+def test_bias_correction_gives_head_and_brain(brain, tmp_path):
+    head, _, mask, affine = brain
+    mask_path = save(nib.Nifti1Image(mask.astype(np.uint8), affine), tmp_path, "mask")
+    found = CorrectBias(in_file=head, mask=mask_path, iterations=[5]).run(cwd=tmp_path).outputs
+    whole, _ = load(found.out_file)
+    alone, _ = load(found.out_brain)
+    assert whole[~mask].any()
+    np.testing.assert_array_equal(alone, whole * mask)
+
+
+def test_segmentation_writes_three_maps_and_their_volumes(brain, tmp_path):
+    _, stripped, mask, affine = brain
+    mask_path = save(nib.Nifti1Image(mask.astype(np.uint8), affine), tmp_path, "mask")
+    found = Segment(in_file=stripped, mask=mask_path).run(cwd=tmp_path).outputs
+    maps = {name: load(getattr(found, f"out_{name.lower()}"))[0] for name in ("GM", "WM", "CSF")}
+    np.testing.assert_allclose(sum(maps.values()), mask, atol=1e-5)
+    volumes = found.metadata["TissueVolumesMillilitres"]
+    for name, values in maps.items():
+        assert volumes[name] == pytest.approx(values.sum() * 0.064, abs=0.1)
+    labels, _ = load(found.out_dseg)
+    assert set(np.unique(labels)) == {0, 1, 2, 3}

@@ -1,0 +1,92 @@
+import nibabel as nib
+import numpy as np
+import pytest
+
+from fusionprep.image.intensity import ct_scaling, mri_scaling, pet_scaling
+from fusionprep.image.io import new_image
+from fusionprep.image.masks import head_of_ct
+from fusionprep.interfaces.files import load
+from fusionprep.interfaces.fusion import Fuse
+from fusionprep.models.registry import get_model
+
+SHAPE = (24, 26, 20)
+AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
+
+
+def write(path, array) -> str:
+    nib.save(new_image(array, AFFINE), path)
+    return str(path)
+
+
+@pytest.fixture
+def images():
+    """T1w and PET of smooth random values, a CT with a head, and a brain mask."""
+    rng = np.random.default_rng(0)
+    offsets = np.indices(SHAPE) - (np.array(SHAPE) - 1)[:, None, None, None] / 2
+    radius = np.sqrt((offsets**2).sum(axis=0))
+    mask = radius < 6
+    return {
+        "t1w": (400 + 100 * rng.random(SHAPE)).astype(np.float32),
+        "pet": (1e4 * rng.random(SHAPE)).astype(np.float32),
+        "ct": np.where(radius < 9, 40, -1000).astype(np.float32),
+        "mask": mask.astype(np.uint8),
+    }
+
+
+def fuse(images, tmp_path, modality, model="average", **options):
+    paths = {name: write(tmp_path / f"{name}.nii", array) for name, array in images.items()}
+    return Fuse(
+        anatomical=paths["t1w"],
+        functional=paths[modality],
+        mask=paths["mask"],
+        modality=modality,
+        model=model,
+        sources=["bids::t1w", "bids::other"],
+        device="cpu",
+        **options,
+    ).run(cwd=tmp_path)
+
+
+def test_the_average_of_scaled_pet_and_t1w_inside_the_brain(images, tmp_path):
+    found = fuse(images, tmp_path, "pet", tracer="18FFDG").outputs
+    fused, affine = load(found.out_file)
+    mask = images["mask"] > 0
+    scaled = [
+        mri_scaling(images["t1w"], mask).apply(images["t1w"]),
+        pet_scaling(images["pet"], mask, "18FFDG").apply(images["pet"]),
+    ]
+    np.testing.assert_allclose(fused[mask], np.mean(scaled, axis=0)[mask], atol=1e-5)
+    assert not fused[~mask].any()
+    np.testing.assert_array_equal(affine, AFFINE)
+    colour = nib.load(found.out_colour)
+    assert colour.shape == SHAPE
+    assert colour.get_data_dtype().names == ("R", "G", "B")
+
+
+def test_ct_is_fused_over_the_whole_head_without_colour(images, tmp_path):
+    found = fuse(images, tmp_path, "ct").outputs
+    fused, _ = load(found.out_file)
+    head = head_of_ct(images["ct"]) | (images["mask"] > 0)
+    assert head.sum() > 2 * images["mask"].sum()
+    scaled = [
+        mri_scaling(images["t1w"], head).apply(images["t1w"]),
+        ct_scaling("wide").apply(images["ct"]),
+    ]
+    np.testing.assert_allclose(fused[head], np.mean(scaled, axis=0)[head], atol=1e-5)
+    assert not fused[~head].any()
+    assert not isinstance(found.out_colour, str)
+
+
+def test_provenance_names_the_model_and_what_went_in(images, tmp_path):
+    fields = fuse(images, tmp_path, "pet", model="densefuse").outputs.metadata["FusionModel"]
+    entry = get_model("densefuse")
+    assert fields["Name"] == "densefuse"
+    assert fields["Label"] == "DenseFuse"
+    assert fields["WeightsSHA256"] == entry.weights_sha256()
+    assert fields["Device"] == "cpu"
+    roles = {item["Role"]: item for item in fields["Inputs"]}
+    assert roles["anatomical"]["Source"] == "bids::t1w"
+    assert roles["functional"]["Source"] == "bids::other"
+    mask = images["mask"] > 0
+    low_high = pet_scaling(images["pet"], mask, None).to_dict()
+    assert roles["functional"]["Scaling"]["High"] == pytest.approx(low_high["High"])

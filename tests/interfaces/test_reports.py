@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nipype.pipeline import engine as pe
+
+from fusionprep.image.io import new_image
+from fusionprep.interfaces.reports import PlotFused, PlotTissue
+
+SHAPE = (24, 26, 20)
+
+
+@pytest.fixture
+def images(tmp_path) -> dict[str, str]:
+    offsets = np.indices(SHAPE) - (np.array(SHAPE) - 1)[:, None, None, None] / 2
+    radius = np.sqrt((offsets**2).sum(axis=0))
+    arrays = {
+        "t1w": (100 - radius).astype(np.float32),
+        "fused": np.clip(1 - radius / 12, 0, 1).astype(np.float32),
+        "mask": (radius < 9).astype(np.uint8),
+        "dseg": np.select([radius < 4, radius < 7, radius < 9], [2, 1, 3], 0).astype(np.uint8),
+    }
+    paths = {}
+    for name, array in arrays.items():
+        paths[name] = str(tmp_path / f"{name}.nii")
+        nib.save(new_image(array, np.diag([4.0, 4.0, 4.0, 1.0])), paths[name])
+    return paths
+
+
+def test_a_figure_is_drawn_under_its_name_and_again_only_when_missing(images, tmp_path):
+    target = tmp_path / "out" / "sub-01" / "figures" / "sub-01_desc-tissue_T1w.svg"
+    plot = PlotTissue(
+        t1w=images["t1w"],
+        dseg=images["dseg"],
+        mask=images["mask"],
+        output_dir=str(tmp_path / "out"),
+        out_path=str(target.relative_to(tmp_path / "out")),
+    )
+    assert plot.always_run
+
+    def run() -> Path:
+        node = pe.Node(plot, name="plot", base_dir=str(tmp_path / "work"))
+        return Path(node.run().outputs.out_file)
+
+    assert run() == target
+    assert "<svg" in target.read_text("utf-8")
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+    assert not plot.always_run
+    first = target.stat().st_ino
+    run()
+    assert target.stat().st_ino == first
+    target.unlink()
+    assert plot.always_run
+    run()
+    assert target.exists()
+
+
+def test_the_mosaic_needs_no_colour_image(images, tmp_path):
+    plot = PlotFused(
+        anatomical=images["t1w"],
+        functional=images["fused"],
+        fused=images["fused"],
+        mask=images["mask"],
+        functional_name="CT",
+        output_dir=str(tmp_path / "out"),
+        out_path="a.png",
+    )
+    plot.run(cwd=str(tmp_path))
+    assert (tmp_path / "out" / "a.png").read_bytes().startswith(b"\x89PNG")

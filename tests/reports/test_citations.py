@@ -1,0 +1,103 @@
+import itertools
+import re
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from fusionprep.bids.plan import ImageFile, Pairing, SubjectPlan
+from fusionprep.config import Config
+from fusionprep.models.registry import model_names
+from fusionprep.reports.citations import CITATION, read_bibliography, write_citations
+
+
+def test_bibliography_is_complete():
+    library = read_bibliography()
+    assert "nipype" in library
+    for key, entry in library.items():
+        assert entry.startswith("@")
+        assert entry.endswith("}")
+        assert entry.count("{") == entry.count("}")
+        for field in ("author", "title", "year"):
+            assert re.search(rf"^  {field} = \{{.+\}},?$", entry, re.MULTILINE), (key, field)
+
+
+def test_text_references_and_bibliography(tmp_path):
+    write_citations("Made with *Nipype* [@nipype].\n\nAs @hmrf\nsaid [@nipype].\n", tmp_path)
+    markdown = (tmp_path / "CITATION.md").read_text("utf-8")
+    assert (
+        "Made with *Nipype* (Gorgolewski et al., 2011). As Zhang et al. (2001) said"
+        " (Gorgolewski et al., 2011)." in markdown
+    )
+    references = markdown.split("## References\n\n")[1].splitlines()
+    assert len(references) == 2
+    assert references[0].startswith("- Gorgolewski, Krzysztof; Burns")
+    assert references[0].endswith("https://doi.org/10.3389/fninf.2011.00013")
+    assert "et al." in references[0]
+    assert ", 20:45–57." in references[1]
+    bibliography = (tmp_path / "CITATION.bib").read_text("utf-8")
+    assert bibliography.count("@article{") == 2
+
+
+def test_every_reference_reads_well(tmp_path):
+    keys = read_bibliography()
+    write_citations(" ".join(f"[@{key}]" for key in keys), tmp_path)
+    references = (tmp_path / "CITATION.md").read_text("utf-8").split("## References")[1]
+    assert not re.search(r"[{}\\]|others|\(\)|, ,|\. \.", references)
+
+
+def test_an_unknown_key_is_a_mistake_of_the_program(tmp_path):
+    with pytest.raises(KeyError, match="nobody"):
+        write_citations("x [@nobody]", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def plan(raw) -> SubjectPlan:
+    def image(folder: str, name: str) -> ImageFile:
+        path = raw / "sub-01" / folder / f"sub-01_{name}.nii.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nib.save(nib.Nifti1Image(np.ones((2, 2, 2), np.float32), np.eye(4)), path)
+        return ImageFile(path, {"subject": "01"}, {}, (2, 2, 2), (1.0, 1.0, 1.0))
+
+    t1w = image("anat", "T1w")
+    moving = (("pet", "pet", "pet"), ("ct", "ct", "ct"), ("flair", "anat", "FLAIR"))
+    return SubjectPlan(
+        "01",
+        tuple(
+            Pairing(modality, image(folder, name), t1w, "same session")
+            for modality, folder, name in moving
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("backend", "method", "strip"),
+    [
+        ("greedy", "rigid", "auto"),
+        ("ants", "identity", "skip"),
+        ("greedy", "auto", "force"),
+    ],
+)
+def test_methods_text_of_every_workflow_cites_what_exists(tmp_path, backend, method, strip):
+    from fusionprep.workflows.base import init_fusionprep_wf
+
+    config = Config(
+        bids_dir=tmp_path / "raw",
+        output_dir=tmp_path / "out",
+        work_dir=tmp_path / "work",
+        modalities=("pet", "ct", "flair"),
+        fusion_models=model_names(),
+        registration_backend=backend,
+        pet2anat_method=method,
+        skull_strip_t1w=strip,
+    )
+    text = init_fusionprep_wf(config, [plan(config.bids_dir)]).visit_desc()
+    keys = set(itertools.chain.from_iterable(CITATION.findall(text))) - {""}
+    assert keys <= set(read_bibliography())
+    assert {"nipype", "n4", "mni", "sklearn"} <= keys
+    assert ({"syn", "antspy"} <= keys) is (backend == "ants")
+    assert ("greedy" in keys) is (backend == "greedy")
+    assert ("mattes" in keys) is (method != "identity")
+    assert ("deepbet" in keys) is (strip != "skip")
+    write_citations(text, tmp_path)
+    assert "@" not in (tmp_path / "CITATION.md").read_text("utf-8")
