@@ -3,6 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
+PYTEST_ARGS ?= -n auto --dist loadfile
 CANDIDATES := python3.11 python3.12 python3.13 python3 python
 
 # Asked of each candidate, because a name on the PATH may be too old, lack ensurepip or not run at all.

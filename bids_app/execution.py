@@ -1,6 +1,7 @@
 """Running the workflow: Nipype's settings, its plugin, and an orderly end."""
 
 import logging
+import os
 import shutil
 import signal
 import sys
@@ -14,6 +15,13 @@ from bids_app.progress import Progress
 from fusionprep.bids.plan import SubjectPlan
 from fusionprep.config import Config
 from fusionprep.errors import UsageError
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+)
 
 
 def build_and_run(
@@ -83,6 +91,8 @@ def _configure_nipype(config: Config, crash_dir: Path) -> None:
 
     from bids_app.plugin import LOGGERS
 
+    # read by libraries that a worker or a cluster's job has still to load
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(config.omp_nthreads)))
     level = ("ERROR", "INFO", "DEBUG")[min(config.verbose, 2)]
     nipype_config.update_config({
         "execution": {
@@ -143,7 +153,11 @@ def _plugin(config: Config, progress: Progress) -> dict[str, Any]:
     """What to give to the workflow's ``run``."""
     from bids_app.plugin import Workers
 
-    arguments: dict[str, Any] = {"n_procs": config.nprocs, "raise_insufficient": False}
+    arguments: dict[str, Any] = {
+        "n_procs": config.nprocs,
+        "n_threads": config.omp_nthreads,
+        "raise_insufficient": False,
+    }
     if config.mem_gb is not None:
         arguments["memory_gb"] = config.mem_gb
     if config.device == "cuda" or (config.device == "auto" and shutil.which("nvidia-smi")):

@@ -297,6 +297,9 @@ def _check_spaces(config: Config) -> None:
 
 
 def _check_folders(config: Config, clean_workdir: bool) -> None:
+    if config.analysis_level == "group":
+        # reads the output folder alone, which may be given as the dataset too
+        return
     if config.bids_dir == config.output_dir:
         raise UsageError("the output folder is the dataset itself; choose another")
     if config.output_dir.is_relative_to(config.bids_dir) and not config.output_dir.is_relative_to(
@@ -306,18 +309,16 @@ def _check_folders(config: Config, clean_workdir: bool) -> None:
             f"the output folder {config.output_dir} is inside the dataset; choose one outside,"
             f" or below {config.bids_dir / 'derivatives'}"
         )
-    if config.analysis_level == "participant":
-        for folder, name in ((config.bids_dir, "dataset"), (config.output_dir, "output folder")):
-            if config.work_dir.is_relative_to(folder):
-                raise UsageError(
-                    f"the work directory {config.work_dir} is inside the {name};"
-                    " choose another with -w"
-                )
-            if clean_workdir and folder.is_relative_to(config.work_dir):
-                raise UsageError(
-                    f"--clean-workdir would delete the {name} {folder}, which is inside the work"
-                    f" directory {config.work_dir}; choose another with -w"
-                )
+    for folder, name in ((config.bids_dir, "dataset"), (config.output_dir, "output folder")):
+        if config.work_dir.is_relative_to(folder):
+            raise UsageError(
+                f"the work directory {config.work_dir} is inside the {name}; choose another with -w"
+            )
+        if clean_workdir and folder.is_relative_to(config.work_dir):
+            raise UsageError(
+                f"--clean-workdir would delete the {name} {folder}, which is inside the work"
+                f" directory {config.work_dir}; choose another with -w"
+            )
 
 
 def _read_filters(path: Path) -> dict[str, Any]:

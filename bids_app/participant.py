@@ -6,14 +6,14 @@ import sys
 import uuid
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from importlib.util import find_spec
 from pathlib import Path
 
 from bids_app.exitcodes import ExitCode
 from bids_app.failures import Failure, failure_lines, overall_code, read_failures
 from fusionprep.bids.plan import SubjectPlan
 from fusionprep.config import Config, read_options
-from fusionprep.errors import NoInputError, NothingSelectedError, OutputError, UsageError
+from fusionprep.errors import NoInputError, NothingSelectedError, OutputError
+from fusionprep.image.io import UNFINISHED
 
 
 def run_participant(config: Config, actions: argparse.Namespace) -> ExitCode:
@@ -63,6 +63,7 @@ def _process(
     from bids_app.execution import build_and_run
 
     _prepare(config, run_uuid, clean_workdir=actions.clean_workdir)
+    _remove_unfinished(config, plans)
     if not config.skip_bids_validation:
         _validate_quietly(config.bids_dir)
     failures = build_and_run(config, plans, run_uuid, boilerplate_only=actions.boilerplate_only)
@@ -110,8 +111,6 @@ def _check_resources(config: Config) -> None:
         from bids_app.execution import read_plugin_file
 
         read_plugin_file(config.plugin_file)
-    if config.resource_monitor and find_spec("psutil") is None:
-        raise UsageError("--resource-monitor needs psutil; install it with `pip install psutil`")
 
 
 def _check_selection(config: Config, plans: list[SubjectPlan], unknown: Collection[str]) -> None:
@@ -180,6 +179,13 @@ def _prepare(config: Config, run_uuid: str, *, clean_workdir: bool) -> None:
             f"cannot write {error.filename}: {error.strerror};"
             " choose another folder or correct its permissions"
         ) from error
+
+
+def _remove_unfinished(config: Config, plans: list[SubjectPlan]) -> None:
+    """Remove files that an earlier run was writing when it was killed."""
+    for plan in plans:
+        for path in (config.output_dir / f"sub-{plan.label}").rglob(f"{UNFINISHED}*"):
+            path.unlink()
 
 
 def _validate_quietly(bids_dir: Path) -> None:

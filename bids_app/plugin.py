@@ -16,12 +16,15 @@ from typing import Any
 from nipype import config as nipype_config
 from nipype.pipeline.engine import Node
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin
+from threadpoolctl import threadpool_limits
 
 SECONDS_TO_END = 5.0
 LOGGERS = ("nipype.workflow", "nipype.interface", "nipype.utils")
 
 
-def prepare_worker(folder: str, levels: Mapping[str, int], resource_monitor: bool) -> None:
+def prepare_worker(
+    folder: str, levels: Mapping[str, int], resource_monitor: bool, n_threads: int
+) -> None:
     """Begin a worker process.
 
     Parameters
@@ -30,6 +33,8 @@ def prepare_worker(folder: str, levels: Mapping[str, int], resource_monitor: boo
         Level of each of Nipype's loggers: a process that is not forked does not have them.
     resource_monitor
         Likewise, whether nodes record their memory and CPU use.
+    n_threads
+        Threads of numerical libraries that a forked process has from its parent.
     """
     # Ctrl-C reaches every process of a terminal, an idle one too
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -38,6 +43,7 @@ def prepare_worker(folder: str, levels: Mapping[str, int], resource_monitor: boo
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
     nipype_config.resource_monitor = resource_monitor
+    threadpool_limits(n_threads)
     os.chdir(folder)
 
 
@@ -63,13 +69,17 @@ class Workers(MultiProcPlugin):
 
     def __init__(self, plugin_args: dict[str, Any]) -> None:
         super().__init__(plugin_args)
+        # takes the place of Nipype's, which has started no process yet
+        self.pool = self._new_pool()
+
+    def _new_pool(self) -> ProcessPoolExecutor:
         levels = {name: logging.getLogger(name).level for name in LOGGERS}
-        # no process has been started yet
-        self.pool = ProcessPoolExecutor(
+        n_threads = self.plugin_args.get("n_threads", 1)
+        return ProcessPoolExecutor(
             max_workers=self.processors,
             initializer=prepare_worker,
-            initargs=(self._cwd, levels, nipype_config.resource_monitor),
-            mp_context=multiprocessing.get_context(plugin_args.get("mp_context")),
+            initargs=(self._cwd, levels, nipype_config.resource_monitor, n_threads),
+            mp_context=multiprocessing.get_context(self.plugin_args.get("mp_context")),
         )
 
     def stop(self) -> None:
@@ -90,9 +100,10 @@ class Workers(MultiProcPlugin):
         self._taskid += 1
         try:
             future = self.pool.submit(run_node, node, updatehash, self._taskid)
-        except BrokenProcessPool as error:
-            future = Future()
-            future.set_exception(error)
+        except BrokenProcessPool:
+            # a pool is of no use after one of its processes was killed; other nodes go on
+            self.pool = self._new_pool()
+            future = self.pool.submit(run_node, node, updatehash, self._taskid)
         self._task_obj[self._taskid] = future
         future.add_done_callback(partial(self._take_result, self._taskid))
         return self._taskid

@@ -23,6 +23,10 @@ UNREADABLE = (
 )
 
 
+# begins the names of files that are being written
+UNFINISHED = ".writing-"
+
+
 def read_image(path: str | Path) -> nib.Nifti1Image:
     """Read an image completely, in float32 and closest to RAS orientation.
 
@@ -120,7 +124,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     suffixes = "".join(path.suffixes[-2:])
-    handle, temporary_name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=suffixes)
+    handle, temporary_name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED, suffix=suffixes)
     os.close(handle)
     temporary = Path(temporary_name)
     try:

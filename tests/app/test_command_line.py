@@ -200,7 +200,6 @@ def test_the_first_crash_ends_the_run_only_when_asked_to(phantom, tmp_path, opti
 
 
 def test_resources_are_recorded(phantom, tmp_path):
-    pytest.importorskip("psutil")
     run = run_app(phantom, tmp_path / "out", "--resource-monitor")
     assert run.code == 0, run.stderr
     (record,) = (tmp_path / "out" / "logs").glob("*/resource_monitor.json")

@@ -58,7 +58,8 @@ for label, value in (("01", sys.argv[2]), ("02", "fine")):
     subject.connect(start, "out", pe.Node(Choosy(), name="second"), "value")
     top.add_nodes([subject])
 progress = Progress(4, open(os.devnull, "w"))
-plugin = Workers({"n_procs": 2, "raise_insufficient": False, "status_callback": progress})
+plugin = Workers({
+    "n_procs": int(sys.argv[3]), "raise_insufficient": False, "status_callback": progress})
 raised = None
 try:
     top.run(plugin=plugin)
@@ -75,10 +76,10 @@ def run(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(SCRIPT)
 
-    def run(value: str):
+    def run(value: str, n_procs: int = 2):
         root = Path(__file__).parents[2]
         done = subprocess.run(
-            [sys.executable, str(script), str(tmp_path / "work"), value],
+            [sys.executable, str(script), str(tmp_path / "work"), value, str(n_procs)],
             capture_output=True,
             text=True,
             timeout=90,
@@ -103,6 +104,12 @@ def test_a_worker_that_is_killed_ends_the_run(run, value):
     assert ["sub-01", "first"] in [[subject, text.split()[0]] for subject, text in failures]
     for _, message in failures:
         assert "a worker was killed, most likely for lack of memory" in message
+
+
+def test_other_subjects_go_on_in_new_workers(run):
+    _, failures, results, _, _ = run("kill", n_procs=1)
+    assert {subject for subject, _ in failures} == {"sub-01"}
+    assert results == ["sub_02_wf"]
 
 
 def test_a_run_goes_on_after_its_worker_was_killed(run):

@@ -65,6 +65,8 @@ def test_a_killed_run_resumes_to_the_same_images(bids, reference, tmp_path):
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     assert len(images(tmp_path)) < len(reference)
+    unfinished = tmp_path / "out" / "sub-02" / "anat" / ".writing-killed.nii.gz"
+    unfinished.write_bytes(b"half")
     resumed = subprocess.run(command(bids, tmp_path), check=True, capture_output=True, text=True)
     assert " 0 were taken from the work directory" not in resumed.stderr
     assert images(tmp_path) == reference
