@@ -44,13 +44,29 @@ def build_and_run(
     from fusionprep.workflows.base import init_fusionprep_wf
 
     workflow = init_fusionprep_wf(config, plans)
-    write_citations(workflow.visit_desc(), logs)
+    for folder in (logs, crash_dir):
+        write_citations(methods_text(workflow), folder)
     if config.write_graph:
         _draw_graph(workflow, crash_dir)
     if boilerplate_only or not any(plan.pairings for plan in plans):
         return []
     _run(workflow, config, crash_dir)
     return read_failures(crash_dir, [plan.label for plan in plans])
+
+
+def methods_text(workflow) -> str:
+    """The descriptions of a workflow and those below it, each once for all subjects."""
+    return "".join(dict.fromkeys(_descriptions(workflow)))
+
+
+def _descriptions(workflow) -> Iterator[str]:
+    from nipype.pipeline.engine import Workflow
+    from nipype.pipeline.engine.utils import topological_sort
+
+    yield getattr(workflow, "__desc__", None) or ""
+    for node in topological_sort(workflow._graph)[0]:
+        if isinstance(node, Workflow):
+            yield from _descriptions(node)
 
 
 def _run(workflow, config: Config, crash_dir: Path) -> None:

@@ -118,7 +118,7 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--pet2anat-method",
         choices=CHOICES["pet2anat_method"],
-        help="identity trusts the header; auto keeps it when as good (default: rigid)",
+        help="PET only: identity trusts the header, auto keeps it when as good (default: rigid)",
     )
     group.add_argument(
         "--registration-backend",
@@ -189,7 +189,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         help="intermediate results, kept to resume from (default: ./work)",
     )
     for flag, text in (
-        ("--clean-workdir", "empty the work directory first"),
+        ("--clean-workdir", "delete the earlier results in the work directory first"),
         ("--stop-on-first-crash", "end the run at the first failure"),
         ("--reports-only", "write the reports anew from the derivatives"),
         ("--boilerplate-only", "write the methods text, process nothing"),

@@ -3,6 +3,8 @@
 import argparse
 import shutil
 import sys
+import time
+import tomllib
 import uuid
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -11,9 +13,11 @@ from pathlib import Path
 from bids_app.exitcodes import ExitCode
 from bids_app.failures import Failure, failure_lines, overall_code, read_failures
 from fusionprep.bids.plan import SubjectPlan
-from fusionprep.config import Config, read_options
+from fusionprep.config import Config
 from fusionprep.errors import NoInputError, NothingSelectedError, OutputError
 from fusionprep.image.io import UNFINISHED
+
+SECONDS_OF_A_DAY = 86400
 
 
 def run_participant(config: Config, actions: argparse.Namespace) -> ExitCode:
@@ -79,7 +83,7 @@ def _tell(failures: list[Failure], output_dir: Path) -> None:
 def _last_run(config: Config, label: str) -> str:
     """The newest run of which a subject was part, by the configuration each has left."""
     for path in sorted(config.output_dir.glob("logs/*/fusionprep.toml"), reverse=True):
-        labels = read_options(path).get("participant_label")
+        labels = tomllib.loads(path.read_text("utf-8")).get("participant_label")
         if not labels or label in labels:
             return path.parent.name
     return "not recorded"
@@ -172,8 +176,9 @@ def _prepare(config: Config, run_uuid: str, *, clean_workdir: bool) -> None:
         logs.mkdir(parents=True)
         (logs / "fusionprep.toml").write_text(config.to_toml(), "utf-8")
         if clean_workdir:
-            shutil.rmtree(config.work_dir)
-            config.work_dir.mkdir()
+            # the folder may hold other things, or be a mount point
+            for folder in config.work_dir.glob("fusionprep_*_wf"):
+                shutil.rmtree(folder)
     except OSError as error:
         raise OutputError(
             f"cannot write {error.filename}: {error.strerror};"
@@ -185,7 +190,9 @@ def _remove_unfinished(config: Config, plans: list[SubjectPlan]) -> None:
     """Remove files that an earlier run was writing when it was killed."""
     for plan in plans:
         for path in (config.output_dir / f"sub-{plan.label}").rglob(f"{UNFINISHED}*"):
-            path.unlink()
+            # a younger one may be of another job on the same subject
+            if time.time() - path.stat().st_mtime > SECONDS_OF_A_DAY:
+                path.unlink(missing_ok=True)
 
 
 def _validate_quietly(bids_dir: Path) -> None:
@@ -236,7 +243,10 @@ def _write_reports(
 def _conclude(config: Config, plans: list[SubjectPlan], failures: list[Failure]) -> None:
     failed = {failure.subject for failure in failures}
     done = [plan.label for plan in plans if f"sub-{plan.label}" not in failed]
-    print(f"{len(done)} of {len(plans)} subjects finished without errors")
+    if failures and config.stop_on_first_crash:
+        print("stopped at the first failure; other subjects may be incomplete")
+    else:
+        print(f"{len(done)} of {len(plans)} subjects finished without errors")
     for plan in plans:
         report = config.output_dir / f"sub-{plan.label}.html"
         if report.exists():

@@ -97,7 +97,12 @@ def write_participants(config: Config) -> None:
 
     Columns and their descriptions come from the raw dataset where it has them.
     """
-    present = sorted(path.name for path in config.output_dir.glob("sub-*") if path.is_dir())
+    present = sorted(
+        {
+            path.relative_to(config.output_dir).parts[0]
+            for path in config.output_dir.glob("sub-*/**/*.nii.gz")
+        }
+    )
     if not present:
         return
     raw_rows = {row["participant_id"]: row for row in _read_rows(config.bids_dir)}

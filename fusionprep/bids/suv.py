@@ -76,7 +76,7 @@ class SUVInputs:
 
 
 def suv_inputs(
-    metadata: Mapping[str, Any], weight_kg: float | None
+    metadata: Mapping[str, Any], weight_kg: float | None, n_frames: int = 1
 ) -> tuple[SUVInputs | None, str]:
     """Dose and weight for SUV(t) = C(t) * weight / dose, when the sidecar allows it.
 
@@ -91,6 +91,8 @@ def suv_inputs(
         :func:`fusionprep.bids.metadata.units_factor`.
     weight_kg
         Body weight in kg, e.g. of :func:`body_weight`; None if unknown.
+    n_frames
+        Frames of the image.
 
     Returns
     -------
@@ -108,7 +110,7 @@ def suv_inputs(
     if dose is None:
         return None, "InjectedRadioactivity or its units are not given"
     nuclide = normalised_radionuclide(text_value(metadata, "TracerRadionuclide") or "") or None
-    remaining, reason = _remaining_fraction(metadata, nuclide)
+    remaining, reason = _remaining_fraction(metadata, nuclide, n_frames)
     if remaining is None:
         return None, reason
     return SUVInputs(dose, dose * remaining, weight_kg, nuclide), ""
@@ -123,7 +125,7 @@ def _injected_dose(metadata: Mapping[str, Any]) -> float | None:
 
 
 def _remaining_fraction(
-    metadata: Mapping[str, Any], nuclide: str | None
+    metadata: Mapping[str, Any], nuclide: str | None, n_frames: int
 ) -> tuple[float | None, str]:
     """Share of the injected activity left at the time that the image's values refer to."""
     injection = number_value(metadata, "InjectionStart")
@@ -142,15 +144,14 @@ def _remaining_fraction(
     constant = math.log(2) / HALF_LIVES[nuclide]
     if corrected:
         return math.exp(-constant * (reference - injection)), ""
+    if n_frames > 1:
+        return None, "the image is dynamic and not decay-corrected"
     return _mean_over_frame(metadata, injection, constant)
 
 
 def _mean_over_frame(
     metadata: Mapping[str, Any], injection: float, constant: float
 ) -> tuple[float | None, str]:
-    starts = metadata.get("FrameTimesStart")
-    if isinstance(starts, list) and len(starts) > 1:
-        return None, "the image is dynamic and not decay-corrected"
     timing = frame_timing(metadata, 1)
     if timing.starts is None or timing.durations is None:
         return None, "the image is not decay-corrected and its frame times are not given"

@@ -137,6 +137,7 @@ def register_template(
     *,
     backend: str = "greedy",
     n_threads: int = 1,
+    seed: int = 0,
     sloppy: bool = False,
 ) -> TemplateTransforms:
     """Affine, then diffeomorphic registration of two skull-stripped T1w images at 2 mm.
@@ -146,12 +147,14 @@ def register_template(
     backend
         ``greedy`` (Yushkevich et al., 2016; normalised cross-correlation) or ``ants``
         (SyN, Avants et al., 2008).
+    seed
+        Of ANTs' sampling; has its effect with one thread, greedy's result needs none.
     sloppy
         A fraction of greedy's iterations, for trying things out; ANTs' quick preset is kept.
     """
     fixed, moving = downsample(template_brain, WARP_MM), downsample(t1w_brain, WARP_MM)
     if backend == "ants":
-        return _register_ants(fixed, moving, n_threads=n_threads)
+        return _register_ants(fixed, moving, n_threads=n_threads, seed=seed)
     return _register_greedy(fixed, moving, n_threads=n_threads, sloppy=sloppy)
 
 
@@ -198,7 +201,7 @@ def _register_greedy(
 
 
 def _register_ants(
-    fixed: "sitk.Image", moving: "sitk.Image", *, n_threads: int
+    fixed: "sitk.Image", moving: "sitk.Image", *, n_threads: int, seed: int
 ) -> TemplateTransforms:
     # ITK reads the thread count once, when ants is first imported.
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(n_threads)
@@ -206,7 +209,8 @@ def _register_ants(
     import SimpleITK as sitk
 
     if n_threads == 1:
-        ants.config.set_ants_deterministic(True, 1)
+        # 0 would ask ANTs for the time of day
+        ants.config.set_ants_deterministic(True, seed + 1)
     with tempfile.TemporaryDirectory() as folder:
         images = []
         for name, image in (("fixed", fixed), ("moving", moving)):

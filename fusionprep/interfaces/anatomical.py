@@ -50,6 +50,7 @@ class _ExtractBrainInputSpec(BaseInterfaceInputSpec):
 class _ExtractBrainOutputSpec(TraitedSpec):
     out_mask = File(exists=True)
     metadata = traits.Dict(desc="sidecar fields of the mask")
+    t1w_metadata = traits.Dict(desc="sidecar field of the T1w: SkullStripped")
 
 
 class ExtractBrain(SimpleInterface):
@@ -76,6 +77,7 @@ class ExtractBrain(SimpleInterface):
         self._results["out_mask"] = save(
             new_image(mask.astype(np.uint8), affine), runtime.cwd, "mask"
         )
+        self._results["t1w_metadata"] = {"SkullStripped": bool(stripped)}
         self._results["metadata"] = {"Method": name, "BrainVolumeMillilitres": round(volume, 1)}
         return runtime
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 
@@ -38,7 +39,8 @@ class _WriteDerivativeOutputSpec(TraitedSpec):
 class WriteDerivative(SimpleInterface):
     """Write one file of the derivative dataset under its final name.
 
-    Runs again, although nothing changed, when the file it has to write is not there.
+    Runs again, although nothing changed, when what it has to write is not there or was written by
+    another run: a file has the time of modification of the image it was made of.
     """
 
     input_spec = _WriteDerivativeInputSpec
@@ -46,31 +48,35 @@ class WriteDerivative(SimpleInterface):
 
     @property
     def always_run(self) -> bool:
-        return not all(path.is_file() for path in self._targets())
-
-    def _targets(self) -> list[Path]:
         target = Path(self.inputs.output_dir, self.inputs.out_path)
+        if not target.is_file():
+            return True
+        if isdefined(self.inputs.in_file) and not is_of_same_time(target, self.inputs.in_file):
+            return True
+        if not self.inputs.write_sidecar:
+            return False
         sidecar = _sidecar_of(target)
-        return [target, sidecar] if self.inputs.write_sidecar else [target]
+        return not sidecar.is_file() or sidecar.read_text("utf-8") != self._sidecar_text()
+
+    def _sidecar_text(self) -> str:
+        fields = dict(self.inputs.metadata)
+        for computed in self.inputs.computed if isdefined(self.inputs.computed) else []:
+            fields.update(computed)
+        return json.dumps(_finite(fields), indent=2) + "\n"
 
     def _run_interface(self, runtime):
         target = Path(self.inputs.output_dir, self.inputs.out_path)
         source = Path(self.inputs.in_file)
         try:
-            if self.inputs.write_sidecar:
-                fields = dict(self.inputs.metadata)
-                for computed in self.inputs.computed if isdefined(self.inputs.computed) else []:
-                    fields.update(computed)
-                text = json.dumps(_finite(fields), indent=2) + "\n"
-                write_whole(_sidecar_of(target), lambda path: path.write_text(text, "utf-8"))
             if target.name.endswith(".nii.gz"):
                 write_whole(target, lambda path: self._write_image(source, path))
             else:
                 write_whole(target, lambda path: shutil.copyfile(source, path))
+            if self.inputs.write_sidecar:
+                text = self._sidecar_text()
+                write_whole(_sidecar_of(target), lambda path: path.write_text(text, "utf-8"))
+            take_time(target, source)
         except OSError as error:
-            sidecar = _sidecar_of(target)
-            if self.inputs.write_sidecar and sidecar.is_file() and not target.is_file():
-                sidecar.unlink()
             raise OutputError(
                 f"cannot write {self.inputs.out_path} below the output folder: {error.strerror};"
                 " free space or correct permissions, then run again with the same work directory"
@@ -87,6 +93,19 @@ class WriteDerivative(SimpleInterface):
         image.set_qform(image.affine, code=code)
         image.header.set_xyzt_units("mm", "sec")
         nib.save(image, target)
+
+
+def take_time(target: Path, source: str | Path) -> None:
+    """Give a file the time of modification of what it was made of."""
+    modified = Path(source).stat().st_mtime_ns
+    os.utime(target, ns=(modified, modified))
+
+
+def is_of_same_time(target: Path, source: str | Path) -> bool:
+    """Whether :func:`take_time` was the last to touch `target`."""
+    difference = target.stat().st_mtime_ns - Path(source).stat().st_mtime_ns
+    # some network file systems keep whole seconds
+    return abs(difference) < 1_000_000_000
 
 
 def _sidecar_of(target: Path) -> Path:

@@ -80,6 +80,7 @@ class _RegisterTemplateInputSpec(BaseInterfaceInputSpec):
     gm = File(exists=True, mandatory=True)
     template = traits.Str(mandatory=True, desc="e.g. MNI152NLin2009aSym:res-1")
     backend = traits.Enum("greedy", "ants", usedefault=True)
+    seed = traits.Int(0, usedefault=True)
     sloppy = traits.Bool(False, usedefault=True)
     n_threads = traits.Int(1, usedefault=True, nohash=True)
 
@@ -108,6 +109,7 @@ class RegisterTemplate(SimpleInterface):
             template.brain,
             nib.load(self.inputs.t1w_brain),
             backend=self.inputs.backend,
+            seed=self.inputs.seed,
             n_threads=self.inputs.n_threads,
             sloppy=self.inputs.sloppy,
         )

@@ -13,6 +13,7 @@ from nipype.interfaces.base import (
 )
 
 from fusionprep.image.io import write_whole
+from fusionprep.interfaces.derivatives import is_of_same_time, take_time
 
 
 class _FigureInputSpec(BaseInterfaceInputSpec):
@@ -25,13 +26,16 @@ class _FigureOutputSpec(TraitedSpec):
 
 
 class _Figure(SimpleInterface):
-    """A figure written under its final name; drawn again when it is not there."""
+    """A figure under its final name; drawn again when it is missing or of another run."""
 
     output_spec = _FigureOutputSpec
 
     @property
     def always_run(self) -> bool:
-        return not self._target.exists()
+        newest = self._newest_input()
+        return not self._target.is_file() or (
+            newest is not None and not is_of_same_time(self._target, newest)
+        )
 
     @property
     def _target(self) -> Path:
@@ -39,8 +43,17 @@ class _Figure(SimpleInterface):
 
     def _run_interface(self, runtime):
         write_whole(self._target, self._draw)
+        newest = self._newest_input()
+        if newest is not None:
+            take_time(self._target, newest)
         self._results["out_file"] = str(self._target)
         return runtime
+
+    def _newest_input(self) -> Path | None:
+        """The image drawn that was written last; None before they are known."""
+        values = self.inputs.get().values()
+        images = [Path(v) for v in values if isinstance(v, str) and v.endswith(".nii")]
+        return max(images, key=lambda image: image.stat().st_mtime_ns, default=None)
 
     def _draw(self, path: Path) -> None:
         raise NotImplementedError

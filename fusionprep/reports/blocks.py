@@ -243,15 +243,15 @@ def _metadata(scan: Scan) -> list[tuple[str, Any]]:
 def _assumptions(scan: Scan) -> list[str]:
     """What the sidecars leave open and how it was dealt with, in sentences."""
     native = scan.native
-    recorded = native.get("Assumptions")
-    found = [without_paths(str(item)) for item in recorded] if isinstance(recorded, list) else []
+    found = []
     if scan.modality == "PET":
         if not native.get("TracerName") and "trc" not in scan.entities:
             found.append("The tracer is not recorded: intensities were scaled without it.")
         if native.get("FrameAveraging", "Weights") == "equal":
             found.append("Frame durations are not recorded: frames were averaged equally.")
         if "suv" not in scan.variants:
-            found.append("No SUV was made: the sidecar lacks a dose, a weight or a unit for it.")
+            reason = native.get("SUVNotComputed") or "no reason is recorded"
+            found.append(f"No SUV was made: {without_paths(str(reason))}.")
     if native.get("Pairing") is not None and native.get("Pairing", "DayGap") is None:
         found.append("Days between the scans are unknown: the dataset tells no dates.")
     return found

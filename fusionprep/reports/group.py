@@ -165,9 +165,7 @@ def _tissue_uptake(scan: Scan, dseg: Derivative | None) -> dict[str, float | Non
     image = suvr or scan.native
     if image is None:
         return {}
-    grey, white = finite(image.get("TissueMeans", "GM")), finite(image.get("TissueMeans", "WM"))
-    if grey is None or white is None:
-        grey, white = tissue_means(image.image, dseg.image)
+    grey, white = tissue_means(image.image, dseg.image)
     means = {"suvr_gm": grey, "suvr_wm": white} if suvr is not None else {}
     ratio = grey / white if grey is not None and white else None
     return {**means, "gm_wm_ratio": ratio}

@@ -41,7 +41,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
         "Units": "nat",
     },
     "brain_overlap": {
-        "Description": "Share of the T1w's brain mask that the registered image covers, 0 to 1"
+        "Description": "Share of the brain mask among as many brightest voxels of the PET, 0 to 1"
     },
     "rotation": {"Description": "Rotation from the header's position", "Units": "degree"},
     "translation": {"Description": "Translation from the header's position", "Units": "mm"},

@@ -12,6 +12,7 @@ from fusionprep.reports import blocks
 from fusionprep.reports.records import SubjectRecord, read_subject, split_name
 
 _DATA = Path(__file__).resolve().parents[1] / "data"
+CITATION_FILES = ("CITATION.md", "CITATION.bib")
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_.+-]+")
 
 
@@ -60,7 +61,7 @@ def write_participant_report(
     untold = [text for _, text in crashes if not _is_told(text, messages)]
     texts = _texts(record, len(messages) + len(untold))
     texts[f"sub-{subject}_desc-methods_T1w"] = blocks.methods_block(
-        _read(output_dir / "logs" / "CITATION.md"), _read(output_dir / "logs" / "CITATION.bib")
+        *(_read(logs / name) or _read(logs.parent / name) for name in CITATION_FILES)
     )
     texts[f"sub-{subject}_desc-about_T1w"] = blocks.about_block(
         version, run_uuid, _read(logs / "fusionprep.toml")
@@ -94,7 +95,7 @@ def _write_texts(figures: Path, texts: dict[str, Markup]) -> None:
     figures.mkdir(parents=True, exist_ok=True)
     # A block of an image that is no longer there would come back in the report.
     for stale in figures.glob("*.html"):
-        stale.unlink()
+        stale.unlink(missing_ok=True)
     for name, text in texts.items():
         content = str(text)
         write_whole(

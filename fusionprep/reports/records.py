@@ -11,7 +11,7 @@ from typing import Any
 from fusionprep.errors import DataError
 
 _DATATYPES = ("anat", "pet", "ct")
-_PET_ENTITIES = ("ses", "trc", "rec", "run")
+_SCAN_ENTITIES = ("ses", "task", "acq", "trc", "rec", "run")
 VERDICTS = ("fail", "review", "pass")
 
 
@@ -147,7 +147,7 @@ class SubjectRecord:
         order = ("PET", "CT", "FLAIR")
         for item in self.derivatives:
             if item.modality in order:
-                key = tuple(item.entities.get(name, "") for name in _PET_ENTITIES)
+                key = tuple(item.entities.get(name, "") for name in _SCAN_ENTITIES)
                 groups.setdefault((order.index(item.modality), key), []).append(item)
         return tuple(_scan(order[rank], items) for (rank, _), items in sorted(groups.items()))
 
@@ -166,7 +166,7 @@ def _scan(modality: str, items: Iterable[Derivative]) -> Scan:
             else:
                 variants[description] = item
     entities = {
-        name: items[0].entities[name] for name in _PET_ENTITIES if name in items[0].entities
+        name: items[0].entities[name] for name in _SCAN_ENTITIES if name in items[0].entities
     }
     return Scan(entities, modality, native, variants, tuple(fused))
 

@@ -6,7 +6,7 @@ from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids.derivatives import derivative_path, own_uri, raw_uri
+from fusionprep.bids.derivatives import derivative_path, own_uri, raw_uri, still_true
 from fusionprep.bids.plan import ImageFile
 from fusionprep.config import Config
 from fusionprep.interfaces.anatomical import Conform, CorrectBias, ExtractBrain, Segment
@@ -21,10 +21,10 @@ cerebrospinal fluid were segmented with a three-class Gaussian mixture (*scikit-
 [@sklearn]) and one update of a neighbourhood prior in the manner of @hmrf.
 """
 BRAIN = {
+    "auto": "The brain was extracted with *deepbet* [@deepbet], unless the image showed it alone.",
     "force": "The brain was extracted with *deepbet* [@deepbet].",
     "skip": "The image was taken as skull-stripped already.",
 }
-BRAIN["auto"] = BRAIN["force"].rstrip(".") + ", unless the image was skull-stripped already."
 
 
 def init_anatomical_wf(
@@ -34,16 +34,20 @@ def init_anatomical_wf(
 
     Outputs
     -------
+    conformed
+        T1w in RAS, intensities as acquired.
     t1w
-        Bias-corrected T1w, whole field of view, RAS.
+        The same, bias-corrected.
     brain
         The same inside the brain mask.
     mask, dseg, gm, wm, csf
         Brain mask, labels (1 GM, 2 WM, 3 CSF) and probabilities on the T1w grid.
+    metadata
+        The T1w's sidecar field ``SkullStripped``.
     """
     workflow = LiterateWorkflow(name=name)
     workflow.__desc__ = DESCRIPTION.format(brain=BRAIN[config.skull_strip_t1w])
-    outputs = ("t1w", "brain", "mask", "dseg", "gm", "wm", "csf")
+    outputs = ("conformed", "t1w", "brain", "mask", "dseg", "gm", "wm", "csf", "metadata")
     outputnode = pe.Node(niu.IdentityInterface(fields=list(outputs)), name="outputnode")
     conform = node(Conform(in_file=str(t1w.path)), "conform", config)
     source = str(t1w.path.relative_to(config.bids_dir))
@@ -63,7 +67,8 @@ def init_anatomical_wf(
         (correct, segment, [("out_file", "in_file")]),
         (extract, segment, [("out_mask", "mask")]),
         (correct, outputnode, [("out_file", "t1w"), ("out_brain", "brain")]),
-        (extract, outputnode, [("out_mask", "mask")]),
+        (conform, outputnode, [("out_file", "conformed")]),
+        (extract, outputnode, [("out_mask", "mask"), ("t1w_metadata", "metadata")]),
         (segment, outputnode, [
             ("out_dseg", "dseg"), ("out_gm", "gm"), ("out_wm", "wm"), ("out_csf", "csf"),
         ]),
@@ -88,7 +93,7 @@ def _write_outputs(workflow, config: Config, t1w: ImageFile, *, extract, correct
     files = [
         ("t1w", correct, "out_file", path(desc="preproc"), {
             "Description": "T1w corrected for intensity non-uniformity",
-            "SkullStripped": False, "BiasCorrection": "N4", **sources,
+            "BiasCorrection": "N4", **still_true(t1w.metadata), **sources,
         }),
         ("mask", extract, "out_mask", path("mask", desc="brain"), {
             "Description": "Brain mask", "Type": "Brain", **preproc,
@@ -107,6 +112,8 @@ def _write_outputs(workflow, config: Config, t1w: ImageFile, *, extract, correct
         workflow.connect(source, field, write, "in_file")
         if name in ("mask", "dseg"):
             workflow.connect(source, "metadata", write, "computed")
+        if name == "t1w":
+            workflow.connect(extract, "t1w_metadata", write, "computed")
     figure = figure_node(config, PlotTissue, path(desc="tissue"), ".svg", "plot_tissue")
     workflow.connect([
         (correct, figure, [("out_file", "t1w")]),

@@ -6,15 +6,16 @@ import re
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
+from fusionprep._version import __version__
 from fusionprep.bids.plan import ImageFile, Pairing, SubjectPlan
 from fusionprep.config import Config
 from fusionprep.workflows.anatomical import init_anatomical_wf
-from fusionprep.workflows.nodes import Space, template_spaces
+from fusionprep.workflows.nodes import T1W_IMAGES, Space, template_spaces
 from fusionprep.workflows.pet import init_pet_wf
 from fusionprep.workflows.structural import init_structural_wf
 from fusionprep.workflows.template import init_template_wf
 
-T1W_IMAGES = ("t1w", "mask", "dseg", "gm", "wm")
+WORKFLOW_NAME = f"fusionprep_{re.sub(r'[^0-9A-Za-z]', '_', __version__)}_wf"
 DESCRIPTION = """
 Results included in this manuscript come from images processed with *fusionprep* {version}, which
 is based on *Nipype* {nipype} [@nipype].
@@ -31,9 +32,7 @@ def init_fusionprep_wf(config: Config, plans: list[SubjectPlan]) -> LiterateWork
     """
     import nipype
 
-    from fusionprep import __version__
-
-    workflow = LiterateWorkflow(name="fusionprep_wf", base_dir=str(config.work_dir))
+    workflow = LiterateWorkflow(name=WORKFLOW_NAME, base_dir=str(config.work_dir))
     workflow.__desc__ = DESCRIPTION.format(version=__version__, nipype=nipype.__version__)
     for plan in plans:
         if plan.pairings:
@@ -72,7 +71,7 @@ def _add_t1w(
         workflow.connect([
             (anatomical, registration, [
                 (f"outputnode.{field}", f"inputnode.{field}")
-                for field in ("t1w", "brain", "mask", "gm")
+                for field in ("t1w", "brain", "mask", "gm", "metadata")
             ]),
         ])  # fmt: skip
         for field in registration.outputs.outputnode.get():

@@ -12,6 +12,7 @@ from fusionprep.interfaces.reports import PlotCoregistration
 from fusionprep.workflows.anatomical import t1w_path
 from fusionprep.workflows.nodes import Space, derivative_node, figure_node, node
 
+FROM_T1W = ("conformed", "t1w", "mask", "dseg")
 SUFFIXES = {"pet": "pet", "ct": "ct", "flair": "FLAIR"}
 DATATYPES = {"pet": "pet", "ct": "ct", "flair": "anat"}
 DESCRIPTION = """
@@ -19,10 +20,14 @@ The {modality} was registered rigidly to the T1w by maximising Mattes mutual inf
 [@mattes] with *SimpleITK* [@simpleitk], starting from three initial alignments, and brought to
 the T1w grid in one linear interpolation.
 """
-KEPT_AS_IT_IS = """
+IDENTITY = """
 The {modality} was taken as aligned with the T1w by its header, and brought to its grid by linear
 interpolation.
 """
+AUTO = """
+The header's own alignment was kept where its mutual information was as good.
+"""
+DESCRIPTIONS = {"rigid": DESCRIPTION, "identity": IDENTITY, "auto": DESCRIPTION + AUTO.lstrip()}
 
 
 class ModalityPaths:
@@ -54,6 +59,9 @@ def init_coregistration_wf(
     ------
     moving
         Static 3-D image.
+    conformed
+        T1w before bias correction, which extrapolates outside the brain and would mislead mutual
+        information there.
     t1w, mask
         Preprocessed T1w and its brain mask.
     dseg
@@ -70,17 +78,15 @@ def init_coregistration_wf(
     """
     workflow = LiterateWorkflow(name="coregistration_wf")
     modality = pairing.modality
-    text = KEPT_AS_IT_IS if config.pet2anat_method == "identity" else DESCRIPTION
-    workflow.__desc__ = text.format(modality=modality.upper())
-    inputnode = pe.Node(
-        niu.IdentityInterface(fields=["moving", "t1w", "mask", "dseg"]), name="inputnode"
-    )
+    method = config.pet2anat_method if modality == "pet" else "rigid"
+    workflow.__desc__ = DESCRIPTIONS[method].format(modality=modality.upper())
+    inputnode = pe.Node(niu.IdentityInterface(fields=["moving", *FROM_T1W]), name="inputnode")
     outputnode = pe.Node(
         niu.IdentityInterface(fields=["transform", "moved", "metadata"]), name="outputnode"
     )
     register = node(
         RegisterRigid(
-            method=config.pet2anat_method,
+            method=method,
             brain_is_bright=modality == "pet",
             sloppy=config.sloppy,
         ),
@@ -104,7 +110,7 @@ def init_coregistration_wf(
         moving_name=modality.upper(),
     )
     workflow.connect([
-        (inputnode, register, [("t1w", "t1w"), ("mask", "mask"), ("moving", "moving")]),
+        (inputnode, register, [("conformed", "t1w"), ("mask", "mask"), ("moving", "moving")]),
         (inputnode, resample, [("moving", "in_file"), ("t1w", "reference")]),
         (register, resample, [("transform", "transforms")]),
         (register, xfm, [("transform", "in_file")]),

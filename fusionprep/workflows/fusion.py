@@ -22,7 +22,7 @@ def init_fusion_wf(
     config: Config,
     modality: str,
     out_path: partial,
-    figure_like: partial,
+    figure_like: partial | None,
     sources: list[str],
     metadata: dict,
     name: str,
@@ -37,7 +37,7 @@ def init_fusion_wf(
     modality
         ``pet`` or ``ct``.
     out_path, figure_like
-        Called with ``desc=`` to name the derivative and its figure.
+        Called with ``desc=`` to name the derivative and its figure; no figure where it is None.
     sources
         Output paths of the anatomical and of the functional image.
     metadata
@@ -66,7 +66,7 @@ def init_fusion_wf(
                 weights_sha256=entry.weights_sha256() or "",
                 tracer=tracer or "",
                 device=config.device,
-                use_gpu=config.device == "cuda",
+                use_gpu=config.device != "cpu",
             ),
             f"fuse_{entry.name}",
             config,
@@ -92,6 +92,8 @@ def init_fusion_wf(
             workflow.connect([
                 (fuse, write, [(field, "in_file"), ("metadata", "computed")]),
             ])  # fmt: skip
+        if figure_like is None:
+            continue
         figure = figure_node(
             config,
             PlotFused,

@@ -12,6 +12,8 @@ from fusionprep.config import Config
 from fusionprep.image.template import TemplateSpace
 from fusionprep.interfaces.derivatives import WriteDerivative
 
+T1W_IMAGES = ("conformed", "t1w", "mask", "dseg", "gm", "wm")
+
 
 def node(interface: BaseInterface, name: str, config: Config, *, mem_gb: float = 0.5) -> pe.Node:
     """A node that claims the threads its interface will use."""
@@ -53,8 +55,8 @@ def derivative_node(
 
 
 def figure_node(
-    config: Config, interface_class: type, like: str, extension: str, name: str, **inputs
-):
+    config: Config, interface_class: type, like: str, extension: str, name: str, **inputs: Any
+) -> pe.Node:
     """A node that draws the figure named after the derivative `like`."""
     interface = interface_class(
         output_dir=str(config.output_dir), out_path=figure_path(like, extension), **inputs
@@ -117,10 +119,16 @@ def output_spaces(config: Config) -> list[Space]:
     return [Space(), *(Space(template) for template in template_spaces(config))]
 
 
+def is_drawn(config: Config, space: Space) -> bool:
+    """Whether the report shows a space: of a template asked for at two resolutions, the first."""
+    first = {template.name: template for template in reversed(template_spaces(config))}
+    return space.template is None or first[space.template.name] == space.template
+
+
 def anatomy_fields(config: Config) -> list[str]:
     """What the workflows of other modalities are given of the T1w.
 
-    ``t1w``, ``mask``, ``dseg``, ``gm``, ``wm`` on the T1w grid; per template, both transforms;
+    :data:`T1W_IMAGES` on the T1w grid; per template, both transforms;
     per template and resolution, T1w and mask there.
     """
     templates = template_spaces(config)
@@ -130,4 +138,4 @@ def anatomy_fields(config: Config) -> list[str]:
         for direction in ("template_from_t1w", "t1w_from_template")
     ]
     grids = [Space(t).anatomy_field(image) for t in templates for image in ("t1w", "mask")]
-    return ["t1w", "mask", "dseg", "gm", "wm", *transforms, *grids]
+    return [*T1W_IMAGES, *transforms, *grids]

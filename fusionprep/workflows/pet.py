@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import nibabel as nib
 from nipype.interfaces import utility as niu
 from nipype.interfaces.base import isdefined
 from nipype.pipeline import engine as pe
@@ -20,6 +19,7 @@ from fusionprep.interfaces.pet import AverageFrames, ReferenceMean, Scale
 from fusionprep.interfaces.registration import Resample
 from fusionprep.workflows.anatomical import t1w_path
 from fusionprep.workflows.coregistration import (
+    FROM_T1W,
     ModalityPaths,
     init_coregistration_wf,
     paired_metadata,
@@ -30,13 +30,14 @@ from fusionprep.workflows.nodes import (
     Space,
     anatomy_fields,
     derivative_node,
+    is_drawn,
     node,
     output_spaces,
     template_spaces,
 )
 
 FRAMES = """
-PET frames were averaged{weights}, without correction for motion between frames.
+Frames of dynamic PET were averaged{weights}, without correction for motion between them.
 """
 SUVR = """
 Standardised uptake value ratios refer to the mean uptake of the region "{region}".
@@ -71,16 +72,17 @@ def init_pet_wf(config: Config, pairing: Pairing, name: str) -> LiterateWorkflow
     inputnode = pe.Node(niu.IdentityInterface(fields=anatomy_fields(config)), name="inputnode")
     paths = ModalityPaths(pairing, meta.tracer_label(pairing.image))
     average, metadata = _average_node(config, pairing)
-    workflow.__desc__ = _describe(config, average)
+    workflow.__desc__ = _describe(config, pairing, average)
     coregister = init_coregistration_wf(config, pairing, paths)
     computed = pe.Node(niu.Merge(2), name="computed_metadata")
     workflow.connect([
-        (inputnode, coregister, [(n, f"inputnode.{n}") for n in ("t1w", "mask", "dseg")]),
+        (inputnode, coregister, [(n, f"inputnode.{n}") for n in FROM_T1W]),
         (average, coregister, [("out_file", "inputnode.moving")]),
         (average, computed, [("metadata", "in1")]),
         (coregister, computed, [("outputnode.metadata", "in2")]),
     ])  # fmt: skip
     moved = (coregister, "outputnode.moved")
+    description = "PET, mean over frames" if pairing.image.n_frames > 1 else "PET"
     quantities = [
         *_suv(config, pairing, metadata),
         *_suvr(workflow, config, inputnode, moved),
@@ -95,7 +97,7 @@ def init_pet_wf(config: Config, pairing: Pairing, name: str) -> LiterateWorkflow
             paths(desc="preproc", **space.entities),
             f"ds_preproc{space.tag}",
             space=space.code,
-            metadata={"Description": "PET, mean over frames", **fields},
+            metadata={"Description": description, **fields},
         )
         workflow.connect([
             (image[0], write, [(image[1], "in_file")]),
@@ -109,12 +111,11 @@ def init_pet_wf(config: Config, pairing: Pairing, name: str) -> LiterateWorkflow
 
 def _average_node(config: Config, pairing: Pairing) -> tuple[pe.Node, dict]:
     image = pairing.image
-    shape = nib.load(image.path).shape
-    timing = meta.frame_timing(image.metadata, shape[3] if len(shape) > 3 else 1, image.path)
+    timing = meta.frame_timing(image.metadata, image.n_frames, image.path)
     units, factor = meta.units_factor(image.metadata)
     interface = AverageFrames(in_file=str(image.path), factor=factor)
     # float32 frames, and sums of one frame in float64
-    mem_gb = 0.2 + (4 * math.prod(shape) + 32 * math.prod(shape[:3])) / 1e9
+    mem_gb = 0.2 + (4 * image.n_frames + 32) * math.prod(image.shape[:3]) / 1e9
     average = node(interface, "average_frames", config, mem_gb=mem_gb)
     if timing.durations is not None:
         average.inputs.durations = list(timing.durations)
@@ -131,9 +132,11 @@ def _average_node(config: Config, pairing: Pairing) -> tuple[pe.Node, dict]:
     return average, metadata
 
 
-def _describe(config: Config, average: pe.Node) -> str:
+def _describe(config: Config, pairing: Pairing, average: pe.Node) -> str:
     weighted = isdefined(average.inputs.durations)
-    text = FRAMES.format(weights=", weighted by their duration" if weighted else "")
+    text = ""
+    if pairing.image.n_frames > 1:
+        text = FRAMES.format(weights=", weighted by their duration" if weighted else "")
     if config.suvr_region != "none":
         text += SUVR.format(region=_region_name(config))
     return text
@@ -148,7 +151,7 @@ def _region_name(config: Config) -> str:
 def _suv(config: Config, pairing: Pairing, metadata: dict) -> list[_Quantity]:
     image = pairing.image
     weight = body_weight(config.bids_dir, image.subject, image.metadata)
-    inputs, reason = suv_inputs(image.metadata, weight)
+    inputs, reason = suv_inputs(image.metadata, weight, image.n_frames)
     if inputs is None:
         metadata["SUVNotComputed"] = reason
         return []
@@ -165,9 +168,7 @@ def _suvr(workflow, config: Config, inputnode, moved) -> list[_Quantity]:
     if field is not None:
         workflow.connect(inputnode, field, reference, "region")
     else:
-        region = node(
-            Resample(in_file=config.suvr_region, interpolation="nearest"), "suvr_region", config
-        )
+        region = node(Resample(in_file=config.suvr_region), "suvr_region", config)
         template = template_spaces(config)[0].name
         workflow.connect([
             (inputnode, region, [
@@ -210,7 +211,7 @@ def _fuse(workflow, config, pairing, paths, space: Space, fields, image) -> None
         config,
         "pet",
         partial(paths, **space.entities),
-        partial(paths, space=space.entities["space"]),
+        partial(paths, space=space.entities["space"]) if is_drawn(config, space) else None,
         [t1w_path(pairing.t1w, desc="preproc", **space.t1w_entities),
          paths(desc="preproc", **space.entities)],
         {name: fields[name] for name in kept if name in fields},

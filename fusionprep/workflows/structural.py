@@ -12,13 +12,21 @@ from fusionprep.config import Config
 from fusionprep.interfaces.anatomical import Conform
 from fusionprep.workflows.anatomical import t1w_path
 from fusionprep.workflows.coregistration import (
+    FROM_T1W,
     ModalityPaths,
     init_coregistration_wf,
     paired_metadata,
     to_template,
 )
 from fusionprep.workflows.fusion import connect_fusion, init_fusion_wf
-from fusionprep.workflows.nodes import Space, anatomy_fields, derivative_node, node, output_spaces
+from fusionprep.workflows.nodes import (
+    Space,
+    anatomy_fields,
+    derivative_node,
+    is_drawn,
+    node,
+    output_spaces,
+)
 
 AIR = -1000.0
 
@@ -53,7 +61,7 @@ def init_structural_wf(config: Config, pairing: Pairing, name: str) -> LiterateW
         metadata={"Description": f"{modality.upper()} in T1w space", **metadata, **units},
     )
     workflow.connect([
-        (inputnode, coregister, [(n, f"inputnode.{n}") for n in ("t1w", "mask", "dseg")]),
+        (inputnode, coregister, [(n, f"inputnode.{n}") for n in FROM_T1W]),
         (conform, coregister, [("out_file", "inputnode.moving")]),
         (coregister, write, [
             ("outputnode.moved", "in_file"), ("outputnode.metadata", "computed"),
@@ -87,7 +95,7 @@ def _fuse(
         config,
         "ct",
         partial(fused_path, **space.entities),
-        partial(fused_path, space=space.entities["space"]),
+        partial(fused_path, space=space.entities["space"]) if is_drawn(config, space) else None,
         sources,
         metadata,
         f"fusion{space.tag}_wf",

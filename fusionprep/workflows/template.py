@@ -35,7 +35,7 @@ def init_template_wf(
 
     Inputs
     ------
-    t1w, brain, mask, gm
+    t1w, brain, mask, gm, metadata
         Outputs of :func:`~fusionprep.workflows.anatomical.init_anatomical_wf`.
 
     Outputs
@@ -48,7 +48,7 @@ def init_template_wf(
     backend = BACKENDS[config.registration_backend]
     workflow.__desc__ = DESCRIPTION.format(template=template, backend=backend)
     inputnode = pe.Node(
-        niu.IdentityInterface(fields=["t1w", "brain", "mask", "gm"]), name="inputnode"
+        niu.IdentityInterface(fields=["t1w", "brain", "mask", "gm", "metadata"]), name="inputnode"
     )
     directions = {
         "template_from_t1w": {"from_": "T1w", "to": template},
@@ -61,6 +61,7 @@ def init_template_wf(
         RegisterTemplate(
             template=str(spaces[0].template),
             backend=config.registration_backend,
+            seed=config.random_seed,
             sloppy=config.sloppy,
         ),
         "register",
@@ -78,8 +79,14 @@ def init_template_wf(
             (register, write, [(direction, "in_file")]),
             (register, outputnode, [(direction, f"{direction}_{template}")]),
         ])  # fmt: skip
+    computed = pe.Node(niu.Merge(2), name="computed_metadata")
+    workflow.connect([
+        (inputnode, computed, [("metadata", "in1")]),
+        (register, computed, [("metadata", "in2")]),
+    ])  # fmt: skip
     for space in spaces:
         _resample_t1w(workflow, config, t1w, space)
+    _draw(workflow, config, t1w, spaces[0])
     return workflow
 
 
@@ -89,7 +96,7 @@ def _resample_t1w(workflow: pe.Workflow, config: Config, t1w: ImageFile, space: 
     )
     images = (
         ("t1w", "cubic", {"desc": "preproc"}, "T1w", {
-            "Description": "Preprocessed T1w in template space", "SkullStripped": False,
+            "Description": "Preprocessed T1w in template space",
         }),
         ("mask", "nearest", {"desc": "brain"}, "mask", {
             "Description": "Brain mask of the subject in template space", "Type": "Brain",
@@ -117,15 +124,17 @@ def _resample_t1w(workflow: pe.Workflow, config: Config, t1w: ImageFile, space: 
             (resample, outputnode, [("out_file", name)]),
         ])  # fmt: skip
         if image == "t1w":
-            figure = figure_node(
-                config,
-                PlotNormalization,
-                t1w_path(t1w, desc="norm", space=space.template.name),
-                ".svg",
-                f"plot_{name}",
-                template=str(space.template),
-            )
-            workflow.connect([
-                (register, write, [("metadata", "computed")]),
-                (resample, figure, [("out_file", "t1w")]),
-            ])  # fmt: skip
+            workflow.connect(workflow.get_node("computed_metadata"), "out", write, "computed")
+
+
+def _draw(workflow: pe.Workflow, config: Config, t1w: ImageFile, space: Space) -> None:
+    figure = figure_node(
+        config,
+        PlotNormalization,
+        t1w_path(t1w, desc="norm", space=space.template.name),
+        ".svg",
+        f"plot{space.tag}",
+        template=str(space.template),
+    )
+    resampled = workflow.get_node(f"resample_{space.anatomy_field('t1w')}")
+    workflow.connect(resampled, "out_file", figure, "t1w")

@@ -145,8 +145,9 @@ def test_reports_are_written_anew_from_the_derivatives(phantom, finished):
 
 
 def test_methods_text_and_graph_without_processing(phantom, tmp_path):
-    (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "old").write_text("x")
+    earlier = tmp_path / "work" / "fusionprep_0_0_1_wf"
+    earlier.mkdir(parents=True)
+    (tmp_path / "work" / "of the user").write_text("x")
     run = run_app(
         phantom, tmp_path / "out", "--boilerplate-only", "--write-graph", "--clean-workdir",
         work_dir=tmp_path / "work",
@@ -161,7 +162,8 @@ def test_methods_text_and_graph_without_processing(phantom, tmp_path):
     else:
         assert graph.with_suffix(".svg").is_file()
     assert not list((tmp_path / "out").glob("sub-*"))
-    assert not (tmp_path / "work" / "old").exists()
+    assert not earlier.exists()
+    assert (tmp_path / "work" / "of the user").exists()
 
 
 def test_an_earlier_run_is_repeated_from_its_configuration(phantom, finished):

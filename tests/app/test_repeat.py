@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fusionprep.demo.dataset import write_demo_dataset
+from fusionprep.workflows.base import WORKFLOW_NAME
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_two_runs_from_scratch_are_identical(bids, reference, tmp_path):
 
 
 def test_a_killed_run_resumes_to_the_same_images(bids, reference, tmp_path):
-    finished = tmp_path / "work/fusionprep_wf/sub_02_wf/pet_trc_18FFDG_wf/coregistration_wf"
+    finished = tmp_path / "work" / WORKFLOW_NAME / "sub_02_wf/pet_trc_18FFDG_wf/coregistration_wf"
     run = subprocess.Popen(
         command(bids, tmp_path),
         start_new_session=True,
@@ -67,6 +68,7 @@ def test_a_killed_run_resumes_to_the_same_images(bids, reference, tmp_path):
     assert len(images(tmp_path)) < len(reference)
     unfinished = tmp_path / "out" / "sub-02" / "anat" / ".writing-killed.nii.gz"
     unfinished.write_bytes(b"half")
+    os.utime(unfinished, (0, 0))
     resumed = subprocess.run(command(bids, tmp_path), check=True, capture_output=True, text=True)
     assert " 0 were taken from the work directory" not in resumed.stderr
     assert images(tmp_path) == reference

@@ -129,7 +129,9 @@ def test_results_of_another_version_are_noticed(tmp_path, content, version):
 
 def with_derivatives(config: Config, *labels: str) -> None:
     for label in labels:
-        (config.output_dir / f"sub-{label}").mkdir(parents=True)
+        anat = config.output_dir / f"sub-{label}" / "anat"
+        anat.mkdir(parents=True)
+        (anat / f"sub-{label}_dseg.nii.gz").touch()
         (config.output_dir / f"sub-{label}.html").touch()
 
 
@@ -198,3 +200,10 @@ def raw_rows(config: Config) -> list[dict[str, str]]:
     lines = (config.output_dir / "participants.tsv").read_text("utf-8").splitlines()
     names = lines[0].split("\t")
     return [dict(zip(names, line.split("\t"), strict=True)) for line in lines[1:]]
+
+
+def test_a_subject_whose_processing_failed_has_no_row(config):
+    with_derivatives(config, "01")
+    (config.output_dir / "sub-02" / "figures").mkdir(parents=True)
+    write_participants(config)
+    assert rows(config.output_dir / "participants.tsv") == [{"participant_id": "sub-01"}]

@@ -218,20 +218,20 @@ def test_dose_units(units):
         ({"ImageDecayCorrectionTime": None}, "ImageDecayCorrectionTime"),
         ({"ImageDecayCorrectionTime": 60, "TracerRadionuclide": "Xy99"}, "half-life of Xy99"),
         ({"ImageDecayCorrectionTime": 60, "TracerRadionuclide": ""}, "half-life"),
-        (
-            {
-                "ImageDecayCorrected": False,
-                "FrameTimesStart": [0, 60],
-                "FrameDuration": [60, 60],
-            },
-            "dynamic",
-        ),
     ],
 )
 def test_suv_is_refused_with_a_reason(change, reason):
     inputs, told = suv_inputs({**PET_SIDECAR, **change}, 70.0)
     assert inputs is None
     assert reason in told
+
+
+@pytest.mark.parametrize("times", [{"FrameTimesStart": [0, 60]}, {}])
+def test_suv_of_uncorrected_dynamic_pet_is_refused(times):
+    change = {"ImageDecayCorrected": False, "FrameDuration": [60, 60], "FrameTimesStart": None}
+    inputs, told = suv_inputs({**PET_SIDECAR, **change, **times}, 70.0, n_frames=2)
+    assert inputs is None
+    assert "dynamic" in told
 
 
 def test_suv_needs_a_weight():

@@ -1,4 +1,5 @@
 import json
+import os
 import stat
 
 import nibabel as nib
@@ -61,6 +62,25 @@ def test_files_that_are_no_images_are_copied(tmp_path):
     ).run(cwd=str(tmp_path))
     assert (tmp_path / "out" / name).read_text() == (tmp_path / "x.txt").read_text()
     assert len(list((tmp_path / "out" / name).parent.iterdir())) == 1
+
+
+def test_what_another_run_wrote_is_replaced(writer, tmp_path, source):
+    node = pe.Node(writer, name="write", base_dir=str(tmp_path / "work"))
+    node.run()
+    assert not writer.always_run
+    target = tmp_path / "out" / NAME
+    written = target.read_bytes()
+    target.write_bytes(b"of another run")
+    os.utime(target, (0, 0))
+    assert writer.always_run
+    node.run()
+    assert target.read_bytes() == written
+    sidecar = target.with_name("sub-01_desc-preproc_T1w.json")
+    sidecar.write_text("{}")
+    assert writer.always_run
+    node.run()
+    assert not writer.always_run
+    assert json.loads(sidecar.read_text())["Description"] == "T1w"
 
 
 @pytest.mark.parametrize("missing", [None, ".nii.gz", ".json"])
