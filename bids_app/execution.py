@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bids_app.exitcodes import ExitCode
 from bids_app.failures import Failure, read_failures
 from bids_app.progress import Progress
 from fusionprep.bids.plan import SubjectPlan
 from fusionprep.config import Config
-from fusionprep.errors import UsageError
+from fusionprep.errors import DataError, UsageError
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -41,17 +42,29 @@ def build_and_run(
     logs = config.output_dir / "logs"
     crash_dir = logs / run_uuid
     _configure_nipype(config, crash_dir)
-    from fusionprep.workflows.base import init_fusionprep_wf
-
-    workflow = init_fusionprep_wf(config, plans)
+    workflow, unbuilt = _build(config, plans)
     for folder in (logs, crash_dir):
         write_citations(methods_text(workflow), folder)
     if config.write_graph:
         _draw_graph(workflow, crash_dir)
-    if boilerplate_only or not any(plan.pairings for plan in plans):
-        return []
+    if boilerplate_only or not workflow.list_node_names():
+        return unbuilt
     _run(workflow, config, crash_dir)
-    return read_failures(crash_dir, [plan.label for plan in plans])
+    return unbuilt + read_failures(crash_dir, [plan.label for plan in plans])
+
+
+def _build(config: Config, plans: list[SubjectPlan]) -> tuple[Any, list[Failure]]:
+    """The workflow, and the subjects whose metadata do not let theirs be built."""
+    from fusionprep.workflows.base import init_fusionprep_wf, init_subject_wf
+
+    workflow, failures = init_fusionprep_wf(config, []), []
+    for plan in plans:
+        if plan.pairings:
+            try:
+                workflow.add_nodes([init_subject_wf(config, plan)])
+            except DataError as error:
+                failures.append(Failure(f"sub-{plan.label}", str(error), ExitCode.DATA))
+    return workflow, failures
 
 
 def methods_text(workflow) -> str:
