@@ -83,35 +83,50 @@ def _descriptions(workflow) -> Iterator[str]:
 
 
 def _run(workflow, config: Config, crash_dir: Path) -> None:
+    from bids_app.plugin import Workers
+
     progress = Progress(_count_steps(workflow))
     settings = _plugin(config, progress)
-    try:
-        with _termination_as_interrupt():
+    with _interruptions() as signals:
+        if isinstance(settings["plugin"], Workers):
+            settings["plugin"].signals = signals
+        try:
             workflow.run(**settings)
-    except OSError:
-        raise
-    except Exception:
-        # Nipype raises at the end when a node failed; its crash files say which and why
-        if not any(crash_dir.glob("crash-*.txt")):
-            raise
-    finally:
-        if hasattr(settings["plugin"], "stop"):
-            settings["plugin"].stop()
-        progress.close()
+        except Exception as error:
+            # Nipype raises at the end when a node failed; its crash files say which and why
+            if not signals and (isinstance(error, OSError) or not any(crash_dir.glob("crash-*"))):
+                raise
+        finally:
+            if isinstance(settings["plugin"], Workers):
+                settings["plugin"].stop()
+            progress.close()
+    if signals:
+        raise KeyboardInterrupt(signals[0])
 
 
 @contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """End on SIGTERM, as schedulers and containers send it, in the way of Ctrl-C."""
+def _interruptions() -> Iterator[list[int]]:
+    """End on SIGTERM, as schedulers and containers send it, in the way of Ctrl-C.
+
+    Yields the signals that came, because an interrupt that is raised while Python collects garbage
+    is lost.
+    """
+    signals: list[int] = []
 
     def interrupt(number: int, _frame: Any) -> None:
+        signals.append(number)
         raise KeyboardInterrupt(number)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        # whoever started this process in the background has asked to ignore Ctrl-C
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
     try:
-        yield
+        yield signals
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _configure_nipype(config: Config, crash_dir: Path) -> None:

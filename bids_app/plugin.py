@@ -65,10 +65,16 @@ class Workers(MultiProcPlugin):
 
     Nipype's own waits forever when a worker is killed (out of memory) or when a node cannot be set
     up, since the result it polls for never comes.
+
+    Attributes
+    ----------
+    signals
+        Signals that came; one is enough to end the run.
     """
 
     def __init__(self, plugin_args: dict[str, Any]) -> None:
         super().__init__(plugin_args)
+        self.signals: list[int] = []
         # takes the place of Nipype's, which has started no process yet
         self.pool = self._new_pool()
 
@@ -95,6 +101,11 @@ class Workers(MultiProcPlugin):
             if process.is_alive():
                 process.kill()
                 process.join()
+
+    def _send_procs_to_workers(self, updatehash: bool = False, graph: Any = None) -> None:
+        if self.signals:
+            raise KeyboardInterrupt(self.signals[0])
+        super()._send_procs_to_workers(updatehash=updatehash, graph=graph)
 
     def _submit_job(self, node: Node, updatehash: bool = False) -> int:
         self._taskid += 1
