@@ -267,6 +267,8 @@ def interrupted(arguments: list[str], step: str, number: int, group: bool) -> tu
         text=True,
         start_new_session=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # tests that a shell runs in the background inherit that Ctrl-C is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     told = []
     for line in process.stderr:

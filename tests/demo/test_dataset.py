@@ -1,6 +1,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -55,7 +56,8 @@ def test_files(demo):
 
 
 def test_is_valid_raw_bids(demo):
-    validator = shutil.which("bids-validator-deno")
+    beside_python = str(Path(sys.executable).parent)
+    validator = shutil.which("bids-validator-deno", path=beside_python)
     if validator is None:
         pytest.skip("bids-validator-deno is not installed")
     result = subprocess.run(
