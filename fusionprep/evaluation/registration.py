@@ -7,10 +7,10 @@ import numpy as np
 
 from fusionprep.errors import DataError, NoInputError, OutputError
 from fusionprep.image.io import write_bytes
+from fusionprep.image.resample import LPS_FROM_RAS
 
 _HEADER = "#Insight Transform File V1.0"
 _AFFINE_TYPES = ("AffineTransform", "MatrixOffsetTransformBase")
-_LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def target_registration_error(
@@ -111,7 +111,7 @@ def read_itk_affine(path: Path) -> np.ndarray:
     matrix = np.eye(4)
     matrix[:3, :3] = linear
     matrix[:3, 3] = translation + centre - linear @ centre
-    return _LPS_FROM_RAS @ matrix @ _LPS_FROM_RAS
+    return LPS_FROM_RAS @ matrix @ LPS_FROM_RAS
 
 
 def write_itk_affine(path: Path, moving_from_fixed: np.ndarray) -> None:
@@ -128,7 +128,7 @@ def write_itk_affine(path: Path, moving_from_fixed: np.ndarray) -> None:
     OutputError
         When the file cannot be written.
     """
-    lps = _LPS_FROM_RAS @ np.asarray(moving_from_fixed, np.float64) @ _LPS_FROM_RAS
+    lps = LPS_FROM_RAS @ np.asarray(moving_from_fixed, np.float64) @ LPS_FROM_RAS
     numbers = [*lps[:3, :3].ravel(), *lps[:3, 3]]
     lines = [
         _HEADER,
