@@ -10,9 +10,10 @@ from typing import Any, NoReturn
 
 from bids_app.exitcodes import ExitCode
 from fusionprep import __version__
+from fusionprep.arguments import NamedPaths
 from fusionprep.config import Config, read_options
-from fusionprep.errors import UsageError
-from fusionprep.models.registry import model_names
+from fusionprep.errors import DataError, NoInputError, UsageError
+from fusionprep.models.registry import get_model, model_names
 
 EPILOG = """
 fusionapp demo OUT writes a small synthetic dataset to try all this on.
@@ -27,9 +28,10 @@ CHOICES = {
     "registration_backend": ("greedy", "ants"),
     "skull_strip_t1w": ("auto", "skip", "force"),
     "fusion_models": model_names(),
+    "planes": ("axial", "triplanar"),
     "device": ("auto", "cpu", "cuda"),
 }
-SMALLEST = {"max_day_gap": 0, "random_seed": 0, "nprocs": 1, "omp_nthreads": 1}
+SMALLEST = {"max_day_gap": 0, "batch_size": 1, "random_seed": 0, "nprocs": 1, "omp_nthreads": 1}
 SUVR_REGIONS = ("whole-brain", "gm", "wm", "none")
 
 
@@ -150,6 +152,25 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
         help="one or more of those listed below (default: densefuse)",
     )
     group.add_argument(
+        "--fusion-weights",
+        action=NamedPaths,
+        metavar="NAME=FILE",
+        help="safetensors file of your own training of a model, in place of the packaged weights"
+        " (repeatable)",
+    )
+    group.add_argument(
+        "--planes",
+        choices=CHOICES["planes"],
+        help="axial slices, or the mean of all three orientations, without flicker between"
+        " slices (default: axial)",
+    )
+    group.add_argument(
+        "--batch-size",
+        type=_at_least(1),
+        metavar="N",
+        help="slices in memory at once; more suit a GPU (default: 4)",
+    )
+    group.add_argument(
         "--device",
         choices=CHOICES["device"],
         help="auto takes a GPU when there is one; in a container it must be exposed"
@@ -251,12 +272,15 @@ def parse(argv: Sequence[str]) -> tuple[Config, argparse.Namespace]:
     for name in ("bids_dir", "output_dir", "work_dir", "bids_database_dir", "plugin_file"):
         if options.get(name) is not None:
             options[name] = options[name].resolve()
+    weights = options.get("fusion_weights", {})
+    options["fusion_weights"] = {name: path.resolve() for name, path in weights.items()}
     region = options.get("suvr_region", "none")
     if region not in SUVR_REGIONS:
         # nodes run in folders of their own
         options["suvr_region"] = str(Path(region).resolve())
     config = Config(**options)
     _check_values(config)
+    _check_weights(config)
     _check_spaces(config)
     _check_folders(config, actions.clean_workdir)
     return config, actions
@@ -278,6 +302,19 @@ def _check_values(config: Config) -> None:
         raise UsageError(f"mem_gb must be above 0, not {config.mem_gb}")
     if not all(isinstance(entities, Mapping) for entities in config.bids_filters.values()):
         raise UsageError('a BIDS filter must be an object of objects, e.g. {"pet": {"run": 1}}')
+
+
+def _check_weights(config: Config) -> None:
+    for name, path in config.fusion_weights.items():
+        if name not in config.fusion_models:
+            raise UsageError(
+                f"--fusion-weights {name}={path} is for no model of --fusion-model"
+                f" ({', '.join(config.fusion_models)})"
+            )
+        try:
+            get_model(name, path)
+        except (NoInputError, DataError) as error:
+            raise UsageError(f"--fusion-weights: {error}") from error
 
 
 def _check_spaces(config: Config) -> None:

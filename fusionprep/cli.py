@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusionprep._version import __version__
+from fusionprep.arguments import NamedPaths
 from fusionprep.errors import FusionPrepError, UsageError
 from fusionprep.models.registry import get_model, model_names
-from fusionprep.training.recipes import recipe_names, train
+from fusionprep.training.recipes import recipe_names
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,6 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     models.set_defaults(run=_models)
     _add_fuse(commands)
     _add_train(commands)
+    _add_benchmark(commands)
+    _add_export(commands)
     return parser
 
 
@@ -48,11 +51,33 @@ def _add_fuse(commands) -> None:
         description="Fuse two aligned images: NIfTI volumes on one grid, or PNG slices.",
     )
     fuse.add_argument("mri", type=Path, metavar="MRI", help="anatomical image")
-    fuse.add_argument("pet", type=Path, metavar="PET", help="functional image on the same grid")
+    fuse.add_argument(
+        "functional", type=Path, metavar="PET", help="PET, SPECT or CT on the same grid"
+    )
     fuse.add_argument("--model", default="densefuse", choices=model_names())
+    _add_weights(fuse)
     fuse.add_argument("-o", "--output", type=Path, required=True, help="fused image to write")
     fuse.add_argument("--mask", type=Path, help="brain mask (default: where the MRI is above 0)")
-    fuse.add_argument("--tracer", help="PET tracer, e.g. 18FFDG; decides how PET is scaled")
+    fuse.add_argument(
+        "--functional-modality",
+        default="pet",
+        choices=("pet", "spect", "ct"),
+        help="of the second image; decides how a volume is scaled (default: pet)",
+    )
+    fuse.add_argument("--tracer", help="e.g. 18FFDG; decides how PET and SPECT are scaled")
+    fuse.add_argument(
+        "--planes",
+        default="axial",
+        choices=("axial", "triplanar"),
+        help="triplanar takes the mean of three orientations (default: axial)",
+    )
+    fuse.add_argument(
+        "--batch-size",
+        type=_count,
+        default=4,
+        metavar="N",
+        help="slices in memory at once; more suit a GPU (default: 4)",
+    )
     fuse.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     fuse.set_defaults(run=_fuse)
 
@@ -61,16 +86,90 @@ def _add_train(commands) -> None:
     training = commands.add_parser(
         "train",
         help="train a fusion model",
-        description="Train a fusion model on paired PNG slices listed in DATA/slices.csv.",
+        description="Train a fusion model on paired PNG slices that DATA/slices.csv lists, or on "
+        "outputs of fusionapp.",
     )
     training.add_argument("model", choices=recipe_names())
-    training.add_argument("--data", type=Path, required=True, help="folder with slices.csv")
+    training.add_argument(
+        "--data", type=Path, required=True, help="folder with slices.csv, or outputs of fusionapp"
+    )
     training.add_argument("--out", type=Path, help="folder to write (default: ./MODEL-training)")
-    training.add_argument("--config", type=Path, help="TOML file with training options")
-    training.add_argument("--epochs", type=int, help="passes over the training images")
+    training.add_argument(
+        "--config",
+        type=Path,
+        help="TOML file with training options (default with --resume: that of the training)",
+    )
+    training.add_argument("--epochs", type=int, help="how often to validate and save")
+    training.add_argument("--steps-per-epoch", type=int, help="batches between validations")
     training.add_argument("--minutes", type=float, help="stop after the epoch that reaches this")
     training.add_argument("--seed", type=int, help="of the first weights, the order and the crops")
+    training.add_argument(
+        "--resume", action="store_true", help="go on with the training that --out holds"
+    )
     training.set_defaults(run=_train)
+
+
+def _add_export(commands) -> None:
+    export = commands.add_parser(
+        "export-onnx",
+        help="write a fusion model as an ONNX file",
+        description="Write a fusion model with its weights as an ONNX file for any image size.",
+    )
+    export.add_argument("model", choices=model_names())
+    _add_weights(export)
+    export.add_argument("-o", "--output", type=Path, required=True, help="ONNX file to write")
+    export.set_defaults(run=_export)
+
+
+def _add_weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="safetensors file of your own training of the model (default: the packaged weights)",
+    )
+
+
+def _add_benchmark(commands) -> None:
+    benchmark = commands.add_parser(
+        "benchmark",
+        help="compare fusion models on pairs of images",
+        description="Fuse, score and rank. Every dataset is a folder with two subfolders of "
+        "same-named PNG slices or NIfTI volumes, such as mri and ct.",
+    )
+    benchmark.add_argument("--pairs", type=Path, nargs="+", required=True, metavar="DIR")
+    benchmark.add_argument("--models", nargs="+", default=(), metavar="NAME", choices=model_names())
+    benchmark.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
+    benchmark.add_argument(
+        "--weights",
+        action=NamedPaths,
+        default={},
+        metavar="NAME=FILE",
+        help="safetensors file of your own training of a model, in place of the packaged weights "
+        "(repeatable)",
+    )
+    benchmark.add_argument(
+        "--external",
+        action=NamedPaths,
+        default={},
+        metavar="NAME=DIR",
+        help="fused images made elsewhere, named like the pairs, in DIR or in DIR/DATASET "
+        "(repeatable)",
+    )
+    benchmark.add_argument("--anatomical", metavar="NAME", help="subfolder of anatomical images")
+    benchmark.add_argument("--functional", metavar="NAME", help="subfolder of functional images")
+    benchmark.add_argument(
+        "--stride", type=_count, default=1, help="take every N-th pair", metavar="N"
+    )
+    benchmark.add_argument("--threads", type=_count, help="CPU threads of the models", metavar="N")
+    benchmark.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    benchmark.set_defaults(run=_benchmark)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    return int(text)
 
 
 def _models(_: argparse.Namespace) -> None:
@@ -92,11 +191,15 @@ def _fuse(arguments: argparse.Namespace) -> None:
     fuse_files(
         FusionRequest(
             anatomical=arguments.mri,
-            functional=arguments.pet,
+            functional=arguments.functional,
             output=arguments.output,
             model=arguments.model,
+            weights=arguments.weights,
             mask=arguments.mask,
+            modality=arguments.functional_modality,
             tracer=arguments.tracer,
+            planes=arguments.planes,
+            batch_size=arguments.batch_size,
             device=arguments.device,
         )
     )
@@ -104,8 +207,38 @@ def _fuse(arguments: argparse.Namespace) -> None:
 
 def _train(arguments: argparse.Namespace) -> None:
     from fusionprep.training.options import training_options
+    from fusionprep.training.run import train
 
-    overrides = {name: getattr(arguments, name) for name in ("epochs", "minutes", "seed")}
-    options = training_options(arguments.config, overrides)
+    names = ("epochs", "steps_per_epoch", "minutes", "seed")
     out_dir = arguments.out or Path(f"{arguments.model}-training")
-    print(f"weights and card: {train(arguments.model, arguments.data, out_dir, options)}")
+    config, own_config = arguments.config, out_dir / f"{arguments.model}.toml"
+    if config is None and arguments.resume and own_config.exists():
+        config = own_config
+    options = training_options(config, {name: getattr(arguments, name) for name in names})
+    weights = train(arguments.model, arguments.data, out_dir, options, resume=arguments.resume)
+    print(f"weights and card: {weights}")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from fusionprep.models.export import export_onnx
+
+    export_onnx(arguments.model, arguments.output, arguments.weights)
+
+
+def _benchmark(arguments: argparse.Namespace) -> None:
+    from fusionprep.evaluation.benchmark import BenchmarkRequest, run_benchmark
+    from fusionprep.evaluation.summary import write_benchmark
+
+    request = BenchmarkRequest(
+        pairs=tuple(arguments.pairs),
+        models=tuple(arguments.models),
+        external=arguments.external,
+        weights=arguments.weights,
+        anatomical=arguments.anatomical,
+        functional=arguments.functional,
+        stride=arguments.stride,
+        device=arguments.device,
+        threads=arguments.threads,
+    )
+    write_benchmark(arguments.out, request, run_benchmark(request))
+    print(f"summary: {arguments.out / 'summary.html'}")

@@ -29,6 +29,10 @@ class Config:
         ``T1w`` and templates with resolution, e.g. ``MNI152NLin2009aSym:res-1``.
     fusion_models
         Names in the model registry.
+    fusion_weights
+        Name of a model to the safetensors file of an own training, in place of packaged weights.
+    planes, batch_size
+        ``axial`` or ``triplanar``, and how many slices a model holds in memory at once.
     suvr_region
         ``whole-brain``, ``gm``, ``wm``, ``none`` or the path of a mask in template space.
     mem_gb
@@ -52,6 +56,9 @@ class Config:
     modalities: tuple[str, ...] = ("pet",)
     output_spaces: tuple[str, ...] = ("T1w", "MNI152NLin2009aSym:res-1")
     fusion_models: tuple[str, ...] = ("densefuse",)
+    fusion_weights: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    planes: str = "axial"
+    batch_size: int = 4
     device: str = "auto"
     pet2anat_method: str = "rigid"
     registration_backend: str = "greedy"
@@ -124,6 +131,11 @@ def _typed(name: str, value: Any, hint: Any, path: Path) -> Any:
         hint = next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
     if typing.get_origin(hint) is tuple and isinstance(value, list):
         return tuple(str(item) for item in value)
+    if typing.get_origin(hint) is Mapping and isinstance(value, dict):
+        kind = typing.get_args(hint)[1]
+        return {key: _typed(f"{name}.{key}", item, kind, path) for key, item in value.items()}
+    if hint is Any:
+        return value
     if hint is Path and isinstance(value, str):
         return Path(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):

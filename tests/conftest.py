@@ -1,5 +1,7 @@
 """Fixtures every test may use."""
 
+import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -14,3 +16,32 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real images are not at {folder}; set FUSIONPREP_SHARED_DATA")
     return folder
+
+
+@pytest.fixture
+def write_weights(tmp_path):
+    """Writes random weights of a model, as a training would; returns their file and the model.
+
+    The card beside them names the version; without a version there is no card.
+    """
+    import safetensors.torch
+    import torch
+
+    from fusionprep.models.registry import get_model
+
+    def write(name, *, seed=0, version=None):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = get_model(name).build().eval()
+        content = safetensors.torch.save(model.state_dict())
+        path = tmp_path / "own" / f"{name}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        card = path.with_suffix(".json")
+        card.unlink(missing_ok=True)
+        if version is not None:
+            digest = hashlib.sha256(content).hexdigest()
+            card.write_text(json.dumps({"version": version, "sha256": digest}))
+        return path, model
+
+    return write

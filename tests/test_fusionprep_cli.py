@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import nibabel as nib
@@ -7,6 +8,7 @@ from PIL import Image
 
 from fusionprep import __version__
 from fusionprep.cli import main
+from fusionprep.models import fuse
 from fusionprep.models.registry import get_model, model_names
 
 
@@ -58,6 +60,46 @@ def test_two_volumes_are_fused(volumes):
     assert [entry["Source"] for entry in sidecar["Inputs"]] == ["mri.nii.gz", "pet.nii.gz"]
     assert sidecar["Inputs"][1]["Scaling"]["Low"] == 0
     assert sidecar["Inputs"][1]["Scaling"]["High"] == pytest.approx(9000)
+    assert sidecar["Planes"] == "axial"
+    arrays = (nib.load(path).get_fdata(dtype=np.float32) for path in (mri, pet))
+    np.testing.assert_allclose(fuse(*arrays, model="average", tracer="FDG"), data, atol=1e-6)
+
+
+@pytest.mark.parametrize("planes", ["axial", "triplanar"])
+def test_slices_are_axial_in_whichever_order_the_file_has_its_axes(volumes, planes):
+    options = ("--model", "laplacian", "--planes", planes, "--batch-size", 3)
+    paths = [volumes / f"{name}.nii.gz" for name in ("mri", "pet")]
+    assert run("fuse", *paths, *options, "-o", volumes / "ras.nii") == 0
+    turned = [volumes / f"turned_{path.name}" for path in paths]
+    from_ras, to_slp = map(nib.orientations.axcodes2ornt, ("RAS", "SLP"))
+    for path, out in zip(paths, turned, strict=True):
+        transform = nib.orientations.ornt_transform(from_ras, to_slp)
+        image = nib.load(path).as_reoriented(transform)
+        assert nib.aff2axcodes(image.affine) == ("S", "L", "P")
+        image.to_filename(out)
+    assert run("fuse", *turned, *options, "-o", volumes / "turned.nii") == 0
+    expected, found = nib.load(volumes / "ras.nii"), nib.load(volumes / "turned.nii")
+    np.testing.assert_allclose(found.affine, expected.affine)
+    np.testing.assert_allclose(found.get_fdata(), expected.get_fdata(), atol=1e-5)
+    assert json.loads((volumes / "turned.json").read_text())["FusionModel"]["Planes"] == planes
+
+
+def test_a_ct_is_scaled_by_its_window_and_fused_over_the_head(volumes):
+    mri = nib.load(volumes / "mri.nii.gz")
+    distance = np.linalg.norm(np.indices(mri.shape) - [[[[12]]], [[[13]]], [[[10]]]], axis=0)
+    hounsfield = np.where(distance < 9.9, np.where(distance > 9, 1000.0, 40.0), -1000.0)
+    hounsfield[0] = np.nan
+    nib.Nifti1Image(hounsfield, mri.affine).to_filename(volumes / "ct.nii.gz")
+    words = (volumes / "mri.nii.gz", volumes / "ct.nii.gz", "--functional-modality", "ct")
+    assert run("fuse", *words, "--model", "max", "-o", volumes / "fused.nii.gz") == 0
+    fused = nib.load(volumes / "fused.nii.gz").get_fdata()
+    skull = (distance > 9.2) & (distance < 9.5)
+    np.testing.assert_allclose(fused[skull], (1000 + 150) / 1500, atol=1e-5)
+    assert not fused[distance > 10].any()
+    scaling = json.loads((volumes / "fused.json").read_text())["FusionModel"]["Inputs"][1]
+    assert scaling["Scaling"] == {
+        "Method": "wide window in Hounsfield units", "Low": -150.0, "High": 1350.0,
+    }  # fmt: skip
 
 
 def test_the_network_leaves_its_weights_in_the_sidecar(volumes):
@@ -67,6 +109,41 @@ def test_the_network_leaves_its_weights_in_the_sidecar(volumes):
     assert sidecar["WeightsSHA256"] == get_model("densefuse").weights_sha256()
     assert nib.load(out).get_fdata().min() >= 0
     assert nib.load(out).get_fdata().max() <= 1
+
+
+def test_own_weights_and_their_card_are_in_the_sidecar(volumes, write_weights):
+    words = ("fuse", volumes / "mri.nii.gz", volumes / "pet.nii.gz", "--model", "unet")
+    path, _ = write_weights("unet", version="2.0")
+    assert run(*words, "--weights", path, "-o", volumes / "own.nii") == 0
+    text = (volumes / "own.json").read_text()
+    fields = json.loads(text)["FusionModel"]
+    assert fields["WeightsSHA256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (fields["Version"], fields["WeightsFile"]) == ("2.0", "unet.safetensors")
+    assert str(volumes) not in text
+    # Other weights, other image.
+    path, _ = write_weights("unet", seed=1)
+    assert run(*words, "--weights", path, "-o", volumes / "other.nii") == 0
+    assert json.loads((volumes / "other.json").read_text())["FusionModel"]["Version"] is None
+    own, other = (nib.load(volumes / f"{name}.nii").get_fdata() for name in ("own", "other"))
+    assert np.abs(own - other).max() > 0.01
+
+
+def test_weights_that_cannot_be_used_are_said_in_one_line(volumes, write_weights, capsys):
+    path, _ = write_weights("unet")
+    (volumes / "text.safetensors").write_text("text")
+    images = (volumes / "mri.nii.gz", volumes / "pet.nii.gz")
+    for model, file, code, message in [
+        ("unet", volumes / "none.safetensors", 1, "No such file"),
+        ("unet", volumes / "text.safetensors", 1, "is not a safetensors file"),
+        ("u2fusion", path, 1, "does not hold weights of u2fusion"),
+        ("average", path, 2, "average has no weights"),
+    ]:
+        for words in (("fuse", *images, "--model", model), ("export-onnx", model)):
+            assert run(*words, "--weights", file, "-o", volumes / "out" / "f.nii") == code
+            error = capsys.readouterr().err
+            assert message in error
+            assert error.count("\n") == 1
+    assert not (volumes / "out").exists()
 
 
 def test_two_slices_are_fused(tmp_path):
@@ -90,6 +167,8 @@ def test_what_cannot_be_fused_is_said_in_one_line(volumes, capsys):
     nib.Nifti1Image(image.get_fdata(), np.diag([2.0, 2, 3, 1])).to_filename(moved)
     (volumes / "broken.nii.gz").write_bytes(b"broken")
     out = volumes / "fused.nii.gz"
+    slice_ = volumes / "slice.png"
+    Image.fromarray(np.eye(20, dtype=np.uint8)).save(slice_)
     for words, code, message in [
         ((mri, volumes / "none.nii.gz", "-o", out), 1, "there is no file"),
         ((mri, volumes / "broken.nii.gz", "-o", out), 1, "broken.nii.gz"),
@@ -97,6 +176,7 @@ def test_what_cannot_be_fused_is_said_in_one_line(volumes, capsys):
         ((mri, moved, "-o", out), 1, "not on the grid"),
         ((mri, pet, "-o", volumes / "fused.png"), 2, "all be NIfTI, or all PNG"),
         ((mri, pet, "-o", mri / "fused.nii.gz"), 1, "cannot write"),
+        ((slice_, slice_, "--planes", "triplanar", "-o", volumes / "f.png"), 2, "needs volumes"),
     ]:
         assert run("fuse", *words, "--model", "max") == code
         error = capsys.readouterr().err
@@ -113,4 +193,57 @@ def test_an_unknown_model_is_refused(volumes, capsys):
 
 def test_training_without_data_is_refused(tmp_path, capsys):
     assert run("train", "densefuse", "--data", tmp_path, "--out", tmp_path / "out") == 1
-    assert "slices.csv" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "slices.csv" in error
+    assert error.count("\n") == 1
+
+
+@pytest.fixture
+def training_slices(tmp_path):
+    """Two pairs of noise to train on, one of another patient to validate."""
+    rng = np.random.default_rng(0)
+    lines = ["dataset,split,file,subject"]
+    for index, (split, subject) in enumerate([("train", "A"), ("train", "B"), ("val", "C")]):
+        lines.append(f"noise,{split},{index}.png,{subject}")
+        for modality in ("mri", "pet"):
+            folder = tmp_path / "slices" / "noise" / split / modality
+            folder.mkdir(parents=True, exist_ok=True)
+            image = rng.integers(1, 256, (32, 32), np.uint8)
+            Image.fromarray(image).save(folder / f"{index}.png")
+    (tmp_path / "slices" / "slices.csv").write_text("\n".join(lines))
+    return tmp_path / "slices"
+
+
+def test_what_was_trained_can_be_run(training_slices, tmp_path):
+    out, config = tmp_path / "out", tmp_path / "own.toml"
+    config.write_text("epochs = 1\nsteps_per_epoch = 1\nbatch_size = 2\ncrop = 16\n")
+    words = ("train", "unet", "--data", training_slices, "--config", config, "--out", out)
+    assert run(*words) == 0
+    weights, fused = out / "unet.safetensors", tmp_path / "fused.png"
+    images = [training_slices / "noise" / "val" / name / "2.png" for name in ("mri", "pet")]
+    assert run("fuse", *images, "--model", "unet", "--weights", weights, "-o", fused) == 0
+    card = json.loads((out / "unet.json").read_text())
+    fields = json.loads((tmp_path / "fused.json").read_text())["FusionModel"]
+    assert (fields["WeightsSHA256"], fields["Version"]) == (card["sha256"], card["version"])
+    assert get_model("unet", weights).parameters() == card["parameters"]
+
+
+def test_a_training_can_be_run_and_made_longer(training_slices, tmp_path, capsys):
+    out, config = tmp_path / "out", tmp_path / "own.toml"
+    config.write_text("epochs = 9\nsteps_per_epoch = 2\nbatch_size = 2\ncrop = 16\n")
+    words = ("train", "unet", "--data", training_slices, "--out", out)
+    assert run(*words, "--config", config, "--epochs", 1, "--seed", 5) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1] == f"weights and card: {out / 'unet.safetensors'}"
+    assert captured.out.startswith("epoch 1/1 ")
+    assert captured.err == ""
+    assert json.loads((out / "unet.json").read_text())["training"]["options"]["seed"] == 5
+
+    assert run(*words, "--config", config) == 2
+    assert "add --resume" in capsys.readouterr().err
+    assert run(*words, "--config", config, "--resume") == 2
+    assert "another seed" in capsys.readouterr().err
+    # Without --config the other options are those of the training.
+    assert run(*words, "--epochs", 2, "--resume") == 0
+    assert "epoch 2/2 " in capsys.readouterr().out
+    assert len((out / "log.csv").read_text().splitlines()) == 3

@@ -7,6 +7,9 @@ import numpy as np
 
 from fusionprep.errors import DataError, UsageError
 
+AIR = -1000.0
+"""Hounsfield units of air, for where a CT has no values."""
+
 CT_WINDOWS = {
     "brain": (0.0, 80.0),
     "bone": (-500.0, 1500.0),
@@ -19,7 +22,16 @@ TRACER_CLASSES = {
     "glucose": ("fdg", "fluorodeoxyglucose"),
     "amyloid": ("pib", "florbetapir", "av45", "florbetaben", "fbb", "flutemetamol", "4694"),
     "tau": ("flortaucipir", "av1451", "t807", "ftp", "mk6240", "pi2620", "ro948", "gtp1"),
-    "dopamine": ("dopa", "raclopride", "fallypride", "dtbz", "fpcit", "pe2i", "fmt"),
+    "dopamine": (
+        "dopa",
+        "raclopride",
+        "fallypride",
+        "dtbz",
+        "fpcit",
+        "ioflupane",
+        "pe2i",
+        "fmt",
+    ),
 }
 """Parts of tracer names, as in ``trc-`` entities and ``TracerName``, in lower case."""
 
@@ -90,7 +102,7 @@ def mri_scaling(array: np.ndarray, mask: np.ndarray) -> Scaling:
 
 
 def pet_scaling(array: np.ndarray, mask: np.ndarray, tracer: str | None = None) -> Scaling:
-    """Scaling of a PET image from 0 (no uptake) to a percentile inside the brain mask.
+    """Scaling of a PET or SPECT image from 0 (no uptake) to a percentile inside the brain mask.
 
     Black means no uptake for every tracer, so that shades can be compared; the percentile for white
     depends on where the tracer binds:
@@ -144,6 +156,30 @@ def ct_scaling(window: str) -> Scaling:
     if window not in CT_WINDOWS:
         raise UsageError(f"unknown CT window {window!r}; there are: {', '.join(CT_WINDOWS)}")
     return Scaling(f"{window} window in Hounsfield units", *CT_WINDOWS[window])
+
+
+def functional_scaling(
+    array: np.ndarray, mask: np.ndarray, modality: str, tracer: str | None = None
+) -> Scaling:
+    """Scaling of the image that is fused with the MRI.
+
+    Parameters
+    ----------
+    modality
+        ``pet`` or ``spect``, scaled by :func:`pet_scaling`, or ``ct``, scaled by the wide window.
+
+    Raises
+    ------
+    UsageError
+        When the modality is unknown.
+    DataError
+        When the image cannot be scaled.
+    """
+    if modality == "ct":
+        return ct_scaling("wide")
+    if modality in ("pet", "spect"):
+        return pet_scaling(array, mask, tracer)
+    raise UsageError(f"unknown modality {modality!r}; there are: pet, spect, ct")
 
 
 def _inside(array: np.ndarray, mask: np.ndarray) -> np.ndarray:

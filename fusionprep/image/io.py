@@ -99,6 +99,17 @@ def read_volume(path: str | Path, name: str, *, missing: float = 0.0) -> nib.Nif
     return new_image(data, image.affine)
 
 
+def axial_axis(affine: np.ndarray) -> int:
+    """The array axis closest to inferior-superior, across which axial slices are stacked.
+
+    Parameters
+    ----------
+    affine
+        (4, 4), voxels to RAS millimetres.
+    """
+    return int(np.flatnonzero(nib.io_orientation(affine)[:, 0] == 2)[0])
+
+
 def check_affine(affine: np.ndarray, path: str | Path) -> None:
     """Raise :class:`DataError` when `affine` (4, 4) cannot map voxels to millimetres."""
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:

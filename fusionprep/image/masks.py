@@ -124,6 +124,20 @@ def check_coherence(data: np.ndarray, mask: np.ndarray, path: str) -> None:
         raise DataError(f"{path} shows noise where the brain should be; look at the image")
 
 
+def fusion_mask(anatomical: np.ndarray, functional: np.ndarray, modality: str) -> np.ndarray:
+    """Where to fuse when no mask is given.
+
+    Parameters
+    ----------
+    anatomical, functional
+        (X, Y, Z) or (H, W); a skull-stripped MRI is 0 outside the brain.
+    modality
+        ``ct`` adds the head of the CT to where the MRI is above 0.
+    """
+    inside = anatomical > 0
+    return inside | head_of_ct(functional) if modality == "ct" else inside
+
+
 def head_of_ct(hounsfield: np.ndarray) -> np.ndarray:
     """The head in a CT: its largest part denser than fat, air inside filled.
 

@@ -1,1 +1,82 @@
 """Fusion models and how they are run over volumes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def fuse(
+    anatomical: "np.ndarray",
+    functional: "np.ndarray",
+    mask: "np.ndarray | None" = None,
+    *,
+    model: str = "densefuse",
+    weights: str | Path | None = None,
+    modality: str = "pet",
+    tracer: str | None = None,
+    planes: str = "axial",
+    batch_size: int = 4,
+    device: str = "auto",
+) -> "np.ndarray":
+    """Fuse two aligned arrays in their own units.
+
+    Both are scaled to [0, 1] as :mod:`fusionprep.image.intensity` describes.
+
+    Parameters
+    ----------
+    anatomical, functional
+        MRI and PET, SPECT (any unit) or CT (Hounsfield units): volumes (X, Y, Z) whose last axis
+        is inferior-superior, or slices (H, W).
+    mask
+        Same shape, above 0 where to fuse. None fuses where the MRI is above 0, and with a CT in
+        all of the head.
+    model
+        One of :func:`fusionprep.models.registry.model_names`.
+    weights
+        Safetensors file of your own training of the model; None takes the packaged weights.
+    modality
+        ``pet``, ``spect`` or ``ct``.
+    tracer
+        Decides with which percentile PET and SPECT become white, e.g. ``18FFDG``.
+    planes
+        ``axial``, or ``triplanar`` for the mean of the three orientations.
+    batch_size
+        Slices that the model holds in memory at once.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 in [0, 1], same shape, 0 outside the mask.
+
+    Raises
+    ------
+    UsageError
+        When a name is unknown, weights are given to a model without any, or CUDA is asked for and
+        absent.
+    NoInputError
+        When the weights are missing.
+    DataError
+        When the shapes differ, an image is empty or constant inside the mask, or the weights are
+        not those of the model.
+    """
+    # Imported here, so that a command line can list the models without torch.
+    from fusionprep.image.intensity import functional_scaling, mri_scaling
+    from fusionprep.image.masks import fusion_mask
+    from fusionprep.models.inference import check_shapes, fuse_volume, resolve_device
+    from fusionprep.models.registry import get_model
+
+    check_shapes(anatomical, functional, mask)
+    device = resolve_device(device)
+    network = get_model(model, Path(weights) if weights else None).load(device)
+    inside = fusion_mask(anatomical, functional, modality) if mask is None else mask > 0
+    scaled = (
+        mri_scaling(anatomical, inside).apply(anatomical),
+        functional_scaling(functional, inside, modality, tracer).apply(functional),
+    )
+    return fuse_volume(
+        network, *scaled, inside, device=device, batch_size=batch_size, planes=planes
+    )

@@ -14,7 +14,8 @@ class FusionModel(torch.nn.Module):
     ----------
     reach
         How many pixels away an input pixel can still change an output pixel; None when the whole
-        slice can. Inference crops empty surroundings up to this distance.
+        slice can, or when the result depends on where a crop begins. Inference crops empty
+        surroundings up to this distance, and leaves slices whole where it is None.
     """
 
     reach: int | None = None

@@ -3,9 +3,9 @@
 Li H, Wu X-J. DenseFuse: A Fusion Approach to Infrared and Visible Images. IEEE Transactions on
 Image Processing 28(5):2614-2623, 2019. doi:10.1109/TIP.2018.2887342
 
-Architecture and rules are the paper's (Table I, Figs. 2 and 4-6). What differs: gray levels are in
-[0, 1] instead of [0, 255], the output is clipped to that range, and the addition rule is halved,
-because a sum of the features doubles the gray level and saturates wherever both images are bright.
+Architecture and rules are the paper's (Table I, Figs. 2 and 4-6). What differs: the output is
+clipped to the range of the input, and the addition rule is halved, because a sum of the features
+doubles the gray level and saturates wherever both images are bright.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,10 @@ import torch
 from torch import nn
 
 from fusionprep.models.base import FusionModel
+
+GRAY_LEVELS = 255
+"""The encoder sees gray levels 0 to 255, as in the paper: its biases are then small beside them, so
+that the activity of dark tissue, on which the l1-norm rule weighs, falls with its gray level."""
 
 FusionRule = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -75,7 +79,8 @@ def l1_norm_rule(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """
     activity_first, activity_second = _activity(first), _activity(second)
     total = (activity_first + activity_second).clamp_min_(torch.finfo(first.dtype).tiny)
-    return torch.lerp(second, first, activity_first.div_(total))
+    # In mixed precision the norm is float32, the features are not.
+    return torch.lerp(second, first, activity_first.div_(total).to(first.dtype))
 
 
 def _activity(features: torch.Tensor) -> torch.Tensor:
@@ -103,12 +108,16 @@ class DenseFuse(FusionModel):
         self.rule = rule
 
     def forward(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
-        fused = self.rule(self.encoder(anatomical), self.encoder(functional))
-        return self.decoder(fused).clamp_(0, 1)
+        fused = self.rule(self.encode(anatomical), self.encode(functional))
+        return (self.decoder(fused) / GRAY_LEVELS).clamp(0, 1)
+
+    def encode(self, image: torch.Tensor) -> torch.Tensor:
+        """Features (N, 64, H, W) of an image (N, 1, H, W) in [0, 1]."""
+        return self.encoder(image * GRAY_LEVELS)
 
     def reconstruct(self, image: torch.Tensor) -> torch.Tensor:
         """Encode and decode one image (N, 1, H, W): what is trained to return its input."""
-        return self.decoder(self.encoder(image))
+        return self.decoder(self.encode(image)) / GRAY_LEVELS
 
 
 def densefuse_l1() -> DenseFuse:

@@ -4,15 +4,20 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fusionprep.errors import DataError, NoInputError, OutputError, UsageError
 from fusionprep.image.colour import read_luminance
-from fusionprep.image.intensity import Scaling, mri_scaling, pet_scaling
+from fusionprep.image.intensity import AIR, Scaling, functional_scaling, mri_scaling
 from fusionprep.image.io import new_image, read_volume, write_whole
+from fusionprep.image.masks import fusion_mask
 from fusionprep.models.inference import fuse_volume, resolve_device
 from fusionprep.models.registry import get_model
+
+if TYPE_CHECKING:
+    from nibabel import Nifti1Image
 
 
 @dataclass(frozen=True)
@@ -24,18 +29,26 @@ class FusionRequest:
     anatomical, functional
         Aligned: both NIfTI on one grid, or both PNG of one size.
     mask
-        Brain mask on the same grid. None takes where a volume's anatomical image is above 0, and
-        the whole of a PNG.
-    tracer
-        Name of the PET tracer, for the scaling of volumes.
+        Where to fuse, on the same grid. None takes where a volume's anatomical image is above 0,
+        with a CT the whole head, and the whole of a PNG.
+    modality, tracer
+        ``pet``, ``spect`` or ``ct``, and the name of the tracer, for the scaling of volumes.
+    weights
+        Safetensors file of an own training of the model; None takes the packaged weights.
+    planes, batch_size
+        As in :func:`~fusionprep.models.inference.fuse_volume`.
     """
 
     anatomical: Path
     functional: Path
     output: Path
     model: str
+    weights: Path | None = None
     mask: Path | None = None
+    modality: str = "pet"
     tracer: str | None = None
+    planes: str = "axial"
+    batch_size: int = 4
     device: str = "auto"
 
 
@@ -55,23 +68,31 @@ def fuse_files(request: FusionRequest) -> None:
     Raises
     ------
     UsageError
-        When the file types do not go together, or the model or device is unknown.
+        When the file types do not go together, the model or device is unknown, or the model has
+        no weights to replace.
     NoInputError, DataError
-        When an input is missing, unreadable or on another grid.
+        When an input or the weights are missing or unreadable, or an image is on another grid.
     OutputError
         When the result cannot be written.
     """
-    entry = get_model(request.model)
+    entry = get_model(request.model, request.weights)
     device = resolve_device(request.device)
     pair = _read_pair(request)
     scaled = [
         scaling.apply(image) for scaling, image in zip(pair.scalings, pair.images, strict=True)
     ]
-    fused = fuse_volume(entry.load(device), *scaled, pair.mask, device=device)
+    fused = fuse_volume(
+        entry.load(device),
+        *scaled,
+        pair.mask,
+        device=device,
+        batch_size=request.batch_size,
+        planes=request.planes,
+    )
     sources = (request.anatomical.name, request.functional.name)
     sidecar = {
         "Description": f"Fused by {entry.label}: {entry.title}",
-        "FusionModel": entry.provenance(device, sources, pair.scalings),
+        "FusionModel": entry.provenance(device, request.planes, sources, pair.scalings),
     }
     stem = request.output.name.removesuffix(".png").removesuffix(".gz").removesuffix(".nii")
     text = json.dumps(sidecar, indent=2) + "\n"
@@ -94,28 +115,38 @@ def _read_pair(request: FusionRequest) -> _Pair:
 
 
 def _read_volumes(request: FusionRequest) -> _Pair:
+    missing = AIR if request.modality == "ct" else 0.0
     anatomical = _read_nifti(request.anatomical)
-    functional = _read_nifti(request.functional)
-    inside = anatomical if request.mask is None else _read_nifti(request.mask)
-    for image, path in ((functional, request.functional), (inside, request.mask)):
-        if image.shape != anatomical.shape or not np.allclose(
-            image.affine, anatomical.affine, atol=1e-3
-        ):
-            raise DataError(f"{path} is not on the grid of the MRI; resample it first")
-    images = (anatomical.get_fdata(dtype=np.float32), functional.get_fdata(dtype=np.float32))
-    mask = inside.get_fdata(dtype=np.float32) > 0
+    images = (
+        anatomical.get_fdata(dtype=np.float32),
+        _read_on_grid(request.functional, anatomical, missing),
+    )
+    if request.mask is None:
+        mask = fusion_mask(*images, request.modality)
+    else:
+        mask = _read_on_grid(request.mask, anatomical) > 0
     return _Pair(
         images=images,
-        scalings=(mri_scaling(images[0], mask), pet_scaling(images[1], mask, request.tracer)),
+        scalings=(
+            mri_scaling(images[0], mask),
+            functional_scaling(images[1], mask, request.modality, request.tracer),
+        ),
         mask=mask,
         save=lambda fused, path: new_image(fused, anatomical.affine).to_filename(path),
     )
 
 
-def _read_nifti(path: Path):
+def _read_on_grid(path: Path, reference: "Nifti1Image", missing: float = 0.0) -> np.ndarray:
+    image = _read_nifti(path, missing)
+    if image.shape != reference.shape or not np.allclose(image.affine, reference.affine, atol=1e-3):
+        raise DataError(f"{path} is not on the grid of the MRI; resample it first")
+    return image.get_fdata(dtype=np.float32)
+
+
+def _read_nifti(path: Path, missing: float = 0.0) -> "Nifti1Image":
     if not path.is_file():
         raise NoInputError(f"there is no file {path}")
-    return read_volume(path, path.name)
+    return read_volume(path, path.name, missing=missing)
 
 
 def _read_slices(request: FusionRequest) -> _Pair:

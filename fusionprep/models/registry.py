@@ -3,10 +3,11 @@
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusionprep.errors import UsageError
-from fusionprep.models import weights
+from fusionprep.models.weights import Weights, packaged_weights, read_own_weights
 
 if TYPE_CHECKING:
     from fusionprep.image.intensity import Scaling
@@ -35,6 +36,8 @@ class ModelEntry:
         Name of the weights file and its card in ``fusionprep/data/weights``; None without.
     bibliography_key
         Key of the paper in ``fusionprep/data/boilerplate.bib``; None where it is not there.
+    own_weights
+        Weights of a user's training in place of the packaged ones, of which ``version`` is then.
     """
 
     name: str
@@ -46,8 +49,9 @@ class ModelEntry:
     year: int | None = None
     modalities: tuple[str, ...] = ()
     weights: str | None = None
-    version: str = "1.0.0"
+    version: str | None = "1.0.0"
     bibliography_key: str | None = None
+    own_weights: Weights | None = None
 
     def load(self, device: str = "cpu") -> "FusionModel":
         """Build the model in evaluation mode, with its weights.
@@ -59,24 +63,71 @@ class ModelEntry:
         """
         import torch
 
-        module_name, _, factory_name = self.factory.partition(":")
-        module = importlib.import_module(f"fusionprep.models.{module_name}")
-        model = getattr(module, factory_name)()
-        if self.weights is not None:
-            weights.load_into(model, self.weights)
+        model = self.build()
+        weights = self._weights()
+        if weights is not None:
+            weights.load_into(model)
         # Convolutions on a CPU are a third faster in this layout.
         return model.eval().to(device, memory_format=torch.channels_last)
 
+    def with_weights(self, path: Path) -> "ModelEntry":
+        """This model with weights of a user's own training.
+
+        Raises
+        ------
+        UsageError
+            When it is a model without weights.
+        NoInputError, DataError
+            When the file is missing, or holds no weights of this model.
+        """
+        if self.weights is None:
+            raise UsageError(f"{self.name} has no weights that {path} could replace; leave it out")
+        import torch
+
+        # Names and shapes of the tensors are all that is asked of this one.
+        with torch.device("meta"):
+            module = self.build()
+        own = read_own_weights(path, self.name, module)
+        title = f"own weights {path.name}; {self.title}"
+        return replace(self, title=title, version=own.version, own_weights=own)
+
+    def build(self) -> "FusionModel":
+        """The model without weights."""
+        module_name, _, factory_name = self.factory.partition(":")
+        module = importlib.import_module(f"fusionprep.models.{module_name}")
+        return getattr(module, factory_name)()
+
+    def _weights(self) -> Weights | None:
+        if self.weights is None:
+            return None
+        return self.own_weights or packaged_weights(self.weights)
+
     def weights_sha256(self) -> str | None:
-        """SHA-256 of the weights by their card; None for a model without weights."""
-        return None if self.weights is None else weights.read_card(self.weights)["sha256"]
+        """SHA-256 of the weights; None for a model without weights."""
+        weights = self._weights()
+        return None if weights is None else weights.sha256
 
     def parameters(self) -> int:
         """How many trained parameters the model has."""
-        return 0 if self.weights is None else weights.read_card(self.weights)["parameters"]
+        weights = self._weights()
+        return 0 if weights is None else weights.parameters
+
+    def identity(self) -> dict[str, Any]:
+        """Which model with which weights, as JSON values.
+
+        ``WeightsFile`` is the name of own weights, and absent without them.
+        """
+        own = {} if self.own_weights is None else {"WeightsFile": self.own_weights.path.name}
+        return {
+            "Name": self.name,
+            "Label": self.label,
+            "Version": self.version,
+            "WeightsSHA256": self.weights_sha256(),
+            **own,
+        }
 
     def provenance(
-        self, device: str, sources: Sequence[str], scalings: Sequence["Scaling"]
+        self, device: str, planes: str, sources: Sequence[str], scalings: Sequence["Scaling"]
     ) -> dict[str, Any]:
         """The ``FusionModel`` field of a fused image's sidecar.
 
@@ -84,16 +135,16 @@ class ModelEntry:
         ----------
         device
             Where the model was run: ``cpu`` or ``cuda``.
+        planes
+            ``axial`` or ``triplanar``.
         sources, scalings
             URI or file name of the anatomical and of the functional image, and how each was scaled.
         """
         roles = ("anatomical", "functional")
         return {
-            "Name": self.name,
-            "Label": self.label,
-            "Version": self.version,
-            "WeightsSHA256": self.weights_sha256(),
+            **self.identity(),
             "Device": device,
+            "Planes": planes,
             "Inputs": [
                 {"Role": role, "Source": source, "Scaling": scaling.to_dict()}
                 for role, source, scaling in zip(roles, sources, scalings, strict=True)
@@ -115,6 +166,21 @@ _DENSEFUSE = ModelEntry(
     bibliography_key="densefuse",
 )
 
+_IFCNN = ModelEntry(
+    name="ifcnn",
+    label="IFCNN",
+    title="convolutional features, maximum rule",
+    factory="ifcnn:ifcnn_max",
+    citation="Zhang et al., 2020",
+    paper="Zhang Y, Liu Y, Sun P, Yan H, Zhao X, Zhang L. IFCNN: A general image fusion framework "
+    "based on convolutional neural network. Information Fusion 54:99-118, 2020. "
+    "doi:10.1016/j.inffus.2019.07.011",
+    year=2020,
+    modalities=("pet", "spect", "ct"),
+    weights="ifcnn",
+    bibliography_key="ifcnn",
+)
+
 _ENTRIES = (
     _DENSEFUSE,
     replace(
@@ -123,6 +189,41 @@ _ENTRIES = (
         label="DenseFuseAdd",
         title="dense auto-encoder, addition rule",
         factory="densefuse:densefuse_addition",
+    ),
+    _IFCNN,
+    replace(
+        _IFCNN,
+        name="ifcnn_mean",
+        label="IFCNNMean",
+        title="convolutional features, mean rule",
+        factory="ifcnn:ifcnn_mean",
+    ),
+    ModelEntry(
+        name="u2fusion",
+        label="U2Fusion",
+        title="densely connected network, information-weighted",
+        factory="u2fusion:U2Fusion",
+        citation="Xu et al., 2022",
+        paper="Xu H, Ma J, Jiang J, Guo X, Ling H. U2Fusion: A Unified Unsupervised Image Fusion "
+        "Network. IEEE Transactions on Pattern Analysis and Machine Intelligence 44(1):502-518, "
+        "2022. doi:10.1109/TPAMI.2020.3012548",
+        year=2022,
+        modalities=("pet", "spect", "ct"),
+        weights="u2fusion",
+        bibliography_key="u2fusion",
+    ),
+    ModelEntry(
+        name="unet",
+        label="UNet",
+        title="U-Net on both images, intensity, gradient and structure",
+        factory="unet:UNet",
+        citation="Ronneberger et al., 2015",
+        paper="Ronneberger O, Fischer P, Brox T. U-Net: Convolutional Networks for Biomedical "
+        "Image Segmentation. MICCAI, LNCS 9351:234-241, 2015. doi:10.1007/978-3-319-24574-4_28",
+        year=2015,
+        modalities=("pet", "spect", "ct"),
+        weights="unet",
+        bibliography_key="unet",
     ),
     ModelEntry(
         name="average",
@@ -147,6 +248,7 @@ _ENTRIES = (
         paper="Naidu VPS, Raol JR. Pixel-level Image Fusion using Wavelets and Principal Component "
         "Analysis. Defence Science Journal 58(3):338-352, 2008. doi:10.14429/dsj.58.1653",
         year=2008,
+        bibliography_key="pca",
     ),
     ModelEntry(
         name="wavelet",
@@ -157,6 +259,29 @@ _ENTRIES = (
         paper="Li H, Manjunath BS, Mitra SK. Multisensor Image Fusion Using the Wavelet Transform. "
         "Graphical Models and Image Processing 57(3):235-245, 1995. doi:10.1006/gmip.1995.1022",
         year=1995,
+        bibliography_key="wavelet",
+    ),
+    ModelEntry(
+        name="laplacian",
+        label="Laplacian",
+        title="mean coarsest level and more active details of a Laplacian pyramid (4 levels)",
+        factory="laplacian:LaplacianPyramid",
+        citation="Burt & Adelson, 1983",
+        paper="Burt PJ, Adelson EH. The Laplacian Pyramid as a Compact Image Code. IEEE "
+        "Transactions on Communications 31(4):532-540, 1983. doi:10.1109/TCOM.1983.1095851",
+        year=1983,
+        bibliography_key="laplacian",
+    ),
+    ModelEntry(
+        name="guided",
+        label="GuidedFilter",
+        title="base and details weighted by saliency, along edges",
+        factory="guided:GuidedFilter",
+        citation="Li et al., 2013",
+        paper="Li S, Kang X, Hu J. Image Fusion with Guided Filtering. IEEE Transactions on Image "
+        "Processing 22(7):2864-2875, 2013. doi:10.1109/TIP.2013.2244222",
+        year=2013,
+        bibliography_key="guided",
     ),
 )
 
@@ -166,15 +291,22 @@ def model_names() -> tuple[str, ...]:
     return tuple(entry.name for entry in _ENTRIES)
 
 
-def get_model(name: str) -> ModelEntry:
+def get_model(name: str, own_weights: Path | None = None) -> ModelEntry:
     """The model of that name.
+
+    Parameters
+    ----------
+    own_weights
+        Safetensors file of a user's own training; None takes the packaged weights.
 
     Raises
     ------
     UsageError
-        When there is none.
+        When there is none, or it has no weights that a file could replace.
+    NoInputError, DataError
+        When the file is missing, or holds no weights of this model.
     """
     for entry in _ENTRIES:
         if entry.name == name:
-            return entry
+            return entry if own_weights is None else entry.with_weights(own_weights)
     raise UsageError(f"unknown fusion model {name!r}; there are: {', '.join(model_names())}")

@@ -1,22 +1,70 @@
-"""Weights shipped with the package: safetensors, each beside a card that names its SHA-256."""
+"""Weights of the fusion models: safetensors, each beside a card that names its SHA-256.
+
+They are shipped with the package, or a user's own from ``fusionprep train``.
+"""
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusionprep.errors import DataError
+from fusionprep.errors import DataError, NoInputError
 
 if TYPE_CHECKING:
     import torch
 
 
-def _weights_file(name: str):
+@dataclass(frozen=True)
+class Weights:
+    """A file of weights and what is known of it.
+
+    Attributes
+    ----------
+    version
+        Of the card; None without a card.
+    parameters
+        How many were trained.
+    """
+
+    path: Traversable
+    sha256: str
+    version: str | None
+    parameters: int
+
+    def load_into(self, module: "torch.nn.Module") -> None:
+        """Load them into a module they fit.
+
+        Raises
+        ------
+        DataError
+            When the file is missing, or is no longer the one with this SHA-256.
+        """
+        from safetensors.torch import load
+
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise DataError(
+                f"cannot read the weights {self.path}: {error}; put them back"
+            ) from error
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise DataError(
+                f"the weights {self.path} are not the ones expected (SHA-256 differs); reinstall "
+                "fusionprep, or run again if they are your own and have changed meanwhile"
+            )
+        module.load_state_dict(load(content))
+
+
+def _weights_file(name: str) -> Traversable:
     return resources.files("fusionprep") / "data" / "weights" / name
 
 
 def read_card(name: str) -> dict[str, Any]:
-    """The model card of the weights of that name.
+    """The model card of the packaged weights of that name.
 
     Raises
     ------
@@ -30,24 +78,104 @@ def read_card(name: str) -> dict[str, Any]:
         raise DataError(f"cannot read the model card {path}: {error}; reinstall it") from error
 
 
+def packaged_weights(name: str) -> Weights:
+    """The weights of that name in the package, by their card.
+
+    Raises
+    ------
+    DataError
+        When they or their card are missing.
+    """
+    path = _weights_file(f"{name}.safetensors")
+    if not path.is_file():
+        raise DataError(f"there are no weights {path}; reinstall fusionprep")
+    card = read_card(name)
+    return Weights(path, card["sha256"], card["version"], card["parameters"])
+
+
 def load_into(module: "torch.nn.Module", name: str) -> None:
-    """Load the weights of that name into a module.
+    """Load the packaged weights of that name into a module.
 
     Raises
     ------
     DataError
         When the file is missing, or its SHA-256 is not the one in its card.
     """
+    packaged_weights(name).load_into(module)
+
+
+def read_own_weights(path: Path, name: str, module: "torch.nn.Module") -> Weights:
+    """Weights of a user's own training, checked against the model and the card beside them.
+
+    Parameters
+    ----------
+    path
+        Safetensors file. A card is the JSON file of the same stem that names a SHA-256.
+    name, module
+        The model they are for; its module may be on the meta device.
+
+    Raises
+    ------
+    NoInputError
+        When the file is missing.
+    DataError
+        When it is not safetensors, holds the weights of another model, or is not the file its card
+        describes.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
-    path = _weights_file(f"{name}.safetensors")
     try:
         content = path.read_bytes()
+        tensors = load(content)
     except OSError as error:
-        raise DataError(f"cannot read the weights {path}: {error}; reinstall them") from error
-    if hashlib.sha256(content).hexdigest() != read_card(name)["sha256"]:
+        raise NoInputError(f"cannot read the weights {path}: {error.strerror}") from error
+    except SafetensorError as error:
         raise DataError(
-            f"the weights {path} are not those their card describes (SHA-256 differs); "
-            "reinstall fusionprep"
+            f"{path} is not a safetensors file ({error}); give the one fusionprep train has written"
+        ) from error
+    differences = _differences(module.state_dict(), tensors)
+    if differences:
+        more = f", and {len(differences) - 1} more" if differences[1:] else ""
+        raise DataError(
+            f"{path} does not hold weights of {name}: {differences[0]}{more}; give the file of "
+            "a training of this model"
         )
-    module.load_state_dict(load(content))
+    sha256 = hashlib.sha256(content).hexdigest()
+    version = _card_version(path.with_suffix(".json"), path, sha256)
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    return Weights(path, sha256, version, parameters)
+
+
+def _differences(
+    expected: Mapping[str, "torch.Tensor"], found: Mapping[str, "torch.Tensor"]
+) -> list[str]:
+    """What is wrong with names and shapes of tensors, in words."""
+    differences = [f"no tensor {key}" for key in expected if key not in found]
+    differences += [f"unknown tensor {key}" for key in sorted(found) if key not in expected]
+    return differences + [
+        f"{key} has shape {tuple(found[key].shape)}, not {tuple(tensor.shape)}"
+        for key, tensor in expected.items()
+        if key in found and found[key].shape != tensor.shape
+    ]
+
+
+def _card_version(card_file: Path, weights_file: Path, sha256: str) -> str | None:
+    """Version in the card beside own weights; None without one."""
+    try:
+        card = json.loads(card_file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"cannot read the model card {card_file}: {error}; correct it or take it away"
+        ) from error
+    if not isinstance(card, dict) or "sha256" not in card:
+        return None
+    if card["sha256"] != sha256:
+        raise DataError(
+            f"{weights_file} is not the file that the card {card_file.name} beside it describes "
+            "(SHA-256 differs); keep the two files of a training together"
+        )
+    version = card.get("version")
+    return version if isinstance(version, str) else None

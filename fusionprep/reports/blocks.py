@@ -12,6 +12,7 @@ from fusionprep.reports.records import (
     SubjectRecord,
     finite,
     model_name,
+    model_version,
     worst,
 )
 
@@ -266,7 +267,7 @@ def fused_list(scan: Scan) -> Markup:
         [
             (
                 model_name(item),
-                show(item.get("FusionModel", "Version")),
+                show(model_version(item)),
                 item.space,
                 show(item.get("FusionModel", "Device")),
                 item.image.name,

@@ -17,6 +17,7 @@ from fusionprep.reports.records import (
     SubjectRecord,
     finite,
     model_name,
+    model_version,
     read_subject,
     worst,
 )
@@ -212,7 +213,7 @@ def _fused_values(
     return {
         "space": fused.space,
         "model": model_name(fused),
-        "model_version": fused.get("FusionModel", "Version"),
+        "model_version": model_version(fused),
         "template_mask_dice": finite(score("MaskDice")),
         "template_gm_dice": finite(score("GMDice")),
         "template_verdict": score("Verdict"),

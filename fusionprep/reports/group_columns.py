@@ -23,7 +23,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "run": {"Description": "Entity run of the PET"},
     "space": {"Description": "Space of the fused image, with resolution where it is a template"},
     "model": {"Description": "Fusion model"},
-    "model_version": {"Description": "Version of the fusion model"},
+    "model_version": {"Description": "Version of the fusion model, and the file of own weights"},
     "verdict": {
         "Description": "Worst of the verdicts on the registrations this fused image rests on",
         "Levels": _VERDICTS,

@@ -185,6 +185,12 @@ def model_name(fused: Derivative) -> str:
     return re.sub(r"^fused(CT)?", "", fused.entities.get("desc", ""))
 
 
+def model_version(fused: Derivative) -> Any:
+    """Version of the model of a fused image, and the file of own weights where it had such."""
+    version, own = (fused.get("FusionModel", key) for key in ("Version", "WeightsFile"))
+    return f"{version or 'unknown'} (own weights {own})" if own else version
+
+
 def read_subject(output_dir: Path, label: str) -> SubjectRecord:
     """Read the sidecars of a subject.
 

@@ -1,9 +1,6 @@
-"""Training images: paired PNG slices, split by patient."""
+"""Training data: pairs of slices from either kind of folder, and the samples drawn from them."""
 
-import csv
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,116 +8,97 @@ import torch
 from torch.utils.data import Dataset
 
 from fusionprep.errors import DataError, NoInputError
-from fusionprep.image.colour import read_luminance
-
-SPLITS = ("train", "val")
-
-
-@dataclass(frozen=True)
-class SliceGroup:
-    """One row of ``slices.csv``: the aligned images of one slice of one patient.
-
-    Attributes
-    ----------
-    images
-        Modality folder name to file, e.g. ``{"ct": …, "mri": …}``.
-    """
-
-    dataset: str
-    split: str
-    subject: str
-    images: dict[str, Path]
+from fusionprep.training.derivatives import DESCRIPTION, read_derivative_pairs
+from fusionprep.training.options import TrainingOptions
+from fusionprep.training.pairs import SPLITS, SlicePair
+from fusionprep.training.slices import TABLE, read_slice_pairs
 
 
-def read_slice_table(data_dir: Path) -> list[SliceGroup]:
-    """Read ``slices.csv`` (columns dataset, split, file, subject) and find the images it lists.
+def read_pairs(data_dir: Path, options: TrainingOptions) -> list[SlicePair]:
+    """All pairs of a folder of training data: PNG slices with a table, or outputs of the App.
 
-    The images lie at ``<dataset>/<split>/<modality>/<file>``, below ``data_dir``.
+    See :func:`fusionprep.training.slices.read_slice_table` and
+    :func:`fusionprep.training.derivatives.read_derivative_pairs`.
 
     Raises
     ------
-    NoInputError
-        When the table or an image is missing.
-    DataError
-        When a column is missing, a split is unknown, or a subject is on both sides of the split.
+    NoInputError, DataError
+        When the data cannot be used; also when a patient is on both sides of the split, or one
+        side is empty.
+    UsageError
+        When the options name subjects that are not there.
     """
-    table = Path(data_dir) / "slices.csv"
-    try:
-        with table.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-    except OSError as error:
-        raise NoInputError(f"cannot read the table of training slices {table}: {error}") from error
-    if not rows:
-        raise DataError(f"{table} lists no slice")
-    missing = {"dataset", "split", "file", "subject"} - set(rows[0])
-    if missing:
-        raise DataError(f"{table} lacks the column(s) {', '.join(sorted(missing))}")
-    groups = [_slice_group(Path(data_dir), row) for row in rows]
-    check_patient_split(groups)
-    return groups
-
-
-def _slice_group(data_dir: Path, row: dict[str, str]) -> SliceGroup:
-    if row["split"] not in SPLITS:
-        raise DataError(f"slices.csv: split {row['split']!r} of {row['file']} is not train or val")
-    folder = data_dir / row["dataset"] / row["split"]
-    images = {path.parent.name: path for path in sorted(folder.glob(f"*/{row['file']}"))}
-    if not images:
-        raise NoInputError(f"slices.csv lists {row['file']}, which is in no folder of {folder}")
-    return SliceGroup(row["dataset"], row["split"], row["subject"], images)
-
-
-def check_patient_split(groups: Iterable[SliceGroup]) -> None:
-    """Make sure that no patient is used for both training and validation.
-
-    Raises
-    ------
-    DataError
-        Naming the subjects on both sides.
-    """
-    splits = defaultdict(set)
-    for group in groups:
-        splits[group.subject].add(group.split)
-    leaked = sorted(subject for subject, found in splits.items() if len(found) > 1)
-    if leaked:
-        raise DataError(
-            f"subject(s) in both training and validation: {', '.join(leaked)}; "
-            "split by patient, not by slice"
+    if (data_dir / TABLE).exists():
+        pairs = read_slice_pairs(data_dir, options)
+    elif (data_dir / DESCRIPTION).exists():
+        pairs = read_derivative_pairs(data_dir, options)
+    else:
+        raise NoInputError(
+            f"{data_dir} holds no training data: expected {TABLE} beside folders of PNG slices, or "
+            f"the output folder of fusionapp with its {DESCRIPTION}"
         )
+    for split in SPLITS:
+        if not any(pair.split == split for pair in pairs):
+            raise DataError(f"{data_dir} holds no {split} pair; training needs train and val")
+    return pairs
 
 
-class SingleSlices(Dataset):
-    """Every image on its own, for auto-encoders: float32 (1, H, W) in [0, 1].
+class PairSamples(Dataset):
+    """Random crops of pairs, all datasets equally often, or whole pairs to validate on.
+
+    Item i of epoch e depends on (seed, e, i) only, whatever was drawn before.
 
     Parameters
     ----------
-    paths
-        The images, all kept in memory as 8-bit gray levels.
+    prepare
+        Makes a sample of an anatomical and a functional slice, float32 (H, W) in [0, 1], and a
+        random generator; see :meth:`fusionprep.training.recipes.base.Recipe.prepare`.
+    count
+        Items in an epoch; None takes every pair once, whole and as it is.
     crop
-        Side of a random square crop in pixels; None gives whole slices without augmentation.
-    seed
-        Crop, flips and gain of item i in epoch e depend on (seed, e, i) only.
+        Side of the crops in pixels.
     """
 
-    def __init__(self, paths: Sequence[Path], *, crop: int | None = None, seed: int = 0) -> None:
-        self.images = [read_luminance(path) for path in paths]
-        self.crop = crop
+    def __init__(
+        self,
+        pairs: Sequence[SlicePair],
+        prepare: Callable[..., dict[str, np.ndarray]],
+        *,
+        seed: int,
+        count: int | None = None,
+        crop: int | None = None,
+    ) -> None:
+        datasets = sorted({pair.dataset for pair in pairs})
+        self.pairs = list(pairs)
+        self.by_dataset = [[p for p in pairs if p.dataset == name] for name in datasets]
+        self.prepare = prepare
         self.seed = seed
+        self.count = count
+        self.crop = crop
         self.epoch = 0
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.pairs) if self.count is None else self.count
 
-    def __getitem__(self, index: int) -> torch.Tensor:
-        image = self.images[index].astype(np.float32) / 255
-        if self.crop is not None:
-            rng = np.random.default_rng((self.seed, self.epoch, index))
-            image = augment(random_crop(image, self.crop, rng), rng)
-        return torch.from_numpy(np.ascontiguousarray(image[None]))
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        if self.count is None:
+            pair = self.pairs[index]
+            images = np.stack([pair.anatomical, pair.functional]) / np.float32(255)
+        else:
+            members = self.by_dataset[rng.integers(len(self.by_dataset))]
+            pair = members[rng.integers(len(members))]
+            images = np.stack([pair.anatomical, pair.functional]) / np.float32(255)
+            images = augment(random_crop(images, self.crop, rng), rng)
+        sample = self.prepare(*images, rng)
+        return {
+            name: torch.from_numpy(np.ascontiguousarray(image[None], np.float32))
+            for name, image in sample.items()
+        }
 
 
-def random_crop(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """A random ``side`` x ``side`` part of an image (H, W), drawn up to 8 times until not empty.
+def random_crop(images: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """A random ``side`` x ``side`` part of images (N, H, W), drawn up to 8 times until not empty.
 
     Empty means fewer than a tenth of the pixels above zero: most of a head slice is air, from
     which there is nothing to learn.
@@ -128,21 +106,22 @@ def random_crop(image: np.ndarray, side: int, rng: np.random.Generator) -> np.nd
     Raises
     ------
     DataError
-        When the image is smaller than the crop.
+        When the images are smaller than the crop.
     """
-    if min(image.shape) < side:
-        raise DataError(f"an image of {image.shape} pixels is smaller than the crop of {side}")
+    shape = images.shape[1:]
+    if min(shape) < side:
+        raise DataError(f"an image of {shape} pixels is smaller than the crop of {side}")
     for _ in range(8):
-        top, left = (rng.integers(0, size - side + 1) for size in image.shape)
-        part = image[top : top + side, left : left + side]
+        top, left = (rng.integers(0, size - side + 1) for size in shape)
+        part = images[:, top : top + side, left : left + side]
         if np.count_nonzero(part) >= 0.1 * part.size:
             break
     return part
 
 
-def augment(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Flip, rotate by quarter turns and scale the gray levels by 0.6 to 1 at random."""
-    image = np.rot90(image, rng.integers(4))
+def augment(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Flip and rotate images (N, H, W) alike, and scale the gray levels of each by 0.6 to 1."""
+    images = np.rot90(images, rng.integers(4), axes=(1, 2))
     if rng.integers(2):
-        image = image[:, ::-1]
-    return image * np.float32(rng.uniform(0.6, 1.0))
+        images = images[..., ::-1]
+    return images * rng.uniform(0.6, 1.0, (len(images), 1, 1)).astype(np.float32)

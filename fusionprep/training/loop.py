@@ -1,86 +1,151 @@
-"""The training loop: Adam, one learning rate per epoch, a validation after each."""
+"""The training of a recipe as Lightning runs it: loss, optimiser, records of the epochs."""
 
+import math
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
 
+import lightning
 import torch
-from torch import nn
+from torch.utils.data import DataLoader
 
+from fusionprep.errors import DataError
+from fusionprep.training.datasets import PairSamples
+from fusionprep.training.log import EpochRecord, best_record
 from fusionprep.training.options import TrainingOptions
+from fusionprep.training.recipes.base import Recipe
 
 
-@dataclass(frozen=True)
-class EpochRecord:
-    """What one epoch came to.
+class TrainingModule(lightning.LightningModule):
+    """A recipe's model, loss and data.
 
-    Attributes
-    ----------
-    loss
-        Mean training loss.
-    validation
-        Metric name to value after the epoch.
-    seconds
-        Wall time since the start of the training.
+    The frozen helper network of the loss is kept out of the module's state: checkpoints hold what
+    is trained.
     """
 
-    epoch: int
-    learning_rate: float
-    loss: float
-    seconds: float
-    validation: dict[str, float] = field(default_factory=dict)
+    def __init__(
+        self, recipe: Recipe, options: TrainingOptions, train_set: PairSamples, val_set: PairSamples
+    ) -> None:
+        super().__init__()
+        torch.manual_seed(options.seed)
+        self.recipe = recipe
+        self.options = options
+        self.model = recipe.build().to(memory_format=torch.channels_last)
+        self._helper = (recipe.helper_network(options),)
+        self._weights = dict(recipe.loss_weights) | dict(options.loss_weights)
+        self.train_set = train_set
+        self.val_set = val_set
+
+    def on_fit_start(self) -> None:
+        helper = self._helper[0]
+        if helper is not None:
+            helper.to(self.device)
+
+    def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
+        return self._loss("train", batch)
+
+    def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
+        self._loss("val", batch)
+
+    def _loss(self, stage: str, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        batch = {
+            name: image.contiguous(memory_format=torch.channels_last)
+            for name, image in batch.items()
+        }
+        terms = self.recipe.loss_terms(self.model, batch, self._helper[0])
+        terms = {name: self._weights[name] * value for name, value in terms.items()}
+        terms["loss"] = torch.stack(list(terms.values())).sum()
+        self.log_dict(
+            {f"{stage}/{name}": value.detach() for name, value in terms.items()},
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(next(iter(batch.values()))),
+            sync_dist=True,
+        )
+        return terms["loss"]
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.options.learning_rate)
+        decay = self.options.learning_rate_decay
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: decay**epoch)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def train_dataloader(self) -> DataLoader:
+        epoch = self.trainer.current_epoch
+        self.train_set.epoch = epoch
+        # Losses that draw random numbers repeat after a resumption too.
+        torch.manual_seed(self.options.seed * 100_003 + epoch)
+        return DataLoader(self.train_set, batch_size=self.options.batch_size)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(self.val_set, batch_size=1)
 
 
-def fit(
-    model: nn.Module,
-    batches: Callable[[int], Iterable[torch.Tensor]],
-    loss: Callable[[nn.Module, torch.Tensor], torch.Tensor],
-    validate: Callable[[nn.Module], dict[str, float]],
-    options: TrainingOptions,
-    on_epoch: Callable[[list[EpochRecord]], None],
-) -> list[EpochRecord]:
-    """Train a model in place.
+class Records(lightning.Callback):
+    """Keeps a record of every epoch, through resumptions, and ends a training in time.
+
+    Both limits follow from the records alone, so that a training which has ended does not go on
+    when it is resumed, unless its limits were raised.
 
     Parameters
     ----------
-    batches
-        The batches of an epoch, given its number from 0.
-    loss
-        The loss of the model on one batch.
     on_epoch
-        Called after every epoch with the records so far, e.g. to save the weights.
-
-    Returns
-    -------
-    list of EpochRecord
-        One for each epoch done.
+        Called after every epoch with the module and the records so far.
+    minutes, patience
+        See :class:`TrainingOptions`.
     """
-    optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate)
-    started = time.monotonic()
-    records: list[EpochRecord] = []
-    for epoch in range(options.epochs):
-        rate = options.learning_rate * options.learning_rate_decay**epoch
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        mean_loss = _train_epoch(model, batches(epoch), loss, optimizer)
-        model.eval()
-        with torch.inference_mode():
-            metrics = validate(model)
-        seconds = time.monotonic() - started
-        records.append(EpochRecord(epoch + 1, rate, mean_loss, seconds, metrics))
-        on_epoch(records)
-        if options.minutes is not None and seconds > 60 * options.minutes:
-            break
-    return records
 
+    def __init__(
+        self,
+        on_epoch: Callable[[TrainingModule, list[EpochRecord]], None],
+        *,
+        minutes: float | None,
+        patience: int | None,
+    ) -> None:
+        self.on_epoch = on_epoch
+        self.minutes = minutes
+        self.patience = patience
+        self.records: list[EpochRecord] = []
+        self._before = 0.0
+        self._started = 0.0
 
-def _train_epoch(model, batches, loss, optimizer) -> float:
-    model.train()
-    losses = []
-    for batch in batches:
-        optimizer.zero_grad(set_to_none=True)
-        value = loss(model, batch)
-        value.backward()
-        optimizer.step()
-        losses.append(value.item())
-    return sum(losses) / len(losses)
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        del module
+        self._before = self.records[-1].seconds if self.records else 0.0
+        self._started = time.monotonic()
+        trainer.should_stop = self._finished()
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule
+    ) -> None:
+        epoch = trainer.current_epoch
+        seconds = self._before + time.monotonic() - self._started
+        losses = {
+            name: value.item()
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith(("train/", "val/"))
+        }
+        if not all(map(math.isfinite, losses.values())):
+            raise DataError(
+                f"the loss is no longer finite after epoch {epoch + 1}; lower learning_rate in a "
+                "new training"
+            )
+        rate = module.options.learning_rate * module.options.learning_rate_decay**epoch
+        self.records.append(EpochRecord(epoch + 1, rate, seconds, losses))
+        if trainer.is_global_zero:
+            self.on_epoch(module, self.records)
+        trainer.should_stop = trainer.strategy.broadcast(self._finished())
+
+    def _finished(self) -> bool:
+        if not self.records:
+            return False
+        last, best = self.records[-1], best_record(self.records)
+        late = self.minutes is not None and last.seconds > 60 * self.minutes
+        return late or (self.patience is not None and last.epoch - best.epoch >= self.patience)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"records": [asdict(record) for record in self.records]}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        self.records = [EpochRecord(**values) for values in state_dict["records"]]

@@ -1,15 +1,77 @@
-"""Losses of image fusion networks, each one small function of tensors (N, 1, H, W) in [0, 1]."""
+"""Losses of image fusion networks, each one small function.
+
+Images are float tensors (N, 1, H, W) in [0, 1]; a loss is the mean over images and pixels, a
+scalar, and 0 at best unless said otherwise.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
 
 import torch
-from torch.nn import functional
+from torch import nn
+from torch.nn import functional as nnf
+
+SMALLEST_NORM = 1e-8
+"""Added under square roots and to divisors, whose derivatives are infinite at 0."""
 
 
-def pixel_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Mean squared error in 8-bit gray levels squared.
+def l1(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference."""
+    return nnf.l1_loss(output, target)
 
-    The published weights between pixel and SSIM losses assume gray levels 0 to 255.
+
+def l2(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean squared difference."""
+    return nnf.mse_loss(output, target)
+
+
+def intensity_max(
+    fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
+) -> torch.Tensor:
+    """Mean absolute difference from the brighter of the two sources.
+
+    Ma J et al. SwinFusion. IEEE/CAA Journal of Automatica Sinica 9(7):1200-1217, 2022, eq. 18.
     """
-    return functional.mse_loss(output, target) * 255**2
+    return nnf.l1_loss(fused, torch.maximum(anatomical, functional))
+
+
+def gradient_max(
+    fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
+) -> torch.Tensor:
+    """Mean absolute difference of the gradient magnitude from the larger of the sources'.
+
+    SwinFusion (see :func:`intensity_max`), eq. 17, which adds the absolute Sobel derivatives.
+    """
+    strongest = torch.maximum(_edge_strength(anatomical), _edge_strength(functional))
+    return nnf.l1_loss(_edge_strength(fused), strongest)
+
+
+def edge(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference of the Sobel derivatives along rows and columns."""
+    return nnf.l1_loss(sobel(output), sobel(target))
+
+
+def _in_float32(function: Callable) -> Callable:
+    """Keep a function of tensors out of mixed precision: differences of squares need the digits."""
+
+    @functools.wraps(function)
+    def wrapped(*images: torch.Tensor):
+        with torch.autocast(images[0].device.type, enabled=False):
+            return function(*(image.float() for image in images))
+
+    return wrapped
+
+
+@_in_float32
+def sobel(image: torch.Tensor) -> torch.Tensor:
+    """Derivatives (N, 2, H, W) along columns and rows per pixel, borders replicated."""
+    smooth, slope = image.new_tensor([1, 2, 1]) / 4, image.new_tensor([-1, 0, 1]) / 2
+    kernels = torch.stack([torch.outer(smooth, slope), torch.outer(slope, smooth)])[:, None]
+    return nnf.conv2d(nnf.pad(image, (1, 1, 1, 1), mode="replicate"), kernels)
+
+
+def _edge_strength(image: torch.Tensor) -> torch.Tensor:
+    return sobel(image).abs().sum(dim=1, keepdim=True)
 
 
 def ssim(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -24,14 +86,21 @@ def ssim(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     torch.Tensor
         (N,), at most 1.
     """
+    return _ssim_map(first, second)[0].mean(dim=(-2, -1))
+
+
+@_in_float32
+def _ssim_map(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """SSIM and the local variances of both images, each (N, H - 10, W - 10)."""
     stabiliser_mean, stabiliser_variance = 0.01**2, 0.03**2
     products = torch.cat([first, second, first**2, second**2, first * second], dim=1)
     mean1, mean2, square1, square2, product = _gaussian_window(products).unbind(dim=1)
-    variances = square1 - mean1**2 + square2 - mean2**2
+    variance1, variance2 = square1 - mean1**2, square2 - mean2**2
     covariance = product - mean1 * mean2
     luminance = (2 * mean1 * mean2 + stabiliser_mean) / (mean1**2 + mean2**2 + stabiliser_mean)
-    structure = (2 * covariance + stabiliser_variance) / (variances + stabiliser_variance)
-    return (luminance * structure).mean(dim=(-2, -1))
+    structure = 2 * covariance + stabiliser_variance
+    structure = structure / (variance1 + variance2 + stabiliser_variance)
+    return luminance * structure, variance1, variance2
 
 
 def _gaussian_window(images: torch.Tensor) -> torch.Tensor:
@@ -39,12 +108,93 @@ def _gaussian_window(images: torch.Tensor) -> torch.Tensor:
     offsets = torch.arange(-5, 6, dtype=images.dtype, device=images.device)
     kernel = torch.exp(-(offsets**2) / (2 * 1.5**2))
     kernel = (kernel / kernel.sum()).expand(channels, 1, 1, 11)
-    rows = functional.conv2d(images, kernel, groups=channels)
-    return functional.conv2d(rows, kernel.transpose(-1, -2), groups=channels)
+    rows = nnf.conv2d(images, kernel, groups=channels)
+    return nnf.conv2d(rows, kernel.transpose(-1, -2), groups=channels)
 
 
-def reconstruction_loss(
-    output: torch.Tensor, target: torch.Tensor, *, ssim_weight: float
+def ssim_local(
+    fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
 ) -> torch.Tensor:
-    """Pixel loss plus ``ssim_weight`` (1 - SSIM): DenseFuse, eq. 1 (lambda there is 100)."""
-    return pixel_loss(output, target) + ssim_weight * (1 - ssim(output, target).mean())
+    """1 - SSIM with both sources, each pixel's shares given by the sources' local variances.
+
+    Piella G, Heijmans H. A new quality metric for image fusion. ICIP 2003, eq. 5, with SSIM in
+    place of the universal quality index.
+    """
+    similarity1, variance1, _ = _ssim_map(anatomical, fused)
+    similarity2, variance2, _ = _ssim_map(functional, fused)
+    variance1, variance2 = variance1.clamp_min(0), variance2.clamp_min(0)
+    share = (variance1 + SMALLEST_NORM) / (variance1 + variance2 + 2 * SMALLEST_NORM)
+    return 1 - torch.lerp(similarity2, similarity1, share).mean()
+
+
+def scd(fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
+    """2 minus the sum of the correlations of differences, between 0 and 4.
+
+    Aslantas V, Bendes E. A new image quality metric for image fusion: the sum of the correlations
+    of differences. AEU 69(12):1890-1896, 2015, eq. 1-2.
+    """
+    agreement = correlation(fused - functional, anatomical)
+    return 2 - (agreement + correlation(fused - anatomical, functional)).mean()
+
+
+def correlation(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Pearson correlation over the pixels of each image pair, (N,); 0 where one is constant."""
+    first, second = (
+        (image - image.mean(dim=(-2, -1), keepdim=True)).flatten(1) for image in (first, second)
+    )
+    norm = (first.square().sum(dim=1) * second.square().sum(dim=1) + SMALLEST_NORM).sqrt()
+    return (first * second).sum(dim=1) / norm
+
+
+def information_weights(
+    anatomical: Sequence[torch.Tensor], functional: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """How much of each source is worth keeping: softmax of the mean squared Laplacian of features.
+
+    U2Fusion (Xu et al. 2022), eqs. 1-2. The paper divides by a constant chosen by hand for each
+    task before the softmax; here it is the mean of the two measures, so that the features' scale
+    has no influence.
+
+    Parameters
+    ----------
+    anatomical, functional
+        Features of each source at several depths or scales, each (N, C, H, W).
+
+    Returns
+    -------
+    torch.Tensor
+        (N, 2), positive, each row with sum 1.
+    """
+    measures = torch.stack([_information(anatomical), _information(functional)], dim=1)
+    scale = measures.mean(dim=1, keepdim=True) + SMALLEST_NORM
+    return torch.softmax(measures / scale, dim=1)
+
+
+def _information(features: Sequence[torch.Tensor]) -> torch.Tensor:
+    return torch.stack([_squared_laplacian(maps) for maps in features]).mean(dim=0)
+
+
+@_in_float32
+def _squared_laplacian(maps: torch.Tensor) -> torch.Tensor:
+    kernel = maps.new_full((1, 1, 3, 3), 1 / 8)
+    kernel[..., 1, 1] = -1
+    channels = maps.shape[1]
+    laplacian = nnf.conv2d(maps, kernel.expand(channels, 1, 3, 3), padding=1, groups=channels)
+    return laplacian.square().mean(dim=(1, 2, 3))
+
+
+def information_weighted(
+    distance_anatomical: torch.Tensor, distance_functional: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
+    """Mean of distances (N,) of the fused image from each source, by weights (N, 2)."""
+    return (weights * torch.stack([distance_anatomical, distance_functional], dim=1)).sum(1).mean()
+
+
+def perceptual(output: torch.Tensor, target: torch.Tensor, features: nn.Module) -> torch.Tensor:
+    """Mean squared difference of features, mean over their depths.
+
+    Johnson J, Alahi A, Fei-Fei L. Perceptual Losses for Real-Time Style Transfer and
+    Super-Resolution. ECCV 2016, eq. 2.
+    """
+    pairs = zip(features(output), features(target), strict=True)
+    return torch.stack([nnf.mse_loss(*pair) for pair in pairs]).mean()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +15,81 @@ class TrainingOptions:
 
     Attributes
     ----------
-    epochs
-        Passes over the training images.
+    epochs, steps_per_epoch
+        Length of the training; after each epoch the model is validated and saved. Crops are drawn
+        at random, all datasets equally often, so an epoch is no pass over the images. Several
+        devices share the batches of an epoch.
     minutes
         Stop after the epoch in which this time is used up; None never. As the learning rate
         depends on the epoch alone, a run stopped after k epochs equals one of ``epochs = k``.
+    patience
+        Stop after that many epochs without a lower validation loss; None never.
     crop
         Side of the square training crops in pixels.
     learning_rate, learning_rate_decay
         Adam's rate in the first epoch, and the factor from each epoch to the next.
-    ssim_weight
-        Weight of 1 - SSIM against the pixel loss in 8-bit gray levels.
+    loss_weights
+        Weights of the loss terms by name, where they differ from the recipe's.
+    functional_levels
+        How pseudo-colour is read: ``luminance`` (BT.601), or ``colormap`` for the level in the
+        table ``colormap``, a CSV file of R,G,B rows beside ``slices.csv``.
+    validation_subjects, validation_share
+        Of a dataset of derivatives: the subjects to validate on, or the share drawn at random.
+    slice_step
+        Of a dataset of derivatives: take every n-th slice in each orientation.
+    initial_weights
+        Safetensors file to start from instead of random weights, e.g. to tune a model to a cohort;
+        ``packaged`` for the weights shipped with the package.
+    perceptual_weights
+        Safetensors file of a VGG-16 for recipes that compare features; None takes the encoder of
+        the DenseFuse shipped with the package.
     threads
         Threads of the CPU; results repeat exactly for the same number only.
+    devices, nodes, precision
+        As in :class:`lightning.Trainer`.
+    tensorboard
+        Also write a log that TensorBoard can show.
     data_sources, data_licence
         What the training images are and under which terms; copied into the model card.
     """
 
     epochs: int = 8
+    steps_per_epoch: int = 100
     minutes: float | None = None
+    patience: int | None = None
     seed: int = 0
     batch_size: int = 8
     crop: int = 128
     learning_rate: float = 1e-3
     learning_rate_decay: float = 0.7
-    ssim_weight: float = 100.0
+    loss_weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    functional_levels: str = "luminance"
+    colormap: str = "pet_colormap128.csv"
+    validation_subjects: tuple[str, ...] = ()
+    validation_share: float = 0.2
+    slice_step: int = 4
+    initial_weights: str | None = None
+    perceptual_weights: str | None = None
     threads: int = 1
+    devices: int | str = "auto"
+    nodes: int = 1
+    precision: str = "32-true"
+    tensorboard: bool = False
     data_sources: str = "not stated"
     data_licence: str = "not stated"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "crop", "learning_rate", "threads"):
-            if not getattr(self, name) > 0:
+        for name in (
+            *("epochs", "steps_per_epoch", "batch_size", "crop", "learning_rate", "threads"),
+            *("minutes", "patience", "nodes", "slice_step"),
+        ):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
                 raise UsageError(f"training option {name} must be greater than 0")
+        if self.functional_levels not in ("luminance", "colormap"):
+            raise UsageError("training option functional_levels must be luminance or colormap")
+        if not 0 < self.validation_share < 1:
+            raise UsageError("training option validation_share must lie between 0 and 1")
 
     def to_toml(self) -> str:
         """The options as TOML; unset ones are left out."""
@@ -83,8 +126,19 @@ def _read(path: Path) -> dict[str, Any]:
     for name, value in values.items():
         if name not in fields:
             raise UsageError(f"unknown training option in {path}: {name}")
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        expected = {int: isinstance(value, int) and number, str: isinstance(value, str)}
-        if not expected.get(fields[name], number):
+        if not _is_a(value, fields[name]):
             raise UsageError(f"training option {name} in {path} has the wrong type: {value!r}")
+        if isinstance(value, list):
+            values[name] = tuple(value)
     return values
+
+
+def _is_a(value: Any, expected: Any) -> bool:
+    if expected == tuple[str, ...]:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if expected == Mapping[str, float]:
+        return isinstance(value, dict) and all(_is_a(item, float) for item in value.values())
+    members = getattr(expected, "__args__", (expected,))
+    if isinstance(value, bool) or bool in members:
+        return isinstance(value, bool) and bool in members
+    return isinstance(value, members) or (float in members and isinstance(value, int))

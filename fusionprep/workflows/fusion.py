@@ -3,6 +3,7 @@
 from functools import partial
 
 from nipype.interfaces import utility as niu
+from nipype.interfaces.base import Undefined
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
@@ -14,8 +15,12 @@ from fusionprep.models.registry import ModelEntry, get_model
 from fusionprep.workflows.nodes import Space, derivative_node, figure_node, node
 
 DESCRIPTION = """
-T1w and {modality} were scaled to [0, 1] and fused slice by slice with {models}.
+T1w and {modality} were scaled to [0, 1] and fused slice by slice with {models}. {planes}
 """
+PLANES = {
+    "axial": "Slices were axial.",
+    "triplanar": "Slices were axial, coronal and sagittal, and the three results were averaged.",
+}
 
 
 def init_fusion_wf(
@@ -49,9 +54,11 @@ def init_fusion_wf(
         Images on one grid.
     """
     workflow = LiterateWorkflow(name=name)
-    entries = [get_model(model) for model in config.fusion_models]
+    entries = [get_model(model, config.fusion_weights.get(model)) for model in config.fusion_models]
     workflow.__desc__ = DESCRIPTION.format(
-        modality=modality.upper(), models=", ".join(map(_cited, entries))
+        modality=modality.upper(),
+        models=", ".join(map(_cited, entries)),
+        planes=PLANES[config.planes],
     )
     fields = ["anatomical", "functional", "mask"]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
@@ -64,13 +71,17 @@ def init_fusion_wf(
                 model=entry.name,
                 sources=uris,
                 weights_sha256=entry.weights_sha256() or "",
+                weights_file=str(entry.own_weights.path) if entry.own_weights else Undefined,
                 tracer=tracer or "",
+                planes=config.planes,
+                batch_size=config.batch_size,
                 device=config.device,
                 use_gpu=config.device != "cpu",
             ),
             f"fuse_{entry.name}",
             config,
-            mem_gb=1.5,
+            # A network holds about 0.1 GB for each 256 x 256 slice.
+            mem_gb=1.1 + 0.1 * config.batch_size,
         )
         workflow.connect([(inputnode, fuse, [(field, field) for field in fields])])
         results = [("out_file", "", "scalar, 0 to 1")]
@@ -126,4 +137,5 @@ def connect_fusion(
 
 def _cited(entry: ModelEntry) -> str:
     key = entry.bibliography_key
-    return f"{entry.label} [@{key}]" if key else f"{entry.label} ({entry.citation})"
+    cited = f"{entry.label} [@{key}]" if key else f"{entry.label} ({entry.citation})"
+    return f"{cited} with weights of an own training" if entry.own_weights else cited

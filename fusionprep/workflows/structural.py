@@ -9,6 +9,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 from fusionprep.bids.derivatives import derivative_path, still_true
 from fusionprep.bids.plan import Pairing
 from fusionprep.config import Config
+from fusionprep.image.intensity import AIR
 from fusionprep.interfaces.anatomical import Conform
 from fusionprep.workflows.anatomical import t1w_path
 from fusionprep.workflows.coregistration import (
@@ -27,8 +28,6 @@ from fusionprep.workflows.nodes import (
     node,
     output_spaces,
 )
-
-AIR = -1000.0
 
 
 def init_structural_wf(config: Config, pairing: Pairing, name: str) -> LiterateWorkflow:

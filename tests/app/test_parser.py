@@ -16,7 +16,9 @@ raw out participant --participant-label 01 --session-label a --tracer-label x --
 --modalities pet ct flair --max-day-gap 0 --anat-session ses-b
 --output-spaces T1w MNI152NLin2009aSym:res-2 --pet2anat-method auto --registration-backend ants
 --skull-strip-t1w force --suvr-region pons.nii.gz --random-seed 7 --sloppy
---fusion-model average densefuse --device cpu --nprocs 3 --omp-nthreads 2 --mem 8000M
+--fusion-model average densefuse unet --fusion-weights unet=own/unet.safetensors
+--fusion-weights densefuse=own/densefuse.safetensors --planes triplanar
+--batch-size 16 --device cpu --nprocs 3 --omp-nthreads 2 --mem 8000M
 --use-plugin plugin.yml -w elsewhere --clean-workdir --stop-on-first-crash --reports-only
 --boilerplate-only --dry-run --write-graph --resource-monitor -vv
 """
@@ -59,10 +61,11 @@ def test_labels_with_or_without_prefix(here, option, field, prefix):
     assert getattr(config_of(option, f"{prefix}01"), field) == ("01",)
 
 
-def test_every_option_reaches_the_configuration(here):
+def test_every_option_reaches_the_configuration(here, write_weights):
     (here / "filter.json").write_text('{"pet": {"run": 1, "session": null}}')
     (here / "pons.nii.gz").touch()
     (here / "plugin.yml").write_text("plugin: MultiProc\n")
+    own = {name: write_weights(name)[0] for name in ("unet", "densefuse")}
     config, actions = parse(EVERY_OPTION.split())
     assert config == Config(
         bids_dir=here / "raw",
@@ -78,7 +81,10 @@ def test_every_option_reaches_the_configuration(here):
         skip_bids_validation=True,
         modalities=("pet", "ct", "flair"),
         output_spaces=("T1w", "MNI152NLin2009aSym:res-2"),
-        fusion_models=("average", "densefuse"),
+        fusion_models=("average", "densefuse", "unet"),
+        fusion_weights=own,
+        planes="triplanar",
+        batch_size=16,
         device="cpu",
         pet2anat_method="auto",
         registration_backend="ants",
@@ -134,7 +140,11 @@ def test_amounts_of_memory(here, text, gigabytes):
         "raw out participant --modalities mri",
         "raw out participant --modalities",
         "raw out participant --fusion-model best",
+        "raw out participant --fusion-weights unet",
+        "raw out participant --fusion-weights densefuse=a --fusion-weights densefuse=b",
         "raw out participant --pet2anat-method affine",
+        "raw out participant --planes sagittal",
+        "raw out participant --batch-size 0",
         "raw out participant --device tpu",
         "raw out participant --colour red",
     ],
@@ -174,6 +184,28 @@ def test_what_does_not_fit_together_is_refused(here, options, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--fusion-weights densefuse=none.safetensors", "No such file"),
+        ("--fusion-weights densefuse=text.safetensors", "text.safetensors is not a safetensors"),
+        ("--fusion-weights densefuse=own/unet.safetensors", "does not hold weights of densefuse"),
+        ("--fusion-weights unet=own/unet.safetensors", "is for no model of --fusion-model"),
+        ("--fusion-model max --fusion-weights max=own/unet.safetensors", "max has no weights"),
+        ("--config-file own.toml", "does not hold weights of densefuse"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused_before_anything_runs(
+    here, write_weights, options, message
+):
+    write_weights("unet")
+    (here / "text.safetensors").write_text("text")
+    (here / "own.toml").write_text('[fusion_weights]\ndensefuse = "own/unet.safetensors"\n')
+    with pytest.raises(UsageError, match=message) as caught:
+        config_of(*options.split())
+    assert "\n" not in str(caught.value)
+
+
 def test_the_output_may_be_in_derivatives_but_not_elsewhere_in_the_dataset(here):
     parse(["raw", "raw/derivatives/fusionprep", "participant"])
     for output, message in (("raw", "the dataset itself"), ("raw/out", "is inside the dataset")):
@@ -197,6 +229,8 @@ def test_cleaning_never_takes_the_output_folder_along(here):
     ("text", "message"),
     [
         ('device = "tpu"', "device cannot be 'tpu'; choose from auto, cpu, cuda"),
+        ('planes = "sagittal"', "planes cannot be 'sagittal'; choose from axial, triplanar"),
+        ("batch_size = 0", "batch_size must be at least 1"),
         ('fusion_models = ["best"]', "fusion_models cannot be 'best'"),
         ("modalities = []", "modalities must name one or more"),
         ("nprocs = 0", "nprocs must be at least 1"),

@@ -1,8 +1,11 @@
 """What is built for a plan, without running it."""
 
+import hashlib
+import os
 from pathlib import Path
 
 import pytest
+from nipype.interfaces.base import isdefined
 
 from fusionprep.bids.plan import ImageFile, Pairing, SubjectPlan
 from fusionprep.config import Config
@@ -38,6 +41,44 @@ def test_the_method_for_pet_leaves_ct_alone(tmp_path, method):
         if name.endswith("coregistration_wf.register")
     }
     assert found == {"pet_wf": method, "ct_wf": "rigid"}
+
+
+@pytest.mark.parametrize(
+    ("planes", "said"), [("axial", "Slices were axial."), ("triplanar", "results were averaged")]
+)
+def test_the_planes_reach_every_fusion_and_the_methods_text(tmp_path, planes, said):
+    built = workflow(tmp_path, planes=planes, batch_size=9, fusion_models=("average", "max"))
+    fusions = [built.get_node(n) for n in built.list_node_names() if ".fuse_" in n]
+    assert len(fusions) == 8  # two models, PET and CT, T1w and template
+    assert {(node.inputs.planes, node.inputs.batch_size) for node in fusions} == {(planes, 9)}
+    assert said in built.visit_desc()
+
+
+def test_own_weights_reach_their_model_and_the_methods_text(tmp_path, write_weights):
+    def fusions():
+        options = {"fusion_models": ("average", "unet"), "fusion_weights": {"unet": path}}
+        built = workflow(tmp_path, **options)
+        nodes = [built.get_node(name) for name in built.list_node_names() if ".fuse_" in name]
+        return built, {node.name: node.inputs for node in nodes}
+
+    path, _ = write_weights("unet")
+    built, inputs = fusions()
+    assert inputs["fuse_unet"].weights_file == str(path)
+    assert inputs["fuse_unet"].weights_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert not isdefined(inputs["fuse_average"].weights_file)
+    assert "UNet [@unet] with weights of an own training" in built.visit_desc()
+    assert "with weights" not in workflow(tmp_path, fusion_models=("average",)).visit_desc()
+    # Weights of the same size and time, but of another training, are fused with anew.
+    hashes, before = {name: item.get_hashval()[1] for name, item in inputs.items()}, path.stat()
+    write_weights("unet", seed=1)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    _, again = fusions()
+    changed = {name for name, item in again.items() if item.get_hashval()[1] != hashes[name]}
+    assert changed == {"fuse_unet"}
+    # Where they lie does not matter.
+    path = path.rename(tmp_path / "moved.safetensors")
+    _, moved = fusions()
+    assert moved["fuse_unet"].get_hashval()[1] == again["fuse_unet"].get_hashval()[1]
 
 
 def test_no_two_nodes_write_the_same_file(tmp_path):

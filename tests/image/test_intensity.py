@@ -6,6 +6,7 @@ from fusionprep.image.intensity import (
     PET_PERCENTILES,
     Scaling,
     ct_scaling,
+    functional_scaling,
     mri_scaling,
     pet_scaling,
     tracer_class,
@@ -30,6 +31,31 @@ def test_scaling_is_linear_clipped_and_invertible():
     np.testing.assert_allclose(scaled, [0, 0, 0.25, 1, 1], atol=1e-6)
     np.testing.assert_allclose(scaling.invert(scaled), [100, 100, 150, 300, 300], rtol=1e-6)
     assert scaling.to_dict() == {"Method": "test", "Low": 100.0, "High": 300.0}
+
+
+def test_every_modality_comes_back_between_its_limits(ramp):
+    array, mask = ramp
+    hounsfield = np.where(mask, 2 * array - 500, -1000)
+    for image, scaling in (
+        (array, mri_scaling(array, mask)),
+        *((array, functional_scaling(array, mask, kind, "18FFDG")) for kind in ("pet", "spect")),
+        (hounsfield, functional_scaling(hounsfield, mask, "ct")),
+    ):
+        inside = mask & (image >= scaling.low) & (image <= scaling.high)
+        assert 700 < inside.sum() < mask.sum()
+        restored = scaling.invert(scaling.apply(image))
+        np.testing.assert_allclose(restored[inside], image[inside], atol=1e-3)
+        clipped = np.clip(image, scaling.low, scaling.high)
+        np.testing.assert_allclose(restored, clipped, atol=1e-3)
+
+
+def test_each_modality_has_its_scaling(ramp):
+    array, mask = ramp
+    assert functional_scaling(array, mask, "ct") == ct_scaling("wide")
+    for modality in ("pet", "spect"):
+        assert functional_scaling(array, mask, modality, "PiB") == pet_scaling(array, mask, "PiB")
+    with pytest.raises(UsageError, match="unknown modality 'mri'; there are: pet, spect, ct"):
+        functional_scaling(array, mask, "mri")
 
 
 def test_what_is_not_a_number_becomes_zero():
@@ -70,6 +96,7 @@ def test_pet_runs_from_zero_to_the_percentile_of_its_class(ramp, tracer):
         ("18FAV1451", "tau"),
         ("MK-6240", "tau"),
         ("11CRACLOPRIDE", "dopamine"),
+        ("[123I]ioflupane", "dopamine"),
         ("6-[18F]-L-DOPA", "dopamine"),
         ("18FUCBJ", "other"),
         ("", "other"),

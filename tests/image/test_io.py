@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fusionprep.errors import DataError
-from fusionprep.image.io import new_image, read_image, read_volume, write_whole
+from fusionprep.image.io import axial_axis, new_image, read_image, read_volume, write_whole
 
 
 def ramp(shape=(4, 5, 6)) -> np.ndarray:
@@ -33,6 +33,19 @@ def test_axes_are_flipped_and_no_value_leaves_its_place(tmp_path, axes):
     assert nib.aff2axcodes(image.affine) == ("R", "A", "S")
     assert image.get_data_dtype() == np.float32
     assert world_to_value(image) == world_to_value(original)
+
+
+@pytest.mark.parametrize(("axes", "axis"), [("RAS", 2), ("LPI", 2), ("PSR", 1), ("SLA", 0)])
+def test_the_axis_across_axial_slices(axes, axis):
+    orientation = nib.orientations.axcodes2ornt(axes)
+    turned = nib.eulerangles.euler2mat(0.3, -0.2, 0.5) @ np.diag([1.0, 2.0, 3.0])
+    affine = nib.affines.from_matvec(turned, [7, -8, 9])
+    affine = affine @ nib.orientations.inv_ornt_aff(
+        nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), orientation),
+        (4, 5, 6),
+    )
+    assert nib.aff2axcodes(affine) == tuple(axes)
+    assert axial_axis(affine) == axis
 
 
 def test_scaling_of_the_header_is_applied(tmp_path):

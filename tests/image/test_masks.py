@@ -44,6 +44,17 @@ def test_largest_component_of_nothing_is_nothing():
     assert not empty.any()
 
 
+def test_without_a_mask_the_brain_is_fused_and_with_ct_the_head():
+    brain = ball(shape=(40, 40, 40), radius=8)
+    head = ball(shape=(40, 40, 40), radius=14)
+    mri = np.where(brain, 300.0, 0)
+    ct = np.where(head, 40.0, -1000)
+    assert np.array_equal(masks.fusion_mask(mri, ct, "pet"), brain)
+    with_ct = masks.fusion_mask(mri, ct, "ct")
+    assert not with_ct[~head].any()
+    assert with_ct.sum() > 0.98 * head.sum()
+
+
 def test_a_stripped_brain_is_told_from_a_head(person):
     head = person.t1w()
     data = np.asarray(head.dataobj)

@@ -2,19 +2,21 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from fusionprep.errors import DataError
 from fusionprep.image.intensity import ct_scaling, mri_scaling, pet_scaling
 from fusionprep.image.io import new_image
 from fusionprep.image.masks import head_of_ct
 from fusionprep.interfaces.files import load
 from fusionprep.interfaces.fusion import Fuse
+from fusionprep.models.inference import fuse_volume
 from fusionprep.models.registry import get_model
 
 SHAPE = (24, 26, 20)
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 
 
-def write(path, array) -> str:
-    nib.save(new_image(array, AFFINE), path)
+def write(path, array, affine=AFFINE) -> str:
+    nib.save(new_image(array, affine), path)
     return str(path)
 
 
@@ -33,8 +35,8 @@ def images():
     }
 
 
-def fuse(images, tmp_path, modality, model="average", **options):
-    paths = {name: write(tmp_path / f"{name}.nii", array) for name, array in images.items()}
+def fuse(images, tmp_path, modality, model="average", affine=AFFINE, **options):
+    paths = {name: write(tmp_path / f"{name}.nii", array, affine) for name, array in images.items()}
     return Fuse(
         anatomical=paths["t1w"],
         functional=paths[modality],
@@ -84,9 +86,59 @@ def test_provenance_names_the_model_and_what_went_in(images, tmp_path):
     assert fields["Label"] == "DenseFuse"
     assert fields["WeightsSHA256"] == entry.weights_sha256()
     assert fields["Device"] == "cpu"
+    assert fields["Planes"] == "axial"
     roles = {item["Role"]: item for item in fields["Inputs"]}
     assert roles["anatomical"]["Source"] == "bids::t1w"
     assert roles["functional"]["Source"] == "bids::other"
     mask = images["mask"] > 0
     low_high = pet_scaling(images["pet"], mask, None).to_dict()
     assert roles["functional"]["Scaling"]["High"] == pytest.approx(low_high["High"])
+
+
+def test_own_weights_are_used_and_named(images, tmp_path, write_weights):
+    weights, network = write_weights("unet", version="2.0")
+    digest = get_model("unet", weights).weights_sha256()
+    options = {"weights_file": str(weights), "weights_sha256": digest}
+    found = fuse(images, tmp_path, "pet", model="unet", **options).outputs
+    mask = images["mask"] > 0
+    scaled = [
+        mri_scaling(images["t1w"], mask).apply(images["t1w"]),
+        pet_scaling(images["pet"], mask, None).apply(images["pet"]),
+    ]
+    np.testing.assert_allclose(
+        load(found.out_file)[0], fuse_volume(network, *scaled, mask), atol=1e-5
+    )
+    fields = found.metadata["FusionModel"]
+    assert fields["WeightsSHA256"] == digest
+    assert (fields["Version"], fields["WeightsFile"]) == ("2.0", "unet.safetensors")
+    # A training that goes on beside the run must not end in results of two sets of weights.
+    write_weights("unet", seed=1)
+    with pytest.raises(DataError, match="have changed since the run began"):
+        fuse(images, tmp_path, "pet", model="unet", **options)
+    with pytest.raises(ValueError, match="weights_sha256"):
+        fuse(images, tmp_path, "pet", model="unet", weights_file=str(weights))
+
+
+@pytest.mark.parametrize("model", ["pca", "guided"])
+def test_axial_slices_are_those_of_the_body_not_of_the_array(images, tmp_path, model):
+    expected, _ = load(fuse(images, tmp_path, "pet", model).outputs.out_file)
+    # Array axes run superior-inferior, anterior-posterior, left-right.
+    turned = {name: array.T[::-1, ::-1] for name, array in images.items()}
+    affine = np.array([[0, 0, 2, 0], [0, -2, 0, 50], [-2, 0, 0, 38], [0, 0, 0, 1.0]])
+    found, written = load(fuse(turned, tmp_path, "pet", model, affine).outputs.out_file)
+    assert nib.aff2axcodes(written) == ("I", "P", "R")
+    np.testing.assert_allclose(found[::-1, ::-1].T, expected, atol=1e-5)
+    # The other planes would not give the same.
+    triplanar, _ = load(fuse(images, tmp_path, "pet", model, planes="triplanar").outputs.out_file)
+    assert np.abs(triplanar - expected).max() > 0.01
+
+
+def test_triplanar_fusion_is_recorded_and_does_not_depend_on_the_batch_size(images, tmp_path):
+    results = []
+    for batch_size in (1, 16):
+        options = {"planes": "triplanar", "batch_size": batch_size}
+        found = fuse(images, tmp_path, "pet", "laplacian", **options).outputs
+        assert found.metadata["FusionModel"]["Planes"] == "triplanar"
+        results.append(load(found.out_file)[0])
+    assert np.abs(results[0] - results[1]).max() <= 1e-5
+    assert not results[0][images["mask"] == 0].any()

@@ -1,10 +1,15 @@
+import importlib
+
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
+from torch._subclasses import FakeTensorMode
 
 from fusionprep.errors import DataError, UsageError
+from fusionprep.evaluation.volumes import through_plane_inconsistency
 from fusionprep.models.base import FusionModel
-from fusionprep.models.inference import fuse_volume, resolve_device
+from fusionprep.models.inference import PLANES, fuse_volume, mixed_precision, resolve_device
 from fusionprep.models.registry import get_model, model_names
 
 torch.set_num_threads(1)
@@ -60,13 +65,136 @@ def test_what_lies_outside_the_mask_has_no_influence(name, pair, mask):
     assert np.array_equal(fuse_volume(model, skull, pair[1], mask), fuse_volume(model, *pair, mask))
 
 
-def test_a_slice_is_fused_like_a_volume_of_one(pair):
-    model = get_model("densefuse").load()
-    planes = [image[..., 5] for image in pair]
-    fused = fuse_volume(model, *planes)
-    assert fused.shape == (50, 44)
-    volume = fuse_volume(model, *(plane[..., None] for plane in planes))
-    assert np.array_equal(fused, volume[..., 0])
+@pytest.mark.parametrize("name", model_names())
+def test_a_slice_alone_a_thin_stack_and_a_volume_give_the_same(name, pair, mask):
+    model = get_model(name).load()
+    volume = fuse_volume(model, *pair, mask, batch_size=5)
+    stack = fuse_volume(model, *(image[..., 7:10] for image in (*pair, mask)))
+    alone = fuse_volume(model, *(image[..., 7] for image in (*pair, mask)))
+    assert alone.shape == (50, 44)
+    assert np.abs(stack - volume[..., 7:10]).max() <= 1e-5
+    assert np.abs(alone - volume[..., 7]).max() <= 1e-5
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_triplanar_is_the_mean_of_three_orientations(name, pair, mask):
+    model = get_model(name).load()
+    each = [fuse_volume(model, *pair, mask, axis=axis) for axis in range(3)]
+    fused = fuse_volume(model, *pair, mask, planes="triplanar", batch_size=7)
+    assert fused.dtype == np.float32
+    np.testing.assert_allclose(fused, np.mean(each, axis=0), atol=1e-5)
+    assert not fused[~mask].any()
+    assert fused.max() <= 1
+
+
+def test_triplanar_changes_nothing_where_pixels_are_fused_one_by_one(pair, mask):
+    model = get_model("max").load()
+    axial, triplanar = (fuse_volume(model, *pair, mask, planes=p) for p in PLANES)
+    np.testing.assert_allclose(triplanar, axial, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["laplacian", "wavelet", "pca", "guided"])
+def test_triplanar_fusion_flickers_less(name):
+    rng = np.random.default_rng(1)
+    # Structure of three scales and equal contrast: which image wins changes from slice to slice.
+    noise = rng.standard_normal((2, 40, 40, 40))
+    anatomical, functional = (
+        sum(size * ndimage.gaussian_filter(image, size) for size in (1, 2, 4)) for image in noise
+    )
+    scaled = [
+        ((image - image.min()) / np.ptp(image)).astype(np.float32)
+        for image in (anatomical, functional)
+    ]
+    model = get_model(name).load()
+    axial, triplanar = (
+        through_plane_inconsistency(fuse_volume(model, *scaled, planes=planes), *scaled)
+        for planes in PLANES
+    )
+    assert axial > 0.3
+    assert triplanar < 0.3 * axial
+
+
+def test_what_the_planes_cannot_be(pair):
+    model = get_model("max").load()
+    with pytest.raises(UsageError, match="needs volumes"):
+        fuse_volume(model, pair[0][..., 3], pair[1][..., 3], planes="triplanar")
+    with pytest.raises(UsageError, match="unknown planes 'coronal'; there are: axial, triplanar"):
+        fuse_volume(model, *pair, planes="coronal")
+    with pytest.raises(UsageError, match="batch size must be at least 1, not 0"):
+        fuse_volume(model, *pair, batch_size=0)
+
+
+class Observing(FusionModel):
+    """One trained number, and a record of the precision it is used in."""
+
+    reach = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor(0.5))
+        self.seen = []
+
+    def forward(self, anatomical, functional):
+        self.seen.append((
+            anatomical.device.type,
+            anatomical.dtype,
+            torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"),
+            torch.is_grad_enabled(),
+        ))  # fmt: skip
+        return torch.lerp(anatomical, functional, self.weight)
+
+
+def test_a_cpu_computes_in_single_precision(pair):
+    model = Observing()
+    fused = fuse_volume(model, *pair)
+    assert set(model.seen) == {("cpu", torch.float32, False, False)}
+    np.testing.assert_allclose(fused, (pair[0] + pair[1]) / 2, atol=1e-6)
+
+
+def test_only_networks_on_a_gpu_compute_in_half_precision():
+    network, classical = Observing(), get_model("guided").load()
+    assert mixed_precision(network, "cuda")
+    assert not mixed_precision(network, "cpu")
+    assert not mixed_precision(classical, "cuda")
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_every_network_can_be_run_in_mixed_precision(name):
+    """Shapes and types alone are computed, on a GPU that need not be there."""
+    module, _, factory = get_model(name).factory.partition(":")
+    build = getattr(importlib.import_module(f"fusionprep.models.{module}"), factory)
+    network = build().eval()
+    if next(network.parameters(), None) is None:
+        pytest.skip("not a network")
+    weights = network.state_dict()
+    with FakeTensorMode(), torch.inference_mode():
+        state = {
+            key: torch.empty(value.shape, dtype=value.dtype, device="cuda")
+            for key, value in weights.items()
+        }
+        images = [torch.empty(2, 1, 40, 37, device="cuda") for _ in range(2)]
+        kernel = torch.empty(1, 1, 3, 3, device="cuda")
+        # torch.autocast would turn itself off without a GPU.
+        torch.set_autocast_enabled("cuda", True)
+        torch.set_autocast_dtype("cuda", torch.float16)
+        try:
+            convolved = torch.nn.functional.conv2d(images[0], kernel)
+            fused = torch.func.functional_call(network, state, tuple(images))
+        finally:
+            torch.set_autocast_enabled("cuda", False)
+    assert convolved.dtype == torch.float16
+    assert fused.shape == images[0].shape
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("name", model_names())
+def test_a_gpu_gives_what_a_cpu_gives(name, pair, mask):
+    entry = get_model(name)
+    on_cpu = fuse_volume(entry.load(), *pair, mask)
+    on_gpu = fuse_volume(entry.load("cuda"), *pair, mask, device="cuda", batch_size=16)
+    assert on_gpu.dtype == np.float32
+    # A choice between two coefficients may fall differently at a near tie.
+    assert np.percentile(np.abs(on_gpu - on_cpu), 99.9) < 0.01
 
 
 @pytest.mark.parametrize("name", model_names())

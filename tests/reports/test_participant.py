@@ -8,6 +8,7 @@ import pytest
 
 from fusionprep.reports.blocks import show, without_paths
 from fusionprep.reports.participant import write_participant_report
+from fusionprep.reports.records import Derivative, model_version
 from tests.reports import outputs
 
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"
@@ -181,6 +182,20 @@ def test_reports_leave_figures_as_they_are(out):
 )
 def test_absolute_paths_are_shortened(text, shown):
     assert without_paths(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"Version": "1.0.0"}, "1.0.0"),
+        ({"Version": "2.0", "WeightsFile": "a.safetensors"}, "2.0 (own weights a.safetensors)"),
+        ({"Version": None, "WeightsFile": "a.safetensors"}, "unknown (own weights a.safetensors)"),
+        ({}, None),
+    ],
+)
+def test_own_weights_stand_beside_the_version(fields, shown):
+    fused = Derivative(Path("fused.nii.gz"), {}, "pet", {"FusionModel": fields})
+    assert model_version(fused) == shown
 
 
 def test_values_are_rounded_for_reading():

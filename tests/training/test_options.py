@@ -5,7 +5,15 @@ from fusionprep.training.options import TrainingOptions, training_options
 
 
 def test_options_survive_toml(tmp_path):
-    options = TrainingOptions(epochs=3, minutes=2.5, seed=7, data_sources='Own "cohort"')
+    options = TrainingOptions(
+        epochs=3,
+        minutes=2.5,
+        seed=7,
+        loss_weights={"ssim": 5.0},
+        validation_subjects=("01", "sub-02"),
+        devices=2,
+        data_sources='Own "cohort"',
+    )
     (tmp_path / "options.toml").write_text(options.to_toml(), encoding="utf-8")
     assert training_options(tmp_path / "options.toml", {}) == options
 
@@ -25,6 +33,11 @@ def test_the_command_line_comes_before_the_file(tmp_path):
         ("minutes = 'ten'", "minutes .* wrong type"),
         ("data_sources = 3", "data_sources .* wrong type"),
         ("epochs = 0", "epochs must be greater than 0"),
+        ("slice_step = 0", "slice_step must be greater than 0"),
+        ("validation_share = 1.0", "validation_share must lie between 0 and 1"),
+        ("validation_subjects = [1]", "validation_subjects .* wrong type"),
+        ("loss_weights = {ssim = 'much'}", "loss_weights .* wrong type"),
+        ("functional_levels = 'hue'", "functional_levels must be luminance or colormap"),
         ("epochs =", "cannot read the training configuration"),
     ],
 )

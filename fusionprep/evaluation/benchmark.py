@@ -1,0 +1,360 @@
+"""The benchmark: methods run over pairs of images, scored, ranked and shown."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from fusionprep.errors import DataError, NoInputError, UsageError
+from fusionprep.evaluation.guards import guards
+from fusionprep.evaluation.metrics import fusion_metrics, metric_names
+from fusionprep.evaluation.pairs import (
+    GrayPair,
+    Pair,
+    PairSet,
+    find_pair_sets,
+    read_fused,
+    read_pair,
+    to_gray_levels,
+)
+from fusionprep.evaluation.probes import PROBES, Probe
+from fusionprep.evaluation.volumes import through_plane_inconsistency
+from fusionprep.models.inference import SMALLEST_SIDE, fuse_volume, resolve_device
+from fusionprep.models.registry import ModelEntry, get_model
+
+if TYPE_CHECKING:
+    from fusionprep.models.base import FusionModel
+
+GUARDS = ("bA", "bB", "pB", "added_edges", "background", "bone", "bone_lost")
+FLICKER = "through_plane"
+TIME = "ms"
+
+VOLUME_SLICES = 24
+"""So many axial slices of a volume are scored, evenly spaced among those with enough content."""
+
+ENOUGH_CONTENT = 0.25
+"""A slice counts when the mask covers this share of what it covers in the fullest slice."""
+
+MONTAGE_ROWS = 4
+
+
+@dataclass(frozen=True)
+class BenchmarkRequest:
+    """What to compare, and on which pairs.
+
+    Attributes
+    ----------
+    pairs
+        One folder for each dataset, with two subfolders of same-named images.
+    models
+        Names in the registry.
+    external
+        Name of a method to the folder of its fused images, named like the pairs; a subfolder with
+        the name of the dataset is preferred.
+    weights
+        Name of a model to the safetensors file of an own training, in place of the packaged
+        weights.
+    anatomical, functional
+        Names of the subfolders; None looks for the usual ones.
+    stride
+        Take every ``stride``-th pair.
+    threads
+        CPU threads of the models; None leaves PyTorch's choice.
+    metrics
+        Names of the metrics; None computes all.
+    """
+
+    pairs: tuple[Path, ...]
+    models: tuple[str, ...]
+    external: Mapping[str, Path] = field(default_factory=dict)
+    weights: Mapping[str, Path] = field(default_factory=dict)
+    anatomical: str | None = None
+    functional: str | None = None
+    stride: int = 1
+    device: str = "auto"
+    threads: int | None = None
+    metrics: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the tables.
+
+    Attributes
+    ----------
+    fuse
+        Pair and its gray levels to the fused image (gray levels 0..255, not rounded) and the wall
+        time of the model for one slice in milliseconds (NaN when no model was run).
+    entry
+        The model with the weights that were loaded; None for what is no model of ours.
+    """
+
+    name: str
+    title: str
+    kind: Literal["model", "external", "probe"]
+    fuse: Callable[[Pair, GrayPair], tuple[np.ndarray, float]]
+    entry: ModelEntry | None = None
+
+
+@dataclass(frozen=True)
+class DatasetScores:
+    """All values of one dataset.
+
+    Attributes
+    ----------
+    values
+        Metric, guard, ``through_plane`` or ``ms`` to an array (methods, pairs).
+    shown
+        For the montage: name of a pair, and its sources and fused images, (H, W) uint8.
+    """
+
+    pair_set: PairSet
+    methods: tuple[Method, ...]
+    values: dict[str, np.ndarray]
+    shown: tuple[tuple[str, list[np.ndarray]], ...]
+
+
+def run_benchmark(request: BenchmarkRequest) -> list[DatasetScores]:
+    """Fuse and score every pair with every method and with the probes.
+
+    Raises
+    ------
+    UsageError
+        When the request contradicts itself, or names an unknown model.
+    NoInputError, DataError
+        When an image or a file of weights is missing or cannot be used.
+    """
+    pair_sets = find_pair_sets(
+        request.pairs,
+        anatomical=request.anatomical,
+        functional=request.functional,
+        stride=request.stride,
+    )
+    _check_methods(request)
+    device = resolve_device(request.device)
+    # A missing image must not come to light after an hour.
+    external = [
+        [_external(name, folder, pair_set) for name, folder in request.external.items()]
+        for pair_set in pair_sets
+    ]
+    probes = [_probe(probe) for probe in PROBES]
+    names = metric_names() if request.metrics is None else request.metrics
+    with _threads(request.threads):
+        models = [
+            _model(get_model(name, request.weights.get(name)), device) for name in request.models
+        ]
+        methods = [tuple(models + others + probes) for others in external]
+        steps = sum(
+            len(rows) * len(pair_set.pairs)
+            for rows, pair_set in zip(methods, pair_sets, strict=True)
+        )
+        from tqdm import tqdm
+
+        # disable=None: a bar on a terminal only
+        with tqdm(total=steps, unit="image", dynamic_ncols=True, disable=None) as bar:
+            return [
+                _score_dataset(pair_set, rows, names, bar)
+                for pair_set, rows in zip(pair_sets, methods, strict=True)
+            ]
+
+
+def _check_methods(request: BenchmarkRequest) -> None:
+    names = [*request.models, *request.external, *(probe.name for probe in PROBES)]
+    if len(names) == len(PROBES):
+        raise UsageError("there is nothing to compare; name models or give --external NAME=DIR")
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two methods are called {name!r}; each needs its own name")
+    for name in request.weights:
+        if name not in request.models:
+            raise UsageError(f"weights are given for {name!r}, which is not among the models")
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _model(entry: ModelEntry, device: str) -> Method:
+    network = entry.load(device)
+    stopwatch = _Stopwatch(network, device)
+
+    def fuse(_: Pair, gray: GrayPair) -> tuple[np.ndarray, float]:
+        anatomical, functional = (
+            image.astype(np.float32) / 255 for image in (gray.anatomical, gray.functional)
+        )
+        stopwatch.warm_up(anatomical.shape[:2])
+        # One slice at a time, so that the time is that of one slice.
+        fused = fuse_volume(network, anatomical, functional, gray.mask, device=device, batch_size=1)
+        return 255 * fused, stopwatch.read()
+
+    return Method(entry.name, entry.title, "model", fuse, entry)
+
+
+class _Stopwatch:
+    """Measures the forward passes of a model, which may be called from anywhere."""
+
+    def __init__(self, model: "FusionModel", device: str) -> None:
+        self._model, self._device = model, device
+        self._warm: set[tuple[int, int]] = set()
+        self._times: list[float] = []
+        self._began = 0.0
+        model.register_forward_pre_hook(self._start)
+        model.register_forward_hook(self._stop)
+
+    def warm_up(self, shape: tuple[int, int]) -> None:
+        """Run the model once on a slice of a shape it has not seen."""
+        import torch
+
+        if shape not in self._warm:
+            self._warm.add(shape)
+            room = tuple(max(side, SMALLEST_SIDE) for side in shape)
+            with torch.inference_mode():
+                self._model(*torch.full((2, 1, 1, *room), 0.5, device=self._device))
+        self._times.clear()
+
+    def read(self) -> float:
+        """Milliseconds of the median pass since the warm-up."""
+        return 1000 * float(np.median(self._times)) if self._times else math.nan
+
+    def _now(self) -> float:
+        if self._device == "cuda":
+            import torch
+
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def _start(self, *_) -> None:
+        self._began = self._now()
+
+    def _stop(self, *_) -> None:
+        self._times.append(self._now() - self._began)
+
+
+def _external(name: str, folder: Path, pair_set: PairSet) -> Method:
+    own = folder / pair_set.name
+    folder = own if own.is_dir() else folder
+    if not folder.is_dir():
+        raise NoInputError(f"there is no folder {folder} (--external {name})")
+    missing = [pair.file for pair in pair_set.pairs if not (folder / pair.file).is_file()]
+    if missing:
+        raise NoInputError(
+            f"{folder} (--external {name}) lacks {len(missing)} of the {len(pair_set.pairs)} "
+            f"images of {pair_set.name}, e.g. {missing[0]}; name them like the pairs"
+        )
+
+    def fuse(pair: Pair, gray: GrayPair) -> tuple[np.ndarray, float]:
+        return read_fused(folder / pair.file, gray.anatomical.shape), math.nan
+
+    return Method(name, "images made elsewhere", "external", fuse)
+
+
+def _probe(probe: Probe) -> Method:
+    def fuse(_: Pair, gray: GrayPair) -> tuple[np.ndarray, float]:
+        return probe.fuse(gray.anatomical, gray.functional), math.nan
+
+    return Method(probe.name, probe.title, "probe", fuse)
+
+
+def _score_dataset(
+    pair_set: PairSet, methods: tuple[Method, ...], names: Sequence[str], bar
+) -> DatasetScores:
+    quantities = (*names, *GUARDS, FLICKER, TIME)
+    values = {name: np.full((len(methods), len(pair_set.pairs)), np.nan) for name in quantities}
+    rows = np.linspace(0, len(pair_set.pairs) - 1, min(MONTAGE_ROWS, len(pair_set.pairs)))
+    to_show = set(np.rint(rows).astype(int).tolist())
+    shown = []
+    for column, pair in enumerate(pair_set.pairs):
+        gray = read_pair(pair, pair_set.functional_folder)
+        pictures = [_picture(image, gray) for image in (gray.anatomical, gray.functional)]
+        known: dict[bytes, dict[str, float]] = {}
+        for row, method in enumerate(methods):
+            bar.set_description_str(f"{pair_set.name} {pair.name} {method.name}")
+            fused, milliseconds = method.fuse(pair, gray)
+            scores = _scores(pair, gray, fused, names, known)
+            for name, value in {**scores, TIME: milliseconds}.items():
+                values[name][row, column] = value
+            if method.kind != "probe":
+                pictures.append(_picture(to_gray_levels(fused), gray))
+            bar.update()
+        if column in to_show:
+            shown.append((pair.name, pictures))
+    return DatasetScores(pair_set, methods, values, tuple(shown))
+
+
+def _scores(
+    pair: Pair,
+    gray: GrayPair,
+    fused: np.ndarray,
+    names: Sequence[str],
+    known: dict[bytes, dict[str, float]],
+) -> dict[str, float]:
+    """Every metric and guard; `known` saves the work for images that are equal."""
+    rounded = to_gray_levels(fused)
+    key = rounded.tobytes()
+    if key not in known:
+        images = (gray.anatomical, gray.functional, rounded)
+        try:
+            each = [_slice_scores(*planes, names) for planes in _scored_slices(images, gray.mask)]
+        except DataError as error:
+            raise DataError(f"{pair.anatomical}: {error}") from error
+        known[key] = {name: _mean([scores[name] for scores in each]) for name in each[0]}
+    if fused.ndim < 3:
+        return known[key]
+    sources = (gray.anatomical.astype(np.float64), gray.functional.astype(np.float64))
+    flicker = through_plane_inconsistency(fused.astype(np.float64), *sources, gray.mask)
+    return {**known[key], FLICKER: flicker}
+
+
+def _slice_scores(
+    anatomical: np.ndarray, functional: np.ndarray, fused: np.ndarray, names: Sequence[str]
+) -> dict[str, float]:
+    images = [image.astype(np.float64) for image in (anatomical, functional, fused)]
+    found = guards(*images)
+    return {**fusion_metrics(*images, names), **{name: found[name] for name in GUARDS}}
+
+
+def _mean(values: Sequence[float]) -> float:
+    finite = [value for value in values if math.isfinite(value)]
+    return float(np.mean(finite)) if finite else math.nan
+
+
+def _scored_slices(
+    images: Sequence[np.ndarray], mask: np.ndarray | None
+) -> list[tuple[np.ndarray, ...]]:
+    if mask is None:
+        return [tuple(images)]
+    return [tuple(image[:, :, z] for image in images) for z in content_slices(mask)]
+
+
+def content_slices(mask: np.ndarray) -> np.ndarray:
+    """Indices of the axial slices of a volume that are scored.
+
+    Up to ``VOLUME_SLICES``, evenly spaced among the slices in which the mask (X, Y, Z) covers at
+    least ``ENOUGH_CONTENT`` of what it covers in the fullest one: the vertex and the neck hold
+    little to fuse.
+    """
+    area = mask.sum(axis=(0, 1))
+    full = np.flatnonzero(area >= max(ENOUGH_CONTENT * area.max(), 1))
+    chosen = np.linspace(0, len(full) - 1, min(VOLUME_SLICES, len(full)))
+    return full[np.rint(chosen).astype(int)]
+
+
+def _picture(image: np.ndarray, gray: GrayPair) -> np.ndarray:
+    """The slice itself, or a volume's middle scored slice with the front of the head at the top."""
+    if gray.mask is None:
+        return image
+    indices = content_slices(gray.mask)
+    return np.rot90(image[:, :, indices[len(indices) // 2]])

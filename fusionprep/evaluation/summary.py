@@ -1,0 +1,231 @@
+"""What a benchmark found: means, intervals and ranks, as tables and files."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusionprep._version import __version__
+from fusionprep.errors import OutputError
+from fusionprep.evaluation.benchmark import (
+    FLICKER,
+    GUARDS,
+    TIME,
+    BenchmarkRequest,
+    DatasetScores,
+    Method,
+)
+from fusionprep.evaluation.metrics import RANKED, get_metric
+from fusionprep.evaluation.montage import montage
+from fusionprep.evaluation.ranking import RESAMPLES, SEED, Estimate, estimate, rank
+from fusionprep.image.io import write_bytes
+from fusionprep.models.inference import resolve_device
+
+MISSING = "n/a"
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """The methods of one dataset compared.
+
+    Attributes
+    ----------
+    estimates
+        Metric, guard, ``through_plane`` or ``ms`` to one estimate per method. Time is the median
+        over the pairs, without interval.
+    ranks
+        Metric that has a better side to the rank of each method. Probes do not compete.
+    mean_ranks
+        (methods,), over the metrics of ``RANKED`` that were computed; NaN when none was.
+    """
+
+    scores: DatasetScores
+    estimates: dict[str, list[Estimate]]
+    ranks: dict[str, np.ndarray]
+    mean_ranks: np.ndarray
+
+    @property
+    def name(self) -> str:
+        return self.scores.pair_set.name
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        return self.scores.methods
+
+    def metrics(self) -> list[str]:
+        """Names of the metrics, without guards, flicker and time."""
+        return [name for name in self.estimates if name not in (*GUARDS, FLICKER, TIME)]
+
+    def order(self) -> list[int]:
+        """Indices of the methods by mean rank, the probes last."""
+        return sorted(
+            range(len(self.methods)),
+            key=lambda row: (self.methods[row].kind == "probe", self.mean_ranks[row]),
+        )
+
+
+def summarise(scores: DatasetScores) -> DatasetSummary:
+    """Means, intervals and ranks of one dataset."""
+    groups = scores.pair_set.patients()
+    competes = [method.kind != "probe" for method in scores.methods]
+    estimates = {name: estimate(array, groups) for name, array in scores.values.items()}
+    estimates[TIME] = [
+        Estimate(float(median), math.nan, math.nan)
+        for median in np.median(scores.values[TIME], axis=1)
+    ]
+    ranks = {}
+    for name in estimates:
+        if name not in (*GUARDS, FLICKER, TIME) and get_metric(name).better != "neither":
+            means = [found.mean for found in estimates[name]]
+            ranks[name] = rank(means, get_metric(name).better, competes)
+    ranked = [ranks[name] for name in RANKED if name in ranks]
+    mean_ranks = np.mean(ranked, axis=0) if ranked else np.full(len(competes), np.nan)
+    return DatasetSummary(scores, estimates, ranks, mean_ranks)
+
+
+def write_benchmark(
+    out: Path, request: BenchmarkRequest, results: Sequence[DatasetScores]
+) -> list[Path]:
+    """Write the tables, the pages, the montages and ``benchmark.json`` into a folder.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files written.
+
+    Raises
+    ------
+    OutputError
+        When the folder cannot be written.
+    """
+    from fusionprep.evaluation.benchmark_report import html_page, markdown_page
+
+    summaries = [summarise(scores) for scores in results]
+    contents = {
+        "pairs.tsv": _tsv(_pair_rows(results)).encode(),
+        "summary.tsv": _tsv(_summary_rows(summaries)).encode(),
+        "benchmark.json": (json.dumps(_provenance(request, results), indent=2) + "\n").encode(),
+        "summary.md": markdown_page(summaries).encode(),
+        "summary.html": html_page(summaries).encode(),
+    }
+    for scores in results:
+        labels = [scores.pair_set.anatomical_folder, scores.pair_set.functional_folder]
+        labels += [method.name for method in scores.methods if method.kind != "probe"]
+        contents[montage_file(scores.pair_set.name)] = montage(labels, scores.shown)
+    try:
+        for name, content in contents.items():
+            write_bytes(Path(out) / name, content)
+    except OSError as error:
+        raise OutputError(f"cannot write into {out}: {error}") from error
+    return [Path(out) / name for name in contents]
+
+
+def montage_file(dataset: str) -> str:
+    """Name of the montage of a dataset."""
+    return f"montage-{dataset}.png"
+
+
+def _pair_rows(results: Iterable[DatasetScores]) -> Iterable[dict[str, Any]]:
+    for scores in results:
+        for column, pair in enumerate(scores.pair_set.pairs):
+            for row, method in enumerate(scores.methods):
+                yield {
+                    "dataset": scores.pair_set.name,
+                    "pair": pair.name,
+                    "subject": pair.subject,
+                    "method": method.name,
+                    "kind": method.kind,
+                    **{name: array[row, column] for name, array in scores.values.items()},
+                }
+
+
+def _summary_rows(summaries: Iterable[DatasetSummary]) -> Iterable[dict[str, Any]]:
+    """A row per dataset, method and quantity; ``mean_rank`` is a quantity too."""
+    for summary in summaries:
+        for row in summary.order():
+            method = summary.methods[row]
+            same = {"dataset": summary.name, "method": method.name, "kind": method.kind}
+            mean_rank = Estimate(summary.mean_ranks[row], math.nan, math.nan)
+            estimates = {name: found[row] for name, found in summary.estimates.items()}
+            for name, found in {"mean_rank": mean_rank, **estimates}.items():
+                position = summary.ranks[name][row] if name in summary.ranks else math.nan
+                yield {
+                    **same,
+                    "metric": name,
+                    "mean": found.mean,
+                    "low": found.low,
+                    "high": found.high,
+                    "rank": position,
+                    "in_mean_rank": name in summary.ranks and name in RANKED,
+                }
+
+
+def _tsv(rows: Iterable[dict[str, Any]]) -> str:
+    rows = list(rows)
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+    writer.writerow(rows[0])
+    writer.writerows([_cell(value) for value in row.values()] for row in rows)
+    return stream.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}" if math.isfinite(value) else MISSING
+    return MISSING if value is None else str(value)
+
+
+def _provenance(request: BenchmarkRequest, results: Sequence[DatasetScores]) -> dict[str, Any]:
+    """What is needed to repeat the benchmark; no path, which is true on one machine only."""
+    import platform
+
+    import scipy
+    import skimage
+    import torch
+
+    entries = [method.entry for method in results[0].methods if method.entry is not None]
+    return {
+        "Versions": {
+            "fusionprep": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+            "scikit-image": skimage.__version__,
+        },
+        "Machine": {
+            "Processor": platform.machine(),
+            "Device": resolve_device(request.device),
+            "Threads": request.threads or torch.get_num_threads(),
+        },
+        "Models": [{**entry.identity(), "Parameters": entry.parameters()} for entry in entries],
+        "External": list(request.external),
+        "Probes": [m.name for m in results[0].methods if m.kind == "probe"],
+        "Datasets": [
+            {
+                "Name": scores.pair_set.name,
+                "Anatomical": scores.pair_set.anatomical_folder,
+                "Functional": scores.pair_set.functional_folder,
+                "Pairs": len(scores.pair_set.pairs),
+                "Patients": patient_count(scores),
+                "Stride": request.stride,
+            }
+            for scores in results
+        ],
+        "Bootstrap": {"Resamples": RESAMPLES, "Seed": SEED},
+        "MeanRankOver": list(RANKED),
+    }
+
+
+def patient_count(scores: DatasetScores) -> int | None:
+    """How many patients the pairs are of; None when it is not known of all."""
+    subjects = {pair.subject for pair in scores.pair_set.pairs}
+    return None if None in subjects else len(subjects)

@@ -1,0 +1,145 @@
+"""Fusion models as ONNX files, for use outside Python."""
+
+import contextlib
+import importlib.util
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fusionprep.errors import OutputError, UsageError
+from fusionprep.image.io import write_whole
+from fusionprep.models.registry import ModelEntry, get_model
+
+if TYPE_CHECKING:
+    from fusionprep.models.base import FusionModel
+
+OPSET = 20
+
+SMALLEST_SIDE = 32
+"""Of the images an exported model takes: on smaller ones the Laplacian pyramid has fewer levels,
+but the exported graph is one for all sizes."""
+
+_EXAMPLE_SHAPE = (2, 1, 96, 80)
+"""Sides differ, lest the exporter take height and width for one variable."""
+
+
+def export_onnx(name: str, output: Path, weights: Path | None = None) -> None:
+    """Write a model of the registry with its weights as an ONNX file.
+
+    Its metadata hold name, version, paper, SHA-256 of the weights, and what goes in and out.
+
+    Parameters
+    ----------
+    name
+        One of :func:`fusionprep.models.registry.model_names`.
+    weights
+        Safetensors file of an own training of the model; None takes the packaged weights.
+
+    Raises
+    ------
+    UsageError
+        When the model is unknown, has no weights to replace or cannot be expressed in ONNX, or a
+        package is missing.
+    NoInputError, DataError
+        When the weights are missing, or not those of the model.
+    OutputError
+        When the file cannot be written.
+    """
+    entry = get_model(name, weights)
+    write_onnx(entry.load(), output, onnx_metadata(entry))
+
+
+def onnx_metadata(entry: ModelEntry) -> dict[str, str]:
+    """Metadata of the ONNX file of a model."""
+    inputs = f"float32 (N, 1, H, W) in 0..1, sides of at least {SMALLEST_SIDE} pixels"
+    return {
+        "name": entry.name,
+        "version": entry.version or "unknown",
+        "paper": entry.paper or entry.citation,
+        "weights_sha256": entry.weights_sha256() or "none",
+        "anatomical": f"{inputs}; MRI scaled inside the brain",
+        "functional": f"{inputs}; PET, SPECT or CT on the same grid",
+        "fused": "float32 (N, 1, H, W) in 0..1",
+        "intended_use": "visualisation in research; not for diagnosis and not for quantification",
+    }
+
+
+def write_onnx(model: "FusionModel", output: Path, metadata: Mapping[str, str]) -> None:
+    """Write a module as an ONNX file whose batch size, height and width are free.
+
+    Raises
+    ------
+    UsageError
+        When the module cannot be expressed in ONNX, or a package is missing.
+    OutputError
+        When the file cannot be written.
+    """
+    missing = [name for name in ("onnx", "onnxscript") if not importlib.util.find_spec(name)]
+    if missing:
+        raise UsageError(
+            f"the export needs {' and '.join(missing)}; install with: "
+            "pip install 'fusionprep[onnx]'"
+        )
+    content = _onnx_bytes(model, metadata)
+    try:
+        write_whole(output, lambda path: path.write_bytes(content))
+    except OSError as error:
+        raise OutputError(f"cannot write {output}: {error}") from error
+
+
+def _onnx_bytes(model: "FusionModel", metadata: Mapping[str, str]) -> bytes:
+    import onnx
+    import torch
+    from torch.export import Dim
+
+    free = {
+        0: Dim("batch"),
+        2: Dim("height", min=SMALLEST_SIDE),
+        3: Dim("width", min=SMALLEST_SIDE),
+    }
+    example = tuple(
+        torch.rand(_EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0)) for _ in range(2)
+    )
+    model = model.cpu().eval().to(memory_format=torch.contiguous_format)
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                model,
+                example,
+                input_names=["anatomical", "functional"],
+                output_names=["fused"],
+                dynamic_shapes=(free, free),
+                opset_version=OPSET,
+                dynamo=True,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        kind = type(model).__name__
+        raise UsageError(
+            f"{kind} cannot be exported to ONNX: it does not consist of tensor operations alone; "
+            "choose another model"
+        ) from error
+    proto = program.model_proto
+    # The exporter writes down where each operation stands in the source, with paths of the machine.
+    for item in (*proto.graph.node, *proto.graph.value_info, *proto.functions, proto.graph):
+        item.ClearField("metadata_props")
+    onnx.helper.set_model_props(proto, dict(metadata))
+    onnx.checker.check_model(proto)
+    return proto.SerializeToString()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress and remarks to developers from users."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -1,0 +1,93 @@
+"""Features of images for perceptual and information-weighted losses, from networks held fixed."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional as nnf
+
+from fusionprep.errors import DataError, NoInputError
+from fusionprep.models import weights
+from fusionprep.models.densefuse import densefuse_l1
+
+VGG16_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+"""Channels and number of convolutions between two poolings (Simonyan & Zisserman 2015, D)."""
+
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def feature_network(weights_file: str | None) -> nn.Module:
+    """A frozen network that turns images (N, 1, H, W) in [0, 1] into a list of feature maps.
+
+    Parameters
+    ----------
+    weights_file
+        Safetensors file of a VGG-16 with torchvision's names (``features.0.weight`` …). None takes
+        the encoder of the DenseFuse shipped with the package, trained on brain images.
+
+    Raises
+    ------
+    NoInputError, DataError
+        When the file is missing or does not hold a VGG-16.
+    """
+    network = DenseFuseFeatures() if weights_file is None else _load_vgg16(Path(weights_file))
+    return network.eval().requires_grad_(False)
+
+
+class DenseFuseFeatures(nn.Module):
+    """The encoder's features of the image and of copies two and four times smaller."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        model = densefuse_l1()
+        weights.load_into(model, "densefuse")
+        self.model = model
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        pyramid = [image, *(nnf.avg_pool2d(image, factor) for factor in (2, 4))]
+        return [self.model.encode(level) / 255 for level in pyramid]
+
+
+class VGG16Features(nn.Module):
+    """The last feature maps before each pooling of a VGG-16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for width, count in VGG16_STAGES:
+            for _ in range(count):
+                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+                channels = width
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        mean, deviation = (
+            image.new_tensor(values)[:, None, None]
+            for values in (IMAGENET_MEAN, IMAGENET_DEVIATION)
+        )
+        maps = (image.expand(-1, 3, -1, -1) - mean) / deviation
+        stages = []
+        for layer in self.features:
+            if isinstance(layer, nn.MaxPool2d):
+                stages.append(maps)
+            maps = layer(maps)
+        return stages
+
+
+def _load_vgg16(path: Path) -> VGG16Features:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise NoInputError(f"there is no file {path} with perceptual weights")
+    network = VGG16Features()
+    try:
+        tensors = load_file(path)
+        # torchvision's file also holds the classifier, of which the features have no need.
+        network.load_state_dict({name: tensors[name] for name in network.state_dict()})
+    except (SafetensorError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split("\n")[:2])
+        raise DataError(f"{path} does not hold a VGG-16 as safetensors: {reason}") from error
+    return network

@@ -1,0 +1,66 @@
+"""IFCNN is trained to make one whole image of two that are each degraded in one part.
+
+Zhang et al. 2020, section 3.3. The paper blurs photographs where their depth says so; here a random
+smooth mask parts each slice, and half of the slices are dimmed instead of blurred: two modalities
+differ in brightness more than in sharpness, and from blur alone the features may as well answer to
+dark as to bright, so that their maximum loses what only one image shows. The paper's perceptual
+loss compares features of a ResNet101; here they are those of the encoder shipped with the package,
+or of a VGG-16 given by file.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from fusionprep.models.ifcnn import IFCNN, ifcnn_max
+from fusionprep.training.features import feature_network
+from fusionprep.training.losses import l2, perceptual
+from fusionprep.training.recipes.base import Recipe
+
+BLUR = (1.0, 4.0)
+"""Smallest and largest standard deviation of the blur, pixels."""
+
+LARGEST_GAIN = 0.7
+"""Dimmed slices keep between nothing and this share of their brightness."""
+
+
+class IFCNNRecipe(Recipe):
+    """Synthetic pairs with their whole original as truth."""
+
+    loss_weights: ClassVar = {"pixel": 1.0, "perceptual": 1.0}
+    differences = (
+        "trained on brain slices blurred or dimmed behind a random smooth mask instead of "
+        "photographs blurred by their depth; the first layer is trained instead of being that of "
+        "a ResNet101; "
+        "the perceptual loss compares features of the DenseFuse encoder (or of a VGG-16 given by "
+        "file) instead of a ResNet101; gray images enter as three equal channels, and the three "
+        "output channels are averaged and clipped."
+    )
+
+    def build(self) -> IFCNN:
+        return ifcnn_max()
+
+    def helper_network(self, options):
+        return feature_network(options.perceptual_weights)
+
+    def prepare(self, anatomical, functional, rng):
+        whole = functional if rng.integers(2) else anatomical
+        if rng.integers(2):
+            degraded = gaussian_filter(whole, rng.uniform(*BLUR))
+        else:
+            degraded = rng.uniform(0, LARGEST_GAIN) * whole
+        noise = gaussian_filter(rng.standard_normal(whole.shape), min(whole.shape) / 8)
+        part = noise > np.quantile(noise, rng.uniform(0.2, 0.8))
+        return {
+            "first": np.where(part, whole, degraded),
+            "second": np.where(part, degraded, whole),
+            "whole": whole,
+        }
+
+    def loss_terms(self, model, batch, helper):
+        output = model.merge(batch["first"], batch["second"])
+        return {
+            "pixel": l2(output, batch["whole"]),
+            "perceptual": perceptual(output, batch["whole"], helper),
+        }

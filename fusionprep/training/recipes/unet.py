@@ -1,0 +1,35 @@
+"""The U-Net is trained without truth, on the loss of SwinFusion (Ma et al. 2022, eqs. 16-19).
+
+It asks for the brighter intensity, the stronger gradient and the structure of both sources; SSIM is
+shared between them pixel by pixel instead of half and half.
+"""
+
+from typing import ClassVar
+
+from fusionprep.models.unet import UNet
+from fusionprep.training.losses import gradient_max, intensity_max, ssim_local
+from fusionprep.training.recipes.base import Recipe
+
+
+class UNetRecipe(Recipe):
+    """Intensity, gradient and structure, with the paper's weights."""
+
+    loss_weights: ClassVar = {"intensity": 20.0, "gradient": 20.0, "ssim": 10.0}
+    differences = (
+        "the paper segments; here the network adds to the mean of the two images, with padded "
+        "convolutions, a quarter of the channels, one level less and bilinear up-sampling. It is "
+        "trained on the loss of SwinFusion (Ma et al. 2022), with SSIM shared between the sources "
+        "pixel by pixel; where both images are 0 the result is 0."
+    )
+
+    def build(self) -> UNet:
+        return UNet()
+
+    def loss_terms(self, model, batch, helper):  # noqa: ARG002
+        sources = batch["anatomical"], batch["functional"]
+        fused = model(*sources)
+        return {
+            "intensity": intensity_max(fused, *sources),
+            "gradient": gradient_max(fused, *sources),
+            "ssim": ssim_local(fused, *sources),
+        }

@@ -1,0 +1,268 @@
+"""A training run: from a folder of pairs to weights, card, log and pictures."""
+
+import dataclasses
+import importlib.util
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fusionprep.errors import DataError, OutputError, UsageError
+from fusionprep.image.io import write_bytes
+from fusionprep.models.weights import Weights, packaged_weights, read_own_weights
+from fusionprep.training.cards import finish_card, write_weights_and_card
+from fusionprep.training.datasets import PairSamples, read_pairs
+from fusionprep.training.log import EpochRecord, best_record, read_log, write_log
+from fusionprep.training.options import TrainingOptions, training_options
+from fusionprep.training.pairs import SlicePair
+from fusionprep.training.pictures import write_pictures
+from fusionprep.training.recipes import get_recipe
+from fusionprep.training.recipes.base import Recipe
+
+if TYPE_CHECKING:
+    import lightning
+
+    from fusionprep.training.loop import Records, TrainingModule
+
+PACKAGED = "packaged"
+"""Initial weights that are those shipped with the package."""
+
+VALIDATION_STRIDE = 3
+"""Every third validation pair is looked at after each epoch; neighbours hardly differ."""
+
+CHANGEABLE = frozenset(
+    {
+        *("epochs", "minutes", "patience", "threads", "devices", "nodes", "tensorboard"),
+        *("data_sources", "data_licence"),
+    }
+)
+"""Options that a resumed training may change: how long, on what, and what is said of it."""
+
+
+def train(
+    name: str, data_dir: Path, out_dir: Path, options: TrainingOptions, *, resume: bool = False
+) -> Path:
+    """Train a model; the weights kept are those of the epoch with the lowest validation loss.
+
+    Written to ``out_dir``: ``<name>.safetensors`` with its card (``.json`` and ``.md``),
+    ``<name>.toml`` (the options), ``log.csv`` (one row per epoch), pictures of losses and samples,
+    and ``checkpoints``, from which an interrupted training goes on as if it had not been
+    interrupted.
+
+    Parameters
+    ----------
+    data_dir
+        Folder with ``slices.csv`` or derivatives; see
+        :func:`fusionprep.training.datasets.read_pairs`.
+    resume
+        Go on from the last checkpoint in ``out_dir``, if there is one.
+
+    Returns
+    -------
+    Path
+        The weights file.
+
+    Raises
+    ------
+    UsageError
+        When the model cannot be trained, a package is missing, or ``out_dir`` holds another or an
+        unfinished training.
+    NoInputError, DataError
+        When the data cannot be used; also when a patient is on both sides of the split.
+    OutputError
+        When ``out_dir`` cannot be written.
+    """
+    _require_packages(options)
+    recipe = get_recipe(name)
+    _check_loss_weights(recipe, options)
+    pairs = read_pairs(data_dir, options)
+    checkpoint = _prepare(out_dir, name, options, resume=resume)
+    torch.set_num_threads(options.threads)
+    try:
+        with _quiet_lightning():
+            trained_here = _fit(name, recipe, pairs, out_dir, options, checkpoint)
+        if trained_here:
+            records = read_log(out_dir / "log.csv")
+            finish_card(out_dir, name, pairs, options, records)
+            write_pictures(out_dir, name, pairs, records)
+    except OSError as error:
+        raise OutputError(f"cannot write to the training folder {out_dir}: {error}") from error
+    return out_dir / f"{name}.safetensors"
+
+
+def _require_packages(options: TrainingOptions) -> None:
+    """Refuse at once what would fail for want of an optional package."""
+    wanted = {"lightning": True, "tensorboard": options.tensorboard}
+    missing = [name for name in wanted if wanted[name] and not importlib.util.find_spec(name)]
+    if missing:
+        raise UsageError(
+            f"this training needs {' and '.join(missing)}; install with: "
+            "pip install 'fusionprep[train]'"
+        )
+
+
+def _check_loss_weights(recipe: Recipe, options: TrainingOptions) -> None:
+    unknown = sorted(set(options.loss_weights) - set(recipe.loss_weights))
+    if unknown:
+        raise UsageError(
+            f"no loss term is named {', '.join(unknown)}; there are: "
+            f"{', '.join(recipe.loss_weights)}"
+        )
+
+
+def _prepare(out_dir: Path, name: str, options: TrainingOptions, *, resume: bool) -> Path | None:
+    """Write the options; returns the checkpoint to go on from, None to begin anew."""
+    checkpoint = out_dir / "checkpoints" / "last.ckpt"
+    config = out_dir / f"{name}.toml"
+    started = checkpoint.exists()
+    if started and not resume:
+        raise UsageError(
+            f"{out_dir} holds a training already; add --resume to go on with it, or choose another "
+            "folder with --out"
+        )
+    if started:
+        if not config.exists():
+            raise UsageError(f"{out_dir} holds the training of another model than {name}")
+        _check_unchanged(config, options)
+        _check_readable(checkpoint)
+    try:
+        write_bytes(config, options.to_toml().encode())
+    except OSError as error:
+        raise OutputError(f"cannot write to the training folder {out_dir}: {error}") from error
+    return checkpoint if started else None
+
+
+def _check_unchanged(config: Path, options: TrainingOptions) -> None:
+    earlier = training_options(config, {})
+    names = [field.name for field in dataclasses.fields(options) if field.name not in CHANGEABLE]
+    changed = [name for name in names if getattr(earlier, name) != getattr(options, name)]
+    if changed:
+        raise UsageError(
+            f"cannot resume with another {', '.join(changed)} than in {config}; go on with that "
+            "file, or begin anew in another folder with --out"
+        )
+
+
+def _check_readable(checkpoint: Path) -> None:
+    import pickle
+
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"cannot go on from {checkpoint} ({reason}); delete its folder to begin anew"
+        ) from error
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's remarks to developers from users: they can act on none of them."""
+    import lightning.pytorch  # sets the level of its logger
+
+    logger = logging.getLogger(lightning.pytorch.__name__)
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+def _fit(
+    name: str,
+    recipe: Recipe,
+    pairs: Sequence[SlicePair],
+    out_dir: Path,
+    options: TrainingOptions,
+    checkpoint: Path | None,
+) -> bool:
+    """Train until the options' end; True in the one process that writes the results."""
+    from fusionprep.training.loop import Records, TrainingModule
+
+    module = TrainingModule(
+        recipe,
+        options,
+        PairSamples(
+            [pair for pair in pairs if pair.split == "train"],
+            recipe.prepare,
+            seed=options.seed,
+            count=options.batch_size * options.steps_per_epoch,
+            crop=options.crop,
+        ),
+        PairSamples(
+            [pair for pair in pairs if pair.split == "val"][::VALIDATION_STRIDE],
+            recipe.prepare,
+            seed=options.seed,
+        ),
+    )
+
+    if options.initial_weights is not None:
+        _initial_weights(name, options.initial_weights).load_into(module.model)
+
+    def on_epoch(module: "TrainingModule", records: list[EpochRecord]) -> None:
+        write_log(out_dir / "log.csv", records)
+        if records[-1] is best_record(records):
+            write_weights_and_card(module.model, name, out_dir, pairs, options, records)
+        print(_progress(records[-1], options), flush=True)
+
+    records = Records(on_epoch, minutes=options.minutes, patience=options.patience)
+    trainer = _trainer(out_dir, options, records)
+    # The checkpoint holds tensors and plain values only: nothing in it is unpickled.
+    trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
+    return trainer.is_global_zero
+
+
+def _initial_weights(name: str, source: str) -> Weights:
+    if source == PACKAGED:
+        return packaged_weights(name)
+    return read_own_weights(Path(source), name, get_recipe(name).build())
+
+
+def _trainer(out_dir: Path, options: TrainingOptions, records: "Records") -> "lightning.Trainer":
+    import lightning
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    return lightning.Trainer(
+        max_epochs=options.epochs,
+        devices=options.devices,
+        num_nodes=options.nodes,
+        precision=options.precision,
+        deterministic="warn",
+        logger=_tensorboard(out_dir) if options.tensorboard else False,
+        # Without a quantity to monitor, every epoch is saved. The best weights are kept elsewhere.
+        callbacks=[
+            records,
+            ModelCheckpoint(
+                out_dir / "checkpoints",
+                filename="last",
+                save_on_train_epoch_end=True,
+                enable_version_counter=False,
+            ),
+        ],
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        enable_progress_bar=sys.stdout.isatty(),
+    )
+
+
+def _tensorboard(out_dir: Path) -> Any:
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    return TensorBoardLogger(out_dir, name="tensorboard", version="")
+
+
+def _progress(record: EpochRecord, options: TrainingOptions) -> str:
+    return (
+        f"epoch {record.epoch}/{options.epochs}  {record.seconds / 60:.1f} min  "
+        f"rate {record.learning_rate:.1e}  loss {record.losses['train/loss']:.4f}  "
+        f"validation {record.validation_loss:.4f}"
+    )
