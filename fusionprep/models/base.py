@@ -22,3 +22,11 @@ class FusionModel(torch.nn.Module):
 
     def forward(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError
+
+
+def support(anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
+    """Where at least one image is above 0: bool, in the shape of the images.
+
+    Networks rarely render black exactly, and a gray background shows as haze.
+    """
+    return (anatomical > 0) | (functional > 0)

@@ -6,7 +6,8 @@ convolutional neural network. Information Fusion 54:99-118, 2020. doi:10.1016/j.
 Architecture, rules and training on synthetic multi-focus pairs are the paper's (Fig. 2, eqs. 1-6).
 What differs: the first layer, which the paper takes from a ResNet101 trained on ImageNet and keeps
 fixed, is trained with the others, because no photographs are used here; gray images enter as three
-equal channels in [0, 1], and the three output channels are averaged and clipped to that range.
+equal channels in [0, 1], and the three output channels are averaged, clipped to that range and set
+to 0 where both images are 0.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from fusionprep.models.base import FusionModel
+from fusionprep.models.base import FusionModel, support
 
 FusionRule = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -63,10 +64,11 @@ class IFCNN(FusionModel):
         self.rule = rule
 
     def forward(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
-        return self.merge(anatomical, functional).clamp(0, 1)
+        fused = self.merge(anatomical, functional).clamp(0, 1)
+        return fused * support(anatomical, functional)
 
     def merge(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """The fused image (N, 1, H, W) before it is clipped: what is trained."""
+        """The fused image (N, 1, H, W) before it is clipped and masked: what is trained."""
         fused = self.rule(self._features(first), self._features(second))
         return self.conv4(self.conv3(fused)).mean(dim=1, keepdim=True)
 

@@ -18,7 +18,7 @@ import itertools
 import torch
 from torch import nn
 
-from fusionprep.models.base import FusionModel
+from fusionprep.models.base import FusionModel, support
 
 DENSE_LAYERS = 5
 SLOPE = 0.2
@@ -62,4 +62,4 @@ class U2Fusion(FusionModel):
         for layer in self.dense:
             features = torch.cat([layer(features), features], dim=1)
         fused = self.decoder(features).tanh() / 2 + 0.5
-        return fused * ((anatomical > 0) | (functional > 0))
+        return fused * support(anatomical, functional)

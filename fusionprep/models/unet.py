@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as nnf
 
-from fusionprep.models.base import FusionModel
+from fusionprep.models.base import FusionModel, support
 
 
 def _two_convolutions(channels_in: int, channels_out: int) -> nn.Sequential:
@@ -63,4 +63,4 @@ class UNet(FusionModel):
             )
             features = block(torch.cat([skip, features], dim=1))
         fused = torch.lerp(anatomical, functional, 0.5) + self.last(features)
-        return fused.clamp(0, 1) * ((anatomical > 0) | (functional > 0))
+        return fused.clamp(0, 1) * support(anatomical, functional)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import torch
 
 
+PACKAGED = "packaged"
+"""Stands for the weights shipped with the package where a file name is expected."""
+
+
 @dataclass(frozen=True)
 class Weights:
     """A file of weights and what is known of it.

@@ -28,8 +28,8 @@ def card_text(card: Mapping[str, Any]) -> str:
         _sets(data["sets"]),
         "## Training",
         f"```sh\n{training['command']}\n```",
-        f"{training['epochs']} epochs, {training['batches']} batches, {training['minutes']} "
-        f"minutes, PyTorch {card['pytorch_version']}. Kept: {training['kept']}.",
+        f"{_length(training)}, PyTorch {card['pytorch_version']}. Kept: {training['kept']}.",
+        *_earlier(training["before"]),
         _losses(training),
         "## Validation",
         _metrics(card["eval_metrics"]),
@@ -69,6 +69,24 @@ def _sets(sets: Iterable[Mapping[str, Any]]) -> str:
         for item in sets
     )
     return _table(("split", "dataset", "modality", "pairs", "patients"), rows)
+
+
+def _length(training: Mapping[str, Any]) -> str:
+    counts = f"{training['epochs']} epochs, {training['batches']} batches"
+    return f"{counts}, {training['minutes']} minutes"
+
+
+def _earlier(training: Mapping[str, Any] | None) -> list[str]:
+    """A paragraph for each training before the last one, the latest first."""
+    if training is None:
+        return []
+    weights = ", ".join(f"{name} {value:g}" for name, value in training["loss_weights"].items())
+    rate = training["options"]["learning_rate"]
+    text = (
+        f"It began with the weights of an earlier training: {_length(training)}, learning rate "
+        f"{rate:g}, loss weights {weights}. Kept: {training['kept']}."
+    )
+    return [text, *_earlier(training.get("before"))]
 
 
 def _losses(training: Mapping[str, Any]) -> str:

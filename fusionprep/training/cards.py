@@ -19,6 +19,7 @@ from fusionprep.image.io import write_bytes
 from fusionprep.models.base import FusionModel
 from fusionprep.models.inference import fuse_volume
 from fusionprep.models.registry import ModelEntry, get_model
+from fusionprep.models.weights import PACKAGED, read_card
 from fusionprep.training.card_text import card_text
 from fusionprep.training.datasets import read_pairs
 from fusionprep.training.log import EpochRecord, best_record, read_log
@@ -248,12 +249,23 @@ def _training(
         "command": _command(name, options, epochs=last.epoch),
         "options": chosen,
         "loss_weights": dict(recipe.loss_weights) | dict(options.loss_weights),
+        "before": _earlier_training(name, options.initial_weights),
         "epochs": last.epoch,
         "batches": last.epoch * options.steps_per_epoch,
         "minutes": round(last.seconds / 60, 1),
         "kept": f"the epoch with the lowest validation loss, {best.epoch} of {last.epoch}",
         "log": {"first": _summary(records[0]), "best": _summary(best), "last": _summary(last)},
     }
+
+
+def _earlier_training(name: str, initial_weights: str | None) -> dict[str, Any] | None:
+    """The training that led to the initial weights, by their card; None without one."""
+    if initial_weights is None:
+        return None
+    if initial_weights == PACKAGED:
+        return read_card(name)["training"]
+    card = Path(initial_weights).with_suffix(".json")
+    return json.loads(card.read_text(encoding="utf-8"))["training"] if card.is_file() else None
 
 
 def _summary(record: EpochRecord) -> dict[str, Any]:

@@ -42,6 +42,9 @@ class TrainingModule(lightning.LightningModule):
         if helper is not None:
             helper.to(self.device)
 
+    def on_train_epoch_start(self) -> None:
+        self.recipe.begin_epoch(self.model, self.options)
+
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
         return self._loss("train", batch)
 

@@ -14,7 +14,7 @@ import torch
 
 from fusionprep.errors import DataError, OutputError, UsageError
 from fusionprep.image.io import write_bytes
-from fusionprep.models.weights import Weights, packaged_weights, read_own_weights
+from fusionprep.models.weights import PACKAGED, Weights, packaged_weights, read_own_weights
 from fusionprep.training.cards import finish_card, write_weights_and_card
 from fusionprep.training.datasets import PairSamples, read_pairs
 from fusionprep.training.log import EpochRecord, best_record, read_log, write_log
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     import lightning
 
     from fusionprep.training.loop import Records, TrainingModule
-
-PACKAGED = "packaged"
-"""Initial weights that are those shipped with the package."""
 
 VALIDATION_STRIDE = 3
 """Every third validation pair is looked at after each epoch; neighbours hardly differ."""

@@ -60,8 +60,10 @@ def test_an_image_fused_with_itself_comes_back(name, images):
     model = get_model(name).load()
     with torch.inference_mode():
         fused = model(images[0], images[0])
-    # An auto-encoder is nearly, not exactly, the identity.
-    largest, mean = (0.05, 0.01) if get_model(name).weights else (1e-5, 1e-5)
+    # An auto-encoder is nearly the identity; networks that were trained on pairs never saw equal
+    # images, and raise their contrast.
+    tolerances = {None: (1e-5, 1e-5), "densefuse": (0.05, 0.01)}
+    largest, mean = tolerances.get(get_model(name).weights, (0.2, 0.06))
     assert (fused - images[0]).abs().max() < largest
     assert (fused - images[0]).abs().mean() < mean
 

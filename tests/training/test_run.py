@@ -109,6 +109,20 @@ def test_a_training_can_start_from_weights(slices, trained, tmp_path):
         torch.testing.assert_close(after[name], tensor, atol=1e-9, rtol=0)
     card = json.loads((tmp_path / "densefuse.json").read_text())
     assert card["training"]["options"]["initial_weights"] == "densefuse.safetensors"
+    earlier = json.loads((trained / "densefuse.json").read_text())["training"]
+    assert card["training"]["before"] == earlier
+    text = (tmp_path / "densefuse.md").read_text()
+    assert "earlier training: 3 epochs, 12 batches" in text
+
+
+def test_tuning_an_ifcnn_keeps_its_batch_statistics(slices, tmp_path):
+    train("ifcnn", slices, tmp_path / "first", changed(epochs=1))
+    start = tmp_path / "first" / "ifcnn.safetensors"
+    tuned = changed(epochs=1, initial_weights=str(start))
+    train("ifcnn", slices, tmp_path / "second", tuned)
+    before, after = load_file(start), load_file(tmp_path / "second" / "ifcnn.safetensors")
+    assert torch.equal(before["conv2.1.running_var"], after["conv2.1.running_var"])
+    assert not torch.equal(before["conv2.0.weight"], after["conv2.0.weight"])
 
 
 def test_initial_weights_of_another_model_are_refused(slices, trained, tmp_path):

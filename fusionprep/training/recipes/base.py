@@ -40,6 +40,9 @@ class Recipe:
         """One training sample from an augmented pair (H, W), float32 in [0, 1]."""
         return {"anatomical": anatomical, "functional": functional}
 
+    def begin_epoch(self, model: FusionModel, options: TrainingOptions) -> None:
+        """Called before each epoch, with the model in training mode."""
+
     def loss_terms(
         self, model: FusionModel, batch: Batch, helper: nn.Module | None
     ) -> dict[str, torch.Tensor]:

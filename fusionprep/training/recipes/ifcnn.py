@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
+from torch import nn
 
 from fusionprep.models.ifcnn import IFCNN, ifcnn_max
 from fusionprep.training.features import feature_network
@@ -32,10 +33,10 @@ class IFCNNRecipe(Recipe):
     differences = (
         "trained on brain slices blurred or dimmed behind a random smooth mask instead of "
         "photographs blurred by their depth; the first layer is trained instead of being that of "
-        "a ResNet101; "
+        "a ResNet101; trained in two steps, the second with fixed batch statistics; "
         "the perceptual loss compares features of the DenseFuse encoder (or of a VGG-16 given by "
         "file) instead of a ResNet101; gray images enter as three equal channels, and the three "
-        "output channels are averaged and clipped."
+        "output channels are averaged, clipped and set to 0 where both images are 0."
     )
 
     def build(self) -> IFCNN:
@@ -43,6 +44,17 @@ class IFCNNRecipe(Recipe):
 
     def helper_network(self, options):
         return feature_network(options.perceptual_weights)
+
+    def begin_epoch(self, model, options):
+        """Weights that were trained already are tuned with their batch statistics held fixed.
+
+        Those of a batch of crops differ from batch to batch, and with them what becomes of black:
+        whole slices would get a gray background.
+        """
+        if options.initial_weights is not None:
+            for layer in model.modules():
+                if isinstance(layer, nn.BatchNorm2d):
+                    layer.eval()
 
     def prepare(self, anatomical, functional, rng):
         whole = functional if rng.integers(2) else anatomical
