@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from fusionprep.errors import DataError, NoInputError, OutputError
+from fusionprep.errors import OutputError
 from fusionprep.image.io import write_bytes
 from fusionprep.models.base import FusionModel
 from fusionprep.models.inference import fuse_volume
 from fusionprep.models.registry import ModelEntry, get_model
-from fusionprep.models.weights import PACKAGED, read_card
+from fusionprep.models.weights import PACKAGED, read_card, read_own_weights
 from fusionprep.training.card_text import card_text
 from fusionprep.training.datasets import read_pairs
 from fusionprep.training.log import EpochRecord, best_record, read_log
@@ -104,20 +104,10 @@ def load_trained(weights_dir: Path, name: str) -> tuple[bytes, FusionModel]:
     DataError
         When its weights are not those of the model.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
     path = weights_dir / f"{name}.safetensors"
     model = get_recipe(name).build()
-    try:
-        weights = path.read_bytes()
-        model.load_state_dict(load(weights))
-    except OSError as error:
-        raise NoInputError(f"cannot read the weights {path}: {error}") from error
-    except (SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split("\n")[:2])
-        raise DataError(f"{path} does not hold the weights of {name}: {reason}") from error
-    return weights, model.eval()
+    read_own_weights(path, name, model).load_into(model)
+    return path.read_bytes(), model.eval()
 
 
 def validation_metrics(model: FusionModel, pairs: Sequence[SlicePair]) -> list[dict[str, Any]]:

@@ -142,7 +142,7 @@ def test_weights_of_another_model_and_missing_ones_are_named(tmp_path, slices):
     with pytest.raises(NoInputError, match=r"unet\.safetensors"):
         load_trained(tmp_path, "unet")
     save_file(get_recipe("densefuse").build().state_dict(), tmp_path / "unet.safetensors")
-    with pytest.raises(DataError, match="does not hold the weights of unet") as error:
+    with pytest.raises(DataError, match="does not hold weights of unet") as error:
         load_trained(tmp_path, "unet")
     assert "\n" not in str(error.value)
 
