@@ -1,5 +1,7 @@
 """Metrics of gradients carried into the fused image: Q^AB/F and N^AB/F."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -66,12 +68,23 @@ def fusion_artefacts(anatomical: np.ndarray, functional: np.ndarray, fused: np.n
 
 def sobel(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sobel derivatives down and across an image (H, W), with zero padding."""
+    return derivatives(image, [1.0, 2.0, 1.0])
+
+
+def derivatives(image: np.ndarray, smoothing: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Differences over two pixels down and across an image (H, W), smoothed along the other axis.
+
+    Parameters
+    ----------
+    smoothing
+        Three weights: 1, 2, 1 of Sobel or 1, 1, 1 of Prewitt. Zero padding.
+    """
     from scipy import ndimage
 
     down, across = (
         ndimage.correlate1d(
             ndimage.correlate1d(image, [-1.0, 0.0, 1.0], axis=axis, mode="constant"),
-            [1.0, 2.0, 1.0],
+            smoothing,
             axis=1 - axis,
             mode="constant",
         )

@@ -16,7 +16,7 @@ import numpy as np
 from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.image.colour import read_luminance
 from fusionprep.image.intensity import AIR, functional_scaling, mri_scaling
-from fusionprep.image.io import read_volume
+from fusionprep.image.io import read_volume, same_grid
 
 ANATOMICAL_FOLDERS = ("anatomical", "mri", "mr", "t1", "t1w", "t2", "t2w", "flair")
 FUNCTIONAL_FOLDERS = ("functional", "pet", "spect", "ct")
@@ -217,7 +217,7 @@ def read_pair(pair: Pair, functional_folder: str) -> GrayPair:
     anatomical = read_volume(pair.anatomical, pair.file)
     functional = read_volume(pair.functional, pair.file, missing=AIR if is_ct else 0.0)
     _check_same_size(functional.shape, anatomical.shape, pair.functional)
-    if not np.allclose(functional.affine, anatomical.affine, atol=1e-3):
+    if not same_grid(functional, anatomical):
         raise DataError(f"{pair.functional} is not on the grid of {pair.anatomical}")
     arrays = [image.get_fdata(dtype=np.float32) for image in (anatomical, functional)]
     mask = arrays[0] > 0

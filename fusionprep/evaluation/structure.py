@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fusionprep.evaluation.gradients import derivatives
 from fusionprep.evaluation.windows import (
     LocalMoments,
     gaussian_window,
@@ -13,6 +14,8 @@ _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 # Yang's constants only keep windows of equal levels from 0/0.
 _YANG_CONSTANT = 2e-16
 _YANG_REDUNDANT = 0.75
+
+_PREWITT = (1.0, 1.0, 1.0)
 
 
 def ssim_field(source: np.ndarray, fused: np.ndarray) -> float:
@@ -133,7 +136,7 @@ def piella_edge(anatomical: np.ndarray, functional: np.ndarray, fused: np.ndarra
 
     Q_W of the images times Q_W of their edge images (Prewitt magnitude, zero padding).
     """
-    edges = [_prewitt(image) for image in (anatomical, functional, fused)]
+    edges = [np.hypot(*derivatives(image, _PREWITT)) for image in (anatomical, functional, fused)]
     return piella_weighted(anatomical, functional, fused) * piella_weighted(*edges)
 
 
@@ -179,21 +182,6 @@ def _piella_map(
     weight = variance_a / (variance_a + variance_b)
     quality = weight * _ssim_map(with_a, _C1, _C2) + (1 - weight) * _ssim_map(with_b, _C1, _C2)
     return quality, np.maximum(variance_a, variance_b)
-
-
-def _prewitt(image: np.ndarray) -> np.ndarray:
-    from scipy import ndimage
-
-    across, down = (
-        ndimage.correlate1d(
-            ndimage.correlate1d(image, [1, 0, -1], axis=axis, mode="constant"),
-            [1, 1, 1],
-            axis=1 - axis,
-            mode="constant",
-        )
-        for axis in (1, 0)
-    )
-    return np.hypot(across, down)
 
 
 def _ssim_map(moments: LocalMoments, c1: float, c2: float) -> np.ndarray:

@@ -110,6 +110,11 @@ def axial_axis(affine: np.ndarray) -> int:
     return int(np.flatnonzero(nib.io_orientation(affine)[:, 0] == 2)[0])
 
 
+def same_grid(image: nib.Nifti1Image, reference: nib.Nifti1Image) -> bool:
+    """Whether two images have one shape and, to a thousandth of a millimetre, one affine."""
+    return image.shape == reference.shape and np.allclose(image.affine, reference.affine, atol=1e-3)
+
+
 def check_affine(affine: np.ndarray, path: str | Path) -> None:
     """Raise :class:`DataError` when `affine` (4, 4) cannot map voxels to millimetres."""
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:

@@ -11,7 +11,7 @@ import numpy as np
 from fusionprep.errors import DataError, NoInputError, OutputError, UsageError
 from fusionprep.image.colour import read_luminance
 from fusionprep.image.intensity import AIR, Scaling, functional_scaling, mri_scaling
-from fusionprep.image.io import new_image, read_volume, write_whole
+from fusionprep.image.io import new_image, read_volume, same_grid, write_whole
 from fusionprep.image.masks import fusion_mask
 from fusionprep.models.inference import fuse_volume, resolve_device
 from fusionprep.models.registry import get_model
@@ -138,7 +138,7 @@ def _read_volumes(request: FusionRequest) -> _Pair:
 
 def _read_on_grid(path: Path, reference: "Nifti1Image", missing: float = 0.0) -> np.ndarray:
     image = _read_nifti(path, missing)
-    if image.shape != reference.shape or not np.allclose(image.affine, reference.affine, atol=1e-3):
+    if not same_grid(image, reference):
         raise DataError(f"{path} is not on the grid of the MRI; resample it first")
     return image.get_fdata(dtype=np.float32)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.image.intensity import AIR, functional_scaling, mri_scaling
-from fusionprep.image.io import read_volume
+from fusionprep.image.io import read_volume, same_grid
 from fusionprep.image.masks import head_of_ct
 from fusionprep.training.options import TrainingOptions
 from fusionprep.training.pairs import SlicePair
@@ -179,7 +179,7 @@ def _mask_of(t1w_path: Path) -> Path:
 
 def _read_on_grid(path: Path, reference: nib.Nifti1Image, missing: float = 0.0) -> np.ndarray:
     image = read_volume(path, path.name, missing=missing)
-    if image.shape != reference.shape or not np.allclose(image.affine, reference.affine, atol=1e-3):
+    if not same_grid(image, reference):
         raise DataError(f"{path} is not on the grid of its T1w; run fusionapp again")
     return image.get_fdata(dtype=np.float32)
 

@@ -8,7 +8,7 @@ from torch.nn import functional as nnf
 
 from fusionprep.errors import DataError, NoInputError
 from fusionprep.models import weights
-from fusionprep.models.densefuse import densefuse_l1
+from fusionprep.models.densefuse import GRAY_LEVELS, densefuse_l1
 
 VGG16_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 """Channels and number of convolutions between two poolings (Simonyan & Zisserman 2015, D)."""
@@ -45,7 +45,7 @@ class DenseFuseFeatures(nn.Module):
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
         pyramid = [image, *(nnf.avg_pool2d(image, factor) for factor in (2, 4))]
-        return [self.model.encode(level) / 255 for level in pyramid]
+        return [self.model.encode(level) / GRAY_LEVELS for level in pyramid]
 
 
 class VGG16Features(nn.Module):
