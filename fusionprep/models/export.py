@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from fusionprep.errors import OutputError, UsageError
 from fusionprep.image.io import write_whole
-from fusionprep.models.registry import ModelEntry, get_model
+from fusionprep.models.entry import ModelEntry
+from fusionprep.models.registry import get_model
 
 if TYPE_CHECKING:
     from fusionprep.models.base import FusionModel

@@ -18,7 +18,8 @@ from fusionprep.errors import OutputError
 from fusionprep.image.io import write_bytes
 from fusionprep.models.base import FusionModel
 from fusionprep.models.inference import fuse_volume
-from fusionprep.models.registry import ModelEntry, get_model
+from fusionprep.models.entry import ModelEntry
+from fusionprep.models.registry import get_model
 from fusionprep.models.weights import PACKAGED, read_card, read_own_weights
 from fusionprep.training.card_text import card_text
 from fusionprep.training.datasets import read_pairs

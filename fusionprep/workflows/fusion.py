@@ -11,7 +11,8 @@ from fusionprep.bids.derivatives import own_uri
 from fusionprep.config import Config
 from fusionprep.interfaces.fusion import Fuse
 from fusionprep.interfaces.reports import PlotFused
-from fusionprep.models.registry import ModelEntry, get_model
+from fusionprep.models.entry import ModelEntry
+from fusionprep.models.registry import get_model
 from fusionprep.workflows.nodes import Space, derivative_node, figure_node, node
 
 DESCRIPTION = """
