@@ -24,8 +24,8 @@ from fusionprep.evaluation.pairs import (
 )
 from fusionprep.evaluation.probes import PROBES, Probe
 from fusionprep.evaluation.volumes import through_plane_inconsistency
-from fusionprep.models.inference import SMALLEST_SIDE, fuse_volume, resolve_device
 from fusionprep.models.entry import ModelEntry
+from fusionprep.models.inference import SMALLEST_SIDE, fuse_volume, resolve_device
 from fusionprep.models.registry import get_model
 
 if TYPE_CHECKING:
