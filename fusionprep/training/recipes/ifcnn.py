@@ -1,11 +1,13 @@
 """IFCNN is trained to make one whole image of two that are each degraded in one part.
 
-Zhang et al. 2020, section 3.3. The paper blurs photographs where their depth says so; here a random
-smooth mask parts each slice, and half of the slices are dimmed instead of blurred: two modalities
-differ in brightness more than in sharpness, and from blur alone the features may as well answer to
-dark as to bright, so that their maximum loses what only one image shows. The paper's perceptual
-loss compares features of a ResNet101; here they are those of the encoder shipped with the package,
-or of a VGG-16 given by file.
+Zhang et al. 2020, section 3.3. The paper blurs photographs where their depth says so. Here a random
+mask parts each slice, and only a quarter of the slices is blurred: two modalities differ in
+brightness more than in sharpness, and from blur alone the features may as well answer to dark as to
+bright, so that their maximum loses what only one image shows. A quarter is dimmed, and half gets
+the brightness of the other modality where that is darker, since among real pairs it is another
+structure that must be overcome, not a copy. The paper's perceptual loss compares features of a
+ResNet101; here they are those of the encoder shipped with the package, or of a VGG-16 given by
+file.
 """
 
 from typing import ClassVar
@@ -17,7 +19,7 @@ from torch import nn
 from fusionprep.models.ifcnn import IFCNN, ifcnn_max
 from fusionprep.training.features import feature_network
 from fusionprep.training.losses import l2, perceptual
-from fusionprep.training.recipes.base import Recipe
+from fusionprep.training.recipes.base import Recipe, Sample
 
 BLUR = (1.0, 4.0)
 """Smallest and largest standard deviation of the blur, pixels."""
@@ -25,15 +27,22 @@ BLUR = (1.0, 4.0)
 LARGEST_GAIN = 0.7
 """Dimmed slices keep between nothing and this share of their brightness."""
 
+LARGEST_LEVEL_SHARE = 3.0
+"""How much a mask may follow gray levels, in their standard deviations, where noise has 1."""
+
+SMALLEST_DEVIATION = 1e-6
+"""Taken for that of a constant image."""
+
 
 class IFCNNRecipe(Recipe):
     """Synthetic pairs with their whole original as truth."""
 
     loss_weights: ClassVar = {"pixel": 1.0, "perceptual": 1.0}
     differences = (
-        "trained on brain slices blurred or dimmed behind a random smooth mask instead of "
-        "photographs blurred by their depth; the first layer is trained instead of being that of "
-        "a ResNet101; trained in two steps, the second with fixed batch statistics; "
+        "trained on brain slices that behind a random mask are blurred, dimmed, or as dark as the "
+        "other modality, instead of photographs blurred by their depth (in the first trainings "
+        "blurred or dimmed behind a smooth mask only); the first layer is trained instead of being "
+        "that of a ResNet101; trained in steps, the later ones with fixed batch statistics; "
         "the perceptual loss compares features of the DenseFuse encoder (or of a VGG-16 given by "
         "file) instead of a ResNet101; gray images enter as three equal channels, and the three "
         "output channels are averaged, clipped and set to 0 where both images are 0."
@@ -57,18 +66,8 @@ class IFCNNRecipe(Recipe):
                     layer.eval()
 
     def prepare(self, anatomical, functional, rng):
-        whole = functional if rng.integers(2) else anatomical
-        if rng.integers(2):
-            degraded = gaussian_filter(whole, rng.uniform(*BLUR))
-        else:
-            degraded = rng.uniform(0, LARGEST_GAIN) * whole
-        noise = gaussian_filter(rng.standard_normal(whole.shape), min(whole.shape) / 8)
-        part = noise > np.quantile(noise, rng.uniform(0.2, 0.8))
-        return {
-            "first": np.where(part, whole, degraded),
-            "second": np.where(part, degraded, whole),
-            "whole": whole,
-        }
+        whole, other = (anatomical, functional)[:: rng.choice((-1, 1))]
+        return degraded_in_parts(whole, rng, other)
 
     def loss_terms(self, model, batch, helper):
         output = model.merge(batch["first"], batch["second"])
@@ -76,3 +75,40 @@ class IFCNNRecipe(Recipe):
             "pixel": l2(output, batch["whole"]),
             "perceptual": perceptual(output, batch["whole"], helper),
         }
+
+
+def degraded_in_parts(
+    whole: np.ndarray, rng: np.random.Generator, other: np.ndarray | None = None
+) -> Sample:
+    """Two images that are each degraded where the other is not, and the whole original.
+
+    Parameters
+    ----------
+    whole
+        (H, W), float32 in [0, 1].
+    other
+        Another modality of ``whole``; half of the samples get its levels where they are darker, and
+        half of the masks follow the gray levels. None only blurs and dims, behind smooth masks.
+
+    Returns
+    -------
+    dict
+        ``first``, ``second`` and ``whole``, each (H, W): degraded in complementary parts.
+    """
+    if other is not None and rng.integers(2):
+        degraded = np.minimum(whole, other)
+    elif rng.integers(2):
+        degraded = gaussian_filter(whole, rng.uniform(*BLUR))
+    else:
+        degraded = rng.uniform(0, LARGEST_GAIN) * whole
+    terrain = gaussian_filter(rng.standard_normal(whole.shape), min(whole.shape) / 8)
+    if other is not None and rng.integers(2):
+        levels = whole / max(whole.std(), SMALLEST_DEVIATION)
+        share = rng.uniform(-LARGEST_LEVEL_SHARE, LARGEST_LEVEL_SHARE)
+        terrain = terrain / terrain.std() + share * levels
+    part = terrain > np.quantile(terrain, rng.uniform(0.2, 0.8))
+    return {
+        "first": np.where(part, whole, degraded),
+        "second": np.where(part, degraded, whole),
+        "whole": whole,
+    }
