@@ -51,18 +51,18 @@ def edge(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return nnf.l1_loss(sobel(output), sobel(target))
 
 
-def _in_float32(function: Callable) -> Callable:
+def in_float32(function: Callable) -> Callable:
     """Keep a function of tensors out of mixed precision: differences of squares need the digits."""
 
     @functools.wraps(function)
-    def wrapped(*images: torch.Tensor):
+    def wrapped(*images: torch.Tensor, **options):
         with torch.autocast(images[0].device.type, enabled=False):
-            return function(*(image.float() for image in images))
+            return function(*(image.float() for image in images), **options)
 
     return wrapped
 
 
-@_in_float32
+@in_float32
 def sobel(image: torch.Tensor) -> torch.Tensor:
     """Derivatives (N, 2, H, W) along columns and rows per pixel, borders replicated."""
     smooth, slope = image.new_tensor([1, 2, 1]) / 4, image.new_tensor([-1, 0, 1]) / 2
@@ -89,7 +89,7 @@ def ssim(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return _ssim_map(first, second)[0].mean(dim=(-2, -1))
 
 
-@_in_float32
+@in_float32
 def _ssim_map(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """SSIM and the local variances of both images, each (N, H - 10, W - 10)."""
     stabiliser_mean, stabiliser_variance = 0.01**2, 0.03**2
@@ -125,6 +125,28 @@ def ssim_local(
     variance1, variance2 = variance1.clamp_min(0), variance2.clamp_min(0)
     share = (variance1 + SMALLEST_NORM) / (variance1 + variance2 + 2 * SMALLEST_NORM)
     return 1 - torch.lerp(similarity2, similarity1, share).mean()
+
+
+@in_float32
+def structure_max(
+    fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
+) -> torch.Tensor:
+    """1 - the structural part of SSIM with the source of the larger local variance at each pixel.
+
+    DM-FNet (He et al. 2025), by its authors' program: contrast and structure without luminance.
+    """
+    structure1, variance1 = _structure_map(anatomical, fused)
+    structure2, variance2 = _structure_map(functional, fused)
+    return 1 - torch.where(variance1 >= variance2, structure1, structure2).mean()
+
+
+def _structure_map(source: torch.Tensor, fused: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    products = torch.cat([source, fused, source**2, fused**2, source * fused], dim=1)
+    mean1, mean2, square1, square2, product = _gaussian_window(products).unbind(dim=1)
+    variance1, variance2 = square1 - mean1**2, square2 - mean2**2
+    stabiliser = 0.03**2
+    covariance = product - mean1 * mean2
+    return (2 * covariance + stabiliser) / (variance1 + variance2 + stabiliser), variance1
 
 
 def scd(fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
@@ -174,7 +196,7 @@ def _information(features: Sequence[torch.Tensor]) -> torch.Tensor:
     return torch.stack([_squared_laplacian(maps) for maps in features]).mean(dim=0)
 
 
-@_in_float32
+@in_float32
 def _squared_laplacian(maps: torch.Tensor) -> torch.Tensor:
     kernel = maps.new_full((1, 1, 3, 3), 1 / 8)
     kernel[..., 1, 1] = -1

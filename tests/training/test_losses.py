@@ -92,6 +92,22 @@ def test_local_ssim_of_constant_sources_is_shared_equally():
     assert losses.ssim_local(fused, first, second).item() == pytest.approx(1 - expected, abs=1e-4)
 
 
+def test_structure_follows_the_source_of_more_contrast(pair):
+    strong, weak = pair[0], 0.5 + 0.1 * pair[1]
+    for sources in ((strong, weak), (weak, strong)):
+        assert losses.structure_max(strong, *sources).item() == pytest.approx(0, abs=1e-4)
+        assert losses.structure_max(weak, *sources).item() > 0.3
+
+
+def test_structure_is_blind_to_brightness_but_not_to_contrast(pair):
+    half = 0.5 * pair[0]
+    assert losses.structure_max(half + 0.4, half, torch.full_like(half, 0.3)).item() == (
+        pytest.approx(0, abs=1e-4)
+    )
+    # With half the contrast the term is (2 v / 2 + c) / (v + v / 4 + c) of the variance v.
+    assert losses.structure_max(half, pair[0], pair[0]).item() == pytest.approx(0.2, abs=0.01)
+
+
 def test_correlation_of_lines_and_of_nothing(pair):
     first = pair[0]
     torch.testing.assert_close(losses.correlation(first, 3 * first + 1), torch.ones(2))
@@ -157,7 +173,9 @@ def test_mixed_precision_costs_no_digits(pair):
     assert all(map(torch.equal, values, expected))
 
 
-@pytest.mark.parametrize("name", ["intensity_max", "gradient_max", "ssim_local", "scd"])
+@pytest.mark.parametrize(
+    "name", ["intensity_max", "gradient_max", "ssim_local", "structure_max", "scd"]
+)
 def test_gradients_are_finite_on_black_images(name):
     fused = torch.zeros(1, 1, 16, 16, requires_grad=True)
     getattr(losses, name)(fused, constant(0.0), constant(0.0)).backward()
