@@ -6,7 +6,7 @@ import math
 import platform
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def write_weights_and_card(
         write_bytes(out_dir / f"{name}.safetensors", weights)
     except OSError as error:
         raise OutputError(f"cannot write the weights to {out_dir}: {error}") from error
-    _write_card(out_dir, model_card(get_model(name), model, weights, pairs, options, records))
+    _write_card(out_dir, model_card(_entry(name), model, weights, pairs, options, records))
 
 
 def complete_card(weights_dir: Path, name: str, data_dir: Path) -> None:
@@ -90,9 +90,20 @@ def finish_card(
 ) -> None:
     """As :func:`complete_card`, of data, options and log that were read already."""
     weights, model = load_trained(weights_dir, name)
-    validation = [pair for pair in pairs if pair.split == "val"]
-    card = model_card(get_model(name), model, weights, pairs, options, records)
-    _write_card(weights_dir, card | {"eval_metrics": validation_metrics(model, validation)})
+    card = model_card(_entry(name), model, weights, pairs, options, records)
+    if get_recipe(name).stage_of is None:
+        validation = [pair for pair in pairs if pair.split == "val"]
+        card["eval_metrics"] = validation_metrics(model, validation)
+    _write_card(weights_dir, card)
+
+
+def _entry(name: str) -> ModelEntry:
+    """The model that is trained; for a first stage, the whole model under the stage's name."""
+    whole = get_recipe(name).stage_of
+    if whole is None:
+        return get_model(name)
+    entry = get_model(whole)
+    return replace(entry, name=name, title=f"first stage of {entry.label}, which does not fuse yet")
 
 
 def load_trained(weights_dir: Path, name: str) -> tuple[bytes, FusionModel]:
@@ -254,7 +265,7 @@ def _earlier_training(name: str, initial_weights: str | None) -> dict[str, Any] 
     if initial_weights is None:
         return None
     if initial_weights == PACKAGED:
-        return read_card(name)["training"]
+        return read_card(get_recipe(name).stage_of or name)["training"]
     card = Path(initial_weights).with_suffix(".json")
     return json.loads(card.read_text(encoding="utf-8"))["training"] if card.is_file() else None
 

@@ -57,6 +57,8 @@ class PairSamples(Dataset):
         Items in an epoch; None takes every pair once, whole and as it is.
     crop
         Side of the crops in pixels.
+    smallest_gain
+        Of the random gain of each image, see :func:`augment`.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class PairSamples(Dataset):
         seed: int,
         count: int | None = None,
         crop: int | None = None,
+        smallest_gain: float = 0.6,
     ) -> None:
         datasets = sorted({pair.dataset for pair in pairs})
         self.pairs = list(pairs)
@@ -75,6 +78,7 @@ class PairSamples(Dataset):
         self.seed = seed
         self.count = count
         self.crop = crop
+        self.smallest_gain = smallest_gain
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -89,7 +93,7 @@ class PairSamples(Dataset):
             members = self.by_dataset[rng.integers(len(self.by_dataset))]
             pair = members[rng.integers(len(members))]
             images = np.stack([pair.anatomical, pair.functional]) / np.float32(255)
-            images = augment(random_crop(images, self.crop, rng), rng)
+            images = augment(random_crop(images, self.crop, rng), rng, self.smallest_gain)
         sample = self.prepare(*images, rng)
         return {
             name: torch.from_numpy(np.ascontiguousarray(image[None], np.float32))
@@ -119,9 +123,9 @@ def random_crop(images: np.ndarray, side: int, rng: np.random.Generator) -> np.n
     return part
 
 
-def augment(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Flip and rotate images (N, H, W) alike, and scale the gray levels of each by 0.6 to 1."""
+def augment(images: np.ndarray, rng: np.random.Generator, smallest_gain: float) -> np.ndarray:
+    """Flip and rotate images (N, H, W) alike, and multiply the levels of each by a gain."""
     images = np.rot90(images, rng.integers(4), axes=(1, 2))
     if rng.integers(2):
         images = images[..., ::-1]
-    return images * rng.uniform(0.6, 1.0, (len(images), 1, 1)).astype(np.float32)
+    return images * rng.uniform(smallest_gain, 1.0, (len(images), 1, 1)).astype(np.float32)

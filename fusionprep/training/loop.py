@@ -8,20 +8,24 @@ from typing import Any
 
 import lightning
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
 from fusionprep.errors import DataError
 from fusionprep.training.datasets import PairSamples
 from fusionprep.training.log import EpochRecord, best_record
 from fusionprep.training.options import TrainingOptions
-from fusionprep.training.recipes.base import Recipe
+from fusionprep.training.recipes.base import AdversarialRecipe, Batch, Recipe
+
+Terms = dict[str, torch.Tensor]
 
 
 class TrainingModule(lightning.LightningModule):
     """A recipe's model, loss and data.
 
     The frozen helper network of the loss is kept out of the module's state: checkpoints hold what
-    is trained.
+    is trained, the opponents of an :class:`AdversarialRecipe` included. Only these are optimised
+    by hand, because two optimisers take turns.
     """
 
     def __init__(
@@ -33,6 +37,10 @@ class TrainingModule(lightning.LightningModule):
         self.options = options
         self.model = recipe.build().to(memory_format=torch.channels_last)
         self._helper = (recipe.helper_network(options),)
+        self.opponents = None
+        if isinstance(recipe, AdversarialRecipe):
+            self.opponents = recipe.build_opponents().to(memory_format=torch.channels_last)
+            self.automatic_optimization = False
         self._weights = dict(recipe.loss_weights) | dict(options.loss_weights)
         self.train_set = train_set
         self.val_set = val_set
@@ -45,31 +53,66 @@ class TrainingModule(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         self.recipe.begin_epoch(self.model, self.options)
 
-    def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
+    def training_step(self, batch: Batch, _: int) -> torch.Tensor | None:
+        batch = _channels_last(batch)
+        if self.opponents is not None:
+            self._take_turns(batch)
+            return None
         return self._loss("train", batch)
 
-    def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
-        self._loss("val", batch)
+    def validation_step(self, batch: Batch, _: int) -> None:
+        self._loss("val", _channels_last(batch))
 
-    def _loss(self, stage: str, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        batch = {
-            name: image.contiguous(memory_format=torch.channels_last)
-            for name, image in batch.items()
-        }
-        terms = self.recipe.loss_terms(self.model, batch, self._helper[0])
-        terms = {name: self._weights[name] * value for name, value in terms.items()}
-        terms["loss"] = torch.stack(list(terms.values())).sum()
+    def on_train_epoch_end(self) -> None:
+        if self.opponents is not None:
+            for schedule in self.lr_schedulers():
+                schedule.step()
+
+    def _take_turns(self, batch: Batch) -> None:
+        """Update the opponents, then the model against them."""
+        mine, theirs = self.optimizers()
+        fused = self.recipe.fuse(self.model, batch)
+        against = self.recipe.opponent_terms(fused.detach(), batch, self.opponents)
+        against = self._weighted(against)
+        self._update(theirs, _total(against))
+        with self.toggled_optimizer(mine):
+            terms = self.recipe.content_terms(fused, batch, self._helper[0])
+            terms |= self.recipe.adversarial_terms(fused, batch, self.opponents)
+            terms = self._weighted(terms)
+            loss = _total(terms)
+            self._update(mine, loss)
+        self._log("train", terms | against | {"loss": loss}, batch)
+
+    def _update(self, optimizer: Any, loss: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+
+    def _loss(self, stage: str, batch: Batch) -> torch.Tensor:
+        terms = self._weighted(self.recipe.loss_terms(self.model, batch, self._helper[0]))
+        loss = _total(terms)
+        self._log(stage, terms | {"loss": loss}, batch)
+        return loss
+
+    def _weighted(self, terms: Terms) -> Terms:
+        return {name: self._weights[name] * value for name, value in terms.items()}
+
+    def _log(self, stage: str, values: Terms, batch: Batch) -> None:
         self.log_dict(
-            {f"{stage}/{name}": value.detach() for name, value in terms.items()},
+            {f"{stage}/{name}": value.detach() for name, value in values.items()},
             on_step=False,
             on_epoch=True,
             batch_size=len(next(iter(batch.values()))),
             sync_dist=True,
         )
-        return terms["loss"]
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.options.learning_rate)
+        if self.opponents is None:
+            return self._optimizer(self.model)
+        return [self._optimizer(self.model), self._optimizer(self.opponents)]
+
+    def _optimizer(self, network: nn.Module) -> dict[str, Any]:
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.options.learning_rate)
         decay = self.options.learning_rate_decay
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: decay**epoch)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
@@ -83,6 +126,16 @@ class TrainingModule(lightning.LightningModule):
 
     def val_dataloader(self) -> DataLoader:
         return DataLoader(self.val_set, batch_size=1)
+
+
+def _channels_last(batch: Batch) -> Batch:
+    return {
+        name: image.contiguous(memory_format=torch.channels_last) for name, image in batch.items()
+    }
+
+
+def _total(terms: Terms) -> torch.Tensor:
+    return torch.stack(list(terms.values())).sum()
 
 
 class Records(lightning.Callback):

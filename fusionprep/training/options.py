@@ -26,6 +26,8 @@ class TrainingOptions:
         Stop after that many epochs without a lower validation loss; None never.
     crop
         Side of the square training crops in pixels.
+    smallest_gain
+        The gray levels of each image are multiplied by a random gain between this and 1.
     learning_rate, learning_rate_decay
         Adam's rate in the first epoch, and the factor from each epoch to the next.
     loss_weights
@@ -60,6 +62,7 @@ class TrainingOptions:
     seed: int = 0
     batch_size: int = 8
     crop: int = 128
+    smallest_gain: float = 0.6
     learning_rate: float = 1e-3
     learning_rate_decay: float = 0.7
     loss_weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -88,6 +91,8 @@ class TrainingOptions:
                 raise UsageError(f"training option {name} must be greater than 0")
         if self.functional_levels not in ("luminance", "colormap"):
             raise UsageError("training option functional_levels must be luminance or colormap")
+        if not 0 < self.smallest_gain <= 1:
+            raise UsageError("training option smallest_gain must lie between 0 and 1")
         if not 0 < self.validation_share < 1:
             raise UsageError("training option validation_share must lie between 0 and 1")
 

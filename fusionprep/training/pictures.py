@@ -11,9 +11,13 @@ from fusionprep.image.io import write_bytes
 from fusionprep.training.cards import fused_levels, load_trained
 from fusionprep.training.log import EpochRecord, best_record
 from fusionprep.training.pairs import SlicePair
+from fusionprep.training.recipes import get_recipe
 
 SAMPLES = 6
 """Pairs shown, spread over the datasets."""
+
+CURVES = (("train", "training", "tab:blue"), ("val", "validation", "tab:orange"))
+"""Stages of a training with label and colour."""
 
 
 def write_pictures(
@@ -22,6 +26,10 @@ def write_pictures(
     """Write ``losses.png`` and ``samples.png`` of a finished training."""
     _, model = load_trained(out_dir, name)
     write_bytes(out_dir / "losses.png", draw_losses(records))
+    picture = get_recipe(name).picture(model)
+    if picture is not None:
+        write_bytes(out_dir / "samples.png", picture)
+        return
     rows = []
     for pair in sample_pairs([pair for pair in pairs if pair.split == "val"]):
         images = [pair.anatomical, pair.functional, fused_levels(model, pair)]
@@ -58,11 +66,13 @@ def draw_losses(records: Sequence[EpochRecord]) -> bytes:
     FigureCanvasAgg(figure)
     epochs = [record.epoch for record in records]
     for axes, term in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        # What comes of opponents is not validated.
         curves = {
-            label: [record.losses[f"{stage}/{term}"] for record in records]
-            for stage, label in (("train", "training"), ("val", "validation"))
+            (label, colour): [record.losses[f"{stage}/{term}"] for record in records]
+            for stage, label, colour in CURVES
+            if f"{stage}/{term}" in records[0].losses
         }
-        for (label, values), colour in zip(curves.items(), ("tab:blue", "tab:orange"), strict=True):
+        for (label, colour), values in curves.items():
             axes.plot(epochs, values, ".-", color=colour, label=label)
         if min(map(min, curves.values())) > 0:
             axes.set_yscale("log")

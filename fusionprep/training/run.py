@@ -22,7 +22,7 @@ from fusionprep.training.options import TrainingOptions, training_options
 from fusionprep.training.pairs import SlicePair
 from fusionprep.training.pictures import write_pictures
 from fusionprep.training.recipes import get_recipe
-from fusionprep.training.recipes.base import Recipe
+from fusionprep.training.recipes.base import AdversarialRecipe, Recipe
 
 if TYPE_CHECKING:
     import lightning
@@ -193,6 +193,7 @@ def _fit(
             seed=options.seed,
             count=options.batch_size * options.steps_per_epoch,
             crop=options.crop,
+            smallest_gain=options.smallest_gain,
         ),
         PairSamples(
             [pair for pair in pairs if pair.split == "val"][::VALIDATION_STRIDE],
@@ -203,6 +204,7 @@ def _fit(
 
     if options.initial_weights is not None:
         _initial_weights(name, options.initial_weights).load_into(module.model)
+    recipe.begin_training(module.model, options)
 
     def on_epoch(module: "TrainingModule", records: list[EpochRecord]) -> None:
         write_log(out_dir / "log.csv", records)
@@ -212,18 +214,24 @@ def _fit(
 
     records = Records(on_epoch, minutes=options.minutes, patience=options.patience)
     trainer = _trainer(out_dir, options, records)
+    if isinstance(recipe, AdversarialRecipe) and trainer.num_devices * trainer.num_nodes > 1:
+        # Each of the two updates leaves the parameters of the other side unused.
+        trainer = _trainer(out_dir, options, records, "ddp_find_unused_parameters_true")
     # The checkpoint holds tensors and plain values only: nothing in it is unpickled.
     trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
     return trainer.is_global_zero
 
 
 def _initial_weights(name: str, source: str) -> Weights:
+    recipe = get_recipe(name)
     if source == PACKAGED:
-        return packaged_weights(name)
-    return read_own_weights(Path(source), name, get_recipe(name).build())
+        return packaged_weights(recipe.stage_of or name)
+    return read_own_weights(Path(source), name, recipe.build())
 
 
-def _trainer(out_dir: Path, options: TrainingOptions, records: "Records") -> "lightning.Trainer":
+def _trainer(
+    out_dir: Path, options: TrainingOptions, records: "Records", strategy: str = "auto"
+) -> "lightning.Trainer":
     import lightning
     from lightning.pytorch.callbacks import ModelCheckpoint
 
@@ -231,6 +239,7 @@ def _trainer(out_dir: Path, options: TrainingOptions, records: "Records") -> "li
         max_epochs=options.epochs,
         devices=options.devices,
         num_nodes=options.nodes,
+        strategy=strategy,
         precision=options.precision,
         deterministic="warn",
         logger=_tensorboard(out_dir) if options.tensorboard else False,

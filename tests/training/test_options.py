@@ -35,6 +35,7 @@ def test_the_command_line_comes_before_the_file(tmp_path):
         ("epochs = 0", "epochs must be greater than 0"),
         ("slice_step = 0", "slice_step must be greater than 0"),
         ("validation_share = 1.0", "validation_share must lie between 0 and 1"),
+        ("smallest_gain = 0.0", "smallest_gain must lie between 0 and 1"),
         ("validation_subjects = [1]", "validation_subjects .* wrong type"),
         ("loss_weights = {ssim = 'much'}", "loss_weights .* wrong type"),
         ("functional_levels = 'hue'", "functional_levels must be luminance or colormap"),

@@ -14,6 +14,7 @@ from fusionprep.errors import DataError, UsageError
 from fusionprep.training.log import read_log
 from fusionprep.training.options import TrainingOptions
 from fusionprep.training.recipes import get_recipe, recipe_names
+from fusionprep.training.recipes.base import AdversarialRecipe
 from fusionprep.training.run import train
 
 OPTIONS = TrainingOptions(epochs=5, steps_per_epoch=10, batch_size=2, crop=24, seed=3)
@@ -28,7 +29,8 @@ class InterruptedTrainingError(RuntimeError):
 def interrupt_after(monkeypatch, name, calls):
     """Let the training of a model fail when it asks for the loss so many times."""
     recipe_class = type(get_recipe(name))
-    original = recipe_class.loss_terms
+    method = "content_terms" if issubclass(recipe_class, AdversarialRecipe) else "loss_terms"
+    original = getattr(recipe_class, method)
     asked = []
 
     def loss_terms(self, *arguments):
@@ -37,7 +39,7 @@ def interrupt_after(monkeypatch, name, calls):
             raise InterruptedTrainingError
         return original(self, *arguments)
 
-    monkeypatch.setattr(recipe_class, "loss_terms", loss_terms)
+    monkeypatch.setattr(recipe_class, method, loss_terms)
 
 
 def assert_same_training(one, other, name):
@@ -50,13 +52,20 @@ def assert_same_training(one, other, name):
         torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
         for folder in (one, other)
     ]
-    assert states[0]["global_step"] == 50
+    # Discriminators are part of the state, and their updates count as steps.
+    optimizers = 1 + isinstance(get_recipe(name), AdversarialRecipe)
+    assert states[0]["global_step"] == 50 * optimizers
+    assert any(key.startswith("opponents.") for key in states[0]["state_dict"]) == (optimizers > 1)
     assert states[0]["state_dict"].keys() == states[1]["state_dict"].keys()
     for key, tensor in states[0]["state_dict"].items():
         assert torch.equal(tensor, states[1]["state_dict"][key]), key
-    moments = [state["optimizer_states"][0]["state"] for state in states]
-    for index, moment in moments[0].items():
-        assert torch.equal(moment["exp_avg_sq"], moments[1][index]["exp_avg_sq"])
+    assert [len(state["optimizer_states"]) for state in states] == [optimizers] * 2
+    for one_state, other_state in zip(
+        *(state["optimizer_states"] for state in states), strict=True
+    ):
+        assert one_state["param_groups"][0]["lr"] == other_state["param_groups"][0]["lr"]
+        for index, moment in one_state["state"].items():
+            assert torch.equal(moment["exp_avg_sq"], other_state["state"][index]["exp_avg_sq"])
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +89,13 @@ def test_a_stop_in_mid_epoch_changes_nothing(slices, tmp_path, monkeypatch, name
     assert_same_training(whole, parts, name)
 
 
-def test_a_killed_process_goes_on(slices, tmp_path, uninterrupted):
-    (tmp_path / "densefuse.toml").write_text(OPTIONS.to_toml())
+@pytest.mark.parametrize("name", ["densefuse", "dsagan"])
+def test_a_killed_process_goes_on(slices, tmp_path, name):
+    train(name, slices, tmp_path / "whole", OPTIONS)
+    (tmp_path / "options.toml").write_text(OPTIONS.to_toml())
     words = [sys.executable, "-c", "import sys; from fusionprep.cli import main; sys.exit(main())"]
-    words += ["train", "densefuse", "--data", str(slices), "--out", str(tmp_path / "out")]
-    first = subprocess.Popen([*words, "--config", str(tmp_path / "densefuse.toml")])
+    words += ["train", name, "--data", str(slices), "--out", str(tmp_path / "out")]
+    first = subprocess.Popen([*words, "--config", str(tmp_path / "options.toml")])
     deadline = time.monotonic() + 120
     while not (tmp_path / "out" / "checkpoints" / "last.ckpt").exists():
         assert first.poll() is None
@@ -95,7 +106,7 @@ def test_a_killed_process_goes_on(slices, tmp_path, uninterrupted):
     assert len(read_log(tmp_path / "out" / "log.csv")) < 5
     # Without --config the options are those of the training.
     assert subprocess.run([*words, "--resume"], check=False).returncode == 0
-    assert_same_training(uninterrupted, tmp_path / "out", "densefuse")
+    assert_same_training(tmp_path / "whole", tmp_path / "out", name)
 
 
 def test_a_raised_number_of_epochs_goes_on(slices, tmp_path, uninterrupted):

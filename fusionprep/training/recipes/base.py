@@ -23,8 +23,12 @@ class Recipe:
         Weight of each term that :meth:`loss_terms` returns; options may override them.
     differences
         What differs from the paper in network and training, for the model card.
+    stage_of
+        Name of the model of which this recipe trains a first stage; None for a whole model. A stage
+        has the model's weights, not all of which mean anything yet.
     """
 
+    stage_of: ClassVar[str | None] = None
     loss_weights: ClassVar[Mapping[str, float]]
     differences: ClassVar[str]
 
@@ -40,6 +44,9 @@ class Recipe:
         """One training sample from an augmented pair (H, W), float32 in [0, 1]."""
         return {"anatomical": anatomical, "functional": functional}
 
+    def begin_training(self, model: FusionModel, options: TrainingOptions) -> None:
+        """Called once with the initial weights in place, e.g. to freeze some of them."""
+
     def begin_epoch(self, model: FusionModel, options: TrainingOptions) -> None:
         """Called before each epoch, with the model in training mode."""
 
@@ -48,3 +55,46 @@ class Recipe:
     ) -> dict[str, torch.Tensor]:
         """The terms of the loss on a batch of samples, tensors (N, 1, H, W), not yet weighted."""
         raise NotImplementedError
+
+    def picture(self, model: FusionModel) -> bytes | None:  # noqa: ARG002
+        """PNG of what a trained stage can do; None shows fused validation pairs."""
+        return None
+
+
+class AdversarialRecipe(Recipe):
+    """A recipe whose model is trained in turn with opponents, e.g. discriminators.
+
+    For each batch the opponents are updated first, then the model against the updated ones. The
+    terms of both updates are named in ``loss_weights``. Opponents are kept in checkpoints, not in
+    the weights; validation, which chooses the weights to keep, leaves them out, because their
+    verdict on the same image changes from epoch to epoch.
+    """
+
+    def build_opponents(self) -> nn.Module:
+        """The opponents with random weights."""
+        raise NotImplementedError
+
+    def fuse(self, model: FusionModel, batch: Batch) -> torch.Tensor:
+        """The fused images (N, 1, H, W) that the loss is about and the opponents are shown."""
+        raise NotImplementedError
+
+    def content_terms(
+        self, fused: torch.Tensor, batch: Batch, helper: nn.Module | None
+    ) -> dict[str, torch.Tensor]:
+        """The terms of the model's loss without opponents, not yet weighted."""
+        raise NotImplementedError
+
+    def adversarial_terms(
+        self, fused: torch.Tensor, batch: Batch, opponents: nn.Module
+    ) -> dict[str, torch.Tensor]:
+        """The terms of the model's loss from its opponents, not yet weighted."""
+        raise NotImplementedError
+
+    def opponent_terms(
+        self, fused: torch.Tensor, batch: Batch, opponents: nn.Module
+    ) -> dict[str, torch.Tensor]:
+        """The terms of the opponents' loss, not yet weighted; ``fused`` carries no gradient."""
+        raise NotImplementedError
+
+    def loss_terms(self, model, batch, helper):
+        return self.content_terms(self.fuse(model, batch), batch, helper)
