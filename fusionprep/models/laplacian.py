@@ -76,7 +76,7 @@ def expand_image(image: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     bordered = nn.functional.pad(image, (1, 1, 1, 1), mode="replicate")
     spread = nn.functional.conv_transpose2d(bordered, 4 * _kernel(image), stride=2)
     # One pixel of border became two, and the kernel reaches two farther.
-    return spread[..., 4 : 4 + height, 4 : 4 + width]
+    return spread.narrow(-2, 4, height).narrow(-1, 4, width)
 
 
 def activity(details: torch.Tensor) -> torch.Tensor:
@@ -88,4 +88,4 @@ def activity(details: torch.Tensor) -> torch.Tensor:
 
 def _kernel(like: torch.Tensor) -> torch.Tensor:
     weights = torch.tensor([1, 4, 6, 4, 1], dtype=like.dtype, device=like.device) / 16
-    return torch.outer(weights, weights)[None, None]
+    return torch.outer(weights, weights).view(1, 1, 5, 5)

@@ -151,6 +151,17 @@ def read_own_weights(path: Path, name: str, module: "torch.nn.Module") -> Weight
     return Weights(path, sha256, version, parameters)
 
 
+def fits(path: Path, module: "torch.nn.Module") -> bool:
+    """Whether a file holds weights of a module, by their names and shapes; no file holds none."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return not _differences(module.state_dict(), load_file(path))
+    except (OSError, SafetensorError):
+        return False
+
+
 def _differences(
     expected: Mapping[str, "torch.Tensor"], found: Mapping[str, "torch.Tensor"]
 ) -> list[str]:

@@ -9,8 +9,9 @@ from torch.nn import functional as nnf
 from fusionprep.errors import DataError, NoInputError
 from fusionprep.models import weights
 from fusionprep.models.densefuse import GRAY_LEVELS, densefuse_l1
+from fusionprep.models.vgg import VGGFeatures
 
-VGG16_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+VGG16_WIDTHS, VGG16_COUNTS = (64, 128, 256, 512, 512), (2, 2, 3, 3, 3)
 """Channels and number of convolutions between two poolings (Simonyan & Zisserman 2015, D)."""
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -48,32 +49,18 @@ class DenseFuseFeatures(nn.Module):
         return [self.model.encode(level) / GRAY_LEVELS for level in pyramid]
 
 
-class VGG16Features(nn.Module):
-    """The last feature maps before each pooling of a VGG-16."""
+class VGG16Features(VGGFeatures):
+    """The last feature maps before each pooling of a VGG-16 that sees gray images."""
 
     def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        channels = 3
-        for width, count in VGG16_STAGES:
-            for _ in range(count):
-                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
-                channels = width
-            layers.append(nn.MaxPool2d(2))
-        self.features = nn.Sequential(*layers)
+        super().__init__(VGG16_WIDTHS, VGG16_COUNTS)
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
         mean, deviation = (
             image.new_tensor(values)[:, None, None]
             for values in (IMAGENET_MEAN, IMAGENET_DEVIATION)
         )
-        maps = (image.expand(-1, 3, -1, -1) - mean) / deviation
-        stages = []
-        for layer in self.features:
-            if isinstance(layer, nn.MaxPool2d):
-                stages.append(maps)
-            maps = layer(maps)
-        return stages
+        return super().forward((image.expand(-1, 3, -1, -1) - mean) / deviation)
 
 
 def _load_vgg16(path: Path) -> VGG16Features:
