@@ -280,6 +280,7 @@ def parse(argv: Sequence[str]) -> tuple[Config, argparse.Namespace]:
         options["suvr_region"] = str(Path(region).resolve())
     config = Config(**options)
     _check_values(config)
+    _check_models(config)
     _check_weights(config)
     _check_spaces(config)
     _check_folders(config, actions.clean_workdir)
@@ -302,6 +303,14 @@ def _check_values(config: Config) -> None:
         raise UsageError(f"mem_gb must be above 0, not {config.mem_gb}")
     if not all(isinstance(entities, Mapping) for entities in config.bids_filters.values()):
         raise UsageError('a BIDS filter must be an object of objects, e.g. {"pet": {"run": 1}}')
+
+
+def _check_models(config: Config) -> None:
+    for name in config.fusion_models:
+        if "pet" not in config.modalities and not get_model(name).fuses("ct"):
+            raise UsageError(
+                f"--fusion-model {name} fuses PET alone; add pet to --modalities, or leave it out"
+            )
 
 
 def _check_weights(config: Config) -> None:

@@ -66,6 +66,7 @@ def _process(
 ) -> list[Failure]:
     from bids_app.execution import build_and_run
 
+    _tell_what_is_not_fused(config)
     _prepare(config, run_uuid, clean_workdir=actions.clean_workdir)
     _remove_unfinished(config, plans)
     if not config.skip_bids_validation:
@@ -73,6 +74,14 @@ def _process(
     failures = build_and_run(config, plans, run_uuid, boilerplate_only=actions.boilerplate_only)
     _tell(failures, config.output_dir)
     return failures
+
+
+def _tell_what_is_not_fused(config: Config) -> None:
+    from fusionprep.models.registry import get_model
+
+    names = [name for name in config.fusion_models if not get_model(name).fuses("ct")]
+    if names and "ct" in config.modalities:
+        print(f"warning: CT is not fused by {', '.join(names)}: PET only", file=sys.stderr)
 
 
 def _tell(failures: list[Failure], output_dir: Path) -> None:

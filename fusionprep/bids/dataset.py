@@ -143,9 +143,10 @@ def _write_descriptions(config: Config) -> None:
             }
     for model in config.fusion_models:
         entry = get_model(model)
-        known[f"fused{entry.label}"] = f"T1w and PET fused by {entry.label}"
+        known[f"fused{entry.label}"] = f"{entry.anatomy} and PET fused by {entry.label}"
         known[f"fused{entry.label}Color"] = f"The same in colour, hue from the PET ({entry.label})"
-        known[f"fusedCT{entry.label}"] = f"T1w and CT fused by {entry.label}"
+        if entry.fuses("ct"):
+            known[f"fusedCT{entry.label}"] = f"T1w and CT fused by {entry.label}"
     known.update(DESCRIPTIONS)
     rows = [
         {"desc_id": f"desc-{desc}", "description": text} for desc, text in sorted(known.items())

@@ -171,6 +171,11 @@ def _check_methods(request: BenchmarkRequest) -> None:
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"two methods are called {name!r}; each needs its own name")
+    for name in request.models:
+        if get_model(name).anatomical_input != "image":
+            raise UsageError(
+                f"{name} needs a map of the gray matter, which the pairs do not have; leave it out"
+            )
     for name in request.weights:
         if name not in request.models:
             raise UsageError(f"weights are given for {name!r}, which is not among the models")

@@ -76,6 +76,8 @@ def colour_table(levels: int = 256) -> np.ndarray:
     lab[..., 0] = 100 * np.linspace(0, 1, levels)[:, None]
     lab[..., 1:] = chroma
     lab[..., 1:] *= _displayable_share(lab)[..., None]
+    # Black has no hue, but the tolerance of what can be shown would leave a tint.
+    lab[0, :, 1:] = 0
     return np.rint(np.clip(_linear_to_srgb(_lab_to_linear_rgb(lab)), 0, 1) * 255).astype(np.uint8)
 
 

@@ -101,6 +101,40 @@ def mri_scaling(array: np.ndarray, mask: np.ndarray) -> Scaling:
     return Scaling("percentiles 0.5 and 99.5 inside the mask", float(low), float(high))
 
 
+def probability_scaling(array: np.ndarray) -> Scaling:
+    """The identity, for a map of probabilities.
+
+    Raises
+    ------
+    DataError
+        When a value is not a probability.
+    """
+    low, high = float(np.nanmin(array)), float(np.nanmax(array))
+    # Interpolation and stored integers leave rounding errors.
+    if low < -1e-3 or high > 1 + 1e-3:
+        raise DataError(
+            "the anatomical image must hold probabilities of gray matter (0 to 1), not values from"
+            f" {low:g} to {high:g}; give the GM probseg in place of the MRI"
+        )
+    return Scaling("probability, not scaled", 0.0, 1.0)
+
+
+def anatomical_scaling(array: np.ndarray, mask: np.ndarray, kind: str) -> Scaling:
+    """Scaling of what a fusion model is given beside the functional image.
+
+    Parameters
+    ----------
+    kind
+        ``image``, scaled by :func:`mri_scaling`, or ``gm_probseg``, left as it is.
+
+    Raises
+    ------
+    DataError
+        When the image cannot be scaled, or holds no probabilities.
+    """
+    return mri_scaling(array, mask) if kind == "image" else probability_scaling(array)
+
+
 def pet_scaling(array: np.ndarray, mask: np.ndarray, tracer: str | None = None) -> Scaling:
     """Scaling of a PET or SPECT image from 0 (no uptake) to a percentile inside the brain mask.
 

@@ -16,7 +16,7 @@ from fusionprep.interfaces.files import load, save
 
 
 class _FuseInputSpec(BaseInterfaceInputSpec):
-    anatomical = File(exists=True, mandatory=True, desc="T1w")
+    anatomical = File(exists=True, mandatory=True, desc="T1w, or its GM probseg")
     functional = File(exists=True, mandatory=True, desc="PET or CT on the same grid")
     mask = File(exists=True, mandatory=True, desc="brain mask on the same grid")
     modality = traits.Enum("pet", "ct", mandatory=True)
@@ -51,7 +51,7 @@ class Fuse(SimpleInterface):
         import torch
 
         from fusionprep.image.colour import fuse_colour, rgb24_image
-        from fusionprep.image.intensity import functional_scaling, mri_scaling
+        from fusionprep.image.intensity import anatomical_scaling, functional_scaling
         from fusionprep.image.io import axial_axis, new_image
         from fusionprep.image.masks import head_of_ct
         from fusionprep.models.inference import fuse_volume, resolve_device
@@ -64,14 +64,14 @@ class Fuse(SimpleInterface):
         mask = mask > 0.5
         if self.inputs.modality == "ct":
             mask |= head_of_ct(functional)
+        own = Path(self.inputs.weights_file) if isdefined(self.inputs.weights_file) else None
+        entry = get_model(self.inputs.model, own)
         scalings = (
-            mri_scaling(anatomical, mask),
+            anatomical_scaling(anatomical, mask, entry.anatomical_input),
             functional_scaling(functional, mask, self.inputs.modality, self.inputs.tracer or None),
         )
         anatomical, functional = scalings[0].apply(anatomical), scalings[1].apply(functional)
         device = resolve_device(self.inputs.device)
-        own = Path(self.inputs.weights_file) if isdefined(self.inputs.weights_file) else None
-        entry = get_model(self.inputs.model, own)
         if own is not None and entry.weights_sha256() != self.inputs.weights_sha256:
             raise DataError(f"the weights {own} have changed since the run began; run it again")
         fused = fuse_volume(

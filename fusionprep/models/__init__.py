@@ -22,7 +22,8 @@ def fuse(
 ) -> "np.ndarray":
     """Fuse two aligned arrays in their own units.
 
-    Both are scaled to [0, 1] as :mod:`fusionprep.image.intensity` describes.
+    Both are scaled to [0, 1] as :mod:`fusionprep.image.intensity` describes. ``gmpet`` and
+    ``gmpet_prob`` take the probability of gray matter in place of the MRI.
 
     Parameters
     ----------
@@ -55,8 +56,8 @@ def fuse(
     Raises
     ------
     UsageError
-        When a name is unknown, weights are given to a model without any, or CUDA is asked for and
-        absent.
+        When a name is unknown, weights are given to a model without any, the model cannot fuse the
+        modality, or CUDA is asked for and absent.
     NoInputError
         When the weights are missing.
     DataError
@@ -64,17 +65,19 @@ def fuse(
         not those of the model.
     """
     # Imported here, so that a command line can list the models without torch.
-    from fusionprep.image.intensity import functional_scaling, mri_scaling
+    from fusionprep.image.intensity import anatomical_scaling, functional_scaling
     from fusionprep.image.masks import fusion_mask
     from fusionprep.models.inference import check_shapes, fuse_volume, resolve_device
     from fusionprep.models.registry import get_model
 
     check_shapes(anatomical, functional, mask)
     device = resolve_device(device)
-    network = get_model(model, Path(weights) if weights else None).load(device)
+    entry = get_model(model, Path(weights) if weights else None)
+    entry.check_modality(modality)
+    network = entry.load(device)
     inside = fusion_mask(anatomical, functional, modality) if mask is None else mask > 0
     scaled = (
-        mri_scaling(anatomical, inside).apply(anatomical),
+        anatomical_scaling(anatomical, inside, entry.anatomical_input).apply(anatomical),
         functional_scaling(functional, inside, modality, tracer).apply(functional),
     )
     return fuse_volume(

@@ -4,14 +4,18 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fusionprep.errors import UsageError
-from fusionprep.models.weights import Weights, packaged_weights, read_own_weights
+from fusionprep.models.weights import Weights, fits, packaged_weights, read_own_weights
 
 if TYPE_CHECKING:
     from fusionprep.image.intensity import Scaling
     from fusionprep.models.base import FusionModel
+
+AnatomicalInput = Literal["image", "gm_probseg"]
+
+_ANATOMY: dict[AnatomicalInput, str] = {"image": "T1w", "gm_probseg": "Gray matter of the T1w"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,12 @@ class ModelEntry:
         Name of the weights file and its card in ``fusionprep/data/weights``; None without.
     bibliography_key
         Key of the paper in ``fusionprep/data/boilerplate.bib``; None where it is not there.
+    anatomical_input
+        What the model is given beside the functional image: ``image``, the MRI scaled to [0, 1], or
+        ``gm_probseg``, the probability of gray matter as it is.
+    variants
+        Factories, below ``fusionprep.models``, of other configurations of the model that own
+        weights may be of, e.g. with the paper's number of channels.
     own_weights
         Weights of a user's training in place of the packaged ones, of which ``version`` is then.
     """
@@ -51,7 +61,29 @@ class ModelEntry:
     weights: str | None = None
     version: str | None = "1.0.0"
     bibliography_key: str | None = None
+    anatomical_input: AnatomicalInput = "image"
+    variants: tuple[str, ...] = ()
     own_weights: Weights | None = None
+
+    @property
+    def anatomy(self) -> str:
+        """The anatomical input in words."""
+        return _ANATOMY[self.anatomical_input]
+
+    def fuses(self, modality: str) -> bool:
+        """Whether a modality can be the functional image.
+
+        The gray matter is where uptake is of interest; in a CT it says nothing.
+        """
+        return modality != "ct" or self.anatomical_input == "image"
+
+    def check_modality(self, modality: str) -> None:
+        """Raise :class:`UsageError` when the modality cannot be the functional image."""
+        if not self.fuses(modality):
+            raise UsageError(
+                f"{self.name} shows uptake in the gray matter and cannot fuse a {modality.upper()};"
+                " choose another model"
+            )
 
     def load(self, device: str = "cpu") -> "FusionModel":
         """Build the model in evaluation mode, with its weights.
@@ -84,18 +116,17 @@ class ModelEntry:
             raise UsageError(f"{self.name} has no weights that {path} could replace; leave it out")
         import torch
 
-        # Names and shapes of the tensors are all that is asked of this one.
+        # Names and shapes of the tensors are all that is asked of these.
         with torch.device("meta"):
-            module = self.build()
-        own = read_own_weights(path, self.name, module)
+            modules = {factory: _build(factory) for factory in (*self.variants, self.factory)}
+        factory = next((f for f in self.variants if fits(path, modules[f])), self.factory)
+        own = read_own_weights(path, self.name, modules[factory])
         title = f"own weights {path.name}; {self.title}"
-        return replace(self, title=title, version=own.version, own_weights=own)
+        return replace(self, factory=factory, title=title, version=own.version, own_weights=own)
 
     def build(self) -> "FusionModel":
         """The model without weights."""
-        module_name, _, factory_name = self.factory.partition(":")
-        module = importlib.import_module(f"fusionprep.models.{module_name}")
-        return getattr(module, factory_name)()
+        return _build(self.factory)
 
     def _weights(self) -> Weights | None:
         if self.weights is None:
@@ -150,3 +181,9 @@ class ModelEntry:
                 for role, source, scaling in zip(roles, sources, scalings, strict=True)
             ],
         }
+
+
+def _build(factory: str) -> "FusionModel":
+    module_name, _, factory_name = factory.partition(":")
+    module = importlib.import_module(f"fusionprep.models.{module_name}")
+    return getattr(module, factory_name)()

@@ -57,13 +57,16 @@ def export_onnx(name: str, output: Path, weights: Path | None = None) -> None:
 def onnx_metadata(entry: ModelEntry) -> dict[str, str]:
     """Metadata of the ONNX file of a model."""
     inputs = f"float32 (N, 1, H, W) in 0..1, sides of at least {SMALLEST_SIDE} pixels"
+    is_image = entry.anatomical_input == "image"
+    anatomical = "MRI scaled inside the brain" if is_image else "probability of gray matter"
+    functional = "PET, SPECT or CT" if entry.fuses("ct") else "PET or SPECT"
     return {
         "name": entry.name,
         "version": entry.version or "unknown",
         "paper": entry.paper or entry.citation,
         "weights_sha256": entry.weights_sha256() or "none",
-        "anatomical": f"{inputs}; MRI scaled inside the brain",
-        "functional": f"{inputs}; PET, SPECT or CT on the same grid",
+        "anatomical": f"{inputs}; {anatomical}",
+        "functional": f"{inputs}; {functional} on the same grid",
         "fused": "float32 (N, 1, H, W) in 0..1",
         "intended_use": "visualisation in research; not for diagnosis and not for quantification",
     }

@@ -10,7 +10,7 @@ import numpy as np
 
 from fusionprep.errors import DataError, NoInputError, OutputError, UsageError
 from fusionprep.image.colour import read_luminance
-from fusionprep.image.intensity import AIR, Scaling, functional_scaling, mri_scaling
+from fusionprep.image.intensity import AIR, Scaling, anatomical_scaling, functional_scaling
 from fusionprep.image.io import new_image, read_volume, same_grid, write_whole
 from fusionprep.image.masks import fusion_mask
 from fusionprep.models.inference import fuse_volume, resolve_device
@@ -27,7 +27,8 @@ class FusionRequest:
     Attributes
     ----------
     anatomical, functional
-        Aligned: both NIfTI on one grid, or both PNG of one size.
+        Aligned: both NIfTI on one grid, or both PNG of one size. The anatomical image is an MRI,
+        or a map of gray matter probabilities where the model asks for it.
     mask
         Where to fuse, on the same grid. None takes where a volume's anatomical image is above 0,
         with a CT the whole head, and the whole of a PNG.
@@ -69,15 +70,16 @@ def fuse_files(request: FusionRequest) -> None:
     ------
     UsageError
         When the file types do not go together, the model or device is unknown, or the model has
-        no weights to replace.
+        no weights to replace or cannot fuse the modality.
     NoInputError, DataError
         When an input or the weights are missing or unreadable, or an image is on another grid.
     OutputError
         When the result cannot be written.
     """
     entry = get_model(request.model, request.weights)
+    entry.check_modality(request.modality)
     device = resolve_device(request.device)
-    pair = _read_pair(request)
+    pair = _read_pair(request, entry.anatomical_input)
     scaled = [
         scaling.apply(image) for scaling, image in zip(pair.scalings, pair.images, strict=True)
     ]
@@ -103,18 +105,18 @@ def fuse_files(request: FusionRequest) -> None:
         raise OutputError(f"cannot write {request.output}: {error}") from error
 
 
-def _read_pair(request: FusionRequest) -> _Pair:
+def _read_pair(request: FusionRequest, anatomical_input: str) -> _Pair:
     paths = [request.anatomical, request.functional, request.output]
     if request.mask is not None:
         paths.append(request.mask)
     if all(path.name.endswith((".nii", ".nii.gz")) for path in paths):
-        return _read_volumes(request)
+        return _read_volumes(request, anatomical_input)
     if all(path.suffix == ".png" for path in paths):
         return _read_slices(request)
     raise UsageError("the images, the mask and the output must all be NIfTI, or all PNG")
 
 
-def _read_volumes(request: FusionRequest) -> _Pair:
+def _read_volumes(request: FusionRequest, anatomical_input: str) -> _Pair:
     missing = AIR if request.modality == "ct" else 0.0
     anatomical = _read_nifti(request.anatomical)
     images = (
@@ -128,7 +130,7 @@ def _read_volumes(request: FusionRequest) -> _Pair:
     return _Pair(
         images=images,
         scalings=(
-            mri_scaling(images[0], mask),
+            anatomical_scaling(images[0], mask, anatomical_input),
             functional_scaling(images[1], mask, request.modality, request.tracer),
         ),
         mask=mask,

@@ -1,5 +1,6 @@
 """Applying the fusion models in one space."""
 
+from collections.abc import Mapping
 from functools import partial
 
 from nipype.interfaces import utility as niu
@@ -18,6 +19,10 @@ from fusionprep.workflows.nodes import Space, derivative_node, figure_node, node
 DESCRIPTION = """
 T1w and {modality} were scaled to [0, 1] and fused slice by slice with {models}. {planes}
 """
+GRAY_MATTER = """
+The {modality}, scaled to [0, 1], was confined to the gray matter of the T1w: {models}.
+"""
+FIELDS = {"image": "t1w", "gm_probseg": "gm"}
 PLANES = {
     "axial": "Slices were axial.",
     "triplanar": "Slices were axial, coronal and sagittal, and the three results were averaged.",
@@ -29,7 +34,7 @@ def init_fusion_wf(
     modality: str,
     out_path: partial,
     figure_like: partial | None,
-    sources: list[str],
+    sources: Mapping[str, str],
     metadata: dict,
     name: str,
     *,
@@ -45,27 +50,27 @@ def init_fusion_wf(
     out_path, figure_like
         Called with ``desc=`` to name the derivative and its figure; no figure where it is None.
     sources
-        Output paths of the anatomical and of the functional image.
+        Output paths of ``t1w``, ``gm`` (where a model uses it) and ``functional``.
     metadata
         Sidecar fields of the space.
 
     Inputs
     ------
-    anatomical, functional, mask
+    t1w, mask, functional
         Images on one grid.
+    gm
+        Probability of gray matter there; only where a model uses it.
     """
     workflow = LiterateWorkflow(name=name)
-    entries = [get_model(model, config.fusion_weights.get(model)) for model in config.fusion_models]
-    workflow.__desc__ = DESCRIPTION.format(
-        modality=modality.upper(),
-        models=", ".join(map(_cited, entries)),
-        planes=PLANES[config.planes],
-    )
-    fields = ["anatomical", "functional", "mask"]
+    entries = fusion_entries(config, modality)
+    workflow.__desc__ = _describe(config, modality, entries)
+    anatomy = dict.fromkeys(["t1w", *(FIELDS[entry.anatomical_input] for entry in entries)])
+    fields = [*anatomy, "mask", "functional"]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     prefix = "fused" if modality == "pet" else "fusedCT"
-    uris = [own_uri(source) for source in sources]
     for entry in entries:
+        anatomical = FIELDS[entry.anatomical_input]
+        uris = [own_uri(sources[name]) for name in (anatomical, "functional")]
         fuse = node(
             Fuse(
                 modality=modality,
@@ -84,15 +89,20 @@ def init_fusion_wf(
             # A network holds about 0.1 GB for each 256 x 256 slice.
             mem_gb=1.1 + 0.1 * config.batch_size,
         )
-        workflow.connect([(inputnode, fuse, [(field, field) for field in fields])])
+        workflow.connect([
+            (inputnode, fuse, [
+                (anatomical, "anatomical"), ("functional", "functional"), ("mask", "mask"),
+            ]),
+        ])  # fmt: skip
         results = [("out_file", "", "scalar, 0 to 1")]
         if modality == "pet":
             colour = "RGB: lightness from the fusion, hue from the PET"
             results.append(("out_colour", "Color", colour))
+        fused = f"{entry.anatomy} and {modality.upper()} fused by {entry.label}"
         for field, ending, what in results:
             desc = f"{prefix}{entry.label}{ending}"
             sidecar = {
-                "Description": f"T1w and {modality.upper()} fused by {entry.label} ({what})",
+                "Description": f"{fused} ({what})",
                 "SkullStripped": modality == "pet",
                 "Sources": uris,
                 **metadata,
@@ -115,7 +125,9 @@ def init_fusion_wf(
             functional_name=modality.upper(),
         )
         workflow.connect([
-            (inputnode, figure, [(field, field) for field in fields]),
+            (inputnode, figure, [
+                ("t1w", "anatomical"), ("functional", "functional"), ("mask", "mask"),
+            ]),
             (fuse, figure, [("out_file", "fused")]),
         ])  # fmt: skip
         if modality == "pet":
@@ -126,14 +138,36 @@ def init_fusion_wf(
 def connect_fusion(
     workflow: pe.Workflow, fuse: LiterateWorkflow, space: Space, image: tuple[pe.Node, str]
 ) -> None:
-    """Hand the T1w, its mask and the image of one space to a fusion workflow."""
+    """Hand the anatomical images it asks for and the image of one space to a fusion workflow."""
+    anatomy = [name for name in fuse.inputs.inputnode.get() if name != "functional"]
     workflow.connect([
         (workflow.get_node("inputnode"), fuse, [
-            (space.anatomy_field("t1w"), "inputnode.anatomical"),
-            (space.anatomy_field("mask"), "inputnode.mask"),
+            (space.anatomy_field(name), f"inputnode.{name}") for name in anatomy
         ]),
         (image[0], fuse, [(image[1], "inputnode.functional")]),
     ])  # fmt: skip
+
+
+def fusion_entries(config: Config, modality: str) -> list[ModelEntry]:
+    """The models of the configuration that can fuse a modality."""
+    entries = (get_model(name, config.fusion_weights.get(name)) for name in config.fusion_models)
+    return [entry for entry in entries if entry.fuses(modality)]
+
+
+def _describe(config: Config, modality: str, entries: list[ModelEntry]) -> str:
+    fused = [_cited(entry) for entry in entries if entry.anatomical_input == "image"]
+    confined = [
+        f"{_cited(entry)} is the {entry.title}"
+        for entry in entries
+        if entry.anatomical_input == "gm_probseg"
+    ]
+    name, text = modality.upper(), ""
+    if fused:
+        planes = PLANES[config.planes]
+        text += DESCRIPTION.format(modality=name, models=", ".join(fused), planes=planes)
+    if confined:
+        text += GRAY_MATTER.format(modality=name, models=", ".join(confined))
+    return text
 
 
 def _cited(entry: ModelEntry) -> str:

@@ -11,6 +11,7 @@ from fusionprep.bids.derivatives import figure_path
 from fusionprep.config import Config
 from fusionprep.image.template import TemplateSpace
 from fusionprep.interfaces.derivatives import WriteDerivative
+from fusionprep.models.registry import get_model
 
 T1W_IMAGES = ("conformed", "t1w", "mask", "dseg", "gm", "wm")
 
@@ -105,7 +106,7 @@ class Space:
         }
 
     def anatomy_field(self, image: str) -> str:
-        """Name of the field that hands over ``t1w`` or ``mask`` in this space."""
+        """Name of the field that hands over ``t1w``, ``mask`` or ``gm`` in this space."""
         return image if self.template is None else f"{image}{self.tag}"
 
 
@@ -125,11 +126,18 @@ def is_drawn(config: Config, space: Space) -> bool:
     return space.template is None or first[space.template.name] == space.template
 
 
+def template_images(config: Config) -> tuple[str, ...]:
+    """What is brought from the T1w to the templates: T1w, mask, and GM where a model uses it."""
+    models = map(get_model, config.fusion_models)
+    uses_gm = any(entry.anatomical_input == "gm_probseg" for entry in models)
+    return ("t1w", "mask", "gm") if uses_gm else ("t1w", "mask")
+
+
 def anatomy_fields(config: Config) -> list[str]:
     """What the workflows of other modalities are given of the T1w.
 
     :data:`T1W_IMAGES` on the T1w grid; per template, both transforms;
-    per template and resolution, T1w and mask there.
+    per template and resolution, :func:`template_images` there.
     """
     templates = template_spaces(config)
     transforms = [
@@ -137,5 +145,5 @@ def anatomy_fields(config: Config) -> list[str]:
         for name in dict.fromkeys(template.name for template in templates)
         for direction in ("template_from_t1w", "t1w_from_template")
     ]
-    grids = [Space(t).anatomy_field(image) for t in templates for image in ("t1w", "mask")]
+    grids = [Space(t).anatomy_field(image) for t in templates for image in template_images(config)]
     return [*T1W_IMAGES, *transforms, *grids]

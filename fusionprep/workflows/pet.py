@@ -212,8 +212,11 @@ def _fuse(workflow, config, pairing, paths, space: Space, fields, image) -> None
         "pet",
         partial(paths, **space.entities),
         partial(paths, space=space.entities["space"]) if is_drawn(config, space) else None,
-        [t1w_path(pairing.t1w, desc="preproc", **space.t1w_entities),
-         paths(desc="preproc", **space.entities)],
+        {
+            "t1w": t1w_path(pairing.t1w, desc="preproc", **space.t1w_entities),
+            "gm": t1w_path(pairing.t1w, "probseg", label="GM", **space.t1w_entities),
+            "functional": paths(desc="preproc", **space.entities),
+        },
         {name: fields[name] for name in kept if name in fields},
         f"fusion{space.tag}_wf",
         tracer=fields.get("TracerName"),

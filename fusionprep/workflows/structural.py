@@ -19,7 +19,7 @@ from fusionprep.workflows.coregistration import (
     paired_metadata,
     to_template,
 )
-from fusionprep.workflows.fusion import connect_fusion, init_fusion_wf
+from fusionprep.workflows.fusion import connect_fusion, fusion_entries, init_fusion_wf
 from fusionprep.workflows.nodes import (
     Space,
     anatomy_fields,
@@ -32,6 +32,8 @@ from fusionprep.workflows.nodes import (
 
 def init_structural_wf(config: Config, pairing: Pairing, name: str) -> LiterateWorkflow:
     """Bring a CT or FLAIR to the T1w; fuse a CT with it in every output space.
+
+    Models of the gray matter leave the CT out.
 
     Inputs
     ------
@@ -66,7 +68,7 @@ def init_structural_wf(config: Config, pairing: Pairing, name: str) -> LiterateW
             ("outputnode.moved", "in_file"), ("outputnode.metadata", "computed"),
         ]),
     ])  # fmt: skip
-    if modality == "ct":
+    if modality == "ct" and fusion_entries(config, modality):
         for space in output_spaces(config):
             _fuse(workflow, config, pairing, paths, space)
     return workflow
@@ -84,10 +86,10 @@ def _fuse(
         derivative_path, t1w.subject, pairing.image.session, "anat", "T1w", ".nii.gz",
         **paths.entities,
     )  # fmt: skip
-    sources = [
-        t1w_path(t1w, desc="preproc", **space.t1w_entities),
-        paths(desc="preproc", space="T1w"),
-    ]
+    sources = {
+        "t1w": t1w_path(t1w, desc="preproc", **space.t1w_entities),
+        "functional": paths(desc="preproc", space="T1w"),
+    }
     paired = paired_metadata(config, pairing)
     metadata = {name: paired[name] for name in ("Pairing", "SpatialReference")} | space.metadata
     fuse = init_fusion_wf(

@@ -10,7 +10,7 @@ from fusionprep.config import Config
 from fusionprep.interfaces.registration import RegisterTemplate, Resample
 from fusionprep.interfaces.reports import PlotNormalization
 from fusionprep.workflows.anatomical import t1w_path
-from fusionprep.workflows.nodes import Space, derivative_node, figure_node, node
+from fusionprep.workflows.nodes import Space, derivative_node, figure_node, node, template_images
 
 BACKENDS = {
     "greedy": "*greedy* [@greedy], normalised cross-correlation",
@@ -40,7 +40,7 @@ def init_template_wf(
 
     Outputs
     -------
-    template_from_t1w_<template>, t1w_from_template_<template>, and T1w and mask of each space
+    template_from_t1w_<template>, t1w_from_template_<template>, and the images of each space
         As :func:`~fusionprep.workflows.nodes.anatomy_fields` names them.
     """
     workflow = LiterateWorkflow(name=name)
@@ -54,7 +54,7 @@ def init_template_wf(
         "template_from_t1w": {"from_": "T1w", "to": template},
         "t1w_from_template": {"from_": template, "to": "T1w"},
     }
-    grids = [space.anatomy_field(image) for space in spaces for image in ("t1w", "mask")]
+    grids = [space.anatomy_field(image) for space in spaces for image in template_images(config)]
     fields = [f"{direction}_{template}" for direction in directions] + grids
     outputnode = pe.Node(niu.IdentityInterface(fields=fields), name="outputnode")
     register = node(
@@ -85,34 +85,38 @@ def init_template_wf(
         (register, computed, [("metadata", "in2")]),
     ])  # fmt: skip
     for space in spaces:
-        _resample_t1w(workflow, config, t1w, space)
+        _resample(workflow, config, t1w, space)
     _draw(workflow, config, t1w, spaces[0])
     return workflow
 
 
-def _resample_t1w(workflow: pe.Workflow, config: Config, t1w: ImageFile, space: Space) -> None:
+def _resample(workflow: pe.Workflow, config: Config, t1w: ImageFile, space: Space) -> None:
     inputnode, register, outputnode = map(
         workflow.get_node, ("inputnode", "register", "outputnode")
     )
-    images = (
-        ("t1w", "cubic", {"desc": "preproc"}, "T1w", {
+    images = {
+        "t1w": ("cubic", {"desc": "preproc"}, "T1w", {
             "Description": "Preprocessed T1w in template space",
         }),
-        ("mask", "nearest", {"desc": "brain"}, "mask", {
+        "mask": ("nearest", {"desc": "brain"}, "mask", {
             "Description": "Brain mask of the subject in template space", "Type": "Brain",
         }),
-    )  # fmt: skip
-    for image, interpolation, desc, suffix, metadata in images:
+        "gm": ("linear", {"label": "GM"}, "probseg", {
+            "Description": "Probability of GM of the subject in template space",
+        }),
+    }  # fmt: skip
+    for image in template_images(config):
+        interpolation, entities, suffix, metadata = images[image]
         name = space.anatomy_field(image)
         resample = node(
             Resample(template=str(space.template), interpolation=interpolation),
             f"resample_{name}",
             config,
         )
-        sources = {"Sources": [own_uri(t1w_path(t1w, suffix, **desc))]}
+        sources = {"Sources": [own_uri(t1w_path(t1w, suffix, **entities))]}
         write = derivative_node(
             config,
-            t1w_path(t1w, suffix, **desc, **space.entities),
+            t1w_path(t1w, suffix, **entities, **space.entities),
             f"ds_{name}",
             space=space.code,
             metadata={**metadata, **sources, **space.metadata},

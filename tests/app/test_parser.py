@@ -165,6 +165,7 @@ def test_what_argparse_refuses_ends_with_64(here, arguments, capsys):
         ("--suvr-region raw/mask.nii.gz --output-spaces T1w", "needs a template"),
         ("--modalities pet pet", "modalities must name one or more, each once"),
         ("--fusion-model average average", "fusion_models must name one or more, each once"),
+        ("--fusion-model average gmpet --modalities ct", "gmpet fuses PET alone"),
         ("-w raw", "the work directory .* is inside the dataset"),
         ("-w raw/work", "the work directory .* is inside the dataset"),
         ("-w out/work", "the work directory .* is inside the output folder"),

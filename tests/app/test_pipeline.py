@@ -39,7 +39,8 @@ def demo(tmp_path_factory) -> Path:
 def participant(folder: Path) -> list[object]:
     return [
         folder / "bids", folder / "out", "participant", "-w", folder / "work",
-        "--modalities", "pet", "ct", "flair", "--nprocs", "2", "--skip-bids-validation",
+        "--modalities", "pet", "ct", "flair", "--fusion-model", "densefuse", "gmpet",
+        "--nprocs", "2", "--skip-bids-validation",
     ]  # fmt: skip
 
 
@@ -185,6 +186,29 @@ def test_fused_images(demo, subject):
         ]  # fmt: skip
 
 
+def test_the_pet_is_confined_to_the_gray_matter_of_the_t1w(demo, subject, truth):
+    """The sidecar names the map that was used, and the images hold what it says."""
+    for space in ("T1w", "MNI152NLin2009aSym_res-1"):
+        stem = f"trc-18FFDG_space-{space}_desc-"
+        sidecar = json.loads(output(demo, subject, "pet", f"{stem}fusedGMPET_pet.json").read_text())
+        gm, pet = sidecar["FusionModel"]["Inputs"]
+        assert sidecar["Sources"] == [gm["Source"], pet["Source"]]
+        assert gm["Source"].endswith("_label-GM_probseg.nii.gz")
+        assert (f"_space-{space}_" in gm["Source"]) == (space != "T1w")
+        assert (gm["Scaling"]["Low"], gm["Scaling"]["High"]) == (0, 1)
+        place = "" if space == "T1w" else f"space-{space}_"
+        mask = voxels(output(demo, subject, "anat", f"{place}desc-brain_mask.nii.gz")) > 0
+        probability, uptake = (
+            voxels(demo / "out" / item["Source"].removeprefix("bids::")) for item in (gm, pet)
+        )
+        fused = voxels(output(demo, subject, "pet", f"{stem}fusedGMPET_pet.nii.gz"))
+        expected = np.clip(uptake / pet["Scaling"]["High"], 0, 1) * (probability > 0.5) * mask
+        np.testing.assert_allclose(fused, expected, atol=1e-5)
+        if space == "T1w":
+            assert dice(fused > 0, voxels(truth.gm) > 0.5) >= 0.85
+    assert not list((demo / "out").glob("sub-*/anat/*fusedCTGMPET*"))
+
+
 def test_dynamic_pet_is_averaged_by_duration(demo):
     name = "trc-18FFDG_space-T1w_desc-preproc_pet.json"
     frames = [
@@ -204,7 +228,8 @@ def test_ct_keeps_its_units(demo, subject):
 def test_group_table(demo):
     table = pd.read_csv(demo / "out" / "group_fusion.tsv", sep="\t", na_values="n/a")
     assert set(table.participant_id) == {"sub-01", "sub-02"}
-    assert len(table) == 2 * 2 * 2
+    # Two subjects and spaces; PET by two models, CT by one.
+    assert len(table) == 2 * 2 * 3
     assert (table.registration_verdict == "pass").all()
 
 

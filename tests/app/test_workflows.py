@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from nipype.interfaces.base import isdefined
+from nipype.pipeline.engine.utils import generate_expanded_graph
 
 from fusionprep.bids.plan import ImageFile, Pairing, SubjectPlan
 from fusionprep.config import Config
@@ -79,6 +80,57 @@ def test_own_weights_reach_their_model_and_the_methods_text(tmp_path, write_weig
     path = path.rename(tmp_path / "moved.safetensors")
     _, moved = fusions()
     assert moved["fuse_unet"].get_hashval()[1] == again["fuse_unet"].get_hashval()[1]
+
+
+def anatomical_inputs(built) -> dict[tuple[str, ...], tuple[str, str, str]]:
+    """For each fusion its modality, space and model; where its anatomical image comes from, and
+    what the sidecar will name as such."""
+    found = {}
+    for origin, target, edge in generate_expanded_graph(built._create_flat_graph()).edges.data():
+        for field, into in edge["connect"]:
+            if ".fuse_" in target.fullname and into == "anatomical":
+                place = tuple(target.fullname.split(".")[-3:])
+                found[place] = (origin.name, field, target.inputs.sources[0])
+    return found
+
+
+def test_models_of_the_gray_matter_get_its_map_and_leave_the_ct_out(tmp_path):
+    built = workflow(tmp_path, fusion_models=("average", "gmpet"))
+    template, stem = "MNI152NLin2009aSym", "bids::sub-01/anat/sub-01_"
+    t1w = ("correct_bias", "out_file", f"{stem}desc-preproc_T1w.nii.gz")
+    gm = ("segment", "out_gm", f"{stem}label-GM_probseg.nii.gz")
+    there = f"{stem}space-{template}_res-1_"
+    t1w_there = (f"resample_t1w_{template}_1", "out_file", f"{there}desc-preproc_T1w.nii.gz")
+    gm_there = (f"resample_gm_{template}_1", "out_file", f"{there}label-GM_probseg.nii.gz")
+    assert anatomical_inputs(built) == {
+        ("pet_wf", "fusion_t1w_wf", "fuse_average"): t1w,
+        ("pet_wf", "fusion_t1w_wf", "fuse_gmpet"): gm,
+        ("pet_wf", f"fusion_{template}_1_wf", "fuse_average"): t1w_there,
+        ("pet_wf", f"fusion_{template}_1_wf", "fuse_gmpet"): gm_there,
+        ("ct_wf", "fusion_t1w_wf", "fuse_average"): t1w,
+        ("ct_wf", f"fusion_{template}_1_wf", "fuse_average"): t1w_there,
+    }
+    # What the sidecars name is written.
+    nodes = map(built.get_node, built.list_node_names())
+    written = {
+        f"bids::{node.inputs.out_path}" for node in nodes if hasattr(node.inputs, "out_path")
+    }
+    assert {source for *_, source in (t1w, gm, t1w_there, gm_there)} <= written
+    assert "T1w and PET were scaled to [0, 1] and fused slice by slice with Average" in (
+        built.visit_desc()
+    )
+    assert "GMPET [@gmpet] is the PET where gray matter is more likely" in built.visit_desc()
+
+
+def test_without_models_of_the_gray_matter_its_map_stays_in_the_t1w_space(tmp_path):
+    names = workflow(tmp_path, fusion_models=("average",)).list_node_names()
+    assert not [name for name in names if "_gm_" in name]
+    # A CT that no model fuses is not brought to the template either.
+    names = workflow(tmp_path, fusion_models=("gmpet",)).list_node_names()
+    assert [name for name in names if "pet_wf.fusion" in name]
+    ct = [name.split(".", 2)[2] for name in names if ".ct_wf." in name]
+    assert "coregistration_wf.register" in ct
+    assert not [name for name in ct if "fus" in name or "MNI" in name]
 
 
 def test_no_two_nodes_write_the_same_file(tmp_path):

@@ -290,6 +290,10 @@ def test_what_cannot_be_is_said_in_one_line(head_pairs, tmp_path, capsys):
     assert "nothing to compare" in capsys.readouterr().err
     assert main([*words, "--models", "max", "--weights", f"max={tmp_path / 'none'}"]) == 2
     assert "max has no weights" in capsys.readouterr().err
+    assert main([*words, "--models", "max", "gmpet"]) == 2
+    error = capsys.readouterr().err
+    assert "gmpet needs a map of the gray matter, which the pairs do not have" in error
+    assert error.count("\n") == 1
     for option in ("--external", "--weights"):
         with pytest.raises(SystemExit, match="2"):
             main([*words, option, f"x={tmp_path}", option, f"x={tmp_path}"])

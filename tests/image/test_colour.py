@@ -30,6 +30,10 @@ def test_without_uptake_the_colour_is_gray(lab):
     assert np.hypot(lab[:, 0, 1], lab[:, 0, 2]).max() < 0.1
 
 
+def test_black_is_black_whatever_the_uptake():
+    assert not colour_table()[0].any()
+
+
 def test_uptake_is_colourful_at_medium_lightness(lab):
     chroma = np.hypot(lab[..., 1], lab[..., 2])
     assert chroma[100:200, 64:].min() > 25

@@ -5,6 +5,7 @@ from fusionprep.errors import DataError, UsageError
 from fusionprep.image.intensity import (
     PET_PERCENTILES,
     Scaling,
+    anatomical_scaling,
     ct_scaling,
     functional_scaling,
     mri_scaling,
@@ -56,6 +57,18 @@ def test_each_modality_has_its_scaling(ramp):
         assert functional_scaling(array, mask, modality, "PiB") == pet_scaling(array, mask, "PiB")
     with pytest.raises(UsageError, match="unknown modality 'mri'; there are: pet, spect, ct"):
         functional_scaling(array, mask, "mri")
+
+
+def test_probabilities_are_not_scaled(ramp):
+    array, mask = ramp
+    assert anatomical_scaling(array, mask, "image") == mri_scaling(array, mask)
+    # Rounding is no reason to refuse a map.
+    probability = np.array([0.3, 0.31, np.nan, 1.0001, -1e-5], np.float32)
+    scaling = anatomical_scaling(probability, np.ones(5, bool), "gm_probseg")
+    np.testing.assert_allclose(scaling.apply(probability), [0.3, 0.31, 0, 1, 0], atol=1e-7)
+    for wrong in ([0, 1.1], [-0.1, 1], [0, np.inf]):
+        with pytest.raises(DataError, match="probabilities of gray matter"):
+            anatomical_scaling(np.array(wrong), np.ones(2, bool), "gm_probseg")
 
 
 def test_what_is_not_a_number_becomes_zero():

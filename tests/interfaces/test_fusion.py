@@ -95,6 +95,22 @@ def test_provenance_names_the_model_and_what_went_in(images, tmp_path):
     assert roles["functional"]["Scaling"]["High"] == pytest.approx(low_high["High"])
 
 
+@pytest.mark.parametrize("model", ["gmpet", "gmpet_prob"])
+def test_the_gray_matter_is_taken_as_it_is(images, tmp_path, model):
+    gm = np.linspace(0, 0.9, images["t1w"].size, dtype=np.float32).reshape(SHAPE)
+    found = fuse(images | {"t1w": gm}, tmp_path, "pet", model=model, tracer="18FFDG").outputs
+    fused, _ = load(found.out_file)
+    mask = images["mask"] > 0
+    scaled = pet_scaling(images["pet"], mask, "18FFDG").apply(images["pet"])
+    share = (gm > 0.5) if model == "gmpet" else gm
+    assert 0.2 < (share[mask] > 0.5).mean() < 0.8
+    np.testing.assert_allclose(fused, scaled * share * mask, atol=1e-6)
+    anatomical = found.metadata["FusionModel"]["Inputs"][0]["Scaling"]
+    assert anatomical == {"Method": "probability, not scaled", "Low": 0.0, "High": 1.0}
+    colour = np.asarray(nib.load(found.out_colour).dataobj)
+    assert not any(colour[channel][share * mask == 0].any() for channel in "RGB")
+
+
 def test_own_weights_are_used_and_named(images, tmp_path, write_weights):
     weights, network = write_weights("unet", version="2.0")
     digest = get_model("unet", weights).weights_sha256()
