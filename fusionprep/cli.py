@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_benchmark(commands)
     _add_export(commands)
+    _add_join_vgg19(commands)
     return parser
 
 
@@ -50,7 +51,12 @@ def _add_fuse(commands) -> None:
         help="fuse two aligned images",
         description="Fuse two aligned images: NIfTI volumes on one grid, or PNG slices.",
     )
-    fuse.add_argument("mri", type=Path, metavar="MRI", help="anatomical image")
+    fuse.add_argument(
+        "mri",
+        type=Path,
+        metavar="MRI",
+        help="anatomical image; for gmpet and gmpet_prob, the probability of gray matter",
+    )
     fuse.add_argument(
         "functional", type=Path, metavar="PET", help="PET, SPECT or CT on the same grid"
     )
@@ -119,6 +125,29 @@ def _add_export(commands) -> None:
     _add_weights(export)
     export.add_argument("-o", "--output", type=Path, required=True, help="ONNX file to write")
     export.set_defaults(run=_export)
+
+
+def _add_join_vgg19(commands) -> None:
+    join = commands.add_parser(
+        "join-vgg19",
+        help="give vggsiamese a VGG-19 trained on ImageNet",
+        description="Write weights of vggsiamese with a full VGG-19 in place of the reduced one, "
+        "for --weights NAME=FILE and the like.",
+    )
+    join.add_argument(
+        "vgg19",
+        type=Path,
+        metavar="VGG19",
+        help="torchvision's vgg19-dcbb9e9d.pth, or safetensors under its names",
+    )
+    join.add_argument(
+        "--sha256",
+        metavar="DIGITS",
+        help="what the SHA-256 of another file than torchvision's begins with",
+    )
+    _add_weights(join)
+    join.add_argument("-o", "--output", type=Path, required=True, help="safetensors file to write")
+    join.set_defaults(run=_join_vgg19)
 
 
 def _add_weights(parser: argparse.ArgumentParser) -> None:
@@ -223,6 +252,17 @@ def _export(arguments: argparse.Namespace) -> None:
     from fusionprep.models.export import export_onnx
 
     export_onnx(arguments.model, arguments.output, arguments.weights)
+
+
+def _join_vgg19(arguments: argparse.Namespace) -> None:
+    from fusionprep.models.vgg19 import TORCHVISION_SHA256, join_vgg19
+
+    join_vgg19(
+        arguments.vgg19,
+        arguments.output,
+        sha256=arguments.sha256 or TORCHVISION_SHA256,
+        own_weights=arguments.weights,
+    )
 
 
 def _benchmark(arguments: argparse.Namespace) -> None:

@@ -35,7 +35,30 @@ _IFCNN = ModelEntry(
     bibliography_key="ifcnn",
 )
 
+_GMPET = ModelEntry(
+    name="gmpet",
+    label="GMPET",
+    title="PET where gray matter is more likely than not",
+    factory="gmpet:gmpet_mask",
+    citation="Song et al., 2021",
+    paper="Song J, Zheng J, Li P, Lu X, Zhu G, Shen P. An Effective Multimodal Image Fusion Method "
+    "Using MRI and PET for Alzheimer's Disease Diagnosis. Frontiers in Digital Health 3:637386, "
+    "2021. doi:10.3389/fdgth.2021.637386",
+    year=2021,
+    bibliography_key="gmpet",
+    anatomical_input="gm_probseg",
+)
+
 _ENTRIES = (
+    ModelEntry(
+        name="selfuse",
+        label="SelFuse",
+        title="gated power mean, trained on the field's metrics with guards; our own",
+        factory="selfuse:SelFuse",
+        citation="a gated power mean of the two images, of this software",
+        modalities=("pet", "spect", "ct"),
+        weights="selfuse",
+    ),
     _DENSEFUSE,
     replace(
         _DENSEFUSE,
@@ -78,6 +101,78 @@ _ENTRIES = (
         modalities=("pet", "spect", "ct"),
         weights="unet",
         bibliography_key="unet",
+    ),
+    ModelEntry(
+        name="matr",
+        label="MATR",
+        title="adaptive convolutions and window attention",
+        factory="matr:matr_small",
+        citation="Tang et al., 2022",
+        paper="Tang W, He F, Liu Y, Duan Y. MATR: Multimodal Medical Image Fusion via Multiscale "
+        "Adaptive Transformer. IEEE Transactions on Image Processing 31:5134-5149, 2022. "
+        "doi:10.1109/TIP.2022.3193288",
+        year=2022,
+        modalities=("pet", "spect", "ct"),
+        weights="matr",
+        bibliography_key="matr",
+    ),
+    ModelEntry(
+        name="dsagan",
+        label="DSAGAN",
+        title="two attentive streams, trained against a discriminator for each source",
+        factory="dsagan:DSAGAN",
+        citation="Fu et al., 2021",
+        paper="Fu J, Li W, Du J, Xu L. DSAGAN: A generative adversarial network based on "
+        "dual-stream attention mechanism for anatomical and functional image fusion. Information "
+        "Sciences 576:484-506, 2021. doi:10.1016/j.ins.2021.06.083",
+        year=2021,
+        modalities=("pet", "spect", "ct"),
+        weights="dsagan",
+        bibliography_key="dsagan",
+    ),
+    ModelEntry(
+        name="dmfnet",
+        label="DMFNet",
+        title="features of a diffusion model at several steps and scales, fused with attention",
+        factory="dmfnet:DMFNet",
+        citation="He et al., 2025",
+        paper="He D, Li W, Wang G, Huang Y, Liu S. DM-FNet: Unified multimodal medical image "
+        "fusion via diffusion process-trained encoder-decoder. IEEE Transactions on Multimedia, "
+        "2025. doi:10.1109/TMM.2025.3613156",
+        year=2025,
+        modalities=("pet", "spect", "ct"),
+        weights="dmfnet",
+        bibliography_key="dmfnet",
+        variants=("dmfnet:dmfnet_full",),
+    ),
+    ModelEntry(
+        name="coconet",
+        label="CoCoNet",
+        title="U-Net with attended features of either image, trained by contrast",
+        factory="coconet:CoCoNet",
+        citation="Liu et al., 2024",
+        paper="Liu J, Lin R, Wu G, Liu R, Luo Z, Fan X. CoCoNet: Coupled Contrastive Learning "
+        "Network with Multi-level Feature Ensemble for Multi-modality Image Fusion. International "
+        "Journal of Computer Vision 132:1748-1775, 2024. doi:10.1007/s11263-023-01952-1",
+        year=2024,
+        modalities=("pet", "spect", "ct"),
+        weights="coconet",
+        bibliography_key="coconet",
+    ),
+    ModelEntry(
+        name="vggsiamese",
+        label="VGGSiamese",
+        title="pyramids weighted by VGG-19 features and by a Siamese network, stacked",
+        factory="vggsiamese:vggsiamese",
+        citation="Allapakam & Karuna, 2024",
+        paper="Allapakam V, Karuna Y. An ensemble deep learning model for medical image fusion "
+        "with Siamese neural networks and VGG-19. PLoS ONE 19(10):e0309651, 2024. "
+        "doi:10.1371/journal.pone.0309651",
+        year=2024,
+        modalities=("pet", "spect", "ct"),
+        weights="vggsiamese",
+        bibliography_key="vggsiamese",
+        variants=("vggsiamese:vggsiamese_imagenet", "vggsiamese:VGGSiamese"),
     ),
     ModelEntry(
         name="average",
@@ -136,6 +231,14 @@ _ENTRIES = (
         "Processing 22(7):2864-2875, 2013. doi:10.1109/TIP.2013.2244222",
         year=2013,
         bibliography_key="guided",
+    ),
+    _GMPET,
+    replace(
+        _GMPET,
+        name="gmpet_prob",
+        label="GMPETProb",
+        title="PET times the probability of gray matter",
+        factory="gmpet:gmpet_probability",
     ),
 )
 

@@ -16,7 +16,7 @@ from fusionprep.models.registry import get_model, model_names
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
-SLOW = ("laplacian", "guided", "ifcnn_mean", "ifcnn_sum", "densefuse_add", "pca")
+SLOW = ("laplacian", "matr", "guided", "ifcnn_mean", "ifcnn_sum", "densefuse_add", "pca", "dmfnet")
 SHAPES = ((1, SMALLEST_SIDE, SMALLEST_SIDE), (3, 47, 65), (2, 96, 48))
 
 

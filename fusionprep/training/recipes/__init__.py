@@ -9,10 +9,17 @@ if TYPE_CHECKING:
     from fusionprep.training.recipes.base import Recipe
 
 _RECIPES = (
+    ("coconet", "coconet:CoCoNetRecipe"),
     ("densefuse", "densefuse:DenseFuseRecipe"),
+    ("dmfnet", "dmfnet:DMFNetRecipe"),
+    ("dmfnet_prior", "dmfnet:DMFNetPriorRecipe"),
+    ("dsagan", "dsagan:DSAGANRecipe"),
     ("ifcnn", "ifcnn:IFCNNRecipe"),
+    ("matr", "matr:MATRRecipe"),
     ("u2fusion", "u2fusion:U2FusionRecipe"),
+    ("selfuse", "selfuse:SelFuseRecipe"),
     ("unet", "unet:UNetRecipe"),
+    ("vggsiamese", "vggsiamese:VGGSiameseRecipe"),
 )
 """Model name and ``module:class`` below ``fusionprep.training.recipes``."""
 

@@ -1,0 +1,61 @@
+"""The guards in the loss of our own model."""
+
+import pytest
+import torch
+
+from fusionprep.training.recipes.selfuse import dimmed, excess, lacking_fidelity, lacking_weight
+
+
+@pytest.fixture
+def sources():
+    """Two independent images with black outside of a square."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, 1, 40, 40, generator=generator)
+    images[..., :8, :] = 0
+    return images
+
+
+def test_the_mean_lacks_nothing_and_a_copy_lacks_the_other_source(sources):
+    anatomical, functional = sources
+    mean = (anatomical + functional) / 2
+    torch.testing.assert_close(lacking_weight(mean, *sources), torch.zeros(3))
+    lacking_b = 0.42
+    torch.testing.assert_close(
+        lacking_weight(anatomical, *sources), torch.full((3,), lacking_b), atol=0.03, rtol=0
+    )
+    # Of independent images with equal variance each weighs sqrt(1/2) in their mean.
+    lacking_a = 0.55 * 0.5**0.5
+    torch.testing.assert_close(
+        lacking_weight(functional, *sources), torch.full((3,), lacking_a), atol=0.03, rtol=0
+    )
+
+
+def test_bright_pixels_may_lose_little_of_their_brightness():
+    functional = torch.zeros(1, 1, 8, 8)
+    functional[..., :4] = 0.9
+    functional[..., 4:6] = 0.5
+    assert dimmed(functional, functional).item() == 0
+    assert dimmed(0.5 * functional, functional).item() == pytest.approx(0.47)
+    changed_where_dim = functional.where(functional > 0.6, 0 * functional)
+    assert dimmed(changed_where_dim, functional).item() == 0
+    assert dimmed(functional, 0 * functional).item() == 0
+
+
+def test_only_what_is_above_one_is_excess():
+    assert excess(torch.tensor([0.0, 1.0, -3.0])).item() == 0
+    assert excess(torch.tensor([1.5, 1.0])).item() == pytest.approx(0.125)
+
+
+def test_fidelity_is_asked_for_up_to_a_margin_above_the_maximum(sources):
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.rand(2, 2, 1, 64, 64, generator=generator)
+    anatomical, functional = torch.nn.functional.avg_pool2d(noise.flatten(0, 1), 3, 1, 1).unflatten(
+        0, (2, 2)
+    )
+    brighter = torch.maximum(anatomical, functional)
+    lacking = lacking_fidelity(brighter, anatomical, functional)
+    copy = lacking_fidelity(anatomical, anatomical, functional)
+    assert lacking["vif"].item() > 0
+    # A copy has the best mean of both VIFs, and the worst harmonic mean.
+    assert copy["vif"].item() < lacking["vif"].item()
+    assert copy["vif_harmonic"].item() > 2 * lacking["vif_harmonic"].item()
