@@ -30,3 +30,11 @@ def support(anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
     Networks rarely render black exactly, and a gray background shows as haze.
     """
     return (anatomical > 0) | (functional > 0)
+
+
+def between(
+    fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
+) -> torch.Tensor:
+    """The fused image held between the darker and the brighter of the two, pixel by pixel."""
+    darker, brighter = torch.minimum(anatomical, functional), torch.maximum(anatomical, functional)
+    return fused.maximum(darker).minimum(brighter)

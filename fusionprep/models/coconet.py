@@ -150,7 +150,8 @@ class CoCoNet(FusionModel):
         height, width = anatomical.shape[-2:]
         pad = (0, -width % STRIDE, 0, -height % STRIDE)
         padded = [nnf.pad(image, pad, mode="reflect") for image in (anatomical, functional)]
-        added = torch.tanh(self.last(self._decode(*self._encode(*padded))))[..., :height, :width]
+        added = torch.tanh(self.last(self._decode(*self._encode(*padded))))
+        added = added.narrow(-2, 0, height).narrow(-1, 0, width)
         fused = torch.lerp(anatomical, functional, 0.5) + added
         return fused.clamp(0, 1) * support(anatomical, functional)
 

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from torch.nn import functional as nnf
 
-from fusionprep.models.base import FusionModel, support
+from fusionprep.models.base import FusionModel, between, support
 from fusionprep.models.diffusion import DiffusionUNet, add_noise, signal_levels
 
 NOISE_SIDE = 256
@@ -195,9 +195,16 @@ class DMFNet(FusionModel):
             device="cpu",
         )
         self.register_buffer("noise", noise, persistent=False)
-        self.levels = [signal_levels()[step].item() for step in steps]
+        numbers = torch.tensor(steps, dtype=torch.float32, device="cpu")
+        self.register_buffer("step_numbers", numbers, persistent=False)
+        levels = torch.tensor([signal_levels()[step].item() for step in steps], device="cpu")
+        self.register_buffer("levels", levels, persistent=False)
 
     def forward(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
+        return between(self.unbounded(anatomical, functional), anatomical, functional)
+
+    def unbounded(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
+        """The fused image before it is held between the two: what is trained."""
         described = [self._describe(2 * image - 1) for image in (anatomical, functional)]
         fused = (self.head(*described) + 1) / 2
         return fused * support(anatomical, functional)
@@ -207,10 +214,11 @@ class DMFNet(FusionModel):
         rows, columns = (
             torch.arange(side, device=image.device) % NOISE_SIDE for side in image.shape[-2:]
         )
-        noise = self.noise[:, rows][:, :, columns][:, None, None]
-        levels = image.new_tensor(self.levels).view(-1, 1, 1, 1, 1)
+        noise = self.noise.index_select(1, rows).index_select(2, columns)
+        noise = noise.unsqueeze(1).unsqueeze(1)
+        levels = self.levels.view(-1, 1, 1, 1, 1)
         noisy = add_noise(image, noise, levels)
-        steps = image.new_tensor(self.steps).repeat_interleave(len(image))
+        steps = self.step_numbers.repeat_interleave(len(image))
         features = self.prior.features(noisy.flatten(0, 1), steps)
         return [maps.unflatten(0, (len(self.steps), -1)).unbind(0) for maps in features]
 

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional as nnf
 
-from fusionprep.models.base import FusionModel, support
+from fusionprep.models.base import FusionModel, between, support
 
 BRANCHES = 3
 """Scales: features after one, two and three adaptive convolutions."""
@@ -71,7 +71,7 @@ class AdaptiveConvolution(nn.Module):
         opened_in = self.decode_in(torch.relu(self.norm_in(context)))
         mixed = self.mix(torch.relu(self.norm_mixed(context)).transpose(1, 2)).transpose(1, 2)
         opened_out = self.decode_out(torch.relu(self.norm_out(mixed)))
-        return torch.sigmoid(opened_in[:, None] + opened_out[:, :, None])
+        return torch.sigmoid(opened_in.unsqueeze(1) + opened_out.unsqueeze(2))
 
 
 def part_means(features: torch.Tensor) -> torch.Tensor:
@@ -85,7 +85,7 @@ def part_means(features: torch.Tensor) -> torch.Tensor:
 
 
 def _part_weights(length: int, like: torch.Tensor) -> torch.Tensor:
-    part = torch.arange(KERNEL, device=like.device)[:, None]
+    part = torch.arange(KERNEL, device=like.device).unsqueeze(1)
     begin, end = part * length // KERNEL, ((part + 1) * length + KERNEL - 1) // KERNEL
     index = torch.arange(length, device=like.device)
     inside = ((index >= begin) & (index < end)).to(like.dtype)
@@ -249,9 +249,7 @@ class MATR(FusionModel):
         self.last = nn.Conv2d(channels, 1, 1, bias=False)
 
     def forward(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
-        fused = self.unbounded(anatomical, functional)
-        darker = torch.minimum(anatomical, functional)
-        return fused.maximum(darker).minimum(torch.maximum(anatomical, functional))
+        return between(self.unbounded(anatomical, functional), anatomical, functional)
 
     def unbounded(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
         """The fused image (N, 1, H, W) before it is held between the two: what is trained."""

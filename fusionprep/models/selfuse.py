@@ -75,14 +75,15 @@ class SelFuse(FusionModel):
     def unclipped(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
         """The result before it is clipped to [0, 1] and to where there is an image."""
         maps = self.last(self._features(anatomical, functional))
+        opening, correction = maps.split([2, 1], dim=1)
         # 1 where the network says nothing.
-        gates = LARGEST_GATE * torch.sigmoid(maps[:, :2] + math.log(1 / (LARGEST_GATE - 1)))
+        gates = LARGEST_GATE * torch.sigmoid(opening + math.log(1 / (LARGEST_GATE - 1)))
         gated = gates * torch.cat([anatomical, functional], dim=1) + SMALLEST_LEVEL
         power = self.power.clamp(SMALLEST_POWER, LARGEST_POWER)
         # Powers of the ratios to the larger one neither overflow nor vanish.
         largest = gated.amax(dim=1, keepdim=True)
         mean = largest * (gated / largest).pow(power).sum(dim=1, keepdim=True).pow(1 / power)
-        return mean + LARGEST_CORRECTION * torch.tanh(maps[:, 2:])
+        return mean + LARGEST_CORRECTION * torch.tanh(correction)
 
     def _features(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
         brighter, difference = torch.maximum(anatomical, functional), anatomical - functional
@@ -102,5 +103,5 @@ class SelFuse(FusionModel):
         mean = (features * inside).sum(dim=(2, 3)) / count
         square = (features.square() * inside).sum(dim=(2, 3)) / count
         summary = torch.cat([mean, square.clamp_min(SMALLEST_LEVEL**2).sqrt()], dim=1)
-        scale, shift = self.summary(summary)[..., None, None].chunk(2, dim=1)
+        scale, shift = self.summary(summary).unsqueeze(-1).unsqueeze(-1).chunk(2, dim=1)
         return features * (1 + scale) + shift

@@ -78,12 +78,15 @@ def _sigmoid(x: torch.Tensor, top: float, steepness: float, middle: float) -> to
 def visual_information_fidelity(source: torch.Tensor, fused: torch.Tensor) -> torch.Tensor:
     """VIF (:func:`fusionprep.evaluation.perception.visual_information_fidelity`).
 
-    Images of at least 41 x 41 pixels.
+    Images below 41 x 41 pixels, such as small crops, get the scales that fit.
     """
     images = LEVELS * torch.cat([source, fused], dim=1)
-    kept = available = 0.0
+    kept = available = images.new_zeros(len(images))
     for scale in range(4):
         radius = 8 >> scale
+        # The window smooths before the image is halved, and must then fit once more.
+        if min(images.shape[-2:]) < (6 if scale else 2) * radius + 1:
+            break
         window = _gaussian((2 * radius + 1) / 5, radius, images)
         if scale:
             images = _smooth(images, window)[..., ::2, ::2]

@@ -166,7 +166,7 @@ def test_every_network_can_be_run_in_mixed_precision(name):
     network = build().eval()
     if next(network.parameters(), None) is None:
         pytest.skip("not a network")
-    weights = network.state_dict()
+    weights = network.state_dict() | dict(network.named_buffers())
     with FakeTensorMode(), torch.inference_mode():
         state = {
             key: torch.empty(value.shape, dtype=value.dtype, device="cuda")

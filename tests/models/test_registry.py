@@ -64,7 +64,7 @@ def test_an_image_fused_with_itself_comes_back(name, images):
         fused = model(images[0], images[0])
     # An auto-encoder is nearly the identity; networks that were trained on pairs never saw equal
     # images, and raise their contrast.
-    tolerances = {None: (1e-5, 1e-5), "densefuse": (0.05, 0.01)}
+    tolerances = {None: (1e-5, 1e-5), "densefuse": (0.05, 0.01), "dsagan": (0.25, 0.09)}
     largest, mean = tolerances.get(get_model(name).weights, (0.2, 0.06))
     assert (fused - images[0]).abs().max() < largest
     assert (fused - images[0]).abs().mean() < mean

@@ -58,6 +58,19 @@ def test_visual_information_fidelity_is_the_metric(triples):
             assert found.item() == pytest.approx(expected, rel=0.01)
 
 
+def test_visual_information_fidelity_of_small_images_has_the_scales_that_fit(triples):
+    first, _, fused = triples[0]
+    images = _tensors(first[30:54, 30:54], fused[30:54, 30:54])
+    assert 0 < metric_losses.visual_information_fidelity(*images).item() < 1
+    assert metric_losses.visual_information_fidelity(images[0], images[0]).item() == pytest.approx(
+        1, rel=2e-3
+    )
+    whole = _tensors(first[20:61, 20:61], fused[20:61, 20:61])
+    expected = visual_information_fidelity(first[20:61, 20:61], fused[20:61, 20:61])
+    found = metric_losses.visual_information_fidelity(*whole)
+    assert found.item() == pytest.approx(expected, rel=0.02)
+
+
 def test_yang_is_the_metric(triples):
     for first, second, fused in triples:
         found = metric_losses.yang(*_tensors(fused, first, second))

@@ -203,5 +203,5 @@ def test_a_disk_that_fails_in_the_middle_is_named(slices, tmp_path, monkeypatch)
 
 
 def test_a_model_without_training_is_refused(slices, tmp_path):
-    with pytest.raises(UsageError, match="cannot be trained; these can: densefuse, ifcnn"):
+    with pytest.raises(UsageError, match="cannot be trained; these can: coconet, densefuse"):
         train("average", slices, tmp_path, OPTIONS)

@@ -16,8 +16,8 @@ _RECIPES = (
     ("dsagan", "dsagan:DSAGANRecipe"),
     ("ifcnn", "ifcnn:IFCNNRecipe"),
     ("matr", "matr:MATRRecipe"),
-    ("u2fusion", "u2fusion:U2FusionRecipe"),
     ("selfuse", "selfuse:SelFuseRecipe"),
+    ("u2fusion", "u2fusion:U2FusionRecipe"),
     ("unet", "unet:UNetRecipe"),
     ("vggsiamese", "vggsiamese:VGGSiameseRecipe"),
 )

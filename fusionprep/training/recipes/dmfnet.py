@@ -92,7 +92,8 @@ class DMFNetRecipe(Recipe):
         "about a fifth of the channels; the U-Net predicts the noise at a step instead of the "
         "image at a noise level, and was trained on slices in few pixels and on small crops; the "
         "attention between the modalities is a share between 0 and 1; both slices get the same "
-        "noise, always the same; where both images are 0 the result is 0."
+        "noise, always the same; the result lies between the darker and the brighter of the two "
+        "images."
     )
 
     def build(self) -> DMFNet:
@@ -108,7 +109,7 @@ class DMFNetRecipe(Recipe):
 
     def loss_terms(self, model, batch, helper):  # noqa: ARG002
         sources = batch["anatomical"], batch["functional"]
-        fused = model(*sources)
+        fused = model.unbounded(*sources)
         return {
             "intensity": intensity_max(fused, *sources),
             "gradient": gradient_max(fused, *sources),
