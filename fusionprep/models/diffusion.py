@@ -49,7 +49,7 @@ def step_encoding(step: torch.Tensor, channels: int) -> torch.Tensor:
     """Sines and cosines of a step (N,), with periods from 2 pi to 20000 pi: (N, channels)."""
     half = channels // 2
     rates = torch.exp(-math.log(1e4) * torch.arange(half, device=step.device) / half)
-    angles = step.float()[:, None] * rates
+    angles = step.float().unsqueeze(1) * rates
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
@@ -67,7 +67,7 @@ class ResidualBlock(nn.Module):
         self.skip = nn.Identity() if same else nn.Conv2d(channels_in, channels_out, 1)
 
     def forward(self, features: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-        inner = self.first(features) + self.step(step)[:, :, None, None]
+        inner = self.first(features) + self.step(step).unsqueeze(-1).unsqueeze(-1)
         return self.second(inner) + self.skip(features)
 
 

@@ -180,6 +180,10 @@ def test_every_network_can_be_run_in_mixed_precision(name):
         try:
             convolved = torch.nn.functional.conv2d(images[0], kernel)
             fused = torch.func.functional_call(network, state, tuple(images))
+        except RuntimeError as error:
+            if "not linked with support for cuda" not in str(error):
+                raise
+            pytest.skip(f"{name} indexes tensors, of which a PyTorch without CUDA makes no fake")
         finally:
             torch.set_autocast_enabled("cuda", False)
     assert convolved.dtype == torch.float16
