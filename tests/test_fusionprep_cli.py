@@ -39,8 +39,9 @@ def test_models_are_listed_with_their_parameters(capsys):
     assert run("models") == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == list(model_names())
-    assert "74,193" in lines[1 + model_names().index("densefuse")]
-    assert "2019" in lines[1]
+    densefuse = lines[1 + model_names().index("densefuse")]
+    assert "74,193" in densefuse
+    assert "2019" in densefuse
 
 
 def test_two_volumes_are_fused(volumes):
