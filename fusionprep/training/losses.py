@@ -5,14 +5,22 @@ scalar, and 0 at best unless said otherwise.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import nn
 from torch.nn import functional as nnf
 
+from fusionprep.training.windows import gaussian_window, local_moments
+
 SMALLEST_NORM = 1e-8
 """Added under square roots and to divisors, whose derivatives are infinite at 0."""
+
+SWINFUSION_WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {"intensity": 20.0, "gradient": 20.0, "ssim": 10.0}
+)
+"""The paper's weights of the terms of :func:`swinfusion`."""
 
 
 def l1(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -63,11 +71,14 @@ def in_float32(function: Callable) -> Callable:
 
 
 @in_float32
-def sobel(image: torch.Tensor) -> torch.Tensor:
-    """Derivatives (N, 2, H, W) along columns and rows per pixel, borders replicated."""
-    smooth, slope = image.new_tensor([1, 2, 1]) / 4, image.new_tensor([-1, 0, 1]) / 2
-    kernels = torch.stack([torch.outer(smooth, slope), torch.outer(slope, smooth)])[:, None]
-    return nnf.conv2d(nnf.pad(image, (1, 1, 1, 1), mode="replicate"), kernels)
+def sobel(image: torch.Tensor, border: str = "replicate") -> torch.Tensor:
+    """Derivatives (N, 2, H, W) along columns and rows per pixel.
+
+    ``border`` is a mode of :func:`torch.nn.functional.pad`; ``constant`` sees black outside.
+    """
+    smoothing, slope = image.new_tensor([1, 2, 1]) / 4, image.new_tensor([-1, 0, 1]) / 2
+    kernels = torch.stack([torch.outer(smoothing, slope), torch.outer(slope, smoothing)])[:, None]
+    return nnf.conv2d(nnf.pad(image, (1, 1, 1, 1), mode=border), kernels)
 
 
 def _edge_strength(image: torch.Tensor) -> torch.Tensor:
@@ -92,24 +103,24 @@ def ssim(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 @in_float32
 def _ssim_map(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """SSIM and the local variances of both images, each (N, H - 10, W - 10)."""
-    stabiliser_mean, stabiliser_variance = 0.01**2, 0.03**2
-    products = torch.cat([first, second, first**2, second**2, first * second], dim=1)
-    mean1, mean2, square1, square2, product = _gaussian_window(products).unbind(dim=1)
-    variance1, variance2 = square1 - mean1**2, square2 - mean2**2
-    covariance = product - mean1 * mean2
-    luminance = (2 * mean1 * mean2 + stabiliser_mean) / (mean1**2 + mean2**2 + stabiliser_mean)
-    structure = 2 * covariance + stabiliser_variance
-    structure = structure / (variance1 + variance2 + stabiliser_variance)
-    return luminance * structure, variance1, variance2
+    stabiliser = 0.01**2
+    (mean1, mean2), structure, variances = _structure_map(first, second)
+    luminance = (2 * mean1 * mean2 + stabiliser) / (mean1**2 + mean2**2 + stabiliser)
+    return luminance * structure, *variances
 
 
-def _gaussian_window(images: torch.Tensor) -> torch.Tensor:
-    channels = images.shape[1]
-    offsets = torch.arange(-5, 6, dtype=images.dtype, device=images.device)
-    kernel = torch.exp(-(offsets**2) / (2 * 1.5**2))
-    kernel = (kernel / kernel.sum()).expand(channels, 1, 1, 11)
-    rows = nnf.conv2d(images, kernel, groups=channels)
-    return nnf.conv2d(rows, kernel.transpose(-1, -2), groups=channels)
+@in_float32
+def _structure_map(
+    first: torch.Tensor, second: torch.Tensor
+) -> tuple[tuple[torch.Tensor, ...], torch.Tensor, tuple[torch.Tensor, ...]]:
+    """Local means, the product of contrast and structure in SSIM, and local variances."""
+    stabiliser = 0.03**2
+    images = torch.cat([first, second], dim=1)
+    means, variances, covariance = local_moments(images, gaussian_window(1.5, 5, images), [(0, 1)])
+    variance1, variance2 = variances.unbind(dim=1)
+    structure = 2 * covariance[:, 0] + stabiliser
+    structure = structure / (variance1 + variance2 + stabiliser)
+    return means.unbind(dim=1), structure, (variance1, variance2)
 
 
 def ssim_local(
@@ -127,7 +138,20 @@ def ssim_local(
     return 1 - torch.lerp(similarity2, similarity1, share).mean()
 
 
-@in_float32
+def swinfusion(
+    fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """The terms of SwinFusion's loss (see :func:`intensity_max`), with :func:`ssim_local`.
+
+    :data:`SWINFUSION_WEIGHTS` are to weigh them.
+    """
+    return {
+        "intensity": intensity_max(fused, anatomical, functional),
+        "gradient": gradient_max(fused, anatomical, functional),
+        "ssim": ssim_local(fused, anatomical, functional),
+    }
+
+
 def structure_max(
     fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
 ) -> torch.Tensor:
@@ -135,18 +159,9 @@ def structure_max(
 
     DM-FNet (He et al. 2025), by its authors' program: contrast and structure without luminance.
     """
-    structure1, variance1 = _structure_map(anatomical, fused)
-    structure2, variance2 = _structure_map(functional, fused)
+    _, structure1, (variance1, _) = _structure_map(anatomical, fused)
+    _, structure2, (variance2, _) = _structure_map(functional, fused)
     return 1 - torch.where(variance1 >= variance2, structure1, structure2).mean()
-
-
-def _structure_map(source: torch.Tensor, fused: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    products = torch.cat([source, fused, source**2, fused**2, source * fused], dim=1)
-    mean1, mean2, square1, square2, product = _gaussian_window(products).unbind(dim=1)
-    variance1, variance2 = square1 - mean1**2, square2 - mean2**2
-    stabiliser = 0.03**2
-    covariance = product - mean1 * mean2
-    return (2 * covariance + stabiliser) / (variance1 + variance2 + stabiliser), variance1
 
 
 def scd(fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:

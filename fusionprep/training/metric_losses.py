@@ -7,12 +7,16 @@ means what the metric of the same name does, on gray levels 0 to 255.
 import math
 
 import torch
-from torch.nn import functional as nnf
 
-from fusionprep.training.losses import SMALLEST_NORM, in_float32
+from fusionprep.models.base import support
+from fusionprep.training.losses import SMALLEST_NORM, in_float32, sobel
+from fusionprep.training.windows import gaussian_window, local_moments, smooth
 
 LEVELS = 255
 """Gray levels of the metrics, some of whose constants depend on them."""
+
+SOBEL_SUM = 8
+"""Sum of the absolute weights of the Sobel kernel in whole numbers."""
 
 LEAST_GRADIENT = 1e-2
 """Keeps the square root of a gradient's squares differentiable where nothing changes."""
@@ -62,9 +66,9 @@ def added_gradients(
 
 def _gradient(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Sobel magnitude with zero padding in gray levels, and angle from -pi/2 to pi/2."""
-    smooth, slope = image.new_tensor([1, 2, 1]), image.new_tensor([-1, 0, 1])
-    kernels = torch.stack([torch.outer(smooth, slope), torch.outer(slope, smooth)])[:, None]
-    across, down = nnf.conv2d(LEVELS * image, kernels, padding=1).split(1, dim=1)
+    # The metrics do not divide by the sum of the kernel's weights.
+    derivatives = SOBEL_SUM * sobel(LEVELS * image, border="constant")
+    across, down = derivatives.split(1, dim=1)
     magnitude = (across.square() + down.square() + LEAST_GRADIENT**2).sqrt()
     upwards = torch.where(across < 0, down, -down)
     return magnitude, torch.atan2(upwards, across.abs() + LEAST_GRADIENT)
@@ -87,10 +91,10 @@ def visual_information_fidelity(source: torch.Tensor, fused: torch.Tensor) -> to
         # The window smooths before the image is halved, and must then fit once more.
         if min(images.shape[-2:]) < (6 if scale else 2) * radius + 1:
             break
-        window = _gaussian((2 * radius + 1) / 5, radius, images)
+        window = gaussian_window((2 * radius + 1) / 5, radius, images)
         if scale:
-            images = _smooth(images, window)[..., ::2, ::2]
-        _, variance, covariance = _moments(images, window, [(0, 1)])
+            images = smooth(images, window)[..., ::2, ::2]
+        _, variance, covariance = local_moments(images, window, [(0, 1)])
         variance_s, variance_f = variance.clamp_min(0).unbind(dim=1)
         covariance = covariance[:, 0]
         gain = covariance.clamp_min(0) / (variance_s + LEAST_VARIANCE)
@@ -106,8 +110,8 @@ def visual_information_fidelity(source: torch.Tensor, fused: torch.Tensor) -> to
 def yang(fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
     """Q_Y of Yang et al. (:func:`fusionprep.evaluation.structure.yang`)."""
     images = LEVELS * torch.cat([anatomical, functional, fused], dim=1)
-    means, variances, covariances = _moments(
-        images, _gaussian(1.5, 3, images), [(0, 1), (0, 2), (1, 2)]
+    means, variances, covariances = local_moments(
+        images, gaussian_window(1.5, 3, images), [(0, 1), (0, 2), (1, 2)]
     )
     variances = variances.clamp_min(0)
     agreement, kept_a, kept_b = (
@@ -159,7 +163,7 @@ def regression_weights(
     The guards bA and bB (:func:`fusionprep.evaluation.guards.guards`), where either source is above
     0 instead of inside the head.
     """
-    inside = ((anatomical > 0) | (functional > 0)).to(fused.dtype)
+    inside = support(anatomical, functional).to(fused.dtype)
     a, b, f = (_standardised(image, inside) for image in (anatomical, functional, fused))
     ab, af, bf = ((x * y).sum(dim=(1, 2, 3)) for x, y in ((a, b), (a, f), (b, f)))
     # Sources that are nearly the same image have no weights of their own.
@@ -171,29 +175,3 @@ def _standardised(image: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     count = inside.sum(dim=(1, 2, 3), keepdim=True).clamp_min(1)
     centred = (image - (image * inside).sum(dim=(1, 2, 3), keepdim=True) / count) * inside
     return centred / (centred.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-3).sqrt()
-
-
-def _gaussian(sigma: float, radius: int, like: torch.Tensor) -> torch.Tensor:
-    offsets = torch.arange(-radius, radius + 1, dtype=like.dtype, device=like.device)
-    window = torch.exp(-(offsets**2) / (2 * sigma**2))
-    return window / window.sum()
-
-
-def _smooth(images: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
-    """Weighted means over windows that lie wholly inside images (N, C, H, W)."""
-    channels = images.shape[1]
-    kernel = window.expand(channels, 1, 1, -1)
-    rows = nnf.conv2d(images, kernel, groups=channels)
-    return nnf.conv2d(rows, kernel.transpose(-1, -2), groups=channels)
-
-
-def _moments(
-    images: torch.Tensor, window: torch.Tensor, pairs: list[tuple[int, int]]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Local means and variances of images (N, C, H, W) and covariances of pairs of channels."""
-    channels = images.shape[1]
-    first, second = (list(indices) for indices in zip(*pairs, strict=True))
-    products = images[:, first] * images[:, second]
-    smooth = _smooth(torch.cat([images, images.square(), products], dim=1), window)
-    means, squares, products = smooth.split([channels, channels, len(pairs)], dim=1)
-    return means, squares - means.square(), products - means[:, first] * means[:, second]

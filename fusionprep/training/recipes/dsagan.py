@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as nnf
 
 from fusionprep.models.dsagan import DSAGAN, Discriminator
-from fusionprep.training.losses import gradient_max, intensity_max, ssim_local
+from fusionprep.training.losses import SWINFUSION_WEIGHTS, swinfusion
 from fusionprep.training.recipes.base import AdversarialRecipe
 
 SOURCES = ("anatomical", "functional")
@@ -33,9 +33,7 @@ class DSAGANRecipe(AdversarialRecipe):
     """Adversarial loss of two discriminators, intensity, gradient and structure."""
 
     loss_weights: ClassVar = {
-        "intensity": 20.0,
-        "gradient": 20.0,
-        "ssim": 10.0,
+        **SWINFUSION_WEIGHTS,
         "adversarial": 0.1,
         "discriminator": 1.0,
     }
@@ -57,12 +55,7 @@ class DSAGANRecipe(AdversarialRecipe):
         return model.merge(batch["anatomical"], batch["functional"])
 
     def content_terms(self, fused, batch, helper):  # noqa: ARG002
-        sources = [batch[source] for source in SOURCES]
-        return {
-            "intensity": intensity_max(fused, *sources),
-            "gradient": gradient_max(fused, *sources),
-            "ssim": ssim_local(fused, *sources),
-        }
+        return swinfusion(fused, *(batch[source] for source in SOURCES))
 
     def adversarial_terms(self, fused, batch, opponents):  # noqa: ARG002
         verdicts = [opponents[source](fused) for source in SOURCES]

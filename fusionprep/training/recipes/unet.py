@@ -7,14 +7,14 @@ shared between them pixel by pixel instead of half and half.
 from typing import ClassVar
 
 from fusionprep.models.unet import UNet
-from fusionprep.training.losses import gradient_max, intensity_max, ssim_local
+from fusionprep.training.losses import SWINFUSION_WEIGHTS, swinfusion
 from fusionprep.training.recipes.base import Recipe
 
 
 class UNetRecipe(Recipe):
     """Intensity, gradient and structure, with the paper's weights."""
 
-    loss_weights: ClassVar = {"intensity": 20.0, "gradient": 20.0, "ssim": 10.0}
+    loss_weights: ClassVar = SWINFUSION_WEIGHTS
     differences = (
         "the paper segments; here the network adds to the mean of the two images, with padded "
         "convolutions, a quarter of the channels, one level less and bilinear up-sampling. It is "
@@ -28,8 +28,4 @@ class UNetRecipe(Recipe):
     def loss_terms(self, model, batch, helper):  # noqa: ARG002
         sources = batch["anatomical"], batch["functional"]
         fused = model(*sources)
-        return {
-            "intensity": intensity_max(fused, *sources),
-            "gradient": gradient_max(fused, *sources),
-            "ssim": ssim_local(fused, *sources),
-        }
+        return swinfusion(fused, *sources)

@@ -18,9 +18,8 @@ from torch.nn import functional as nnf
 from fusionprep.models.vggsiamese import VGGSiamese, patches, vggsiamese
 from fusionprep.training.losses import (
     SMALLEST_NORM,
-    gradient_max,
-    intensity_max,
-    ssim_local,
+    SWINFUSION_WEIGHTS,
+    swinfusion,
 )
 from fusionprep.training.recipes.base import Recipe
 from fusionprep.training.recipes.ifcnn import degraded_in_parts
@@ -41,9 +40,7 @@ class VGGSiameseRecipe(Recipe):
     loss_weights: ClassVar = {
         "contrast": 0.2,
         "decision": 1.0,
-        "intensity": 20.0,
-        "gradient": 20.0,
-        "ssim": 10.0,
+        **SWINFUSION_WEIGHTS,
     }
     differences = (
         "the shipped VGG-19 has an eighth of the channels and was pretrained on the slices by "
@@ -71,9 +68,7 @@ class VGGSiameseRecipe(Recipe):
         return {
             "contrast": contrast(*map(model.vgg.maps, copies), batch["whole"]),
             "decision": decision(model.siamese.scores(*copies), *copies, batch["whole"]),
-            "intensity": intensity_max(fused, *sources),
-            "gradient": gradient_max(fused, *sources),
-            "ssim": ssim_local(fused, *sources),
+            **swinfusion(fused, *sources),
         }
 
 
