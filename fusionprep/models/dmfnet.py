@@ -12,8 +12,9 @@ the levels (:class:`ScaleFusion`).
 What differs: the prior predicts the noise at a step, not the image at a noise level; the attention
 of :class:`ModalityFusion` is used as a share between 0 and 1 (the authors' program multiplies it by
 the features first); borders are replicated instead of reflected, which needs no minimal size; both
-slices get the same noise, always the same, so that a result can be repeated; the result is 0 where
-both slices are 0. The shipped configuration is narrower.
+slices get the same noise, always the same, so that a result can be repeated; the result lies
+between the darker and the brighter slice, 0 where both are 0. The shipped configuration is
+narrower.
 """
 
 from collections.abc import Sequence
@@ -197,7 +198,8 @@ class DMFNet(FusionModel):
         self.register_buffer("noise", noise, persistent=False)
         numbers = torch.tensor(steps, dtype=torch.float32, device="cpu")
         self.register_buffer("step_numbers", numbers, persistent=False)
-        levels = torch.tensor([signal_levels()[step].item() for step in steps], device="cpu")
+        schedule = signal_levels()
+        levels = torch.stack([schedule[step] for step in steps]).float()
         self.register_buffer("levels", levels, persistent=False)
 
     def forward(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:

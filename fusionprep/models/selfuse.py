@@ -69,8 +69,7 @@ class SelFuse(FusionModel):
         self.reach = 2 + sum(dilations)
 
     def forward(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
-        fused = self.unclipped(anatomical, functional).clamp(0, 1)
-        return fused * support(anatomical, functional)
+        return clipped(self.unclipped(anatomical, functional), anatomical, functional)
 
     def unclipped(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
         """The result before it is clipped to [0, 1] and to where there is an image."""
@@ -105,3 +104,10 @@ class SelFuse(FusionModel):
         summary = torch.cat([mean, square.clamp_min(SMALLEST_LEVEL**2).sqrt()], dim=1)
         scale, shift = self.summary(summary).unsqueeze(-1).unsqueeze(-1).chunk(2, dim=1)
         return features * (1 + scale) + shift
+
+
+def clipped(
+    fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
+) -> torch.Tensor:
+    """The network's result in [0, 1], and 0 where there is no image."""
+    return fused.clamp(0, 1) * support(anatomical, functional)

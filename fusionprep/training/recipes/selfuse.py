@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import torch
 
-from fusionprep.models.selfuse import SelFuse
+from fusionprep.models.selfuse import SelFuse, clipped
 from fusionprep.training import metric_losses as metrics
 from fusionprep.training.losses import SMALLEST_NORM, scd, ssim
 from fusionprep.training.recipes.base import Recipe
@@ -57,7 +57,8 @@ class SelFuseRecipe(Recipe):
 
     def loss_terms(self, model, batch, helper):  # noqa: ARG002
         sources = batch["anatomical"], batch["functional"]
-        fused = model(*sources)
+        unclipped = model.unclipped(*sources)
+        fused = clipped(unclipped, *sources)
         told = torch.stack([metrics.mutual_information(s, fused) for s in sources])
         return {
             "gradients": 1 - metrics.gradient_preservation(fused, *sources).mean(),
@@ -69,7 +70,7 @@ class SelFuseRecipe(Recipe):
             "added": metrics.added_gradients(fused, *sources).mean(),
             "guards": lacking_weight(fused, *sources).mean(),
             "bright": dimmed(fused, batch["functional"]).mean(),
-            "clipped": excess(model.unclipped(*sources)),
+            "clipped": excess(unclipped),
         }
 
 
