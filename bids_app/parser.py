@@ -13,7 +13,7 @@ from fusionprep import __version__
 from fusionprep.arguments import NamedPaths
 from fusionprep.config import Config, read_options
 from fusionprep.errors import DataError, NoInputError, UsageError
-from fusionprep.models.registry import get_model, model_names
+from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
 
 EPILOG = """
 fusionapp demo OUT writes a small synthetic dataset to try all this on.
@@ -149,7 +149,7 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         choices=CHOICES["fusion_models"],
         metavar="NAME",
-        help="one or more of those listed below (default: densefuse)",
+        help=f"one or more of those listed below (default: {DEFAULT_MODEL})",
     )
     group.add_argument(
         "--fusion-weights",

@@ -8,7 +8,7 @@ from pathlib import Path
 from fusionprep._version import __version__
 from fusionprep.arguments import NamedPaths
 from fusionprep.errors import FusionPrepError, UsageError
-from fusionprep.models.registry import get_model, model_names
+from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
 from fusionprep.training.recipes import recipe_names
 
 
@@ -60,7 +60,7 @@ def _add_fuse(commands) -> None:
     fuse.add_argument(
         "functional", type=Path, metavar="PET", help="PET, SPECT or CT on the same grid"
     )
-    fuse.add_argument("--model", default="densefuse", choices=model_names())
+    fuse.add_argument("--model", default=DEFAULT_MODEL, choices=model_names())
     _add_weights(fuse)
     fuse.add_argument("-o", "--output", type=Path, required=True, help="fused image to write")
     fuse.add_argument("--mask", type=Path, help="brain mask (default: where the MRI is above 0)")

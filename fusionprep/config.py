@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionprep.errors import UsageError
+from fusionprep.models.registry import DEFAULT_MODEL
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Config:
     skip_bids_validation: bool = False
     modalities: tuple[str, ...] = ("pet",)
     output_spaces: tuple[str, ...] = ("T1w", "MNI152NLin2009aSym:res-1")
-    fusion_models: tuple[str, ...] = ("densefuse",)
+    fusion_models: tuple[str, ...] = (DEFAULT_MODEL,)
     fusion_weights: Mapping[str, Path] = dataclasses.field(default_factory=dict)
     planes: str = "axial"
     batch_size: int = 4

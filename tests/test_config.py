@@ -62,7 +62,7 @@ def test_every_option_survives_the_file(tmp_path):
         for field in dataclasses.fields(Config)
         if getattr(every, field.name) == getattr(default, field.name)
     ]
-    assert same == [*FOLDERS, "fusion_models"]
+    assert same == [*FOLDERS]
     assert round_trip(every, tmp_path) == every
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from fusionprep import __version__
 from fusionprep.cli import main
 from fusionprep.models import fuse
-from fusionprep.models.registry import get_model, model_names
+from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_the_network_leaves_its_weights_in_the_sidecar(volumes):
     out = volumes / "fused.nii"
     assert run("fuse", volumes / "mri.nii.gz", volumes / "pet.nii.gz", "-o", out) == 0
     sidecar = json.loads((volumes / "fused.json").read_text())["FusionModel"]
-    assert sidecar["WeightsSHA256"] == get_model("densefuse").weights_sha256()
+    assert sidecar["WeightsSHA256"] == get_model(DEFAULT_MODEL).weights_sha256()
     assert nib.load(out).get_fdata().min() >= 0
     assert nib.load(out).get_fdata().max() <= 1
 

@@ -4,6 +4,9 @@ import numpy as np
 
 from fusionprep.errors import DataError
 
+MAXIMA = (0.5, 0.7, 0.85, 1.0, 1.2, 1.4, 2.0)
+"""Multiples of the functional image whose maximum with the anatomical one may be the rule."""
+
 
 def through_plane_inconsistency(
     fused: np.ndarray,
@@ -14,13 +17,14 @@ def through_plane_inconsistency(
 ) -> float:
     """Flicker of a volume fused slice by slice; 0 for pixelwise fusion such as average or maximum.
 
-    Second differences along each axis are regressed on those of both sources and of their maximum,
-    which explain any weighted mean, maximum and minimum; the coefficients are fitted within the
-    slices. What is left within the slices is noise and local processing. Flicker is what is left
-    along the slice axis beyond that, where the larger of two expectations is granted: the same
-    residual energy as within the slices (noise), or the same share of the explained energy
-    (processing that follows the anatomy). Its root, over the root of the energy explained along the
-    slice axis, is returned: 1 means that slices jump as much by flicker as by anatomy.
+    Second differences along each axis are regressed on those of both sources and of maxima of the
+    one and multiples of the other, which explain any weighted mean, maximum and minimum, and other
+    pixelwise rules closely; the coefficients are fitted within the slices. What is left within the
+    slices is noise and local processing. Flicker is what is left along the slice axis beyond that,
+    where the larger of two expectations is granted: the same residual energy as within the slices
+    (noise), or the same share of the explained energy (processing that follows the anatomy). Its
+    root, over the root of the energy explained along the slice axis, is returned: 1 means that
+    slices jump as much by flicker as by anatomy.
 
     Parameters
     ----------
@@ -49,19 +53,21 @@ def through_plane_inconsistency(
     shapes = {image.shape for image in (*volumes, inside)}
     if len(shapes) > 1 or inside.ndim != 3:
         raise DataError(f"volumes of shapes {sorted(shapes)}; give 3-D volumes on one grid")
-    volumes.insert(2, np.maximum(volumes[0], volumes[1]))
-    # Means of the products of the three predictors' and the fused image's second differences.
+    fused = volumes.pop()
+    maxima = [np.maximum(volumes[0], scale * volumes[1]) for scale in MAXIMA]
+    volumes += [*maxima, fused]
+    # Means of the products of the predictors' and, last, the fused image's second differences.
     moments = [_difference_moments(volumes, inside, along) for along in range(3)]
     across = moments.pop(axis)
     within = 0.5 * (moments[0] + moments[1])
-    slopes = np.linalg.lstsq(within[:3, :3], within[:3, 3], rcond=1e-10)[0]
+    slopes = np.linalg.lstsq(within[:-1, :-1], within[:-1, -1], rcond=1e-10)[0]
     residual = np.append(-slopes, 1.0)
     left_across, left_within = (float(residual @ m @ residual) for m in (across, within))
-    explained, explained_within = (float(slopes @ m[:3, :3] @ slopes) for m in (across, within))
+    explained, explained_within = (float(slopes @ m[:-1, :-1] @ slopes) for m in (across, within))
     granted = max(1.0, explained / explained_within) if explained_within > 0 else 1.0
     # Rounding of the quadratic forms; below it a residual is none.
     excess = left_across - granted * max(left_within, 0.0)
-    if excess <= 1e-12 * across[3, 3]:
+    if excess <= 1e-12 * across[-1, -1]:
         return 0.0
     return float(np.sqrt(excess / explained)) if explained > 0 else float("inf")
 

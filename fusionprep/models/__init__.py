@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fusionprep.models.registry import DEFAULT_MODEL
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -12,7 +14,7 @@ def fuse(
     functional: "np.ndarray",
     mask: "np.ndarray | None" = None,
     *,
-    model: str = "densefuse",
+    model: str = DEFAULT_MODEL,
     weights: str | Path | None = None,
     modality: str = "pet",
     tracer: str | None = None,

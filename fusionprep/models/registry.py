@@ -6,6 +6,9 @@ from pathlib import Path
 from fusionprep.errors import UsageError
 from fusionprep.models.entry import ModelEntry
 
+DEFAULT_MODEL = "selfuse"
+"""What is run where no model is named."""
+
 _DENSEFUSE = ModelEntry(
     name="densefuse",
     label="DenseFuse",
@@ -53,9 +56,9 @@ _ENTRIES = (
     ModelEntry(
         name="selfuse",
         label="SelFuse",
-        title="gated power mean, trained on the field's metrics with guards; our own",
+        title="power mean steered by a small network, trained on metrics and guards; our own",
         factory="selfuse:SelFuse",
-        citation="a gated power mean of the two images, of this software",
+        citation="a power mean of the two images, steered by a small network, of this software",
         modalities=("pet", "spect", "ct"),
         weights="selfuse",
     ),

@@ -1,17 +1,21 @@
-"""SelFuse, our own: a power mean of the two images, gated pixel by pixel by a small network.
+"""SelFuse, our own: a power mean of the two images, steered by a small network.
 
 No paper. A power mean lies between the mean and the brighter of two images and changes smoothly
 from one to the other, so that nothing needs to be invented where one of two pixels can be taken or
-both can be kept. A fully convolutional network only says how much each image counts, and adds a
-small correction::
+both can be kept. A fully convolutional network only says how much each image counts, and how much
+the mean favours the brighter one::
 
-    fused = ((u a)^p + (v b)^p)^(1/p) + 0.15 tanh(r)      clipped to [0, 1], 0 where a = b = 0
+    fused = ((u a)^p + (v b)^p)^(1/p)      clipped to [0, 1], 0 where a = b = 0
 
-with a the anatomical and b the functional image, gates u and v between 0 and 1.5, correction r, and
-the power p, which is trained too. Untrained, u = v = 1, r = 0 and p = 4. The body has residual 3x3
-convolutions of growing and shrinking dilation, without pooling. What kinds of images these are (a
-CT with its bone, a PET with its uptake) shows in the whole slice rather than around a pixel: means
-and deviations of the features over all pixels with an image scale and shift the features once.
+with a the anatomical and b the functional image, gates u and v between 0 and 1.4 and the power p
+between 1.2 and 20. Untrained, u = v = 1 and p = 4. Where only one image shows something its gate is
+1: it stays as it is. All three are maps of a quarter of the
+resolution, enlarged bilinearly: within a few pixels the fused image follows from the two images by
+one smooth rule, so edges are theirs, and gray levels still tell those of the sources. The body has
+residual 3x3 convolutions of growing and shrinking dilation on blocks of 4x4 pixels. What kinds of
+images these are (a CT with its bone, a PET with its uptake) shows in the whole slice rather than
+around a pixel: means and deviations of the features over all blocks with an image scale and shift
+the features once.
 """
 
 import math
@@ -22,21 +26,37 @@ from torch.nn import functional as nnf
 
 from fusionprep.models.base import FusionModel, support
 
-LARGEST_GATE = 1.5
+BLOCK = 4
+"""Pixels along the side of what the network sees as one."""
+
+LARGEST_GATE = 1.4
 """How far an image can be brightened."""
 
-LARGEST_CORRECTION = 0.15
-"""How far the result may leave the power mean."""
-
 INITIAL_POWER = 4.0
-SMALLEST_POWER, LARGEST_POWER = 1.2, 20.0
+
+POWER_RANGE = math.log(5.0)
+"""The power lies between a fifth and five times the initial one."""
+
+SMALLEST_POWER = 1.2
 
 SMALLEST_LEVEL = 1e-4
 """Added before powers, whose derivatives are infinite at 0."""
 
+SMALLEST_DEVIATION = 1e-3
+"""A quarter of a gray level: blocks that vary less count as flat."""
+
+PRESENT = 0.06
+"""Mean level of a block from which on an image counts as wholly present there."""
+
+STATISTICS = 10
+"""Values that the network sees of a block."""
+
 
 class SelFuse(FusionModel):
-    """Gated power mean.
+    """Steered power mean.
+
+    Its reach is left open, because blocks and summary make the result depend on where a crop
+    begins.
 
     Parameters
     ----------
@@ -47,10 +67,10 @@ class SelFuse(FusionModel):
     """
 
     def __init__(
-        self, channels: int = 16, dilations: tuple[int, ...] = (1, 2, 4, 8, 4, 2, 1)
+        self, channels: int = 40, dilations: tuple[int, ...] = (1, 2, 4, 8, 4, 2, 1)
     ) -> None:
         super().__init__()
-        self.first = nn.Conv2d(4, channels, 3, padding=1)
+        self.first = nn.Conv2d(STATISTICS, channels, 3, padding=1)
         self.body = nn.ModuleList(
             nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
             for dilation in dilations
@@ -64,31 +84,35 @@ class SelFuse(FusionModel):
         for layer in (self.summary[-1], self.last):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        self.power = nn.Parameter(torch.tensor(INITIAL_POWER))
-        # The summary is of all pixels with an image, so that a crop that holds them is enough.
-        self.reach = 2 + sum(dilations)
 
     def forward(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
         return clipped(self.unclipped(anatomical, functional), anatomical, functional)
 
     def unclipped(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
         """The result before it is clipped to [0, 1] and to where there is an image."""
-        maps = self.last(self._features(anatomical, functional))
-        opening, correction = maps.split([2, 1], dim=1)
-        # 1 where the network says nothing.
-        gates = LARGEST_GATE * torch.sigmoid(opening + math.log(1 / (LARGEST_GATE - 1)))
-        gated = gates * torch.cat([anatomical, functional], dim=1) + SMALLEST_LEVEL
-        power = self.power.clamp(SMALLEST_POWER, LARGEST_POWER)
-        # Powers of the ratios to the larger one neither overflow nor vanish.
-        largest = gated.amax(dim=1, keepdim=True)
-        mean = largest * (gated / largest).pow(power).sum(dim=1, keepdim=True).pow(1 / power)
-        return mean + LARGEST_CORRECTION * torch.tanh(correction)
+        gates, power = self.maps(anatomical, functional)
+        return power_mean(gates * torch.cat([anatomical, functional], dim=1), power)
 
-    def _features(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
-        brighter, difference = torch.maximum(anatomical, functional), anatomical - functional
-        images = torch.cat([anatomical, functional, brighter, difference], dim=1)
-        features = nnf.leaky_relu(self.first(images), 0.1)
-        inside = support(anatomical, functional)
+    def maps(
+        self, anatomical: torch.Tensor, functional: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gates (N, 2, H, W) and power (N, 1, H, W)."""
+        height, width = anatomical.shape[-2:]
+        blocks = block_statistics(anatomical, functional)
+        coarse = self.last(self._features(blocks))
+        # An image that is alone is shown as it is: its gate opens as the other one vanishes.
+        present = (blocks[:, :2] / PRESENT).clamp(0, 1)
+        coarse = coarse * nnf.pad(present.flip(1), (0, 0, 0, 0, 0, 1), value=1.0)
+        maps = nnf.interpolate(coarse, scale_factor=BLOCK, mode="bilinear")
+        opening, exponent = maps[..., :height, :width].split([2, 1], dim=1)
+        # Both are 0 where the network says nothing.
+        gates = LARGEST_GATE * torch.sigmoid(opening + math.log(1 / (LARGEST_GATE - 1)))
+        power = INITIAL_POWER * torch.exp(POWER_RANGE * torch.tanh(exponent))
+        return gates, power.clamp_min(SMALLEST_POWER)
+
+    def _features(self, blocks: torch.Tensor) -> torch.Tensor:
+        features = nnf.leaky_relu(self.first(blocks), 0.1)
+        inside = blocks[:, :2].sum(dim=1, keepdim=True) > 0
         for index, layer in enumerate(self.body):
             features = features + nnf.leaky_relu(layer(features), 0.1)
             # Where the neighbourhood is known well, before the widest convolution.
@@ -103,7 +127,43 @@ class SelFuse(FusionModel):
         square = (features.square() * inside).sum(dim=(2, 3)) / count
         summary = torch.cat([mean, square.clamp_min(SMALLEST_LEVEL**2).sqrt()], dim=1)
         scale, shift = self.summary(summary).unsqueeze(-1).unsqueeze(-1).chunk(2, dim=1)
-        return features * (1 + scale) + shift
+        return features * (1 + torch.tanh(scale)) + shift
+
+
+def block_statistics(anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
+    """What the network sees of two images (N, 1, H, W): (N, 10, h, w), one value for each block.
+
+    Mean, four times the deviation and largest level of each image, their correlation, the
+    difference of their means, the mean of the brighter one and the share of pixels where that is
+    the functional one. Images are extended by black to whole blocks.
+    """
+    height, width = anatomical.shape[-2:]
+    room = (0, -width % BLOCK, 0, -height % BLOCK)
+    a, b = (nnf.pad(image, room) for image in (anatomical, functional))
+    mean_a, mean_b, square_a, square_b, product, brighter, share_b = (
+        nnf.avg_pool2d(image, BLOCK)
+        for image in (a, b, a * a, b * b, a * b, torch.maximum(a, b), (b > a).to(a.dtype))
+    )
+    deviation_a, deviation_b = (
+        (square - mean**2).clamp_min(SMALLEST_DEVIATION**2).sqrt()
+        for square, mean in ((square_a, mean_a), (square_b, mean_b))
+    )
+    correlation = (product - mean_a * mean_b) / (deviation_a * deviation_b + SMALLEST_DEVIATION)
+    return torch.cat(
+        [
+            *(mean_a, mean_b, 4 * deviation_a, 4 * deviation_b, correlation, mean_a - mean_b),
+            *(brighter, share_b, nnf.max_pool2d(a, BLOCK), nnf.max_pool2d(b, BLOCK)),
+        ],
+        dim=1,
+    )
+
+
+def power_mean(images: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
+    """Power mean without the division by their number: of images (N, 2, H, W), (N, 1, H, W)."""
+    images = images + SMALLEST_LEVEL
+    # Powers of the ratios to the larger one neither overflow nor vanish.
+    largest = images.amax(dim=1, keepdim=True)
+    return largest * (images / largest).pow(power).sum(dim=1, keepdim=True).pow(1 / power)
 
 
 def clipped(

@@ -7,6 +7,7 @@ means what the metric of the same name does, on gray levels 0 to 255.
 import math
 
 import torch
+from torch.nn import functional as nnf
 
 from fusionprep.models.base import support
 from fusionprep.training.losses import SMALLEST_NORM, in_float32, sobel
@@ -29,6 +30,20 @@ VIF_NOISE = 2.0
 
 YANG_REDUNDANT = 0.75
 """SSIM of the sources from which on Q_Y averages instead of choosing."""
+
+CONTRAST_SIDE = 256
+"""Side in pixels of the slices that crops are of, for Q_CB."""
+
+LEAST_LEVEL = 0.05
+"""Gray level below which a mean of Q_CB counts as this: the image is black there."""
+
+LEAST_CONTRAST = 1e-4
+
+WINDOW_SAMPLE = 2000
+"""Windows of each image that feature mutual information is estimated from."""
+
+FAINT = 4.0
+"""Gray levels; windows that change by less do not guide the training."""
 
 
 @in_float32
@@ -135,23 +150,150 @@ def _similarity(
 
 
 @in_float32
-def mutual_information(source: torch.Tensor, fused: torch.Tensor, bins: int = 32) -> torch.Tensor:
+def mutual_information(
+    source: torch.Tensor, fused: torch.Tensor, bins: int = LEVELS + 1
+) -> torch.Tensor:
     """Mutual information in nats, of histograms with triangular bins.
 
     Differentiable as proposed for registration by Thevenaz and Unser, IEEE Trans Image Process
     2000;9(12):2083-2099, with splines of first order.
     """
-    members_s, members_f = (_membership(image, bins) for image in (source, fused))
-    joint = torch.einsum("npi,npj->nij", members_s, members_f) / members_s.shape[1]
+    joint = source.new_zeros(len(source), bins**2)
+    shares_s, shares_f = (_bin_shares(image, bins) for image in (source, fused))
+    for bin_s, share_s in shares_s:
+        for bin_f, share_f in shares_f:
+            joint = joint.scatter_add(1, bin_s * bins + bin_f, share_s * share_f)
+    joint = joint.unflatten(1, (bins, bins)) / source[0].numel()
     product = joint.sum(dim=2, keepdim=True) * joint.sum(dim=1, keepdim=True)
     ratio = (joint + SMALLEST_NORM) / (product + SMALLEST_NORM)
     return (joint * ratio.log()).sum(dim=(1, 2))
 
 
-def _membership(image: torch.Tensor, bins: int) -> torch.Tensor:
-    centres = torch.arange(bins, dtype=image.dtype, device=image.device)
-    distance = (image.flatten(1)[..., None] * (bins - 1) - centres).abs()
-    return (1 - distance).clamp_min(0)
+def _bin_shares(image: torch.Tensor, bins: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The two bins (N, pixels) between whose centres a pixel lies, and its share in each."""
+    position = image.flatten(1).clamp(0, 1) * (bins - 1)
+    lower = position.detach().floor().clamp_max(bins - 2)
+    share = position - lower
+    lower = lower.long()
+    return [(lower, 1 - share), (lower + 1, share)]
+
+
+@in_float32
+def contrast_preservation(
+    fused: torch.Tensor,
+    anatomical: torch.Tensor,
+    functional: torch.Tensor,
+    side: int = CONTRAST_SIDE,
+) -> torch.Tensor:
+    """Q_CB of Chen and Blum (:func:`fusionprep.evaluation.perception.chen_blum`).
+
+    In black surroundings, where the metric divides rounding errors, nothing is lost here. ``side``
+    is that of the whole image in pixels, on which the metric's frequencies depend.
+    """
+    of_a, of_b, of_f = (_masked_contrast(image, side) for image in (anatomical, functional, fused))
+    squares = of_a.square() + SMALLEST_NORM, of_b.square() + SMALLEST_NORM
+    kept_a, kept_b = (
+        (torch.minimum(contrast, of_f) + LEAST_CONTRAST)
+        / (torch.maximum(contrast, of_f) + LEAST_CONTRAST)
+        for contrast in (of_a, of_b)
+    )
+    share = squares[0] / (squares[0] + squares[1])
+    return torch.lerp(kept_b, kept_a, share).mean(dim=(1, 2, 3))
+
+
+def _masked_contrast(image: torch.Tensor, side: int) -> torch.Tensor:
+    low, high = image.amin(dim=(2, 3), keepdim=True), image.amax(dim=(2, 3), keepdim=True)
+    stretched = LEVELS * (image - low) / (high - low + SMALLEST_NORM)
+    filtered = torch.fft.irfft2(
+        torch.fft.rfft2(stretched) * _contrast_sensitivity(stretched, side), s=image.shape[-2:]
+    )
+    padded = nnf.pad(filtered, (15, 15, 15, 15))
+    fine, coarse = (smooth(padded, gaussian_window(sigma, 15, image)) for sigma in (2.0, 4.0))
+    away = torch.where(coarse < 0, -LEAST_LEVEL, LEAST_LEVEL)
+    coarse = torch.where(coarse.abs() < LEAST_LEVEL, away, coarse)
+    contrast = (fine / coarse - 1).abs()
+    return contrast**3 / (contrast.square() + 1e-4)
+
+
+def _contrast_sensitivity(image: torch.Tensor, side: int) -> torch.Tensor:
+    """Of the coefficients of ``rfft2``."""
+    height, width = image.shape[-2:]
+    down = torch.fft.fftfreq(height, device=image.device).unsqueeze(1)
+    across = torch.fft.rfftfreq(width, device=image.device)
+    frequency = 2 * side / 30 * (down.square() + across.square()).sqrt()
+    wide, narrow = (torch.exp(-((frequency / scale) ** 2)) for scale in (15.3870, 1.3456))
+    return wide - 0.7622 * narrow
+
+
+@in_float32
+def feature_mutual_information(source: torch.Tensor, fused: torch.Tensor) -> torch.Tensor:
+    """FMI_p, estimated from windows drawn at random where either image is above 0.
+
+    See :func:`fusionprep.evaluation.information.feature_mutual_information`.
+    """
+    return torch.stack([_feature_information(*pair) for pair in zip(source, fused, strict=True)])
+
+
+def _feature_information(source: torch.Tensor, fused: torch.Tensor) -> torch.Tensor:
+    windows = [_windows(LEVELS * image) for image in (source, fused)]
+    filled = ((windows[0].amax(dim=1) > 0) | (windows[1].amax(dim=1) > 0)).nonzero().flatten()
+    if not len(filled):
+        return fused.sum() * 0 + 1
+    drawn = filled[torch.randint(len(filled), (WINDOW_SAMPLE,), device=filled.device)]
+    first, second = (window[drawn] for window in windows)
+    information = _window_information(_distribution(first), _distribution(second))
+    # Equal gray levels tell all of each other, flat ones too.
+    equal = (first - second).abs().amax(dim=1) < 0.5
+    information = torch.where(equal, 1, information)
+    # Stretched to 0..1, small differences have enormous gradients, but are lost to rounding.
+    faint = second.amax(dim=1) - second.amin(dim=1) < FAINT
+    information = torch.where(faint, information.detach(), information)
+    share = len(filled) / len(windows[0])
+    return 1 - share * (1 - information.mean())
+
+
+def _windows(image: torch.Tensor) -> torch.Tensor:
+    """The 3 x 3 windows of an image (1, H, W) in column order, (n, 9)."""
+    return image[0].unfold(0, 3, 1).unfold(1, 3, 1).transpose(-1, -2).reshape(-1, 9)
+
+
+def _distribution(windows: torch.Tensor) -> torch.Tensor:
+    low, high = windows.amin(dim=1, keepdim=True), windows.amax(dim=1, keepdim=True)
+    spread = high - low
+    flat = spread < LEAST_GRADIENT
+    levels = torch.where(flat, 1, (windows - low) / torch.where(flat, 1, spread))
+    return levels / levels.sum(dim=1, keepdim=True)
+
+
+def _window_information(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+    """2 I(P,Q) / (H(P) + H(Q)) of distributions (n, 9)."""
+    cdf_p, cdf_q = p.cumsum(dim=1).unsqueeze(1), q.cumsum(dim=1).unsqueeze(2)
+    centred_p, centred_q = (x - x.mean(dim=1, keepdim=True) for x in (p, q))
+    norms = centred_p.square().sum(dim=1) * centred_q.square().sum(dim=1)
+    correlation = (centred_p * centred_q).sum(dim=1) / norms.clamp_min(SMALLEST_NORM**1.5).sqrt()
+    positive = (correlation >= 0)[:, None, None]
+    bound = torch.where(positive, torch.minimum(cdf_q, cdf_p), (cdf_q + cdf_p - 1).clamp_min(0))
+    covariance = (bound - cdf_q * cdf_p).sum(dim=(1, 2))
+    usable = covariance.abs() > 1e-6
+    deviations = _position_deviation(p) * _position_deviation(q)
+    mixed = correlation * deviations / torch.where(usable, covariance, 1)
+    weight = torch.where(usable, mixed, 0)[:, None, None]
+    bound = nnf.pad(bound, (1, 0, 1, 0)).diff(dim=1).diff(dim=2)
+    joint = weight * bound + (1 - weight) * q.unsqueeze(2) * p.unsqueeze(1)
+    marginals = _bits(p).sum(dim=1) + _bits(q).sum(dim=1)
+    information = marginals - _bits(joint).sum(dim=(1, 2))
+    return 2 * information / marginals.clamp_min(LEAST_CONTRAST)
+
+
+def _position_deviation(p: torch.Tensor) -> torch.Tensor:
+    positions = torch.arange(1, p.shape[1] + 1, dtype=p.dtype, device=p.device)
+    variance = p @ positions.square() - (p @ positions).square()
+    return variance.clamp_min(SMALLEST_NORM).sqrt()
+
+
+def _bits(probabilities: torch.Tensor) -> torch.Tensor:
+    """-p log2 |p|: the mixture's weight may pass 1, which leaves cells just below 0."""
+    return -probabilities * probabilities.abs().clamp_min(SMALLEST_NORM**1.5).log2()
 
 
 @in_float32

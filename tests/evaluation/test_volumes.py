@@ -1,3 +1,4 @@
+import nibabel as nib
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -38,6 +39,24 @@ def test_pixelwise_fusion_does_not_flicker(volumes, fuse):
 @pytest.mark.parametrize("fuse", [lambda a, b: (a + b) / 2, np.maximum])
 def test_linear_pixelwise_fusion_is_exactly_consistent(volumes, fuse):
     assert through_plane_inconsistency(fuse(*volumes), *volumes) == 0
+
+
+@pytest.mark.parametrize(
+    "fuse",
+    [
+        lambda a, b: np.maximum(0.9 * a, 1.25 * b),
+        lambda a, b: (a**4 + b**4) ** 0.25,
+        lambda a, b: np.maximum(a, 0.75 * b) + 0.2 * np.minimum(a, b),
+    ],
+)
+def test_other_pixelwise_rules_do_not_flicker_on_real_volumes(shared_data, fuse):
+    """The maximum of the sources as they are left .10, .04 and .08 unexplained."""
+    folder = shared_data / "volumes"
+    names = ("normal_T1w.nii.gz", "normal_trc-18FFDG_pet.nii.gz")
+    images = [nib.load(folder / name).get_fdata(dtype=np.float32) for name in names]
+    sources = [image / np.percentile(image[images[0] > 0], 99) for image in images]
+    sources = [np.where(images[0] > 0, image.clip(0, 1), 0) for image in sources]
+    assert through_plane_inconsistency(fuse(*sources), *sources, images[0] > 0) < 0.02
 
 
 def test_flicker_grows_with_the_gain_jitter_of_slices(volumes):

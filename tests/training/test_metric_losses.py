@@ -5,10 +5,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from fusionprep.evaluation import information
+from fusionprep.evaluation import information, perception
 from fusionprep.evaluation.gradients import fusion_artefacts, gradient_preservation
 from fusionprep.evaluation.guards import guards
-from fusionprep.evaluation.perception import visual_information_fidelity
 from fusionprep.evaluation.structure import yang
 from fusionprep.training import metric_losses
 
@@ -54,7 +53,7 @@ def test_visual_information_fidelity_is_the_metric(triples):
     for first, second, fused in triples:
         for source in (first, second):
             found = metric_losses.visual_information_fidelity(*_tensors(source, fused))
-            expected = visual_information_fidelity(source, fused)
+            expected = perception.visual_information_fidelity(source, fused)
             assert found.item() == pytest.approx(expected, rel=0.01)
 
 
@@ -66,7 +65,7 @@ def test_visual_information_fidelity_of_small_images_has_the_scales_that_fit(tri
         1, rel=2e-3
     )
     whole = _tensors(first[20:61, 20:61], fused[20:61, 20:61])
-    expected = visual_information_fidelity(first[20:61, 20:61], fused[20:61, 20:61])
+    expected = perception.visual_information_fidelity(first[20:61, 20:61], fused[20:61, 20:61])
     found = metric_losses.visual_information_fidelity(*whole)
     assert found.item() == pytest.approx(expected, rel=0.02)
 
@@ -92,6 +91,27 @@ def test_mutual_information_orders_fusions_with_few_bins_too(triples):
     assert copy > brighter > mean
 
 
+def test_contrast_preservation_is_the_metric(triples):
+    for first, second, fused in triples:
+        images = _tensors(fused, first, second)
+        found = metric_losses.contrast_preservation(*images, side=len(fused))
+        assert found.item() == pytest.approx(perception.chen_blum(first, second, fused), abs=0.01)
+
+
+def test_contrast_preserved_by_equal_images_is_all(triples):
+    (image,) = _tensors(triples[0][0])
+    assert metric_losses.contrast_preservation(image, image, image).item() == pytest.approx(1)
+
+
+def test_feature_mutual_information_is_the_metric(triples):
+    torch.manual_seed(0)
+    for first, second, fused in triples:
+        for source in (first, second):
+            found = metric_losses.feature_mutual_information(*_tensors(source, fused))
+            expected = information.feature_mutual_information(source, fused)
+            assert found.item() == pytest.approx(expected, abs=0.02)
+
+
 def test_regression_weights_are_the_guards(triples):
     for first, second, fused in triples:
         found = metric_losses.regression_weights(*_tensors(fused, first, second))
@@ -106,6 +126,8 @@ def test_regression_weights_are_the_guards(triples):
         metric_losses.gradient_preservation,
         metric_losses.added_gradients,
         metric_losses.yang,
+        metric_losses.contrast_preservation,
+        lambda fused, first, _: metric_losses.feature_mutual_information(first, fused),
         lambda fused, first, _: metric_losses.visual_information_fidelity(first, fused),
         lambda fused, first, _: metric_losses.mutual_information(first, fused),
         lambda *images: metric_losses.regression_weights(*images)[1],

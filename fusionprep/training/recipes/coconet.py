@@ -35,7 +35,7 @@ NEGATIVES = 3
 class CoCoNetRecipe(Recipe):
     """Measured structure and intensity, and the coupled contrast."""
 
-    loss_weights: ClassVar = {"structure": 20.0, "intensity": 4.0, "contrast": 10.0}
+    loss_weights: ClassVar = {"structure": 20.0, "intensity": 4.0, "contrast": 2.0}
     differences = (
         "a reduced number of channels; the features of either image come from layers trained along "
         "with the rest instead of a VGG-19 trained on ImageNet; attention takes the mean over the "
@@ -44,7 +44,7 @@ class CoCoNetRecipe(Recipe):
         "instead of a mask read from a file; it is laid on the features instead of on the "
         "images; the contrast compares features of the DenseFuse encoder (or of a VGG-16 given "
         "by file) instead of a VGG-19, divides by the mean distance from the negatives "
-        "instead of the sum, weighs 10 instead of 1, and is in the loss from the start instead of "
+        "instead of the sum, weighs 2 instead of 1, and is in the loss from the start instead of "
         "in a second training."
     )
 

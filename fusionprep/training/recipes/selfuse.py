@@ -1,31 +1,42 @@
 """SelFuse is trained on the field's metrics and on what they overlook.
 
 Each metric asks for something else: Q^AB/F and Q_Y for edges and structures of the stronger source,
-SSIM for the levels of both, SCD and mutual information for what only one of them shows. VIF rewards
-contrast beyond that of the sources, so it counts only up to a margin above that of the plain
-maximum, once as the mean of both sources and once as their harmonic mean, which falls when one is
-dropped. All metrics can be raised by dropping a source; further terms therefore ask that both
-sources keep weight in a regression of the result on them, that bright pixels of the functional
-image (bone, high uptake) stay bright, and that no gradients are added.
+SSIM for the levels of both, SCD and mutual information for what only one of them shows, FMI for the
+course of 3x3 windows, Q_CB for contrast as it is seen. Their weights are about as many ranks among
+a dozen good methods as a step of the metric is worth. VIF rewards contrast beyond that of the
+sources, so it counts only up to a margin above that of the plain maximum, once as the mean of both
+sources and once as the smaller of the two. All metrics can be raised by dropping a source; further
+terms therefore ask that both sources keep weight in a regression of the result on them, that bright
+pixels of the functional image (bone, high uptake) stay bright, and that no gradients are added.
+
+Some of the pairs are shown as the App gives them, without what lies outside the functional
+image.
 """
 
 from typing import ClassVar
 
 import torch
+from scipy.ndimage import binary_fill_holes
 
 from fusionprep.models.selfuse import SelFuse, clipped
 from fusionprep.training import metric_losses as metrics
 from fusionprep.training.losses import SMALLEST_NORM, scd, ssim
 from fusionprep.training.recipes.base import Recipe
 
-ANATOMICAL_SHARE, FUNCTIONAL_SHARE = 0.55, 0.92
-"""Regression weights that the sources are to keep, as shares of those in their mean."""
+GUARD_SHARE = 0.8
+"""How far regression weights are to come from those in the maximum towards those in the mean."""
 
-ENOUGH_WEIGHT = 0.42
-"""Regression weight beyond which no source asks for more."""
+ENOUGH_ANATOMICAL, ENOUGH_FUNCTIONAL = 0.46, 0.48
+"""Regression weights beyond which no source asks for more."""
 
-VIF_MARGIN = 1.05
-"""How much better than the plain maximum VIF needs to be."""
+VIF_MARGIN, SCD_MARGIN = 1.04, 0.12
+"""How much better than the plain maximum: VIF by this factor, SCD by this sum."""
+
+STRIPPED_SHARE = 0.15
+"""Share of pairs without what lies outside the functional image."""
+
+FUNCTIONAL_BORDER = 0.1
+"""Level from which on a pixel lies inside the functional image."""
 
 BRIGHT = 0.78
 """Level from which on a functional pixel must stay bright; 200 of 255, bone in a windowed CT."""
@@ -38,15 +49,17 @@ class SelFuseRecipe(Recipe):
     """Metrics and guards."""
 
     loss_weights: ClassVar = {
-        "gradients": 4.0,
-        "ssim": 15.0,
-        "yang": 3.0,
-        "information": 1.5,
-        "scd": 0.1,
-        "vif": 0.3,
-        "vif_harmonic": 0.5,
-        "added": 4.0,
-        "guards": 4.0,
+        "gradients": 8.0,
+        "ssim": 20.0,
+        "yang": 2.5,
+        "information": 0.3,
+        "features": 9.0,
+        "contrast": 3.0,
+        "scd": 2.0,
+        "vif": 1.5,
+        "vif_smaller": 8.0,
+        "added": 18.0,
+        "guards": 13.0,
         "bright": 3.0,
         "clipped": 10.0,
     }
@@ -55,17 +68,26 @@ class SelFuseRecipe(Recipe):
     def build(self) -> SelFuse:
         return SelFuse()
 
+    def prepare(self, anatomical, functional, rng):
+        if rng.random() < STRIPPED_SHARE:
+            inside = binary_fill_holes(functional > FUNCTIONAL_BORDER)
+            anatomical, functional = anatomical * inside, functional * inside
+        return {"anatomical": anatomical, "functional": functional}
+
     def loss_terms(self, model, batch, helper):  # noqa: ARG002
         sources = batch["anatomical"], batch["functional"]
         unclipped = model.unclipped(*sources)
         fused = clipped(unclipped, *sources)
         told = torch.stack([metrics.mutual_information(s, fused) for s in sources])
+        features = torch.stack([metrics.feature_mutual_information(s, fused) for s in sources])
         return {
             "gradients": 1 - metrics.gradient_preservation(fused, *sources).mean(),
             "ssim": 1 - torch.stack([ssim(source, fused) for source in sources]).mean(),
             "yang": 1 - metrics.yang(fused, *sources).mean(),
             "information": -told.sum(dim=0).mean(),
-            "scd": scd(fused, *sources),
+            "features": 1 - features.mean(),
+            "contrast": 1 - metrics.contrast_preservation(fused, *sources).mean(),
+            "scd": lacking_correlation(fused, *sources),
             **lacking_fidelity(fused, *sources),
             "added": metrics.added_gradients(fused, *sources).mean(),
             "guards": lacking_weight(fused, *sources).mean(),
@@ -74,17 +96,25 @@ class SelFuseRecipe(Recipe):
         }
 
 
+def lacking_correlation(
+    fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
+) -> torch.Tensor:
+    """What SCD lacks of that of the maximum and a margin."""
+    goal = scd(torch.maximum(anatomical, functional), anatomical, functional) - SCD_MARGIN
+    return (scd(fused, anatomical, functional) - goal).clamp_min(0)
+
+
 def lacking_fidelity(
     fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
 ) -> dict[str, torch.Tensor]:
-    """What VIF lacks of that of the maximum and a margin: mean and harmonic mean of the sources."""
+    """What VIF lacks of that of the maximum and a margin: mean and smaller one of the sources."""
     sources = anatomical, functional
     with torch.no_grad():
         goals = _fidelity(torch.maximum(*sources), *sources)
     found = _fidelity(fused, *sources)
     return {
         name: (VIF_MARGIN * goal - value).clamp_min(0).mean()
-        for name, goal, value in zip(("vif", "vif_harmonic"), goals, found, strict=True)
+        for name, goal, value in zip(("vif", "vif_smaller"), goals, found, strict=True)
     }
 
 
@@ -94,7 +124,7 @@ def _fidelity(
     vif_a, vif_b = (
         metrics.visual_information_fidelity(source, fused) for source in (anatomical, functional)
     )
-    return (vif_a + vif_b) / 2, 2 * vif_a * vif_b / (vif_a + vif_b + SMALLEST_NORM)
+    return (vif_a + vif_b) / 2, torch.minimum(vif_a, vif_b)
 
 
 def lacking_weight(
@@ -102,16 +132,19 @@ def lacking_weight(
 ) -> torch.Tensor:
     """What the sources' regression weights in the result lack of their goals, summed, (N,).
 
-    A source is to have weight enough, or at least a share of that in the mean of the sources, which
-    keeps both: how large weights can be depends on how alike and how contrasted the images are.
+    A source is to have weight enough, or most of that in the mean of the sources, which keeps both:
+    how large weights can be depends on how alike and how contrasted the images are.
     """
     found = metrics.regression_weights(fused, anatomical, functional)
+    brighter = torch.maximum(anatomical, functional)
     mean = torch.lerp(anatomical, functional, 0.5)
-    goals = metrics.regression_weights(mean, anatomical, functional)
-    shares = ANATOMICAL_SHARE, FUNCTIONAL_SHARE
+    least, most = (
+        metrics.regression_weights(image, anatomical, functional) for image in (brighter, mean)
+    )
+    enough = ENOUGH_ANATOMICAL, ENOUGH_FUNCTIONAL
     lacking = [
-        ((share * goal).clamp(0, ENOUGH_WEIGHT) - weight).clamp_min(0)
-        for share, goal, weight in zip(shares, goals, found, strict=True)
+        (torch.lerp(low, high, GUARD_SHARE).clamp(0, limit) - weight).clamp_min(0)
+        for low, high, limit, weight in zip(least, most, enough, found, strict=True)
     ]
     return torch.stack(lacking).sum(dim=0)
 
