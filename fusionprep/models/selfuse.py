@@ -8,14 +8,16 @@ the mean favours the brighter one::
     fused = ((u a)^p + (v b)^p)^(1/p)      clipped to [0, 1], 0 where a = b = 0
 
 with a the anatomical and b the functional image, gates u and v between 0 and 1.4 and the power p
-between 1.2 and 20. Untrained, u = v = 1 and p = 4. Where only one image shows something its gate is
-1: it stays as it is. All three are maps of a quarter of the
-resolution, enlarged bilinearly: within a few pixels the fused image follows from the two images by
-one smooth rule, so edges are theirs, and gray levels still tell those of the sources. The body has
-residual 3x3 convolutions of growing and shrinking dilation on blocks of 4x4 pixels. What kinds of
-images these are (a CT with its bone, a PET with its uptake) shows in the whole slice rather than
-around a pixel: means and deviations of the features over all blocks with an image scale and shift
-the features once.
+between 1.2 and 20. Untrained, u = v = 1 and p = 4. A functional image that is alone, such as bone
+outside the MRI, stays as it is. All three are maps of a quarter of the resolution, enlarged
+bilinearly: within a few pixels the fused image follows from the two images by one smooth rule, so
+edges are theirs, and gray levels still tell those of the sources.
+
+The network sees statistics of blocks of 4x4 pixels, how bright, how contrasted and how alike the
+two images are there, through residual 3x3 convolutions of growing and shrinking dilation. What
+kinds of images these are (a CT with its bone, a PET with its uptake) shows in the whole slice
+rather than around a pixel: means and deviations of the features over all blocks with an image scale
+and shift the features once. benchmarks/own_model.md tells what else was tried.
 """
 
 import math
@@ -46,7 +48,7 @@ SMALLEST_DEVIATION = 1e-3
 """A quarter of a gray level: blocks that vary less count as flat."""
 
 PRESENT = 0.06
-"""Mean level of a block from which on an image counts as wholly present there."""
+"""Mean level of a block from which on the anatomical image counts as wholly present there."""
 
 STATISTICS = 10
 """Values that the network sees of a block."""
@@ -100,9 +102,9 @@ class SelFuse(FusionModel):
         height, width = anatomical.shape[-2:]
         blocks = block_statistics(anatomical, functional)
         coarse = self.last(self._features(blocks))
-        # An image that is alone is shown as it is: its gate opens as the other one vanishes.
-        present = (blocks[:, :2] / PRESENT).clamp(0, 1)
-        coarse = coarse * nnf.pad(present.flip(1), (0, 0, 0, 0, 0, 1), value=1.0)
+        # A functional image that is alone is shown as it is: its gate is 1 where there is no other.
+        present = (blocks[:, :1] / PRESENT).clamp(0, 1)
+        coarse = torch.cat([coarse[:, :1], coarse[:, 1:2] * present, coarse[:, 2:]], dim=1)
         maps = nnf.interpolate(coarse, scale_factor=BLOCK, mode="bilinear")
         opening, exponent = maps[..., :height, :width].split([2, 1], dim=1)
         # Both are 0 where the network says nothing.

@@ -189,8 +189,8 @@ def information_weights(
     """How much of each source is worth keeping: softmax of the mean squared Laplacian of features.
 
     U2Fusion (Xu et al. 2022), eqs. 1-2. The paper divides by a constant chosen by hand for each
-    task before the softmax; here it is half the mean of the two measures, so that the features'
-    scale has no influence.
+    task before the softmax; here it is the mean of the two measures, so that the features' scale
+    has no influence.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def information_weights(
         (N, 2), positive, each row with sum 1.
     """
     measures = torch.stack([_information(anatomical), _information(functional)], dim=1)
-    scale = measures.mean(dim=1, keepdim=True) / 2 + SMALLEST_NORM
+    scale = measures.mean(dim=1, keepdim=True) + SMALLEST_NORM
     return torch.softmax(measures / scale, dim=1)
 
 

@@ -131,8 +131,8 @@ def test_information_weights():
     flat = [torch.zeros_like(image) for image in maps]
     equal = losses.information_weights(maps, maps)
     torch.testing.assert_close(equal, torch.full((1, 2), 0.5))
-    # The measures divided by half their mean are 4 and 0.
-    share = 1 / (1 + math.exp(-4))
+    # The measures divided by their mean are 2 and 0.
+    share = 1 / (1 + math.exp(-2))
     torch.testing.assert_close(
         losses.information_weights(maps, flat), torch.tensor([[share, 1 - share]])
     )
@@ -144,8 +144,8 @@ def test_information_weights_grow_with_the_squared_contrast():
     generator = torch.Generator().manual_seed(0)
     maps = [torch.rand(1, 3, 20, 20, generator=generator)]
     weights = losses.information_weights(maps, [2 * maps[0]])[0]
-    # Measures m and 4 m have half the mean 1.25 m.
-    assert (weights[1] / weights[0]).item() == pytest.approx(math.exp(3 / 1.25), rel=1e-4)
+    # Measures m and 4 m have the mean 2.5 m.
+    assert (weights[1] / weights[0]).item() == pytest.approx(math.exp(3 / 2.5), rel=1e-4)
 
 
 def test_information_weighted_distance():

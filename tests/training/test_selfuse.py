@@ -27,11 +27,11 @@ def test_the_mean_lacks_nothing_and_a_copy_lacks_the_other_source(sources):
     anatomical, functional = sources
     mean = (anatomical + functional) / 2
     torch.testing.assert_close(lacking_weight(mean, *sources), torch.zeros(3))
-    lacking_b = 0.48
+    lacking_b = 0.45
     torch.testing.assert_close(
         lacking_weight(anatomical, *sources), torch.full((3,), lacking_b), atol=0.03, rtol=0
     )
-    lacking_a = 0.46
+    lacking_a = 0.44
     torch.testing.assert_close(
         lacking_weight(functional, *sources), torch.full((3,), lacking_a), atol=0.03, rtol=0
     )

@@ -23,10 +23,10 @@ from fusionprep.training import metric_losses as metrics
 from fusionprep.training.losses import SMALLEST_NORM, scd, ssim
 from fusionprep.training.recipes.base import Recipe
 
-GUARD_SHARE = 0.8
+GUARD_SHARE = 0.78
 """How far regression weights are to come from those in the maximum towards those in the mean."""
 
-ENOUGH_ANATOMICAL, ENOUGH_FUNCTIONAL = 0.46, 0.48
+ENOUGH_ANATOMICAL, ENOUGH_FUNCTIONAL = 0.44, 0.45
 """Regression weights beyond which no source asks for more."""
 
 VIF_MARGIN, SCD_MARGIN = 1.04, 0.12
@@ -52,14 +52,14 @@ class SelFuseRecipe(Recipe):
         "gradients": 8.0,
         "ssim": 20.0,
         "yang": 2.5,
-        "information": 0.3,
+        "information": 0.5,
         "features": 9.0,
-        "contrast": 3.0,
-        "scd": 2.0,
+        "contrast": 4.0,
+        "scd": 6.0,
         "vif": 1.5,
         "vif_smaller": 8.0,
-        "added": 18.0,
-        "guards": 13.0,
+        "added": 22.0,
+        "guards": 10.0,
         "bright": 3.0,
         "clipped": 10.0,
     }

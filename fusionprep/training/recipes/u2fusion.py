@@ -20,10 +20,10 @@ class U2FusionRecipe(Recipe):
     loss_weights: ClassVar = {"ssim": 1.0, "pixel": 20.0}
     differences = (
         "the information of a source is measured in features of the DenseFuse encoder (or of a "
-        "VGG-16 given by file) and divided by half the mean of both sources' instead of a "
-        "constant chosen by hand; all modalities are trained together instead of one after the "
-        "other with elastic weight consolidation; Adam instead of RMSProp; where both images are 0 "
-        "the result is 0."
+        "VGG-16 given by file) and divided by the mean of both sources' instead of a constant "
+        "chosen by hand; all modalities are trained together instead of one after the other with "
+        "elastic weight consolidation; Adam instead of RMSProp; where both images are 0 the result "
+        "is 0."
     )
 
     def build(self) -> U2Fusion:
