@@ -81,7 +81,7 @@ def test_prepared_output_describes_itself(config):
     }  # fmt: skip
     described = {row["desc_id"]: row["description"] for row in rows(out / "descriptions.tsv")}
     assert {"desc-preproc", "desc-brain", "desc-suv", "desc-suvr"} <= set(described)
-    assert {"desc-fusedDenseFuse", "desc-fusedDenseFuseColor"} <= set(described)
+    assert {"desc-fusedSelFuse", "desc-fusedSelFuseColor"} <= set(described)
 
 
 def test_descriptions_of_earlier_runs_are_kept(config):

@@ -10,7 +10,7 @@ from fusionprep.errors import DataError, UsageError
 from fusionprep.image.intensity import ct_scaling, mri_scaling, pet_scaling
 from fusionprep.models import fuse
 from fusionprep.models.inference import fuse_volume
-from fusionprep.models.registry import get_model
+from fusionprep.models.registry import DEFAULT_MODEL, get_model
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_both_arrays_are_scaled_and_fused_by_the_default_network(pair):
     fused = fuse(mri, pet)
     inside = mri > 0
     scaled = (mri_scaling(mri, inside).apply(mri), pet_scaling(pet, inside).apply(pet))
-    expected = fuse_volume(get_model("densefuse").load(), *scaled, inside)
+    expected = fuse_volume(get_model(DEFAULT_MODEL).load(), *scaled, inside)
     assert fused.dtype == np.float32
     np.testing.assert_allclose(fused, expected, atol=1e-5)
     assert not fused[~inside].any()

@@ -63,8 +63,14 @@ def test_an_image_fused_with_itself_comes_back(name, images):
     with torch.inference_mode():
         fused = model(images[0], images[0])
     # An auto-encoder is nearly the identity; networks that were trained on pairs never saw equal
-    # images, and raise their contrast.
-    tolerances = {None: (1e-5, 1e-5), "densefuse": (0.05, 0.01), "dsagan": (0.25, 0.09)}
+    # images, and raise their contrast; a power mean brightens what both images have.
+    tolerances = {
+        None: (1e-5, 1e-5),
+        "densefuse": (0.05, 0.01),
+        "dsagan": (0.25, 0.09),
+        "selfuse": (0.22, 0.09),
+        "coconet": (0.22, 0.07),
+    }
     largest, mean = tolerances.get(get_model(name).weights, (0.2, 0.06))
     assert (fused - images[0]).abs().max() < largest
     assert (fused - images[0]).abs().mean() < mean
