@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -25,11 +25,8 @@ from fusionprep.evaluation.pairs import (
 from fusionprep.evaluation.probes import PROBES, Probe
 from fusionprep.evaluation.volumes import through_plane_inconsistency
 from fusionprep.models.entry import ModelEntry
-from fusionprep.models.inference import SMALLEST_SIDE, fuse_volume, resolve_device
+from fusionprep.models.inference import fuse_volume, resolve_device
 from fusionprep.models.registry import get_model
-
-if TYPE_CHECKING:
-    from fusionprep.models.base import FusionModel
 
 GUARDS = ("bA", "bB", "pB", "added_edges", "background", "bone", "bone_lost")
 FLICKER = "through_plane"
@@ -195,58 +192,25 @@ def _threads(count: int | None) -> Iterator[None]:
 
 def _model(entry: ModelEntry, device: str) -> Method:
     network = entry.load(device)
-    stopwatch = _Stopwatch(network, device)
+    warm: set[tuple[int, ...]] = set()
+
+    def run(*images: np.ndarray, **options) -> np.ndarray:
+        # One slice at a time, so that the time is that of one slice.
+        return fuse_volume(network, *images, device=device, batch_size=1, **options)
 
     def fuse(_: Pair, gray: GrayPair) -> tuple[np.ndarray, float]:
-        anatomical, functional = (
-            image.astype(np.float32) / 255 for image in (gray.anatomical, gray.functional)
-        )
-        stopwatch.warm_up(anatomical.shape[:2])
-        # One slice at a time, so that the time is that of one slice.
-        fused = fuse_volume(network, anatomical, functional, gray.mask, device=device, batch_size=1)
-        return 255 * fused, stopwatch.read()
+        images = [image.astype(np.float32) / 255 for image in (gray.anatomical, gray.functional)]
+        shape = images[0].shape[:2]
+        if shape not in warm:
+            warm.add(shape)
+            run(*np.full((2, *shape), 0.5, np.float32))
+        began = time.perf_counter()
+        fused = run(*images, gray.mask, voxel_sizes=gray.voxel_sizes)
+        seconds = time.perf_counter() - began
+        slices = 1 if gray.mask is None else np.count_nonzero(gray.mask.any(axis=(0, 1)))
+        return 255 * fused, 1000 * seconds / max(slices, 1)
 
     return Method(entry.name, entry.title, "model", fuse, entry)
-
-
-class _Stopwatch:
-    """Measures the forward passes of a model, which may be called from anywhere."""
-
-    def __init__(self, model: "FusionModel", device: str) -> None:
-        self._model, self._device = model, device
-        self._warm: set[tuple[int, int]] = set()
-        self._times: list[float] = []
-        self._began = 0.0
-        model.register_forward_pre_hook(self._start)
-        model.register_forward_hook(self._stop)
-
-    def warm_up(self, shape: tuple[int, int]) -> None:
-        """Run the model once on a slice of a shape it has not seen."""
-        import torch
-
-        if shape not in self._warm:
-            self._warm.add(shape)
-            room = tuple(max(side, SMALLEST_SIDE) for side in shape)
-            with torch.inference_mode():
-                self._model(*torch.full((2, 1, 1, *room), 0.5, device=self._device))
-        self._times.clear()
-
-    def read(self) -> float:
-        """Milliseconds of the median pass since the warm-up."""
-        return 1000 * float(np.median(self._times)) if self._times else math.nan
-
-    def _now(self) -> float:
-        if self._device == "cuda":
-            import torch
-
-            torch.cuda.synchronize()
-        return time.perf_counter()
-
-    def _start(self, *_) -> None:
-        self._began = self._now()
-
-    def _stop(self, *_) -> None:
-        self._times.append(self._now() - self._began)
 
 
 def _external(name: str, folder: Path, pair_set: PairSet) -> Method:

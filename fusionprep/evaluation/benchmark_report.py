@@ -131,7 +131,7 @@ def _reading() -> list[str]:
         "Fused images are rounded to 8 bits before they are scored. Of a volume, up to "
         f"{VOLUME_SLICES} axial slices are scored, evenly spaced among those where the mask covers "
         f"at least {ENOUGH_CONTENT:.0%} of its largest extent, and their mean counts. Time is the "
-        "median wall time of the model's forward pass for one slice, after a warm-up.",
+        "median wall time of fusing one slice, after a warm-up.",
     ]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.image.colour import read_luminance
 from fusionprep.image.intensity import AIR, functional_scaling, mri_scaling
-from fusionprep.image.io import read_volume, same_grid
+from fusionprep.image.io import read_volume, same_grid, voxel_sizes
 
 ANATOMICAL_FOLDERS = ("anatomical", "mri", "mr", "t1", "t1w", "t2", "t2w", "flair")
 FUNCTIONAL_FOLDERS = ("functional", "pet", "spect", "ct")
@@ -76,11 +76,14 @@ class GrayPair:
         (H, W) slices or (X, Y, Z) volumes, uint8, 0..255.
     mask
         Where a volume is fused: the anatomical image above 0. None for slices.
+    voxel_sizes
+        Along the axes of a volume, in mm.
     """
 
     anatomical: np.ndarray
     functional: np.ndarray
     mask: np.ndarray | None = None
+    voxel_sizes: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 def find_pair_sets(
@@ -225,7 +228,8 @@ def read_pair(pair: Pair, functional_folder: str) -> GrayPair:
         mri_scaling(arrays[0], mask).apply(arrays[0]),
         functional_scaling(arrays[1], mask, "ct" if is_ct else "pet").apply(arrays[1]),
     )
-    return GrayPair(*(to_gray_levels(np.where(mask, 255 * image, 0)) for image in scaled), mask)
+    levels = [to_gray_levels(np.where(mask, 255 * image, 0)) for image in scaled]
+    return GrayPair(*levels, mask, voxel_sizes(anatomical.affine))
 
 
 def read_fused(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -19,6 +19,7 @@ def fuse(
     modality: str = "pet",
     tracer: str | None = None,
     planes: str = "axial",
+    voxel_sizes: tuple[float, float, float] = (1.0, 1.0, 1.0),
     batch_size: int = 4,
     device: str = "auto",
 ) -> "np.ndarray":
@@ -45,6 +46,8 @@ def fuse(
         Decides with which percentile PET and SPECT become white, e.g. ``18FFDG``.
     planes
         ``axial``, or ``triplanar`` for the mean of the three orientations.
+    voxel_sizes
+        Along the axes of a volume, in mm: some models smooth over neighbouring slices.
     batch_size
         Slices that the model holds in memory at once.
     device
@@ -83,5 +86,11 @@ def fuse(
         functional_scaling(functional, inside, modality, tracer).apply(functional),
     )
     return fuse_volume(
-        network, *scaled, inside, device=device, batch_size=batch_size, planes=planes
+        network,
+        *scaled,
+        inside,
+        device=device,
+        batch_size=batch_size,
+        planes=planes,
+        voxel_sizes=voxel_sizes,
     )

@@ -1,6 +1,10 @@
 """What every fusion model is."""
 
 import torch
+from torch.nn import functional as nnf
+
+PRESENT = 0.06
+"""Mean level of a neighbourhood from which on an image counts as wholly present there."""
 
 
 class FusionModel(torch.nn.Module):
@@ -24,12 +28,58 @@ class FusionModel(torch.nn.Module):
         raise NotImplementedError
 
 
+class PlannedFusion(FusionModel):
+    """A model that first says how to fuse, in a plan of few numbers, and then follows it.
+
+    In a volume the plans of neighbouring slices are smoothed before they are followed, so that
+    a slice is not fused unlike the next one.
+
+    Attributes
+    ----------
+    plan_smoothing
+        Standard deviation of the Gaussian along the slice axis, in the pixels of a slice.
+    """
+
+    plan_smoothing: float
+
+    def plan(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
+        """How to fuse slices (N, 1, H, W): (N, ...), numbers of which a mean makes sense."""
+        raise NotImplementedError
+
+    def follow(
+        self, anatomical: torch.Tensor, functional: torch.Tensor, plan: torch.Tensor
+    ) -> torch.Tensor:
+        """Fuse slices (N, 1, H, W) as their plans say."""
+        raise NotImplementedError
+
+    def forward(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
+        return self.follow(anatomical, functional, self.plan(anatomical, functional))
+
+
 def support(anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
     """Where at least one image is above 0: bool, in the shape of the images.
 
     Networks rarely render black exactly, and a gray background shows as haze.
     """
     return (anatomical > 0) | (functional > 0)
+
+
+def keep_alone(
+    fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
+) -> torch.Tensor:
+    """The fused image where both images show something, and where one is alone, that one.
+
+    A network that was taught one weight for each image, or to resemble both, dims an image that
+    is alone: the scalp beside PET, the halo of SPECT beside MRI. An image shows something where
+    its mean over 5 x 5 pixels is above 0; up to :data:`PRESENT` the change is gradual.
+    """
+    shown = [
+        (nnf.avg_pool2d(image, 5, stride=1, padding=2) / PRESENT).clamp(0, 1)
+        for image in (anatomical, functional)
+    ]
+    # In mixed precision a network computes in half precision, and what it is given is not.
+    fused = torch.lerp(functional, fused.to(functional.dtype), shown[0])
+    return torch.lerp(anatomical, fused, torch.maximum(shown[1], 1 - shown[0]))
 
 
 def between(

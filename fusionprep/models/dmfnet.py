@@ -13,8 +13,8 @@ What differs: the prior predicts the noise at a step, not the image at a noise l
 of :class:`ModalityFusion` is used as a share between 0 and 1 (the authors' program multiplies it by
 the features first); borders are replicated instead of reflected, which needs no minimal size; both
 slices get the same noise, always the same, so that a result can be repeated; the result lies
-between the darker and the brighter slice, 0 where both are 0. The shipped configuration is
-narrower.
+between the darker and the brighter slice, 0 where both are 0, and is the one slice that shows
+anything where the other does not. The shipped configuration is narrower.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional as nnf
 
-from fusionprep.models.base import FusionModel, between, support
+from fusionprep.models.base import FusionModel, between, keep_alone, support
 from fusionprep.models.diffusion import DiffusionUNet, add_noise, signal_levels
 
 NOISE_SIDE = 256
@@ -208,7 +208,7 @@ class DMFNet(FusionModel):
     def unbounded(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
         """The fused image before it is held between the two: what is trained."""
         described = [self._describe(2 * image - 1) for image in (anatomical, functional)]
-        fused = (self.head(*described) + 1) / 2
+        fused = keep_alone((self.head(*described) + 1) / 2, anatomical, functional)
         return fused * support(anatomical, functional)
 
     def _describe(self, image: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:

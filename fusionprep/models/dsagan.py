@@ -13,9 +13,10 @@ of five convolutions and a global maximum.
 
 What differs: the shipped network is narrower; each batch normalisation has statistics of its own,
 where the authors' code runs one twice at different depths, so that its running averages fit
-neither; borders are repeated instead of padded with zeros; the output is clipped to [0, 1] and set
-to 0 where both images are 0. One discriminator for each source is our reading of the abstract;
-for the training see :mod:`fusionprep.training.recipes.dsagan`.
+neither; borders are repeated instead of padded with zeros; the output is clipped to [0, 1], set
+to 0 where both images are 0 and to the one image that shows anything where the other does not. One
+discriminator for each source is our reading of the abstract; for the training see
+:mod:`fusionprep.training.recipes.dsagan`.
 """
 
 import itertools
@@ -23,7 +24,7 @@ import itertools
 import torch
 from torch import nn
 
-from fusionprep.models.base import FusionModel, support
+from fusionprep.models.base import FusionModel, keep_alone, support
 
 SCALES = (1, 3, 5)
 """Kernel sizes of the convolutions that see an image side by side."""
@@ -98,7 +99,8 @@ class DSAGAN(FusionModel):
         """The fused image (N, 1, H, W) before it is clipped: what is trained."""
         streams = self.anatomical(anatomical), self.functional(functional)
         features = self.narrow(torch.cat(streams, dim=1)) * (1 + sum(streams))
-        return self.render(features) * support(anatomical, functional)
+        fused = keep_alone(self.render(features), anatomical, functional)
+        return fused * support(anatomical, functional)
 
 
 class Discriminator(nn.Module):

@@ -11,7 +11,13 @@ import numpy as np
 from fusionprep.errors import DataError, NoInputError, OutputError, UsageError
 from fusionprep.image.colour import read_luminance
 from fusionprep.image.intensity import AIR, Scaling, anatomical_scaling, functional_scaling
-from fusionprep.image.io import new_image, read_volume, same_grid, write_whole
+from fusionprep.image.io import (
+    new_image,
+    read_volume,
+    same_grid,
+    voxel_sizes,
+    write_whole,
+)
 from fusionprep.image.masks import fusion_mask
 from fusionprep.models.inference import fuse_volume, resolve_device
 from fusionprep.models.registry import get_model
@@ -59,6 +65,7 @@ class _Pair:
     scalings: tuple[Scaling, Scaling]
     mask: np.ndarray | None
     save: Callable[[np.ndarray, Path], None]
+    voxel_sizes: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 def fuse_files(request: FusionRequest) -> None:
@@ -90,6 +97,7 @@ def fuse_files(request: FusionRequest) -> None:
         device=device,
         batch_size=request.batch_size,
         planes=request.planes,
+        voxel_sizes=pair.voxel_sizes,
     )
     sources = (request.anatomical.name, request.functional.name)
     sidecar = {
@@ -135,6 +143,7 @@ def _read_volumes(request: FusionRequest, anatomical_input: str) -> _Pair:
         ),
         mask=mask,
         save=lambda fused, path: new_image(fused, anatomical.affine).to_filename(path),
+        voxel_sizes=voxel_sizes(anatomical.affine),
     )
 
 

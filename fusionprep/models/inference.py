@@ -1,12 +1,18 @@
 """A fusion model run over slices and volumes."""
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from fusionprep.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
     from fusionprep.models.base import FusionModel
 
 SMALLEST_SIDE = 16
@@ -48,6 +54,7 @@ def fuse_volume(
     batch_size: int = 4,
     axis: int = 2,
     planes: str = "axial",
+    voxel_sizes: tuple[float, float, float] = (1.0, 1.0, 1.0),
 ) -> np.ndarray:
     """Fuse two aligned images slice by slice.
 
@@ -70,6 +77,9 @@ def fuse_volume(
         ``axial``, or ``triplanar`` for the mean of the volumes fused along each of the three axes:
         three times the work, without the flicker of slices that know nothing of their neighbours.
         It is meant for voxels that are about as thick as wide.
+    voxel_sizes
+        Along the axes of a volume, in any one unit. Models that smooth over neighbouring slices
+        (:class:`~fusionprep.models.base.PlannedFusion`) do so over fewer where slices are thick.
 
     Returns
     -------
@@ -98,7 +108,9 @@ def fuse_volume(
     axes = (axis,) if planes == "axial" else (0, 1, 2)
     for across in axes:
         slices = [np.moveaxis(image, across, 0) for image in (*stacks, fused)]
-        _add_fused(model, *slices, device=device, batch_size=batch_size)
+        pixel = math.sqrt(math.prod(np.delete(voxel_sizes, across)))
+        thickness = voxel_sizes[across] / pixel
+        _add_fused(model, *slices, device=device, batch_size=batch_size, thickness=thickness)
     fused /= len(axes)
     return fused.reshape(anatomical.shape)
 
@@ -112,15 +124,38 @@ def _add_fused(
     *,
     device: str,
     batch_size: int,
+    thickness: float,
 ) -> None:
-    """Fuse stacks of slices (N, H, W) and add the result to the total."""
+    """Fuse stacks of slices (N, H, W) and add the result to the total; thickness in pixels."""
+    from fusionprep.models.base import PlannedFusion
+
     filled = np.flatnonzero(inside.any(axis=(1, 2)))
-    for start in range(0, len(filled), batch_size):
-        indices = filled[start : start + batch_size]
+    sources = anatomical, functional
+    batches = [filled[start : start + batch_size] for start in range(0, len(filled), batch_size)]
+
+    def inputs(indices: np.ndarray) -> tuple[Box, list[np.ndarray]]:
         box = _box(inside[indices], model.reach)
         where = inside[indices][:, *box]
-        inputs = [np.where(where, image[indices][:, *box], 0) for image in (anatomical, functional)]
-        total[indices, *box] += np.where(where, _run(model, *inputs, device), 0)
+        return box, [np.where(where, image[indices][:, *box], 0) for image in sources]
+
+    rule, plans = model, [()] * len(batches)
+    if isinstance(model, PlannedFusion):
+        told = [_run(model, model.plan, inputs(indices)[1], device) for indices in batches]
+        rule, plans = model.follow, _smoothed(told, model.plan_smoothing / thickness)
+    for indices, plan in zip(batches, plans, strict=True):
+        box, images = inputs(indices)
+        height, width = images[0].shape[1:]
+        fused = _run(model, rule, images, device, *plan)[:, 0, :height, :width]
+        total[indices, *box] += np.where(inside[indices][:, *box], fused, 0)
+
+
+def _smoothed(plans: list[np.ndarray], deviation: float) -> list[tuple[np.ndarray]]:
+    """Plans of batches of slices, smoothed over all slices by a Gaussian; deviation in slices."""
+    if not plans:
+        return []
+    stack = gaussian_filter1d(np.concatenate(plans), deviation, axis=0, mode="nearest")
+    ends = np.cumsum([len(plan) for plan in plans])
+    return [(plan,) for plan in np.split(stack, ends[:-1])]
 
 
 def check_shapes(anatomical: np.ndarray, functional: np.ndarray, mask: np.ndarray | None) -> None:
@@ -152,17 +187,21 @@ def mixed_precision(model: "FusionModel", device: str) -> bool:
 
 
 def _run(
-    model: "FusionModel", anatomical: np.ndarray, functional: np.ndarray, device: str
+    model: "FusionModel",
+    rule: "Callable[..., torch.Tensor]",
+    images: list[np.ndarray],
+    device: str,
+    *plan: np.ndarray,
 ) -> np.ndarray:
+    """Apply a rule of a model to two stacks of slices (N, H, W), and to plans for them."""
     import torch
 
-    height, width = anatomical.shape[1:]
-    room = ((0, 0), *((0, max(SMALLEST_SIDE - side, 0)) for side in (height, width)))
+    room = ((0, 0), *((0, max(SMALLEST_SIDE - side, 0)) for side in images[0].shape[1:]))
+    padded = [np.pad(image, room)[:, None] for image in images]
     tensors = [
-        torch.from_numpy(np.pad(image, room).astype(np.float32, copy=False)[:, None]).to(device)
-        for image in (anatomical, functional)
+        torch.from_numpy(array.astype(np.float32, copy=False)).to(device)
+        for array in (*padded, *plan)
     ]
     mixed = torch.autocast("cuda", torch.float16, enabled=mixed_precision(model, device))
     with torch.inference_mode(), mixed:
-        fused = model(*tensors)
-    return fused[:, 0, :height, :width].float().cpu().numpy()
+        return rule(*tensors).float().cpu().numpy()

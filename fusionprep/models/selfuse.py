@@ -26,7 +26,7 @@ import torch
 from torch import nn
 from torch.nn import functional as nnf
 
-from fusionprep.models.base import FusionModel, support
+from fusionprep.models.base import PRESENT, PlannedFusion, support
 
 BLOCK = 4
 """Pixels along the side of what the network sees as one."""
@@ -47,14 +47,11 @@ SMALLEST_LEVEL = 1e-4
 SMALLEST_DEVIATION = 1e-3
 """A quarter of a gray level: blocks that vary less count as flat."""
 
-PRESENT = 0.06
-"""Mean level of a block from which on the anatomical image counts as wholly present there."""
-
 STATISTICS = 10
 """Values that the network sees of a block."""
 
 
-class SelFuse(FusionModel):
+class SelFuse(PlannedFusion):
     """Steered power mean.
 
     Its reach is left open, because blocks and summary make the result depend on where a crop
@@ -67,6 +64,8 @@ class SelFuse(FusionModel):
     dilations
         One residual convolution for each.
     """
+
+    plan_smoothing = BLOCK
 
     def __init__(
         self, channels: int = 40, dilations: tuple[int, ...] = (1, 2, 4, 8, 4, 2, 1)
@@ -87,30 +86,24 @@ class SelFuse(FusionModel):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
-        return clipped(self.unclipped(anatomical, functional), anatomical, functional)
+    def plan(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
+        """What the network says of each block: two openings of gates and an exponent (N, 3, h, w).
 
-    def unclipped(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
+        All are 0 where it says nothing.
+        """
+        return self.last(self._features(block_statistics(anatomical, functional)))
+
+    def follow(
+        self, anatomical: torch.Tensor, functional: torch.Tensor, plan: torch.Tensor
+    ) -> torch.Tensor:
+        return clipped(self.unclipped(anatomical, functional, plan), anatomical, functional)
+
+    def unclipped(
+        self, anatomical: torch.Tensor, functional: torch.Tensor, plan: torch.Tensor
+    ) -> torch.Tensor:
         """The result before it is clipped to [0, 1] and to where there is an image."""
-        gates, power = self.maps(anatomical, functional)
+        gates, power = maps(plan, anatomical)
         return power_mean(gates * torch.cat([anatomical, functional], dim=1), power)
-
-    def maps(
-        self, anatomical: torch.Tensor, functional: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gates (N, 2, H, W) and power (N, 1, H, W)."""
-        height, width = anatomical.shape[-2:]
-        blocks = block_statistics(anatomical, functional)
-        coarse = self.last(self._features(blocks))
-        # A functional image that is alone is shown as it is: its gate is 1 where there is no other.
-        present = (blocks[:, :1] / PRESENT).clamp(0, 1)
-        coarse = torch.cat([coarse[:, :1], coarse[:, 1:2] * present, coarse[:, 2:]], dim=1)
-        maps = nnf.interpolate(coarse, scale_factor=BLOCK, mode="bilinear")
-        opening, exponent = maps[..., :height, :width].split([2, 1], dim=1)
-        # Both are 0 where the network says nothing.
-        gates = LARGEST_GATE * torch.sigmoid(opening + math.log(1 / (LARGEST_GATE - 1)))
-        power = INITIAL_POWER * torch.exp(POWER_RANGE * torch.tanh(exponent))
-        return gates, power.clamp_min(SMALLEST_POWER)
 
     def _features(self, blocks: torch.Tensor) -> torch.Tensor:
         features = nnf.leaky_relu(self.first(blocks), 0.1)
@@ -132,6 +125,25 @@ class SelFuse(FusionModel):
         return features * (1 + torch.tanh(scale)) + shift
 
 
+def maps(plan: torch.Tensor, anatomical: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gates (N, 2, H, W) and power (N, 1, H, W) of a plan for slices with this anatomical image."""
+    height, width = anatomical.shape[-2:]
+    # A functional image that is alone is shown as it is: its gate is 1 where there is no other.
+    present = (nnf.avg_pool2d(whole_blocks(anatomical), BLOCK) / PRESENT).clamp(0, 1)
+    plan = torch.cat([plan[:, :1], plan[:, 1:2] * present, plan[:, 2:]], dim=1)
+    fine = nnf.interpolate(plan, scale_factor=BLOCK, mode="bilinear")
+    opening, exponent = fine[..., :height, :width].split([2, 1], dim=1)
+    gates = LARGEST_GATE * torch.sigmoid(opening + math.log(1 / (LARGEST_GATE - 1)))
+    power = INITIAL_POWER * torch.exp(POWER_RANGE * torch.tanh(exponent))
+    return gates, power.clamp_min(SMALLEST_POWER)
+
+
+def whole_blocks(image: torch.Tensor) -> torch.Tensor:
+    """An image extended by black to whole blocks."""
+    height, width = image.shape[-2:]
+    return nnf.pad(image, (0, -width % BLOCK, 0, -height % BLOCK))
+
+
 def block_statistics(anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
     """What the network sees of two images (N, 1, H, W): (N, 10, h, w), one value for each block.
 
@@ -139,9 +151,7 @@ def block_statistics(anatomical: torch.Tensor, functional: torch.Tensor) -> torc
     difference of their means, the mean of the brighter one and the share of pixels where that is
     the functional one. Images are extended by black to whole blocks.
     """
-    height, width = anatomical.shape[-2:]
-    room = (0, -width % BLOCK, 0, -height % BLOCK)
-    a, b = (nnf.pad(image, room) for image in (anatomical, functional))
+    a, b = whole_blocks(anatomical), whole_blocks(functional)
     mean_a, mean_b, square_a, square_b, product, brighter, share_b = (
         nnf.avg_pool2d(image, BLOCK)
         for image in (a, b, a * a, b * b, a * b, torch.maximum(a, b), (b > a).to(a.dtype))

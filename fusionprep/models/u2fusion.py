@@ -9,8 +9,10 @@ normalised convolutions with 48 channels and asked a quality network, not featur
 of the sources. One row stands for both.
 
 The network is the paper's (Fig. 4: 659,217 parameters). What differs is its training, see
-:mod:`fusionprep.training.recipes.u2fusion`, and a support mask: where both images are 0 so is the
-result, which the network alone renders as a dark gray.
+:mod:`fusionprep.training.recipes.u2fusion`, and what is done with the network's result: where
+both images are 0 so is it, which the network alone renders as a dark gray, and where only one image
+shows anything it is that image. The paper weights a source by one number for the whole image, so
+that the network dims whatever is alone.
 """
 
 import itertools
@@ -18,7 +20,7 @@ import itertools
 import torch
 from torch import nn
 
-from fusionprep.models.base import FusionModel, support
+from fusionprep.models.base import FusionModel, keep_alone, support
 
 DENSE_LAYERS = 5
 SLOPE = 0.2
@@ -62,4 +64,5 @@ class U2Fusion(FusionModel):
         for layer in self.dense:
             features = torch.cat([layer(features), features], dim=1)
         fused = self.decoder(features).tanh() / 2 + 0.5
+        fused = keep_alone(fused, anatomical, functional)
         return fused * support(anatomical, functional)

@@ -14,6 +14,9 @@ from fusionprep.models.registry import get_model, model_names
 
 torch.set_num_threads(1)
 
+PLANNED = "selfuse"
+"""The model whose plans are smoothed over slices."""
+
 
 @pytest.fixture(scope="module")
 def pair():
@@ -65,7 +68,7 @@ def test_what_lies_outside_the_mask_has_no_influence(name, pair, mask):
     assert np.array_equal(fuse_volume(model, skull, pair[1], mask), fuse_volume(model, *pair, mask))
 
 
-@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize("name", [name for name in model_names() if name != PLANNED])
 def test_a_slice_alone_a_thin_stack_and_a_volume_give_the_same(name, pair, mask):
     model = get_model(name).load()
     volume = fuse_volume(model, *pair, mask, batch_size=5)
@@ -74,6 +77,37 @@ def test_a_slice_alone_a_thin_stack_and_a_volume_give_the_same(name, pair, mask)
     assert alone.shape == (50, 44)
     assert np.abs(stack - volume[..., 7:10]).max() <= 1e-5
     assert np.abs(alone - volume[..., 7]).max() <= 1e-5
+
+
+def test_a_planned_slice_alone_is_fused_by_its_own_plan(pair, mask):
+    model = get_model(PLANNED).load()
+    images = [image[..., 7] * mask[..., 7] for image in pair]
+    with torch.inference_mode():
+        expected = model(*(torch.from_numpy(image)[None, None] for image in images))[0, 0]
+    np.testing.assert_allclose(fuse_volume(model, *images), expected, atol=1e-6)
+
+
+def test_planned_slices_that_are_alike_are_fused_as_if_alone(pair, mask):
+    model = get_model(PLANNED).load()
+    alone = [image[..., 7] for image in (*pair, mask)]
+    stacks = (np.repeat(image[..., None], 6, axis=2) for image in alone)
+    fused = fuse_volume(model, *stacks, batch_size=4)
+    expected = np.repeat(fuse_volume(model, *alone)[..., None], 6, axis=2)
+    np.testing.assert_allclose(fused, expected, atol=1e-5)
+
+
+def test_plans_are_smoothed_over_slices_and_less_so_where_these_are_thick(pair, mask):
+    model = get_model(PLANNED).load()
+    alone = np.stack(
+        [fuse_volume(model, *(image[..., z] for image in (*pair, mask))) for z in range(18)], axis=2
+    )
+    difference = [
+        np.abs(fuse_volume(model, *pair, mask, voxel_sizes=(2, 2, thickness)) - alone).mean()
+        for thickness in (1, 2, 6, 40)
+    ]
+    assert difference == sorted(difference, reverse=True)
+    assert difference[1] > 1e-3
+    assert difference[-1] < 1e-6
 
 
 @pytest.mark.parametrize("name", model_names())

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fusionprep.models.selfuse import SelFuse
+from fusionprep.models.selfuse import SelFuse, maps
 
 torch.set_num_threads(1)
 
@@ -61,9 +61,9 @@ def test_slices_of_any_size_keep_it(trained, images, shape):
 
 def test_one_rule_holds_within_a_few_pixels(trained, images):
     with torch.inference_mode():
-        maps = torch.cat(trained.maps(*images), dim=1)
-    steps = maps.diff(dim=-1).abs().amax(dim=(0, 2, 3))
-    spread = maps.amax(dim=(0, 2, 3)) - maps.amin(dim=(0, 2, 3))
+        steered = torch.cat(maps(trained.plan(*images), images[0]), dim=1)
+    steps = steered.diff(dim=-1).abs().amax(dim=(0, 2, 3))
+    spread = steered.amax(dim=(0, 2, 3)) - steered.amin(dim=(0, 2, 3))
     # A bilinear map of blocks of four pixels changes by a quarter of their difference from each to
     # the next; what bounds the values bends that a little.
     assert (steps <= 0.35 * spread).all()
@@ -84,7 +84,7 @@ def test_gates_and_power_are_bounded(trained, images):
         trained.last.weight.zero_()
         trained.last.bias.copy_(torch.tensor([100.0, -100.0, 100.0]))
     with torch.inference_mode():
-        gates, power = trained.maps(*images)
+        gates, power = maps(trained.plan(*images), images[0])
     assert gates.max() == pytest.approx(1.4)
     assert gates.min() == pytest.approx(0)
     assert power.max() == pytest.approx(20)

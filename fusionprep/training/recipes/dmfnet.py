@@ -93,7 +93,7 @@ class DMFNetRecipe(Recipe):
         "image at a noise level, and was trained on slices in few pixels and on small crops; the "
         "attention between the modalities is a share between 0 and 1; both slices get the same "
         "noise, always the same; the result lies between the darker and the brighter of the two "
-        "images."
+        "images, and where only one shows anything it is that one."
     )
 
     def build(self) -> DMFNet:

@@ -42,7 +42,8 @@ class DSAGANRecipe(AdversarialRecipe):
         "source; separate statistics for each batch normalisation and repeated borders; the "
         "paper's losses are not published with its code: here binary cross entropy of the "
         "verdicts, with the loss of SwinFusion (Ma et al. 2022) for the content, SSIM shared "
-        "between the sources pixel by pixel; where both images are 0 the result is 0."
+        "between the sources pixel by pixel; where both images are 0 the result is 0, and where "
+        "only one shows anything it is that one."
     )
 
     def build(self) -> DSAGAN:

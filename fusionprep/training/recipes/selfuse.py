@@ -26,7 +26,7 @@ from fusionprep.training.recipes.base import Recipe
 GUARD_SHARE = 0.78
 """How far regression weights are to come from those in the maximum towards those in the mean."""
 
-ENOUGH_ANATOMICAL, ENOUGH_FUNCTIONAL = 0.44, 0.45
+ENOUGH_ANATOMICAL, ENOUGH_FUNCTIONAL = 0.44, 0.5
 """Regression weights beyond which no source asks for more."""
 
 VIF_MARGIN, SCD_MARGIN = 1.04, 0.12
@@ -49,17 +49,17 @@ class SelFuseRecipe(Recipe):
     """Metrics and guards."""
 
     loss_weights: ClassVar = {
-        "gradients": 8.0,
-        "ssim": 20.0,
-        "yang": 2.5,
+        "gradients": 17.0,
+        "ssim": 40.0,
+        "yang": 4.0,
         "information": 0.5,
         "features": 9.0,
-        "contrast": 4.0,
+        "contrast": 5.0,
         "scd": 6.0,
         "vif": 1.5,
         "vif_smaller": 8.0,
-        "added": 22.0,
-        "guards": 10.0,
+        "added": 20.0,
+        "guards": 15.0,
         "bright": 3.0,
         "clipped": 10.0,
     }
@@ -76,7 +76,7 @@ class SelFuseRecipe(Recipe):
 
     def loss_terms(self, model, batch, helper):  # noqa: ARG002
         sources = batch["anatomical"], batch["functional"]
-        unclipped = model.unclipped(*sources)
+        unclipped = model.unclipped(*sources, model.plan(*sources))
         fused = clipped(unclipped, *sources)
         told = torch.stack([metrics.mutual_information(s, fused) for s in sources])
         features = torch.stack([metrics.feature_mutual_information(s, fused) for s in sources])
@@ -109,8 +109,7 @@ def lacking_fidelity(
 ) -> dict[str, torch.Tensor]:
     """What VIF lacks of that of the maximum and a margin: mean and smaller one of the sources."""
     sources = anatomical, functional
-    with torch.no_grad():
-        goals = _fidelity(torch.maximum(*sources), *sources)
+    goals = _fidelity(torch.maximum(*sources), *sources)
     found = _fidelity(fused, *sources)
     return {
         name: (VIF_MARGIN * goal - value).clamp_min(0).mean()

@@ -23,7 +23,7 @@ class U2FusionRecipe(Recipe):
         "VGG-16 given by file) and divided by the mean of both sources' instead of a constant "
         "chosen by hand; all modalities are trained together instead of one after the other with "
         "elastic weight consolidation; Adam instead of RMSProp; where both images are 0 the result "
-        "is 0."
+        "is 0, and where only one shows anything it is that one."
     )
 
     def build(self) -> U2Fusion:
