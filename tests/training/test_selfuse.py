@@ -27,7 +27,7 @@ def test_the_mean_lacks_nothing_and_a_copy_lacks_the_other_source(sources):
     anatomical, functional = sources
     mean = (anatomical + functional) / 2
     torch.testing.assert_close(lacking_weight(mean, *sources), torch.zeros(3))
-    lacking_b = 0.45
+    lacking_b = 0.5
     torch.testing.assert_close(
         lacking_weight(anatomical, *sources), torch.full((3,), lacking_b), atol=0.03, rtol=0
     )
