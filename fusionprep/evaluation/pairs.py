@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.image.colour import read_luminance
 from fusionprep.image.intensity import AIR, functional_scaling, mri_scaling
-from fusionprep.image.io import read_volume, same_grid, voxel_sizes
+from fusionprep.image.io import read_volume, same_grid
 
 ANATOMICAL_FOLDERS = ("anatomical", "mri", "mr", "t1", "t1w", "t2", "t2w", "flair")
 FUNCTIONAL_FOLDERS = ("functional", "pet", "spect", "ct")
@@ -83,7 +84,7 @@ class GrayPair:
     anatomical: np.ndarray
     functional: np.ndarray
     mask: np.ndarray | None = None
-    voxel_sizes: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    voxel_sizes: Sequence[float] = (1.0, 1.0, 1.0)
 
 
 def find_pair_sets(
@@ -229,7 +230,7 @@ def read_pair(pair: Pair, functional_folder: str) -> GrayPair:
         functional_scaling(arrays[1], mask, "ct" if is_ct else "pet").apply(arrays[1]),
     )
     levels = [to_gray_levels(np.where(mask, 255 * image, 0)) for image in scaled]
-    return GrayPair(*levels, mask, voxel_sizes(anatomical.affine))
+    return GrayPair(*levels, mask, nib.affines.voxel_sizes(anatomical.affine))
 
 
 def read_fused(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -110,12 +110,6 @@ def axial_axis(affine: np.ndarray) -> int:
     return int(np.flatnonzero(nib.io_orientation(affine)[:, 0] == 2)[0])
 
 
-def voxel_sizes(affine: np.ndarray) -> tuple[float, float, float]:
-    """Millimetres along the array axes of a volume with the affine (4, 4)."""
-    x, y, z = nib.affines.voxel_sizes(affine)
-    return float(x), float(y), float(z)
-
-
 def same_grid(image: nib.Nifti1Image, reference: nib.Nifti1Image) -> bool:
     """Whether two images have one shape and, to a thousandth of a millimetre, one affine."""
     return image.shape == reference.shape and np.allclose(image.affine, reference.affine, atol=1e-3)

@@ -48,11 +48,12 @@ class Fuse(SimpleInterface):
     output_spec = _FuseOutputSpec
 
     def _run_interface(self, runtime):
+        import nibabel as nib
         import torch
 
         from fusionprep.image.colour import fuse_colour, rgb24_image
         from fusionprep.image.intensity import anatomical_scaling, functional_scaling
-        from fusionprep.image.io import axial_axis, new_image, voxel_sizes
+        from fusionprep.image.io import axial_axis, new_image
         from fusionprep.image.masks import head_of_ct
         from fusionprep.models.inference import fuse_volume, resolve_device
         from fusionprep.models.registry import get_model
@@ -83,7 +84,7 @@ class Fuse(SimpleInterface):
             batch_size=self.inputs.batch_size,
             axis=axial_axis(affine),
             planes=self.inputs.planes,
-            voxel_sizes=voxel_sizes(affine),
+            voxel_sizes=nib.affines.voxel_sizes(affine),
         )
         self._results["out_file"] = save(new_image(fused, affine), runtime.cwd, "fused")
         if self.inputs.modality == "pet":

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from fusionprep.models.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
 
@@ -19,7 +21,7 @@ def fuse(
     modality: str = "pet",
     tracer: str | None = None,
     planes: str = "axial",
-    voxel_sizes: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    voxel_sizes: "Sequence[float]" = (1.0, 1.0, 1.0),
     batch_size: int = 4,
     device: str = "auto",
 ) -> "np.ndarray":

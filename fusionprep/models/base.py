@@ -32,7 +32,8 @@ class PlannedFusion(FusionModel):
     """A model that first says how to fuse, in a plan of few numbers, and then follows it.
 
     In a volume the plans of neighbouring slices are smoothed before they are followed, so that
-    a slice is not fused unlike the next one.
+    a slice is not fused unlike the next one. Its reach is left open, so that all plans are of
+    whole slices and their places agree.
 
     Attributes
     ----------

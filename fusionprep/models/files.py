@@ -1,23 +1,18 @@
 """Fusion of two aligned files: NIfTI volumes or PNG slices."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import DataError, NoInputError, OutputError, UsageError
 from fusionprep.image.colour import read_luminance
 from fusionprep.image.intensity import AIR, Scaling, anatomical_scaling, functional_scaling
-from fusionprep.image.io import (
-    new_image,
-    read_volume,
-    same_grid,
-    voxel_sizes,
-    write_whole,
-)
+from fusionprep.image.io import new_image, read_volume, same_grid, write_whole
 from fusionprep.image.masks import fusion_mask
 from fusionprep.models.inference import fuse_volume, resolve_device
 from fusionprep.models.registry import get_model
@@ -65,7 +60,7 @@ class _Pair:
     scalings: tuple[Scaling, Scaling]
     mask: np.ndarray | None
     save: Callable[[np.ndarray, Path], None]
-    voxel_sizes: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    voxel_sizes: Sequence[float] = (1.0, 1.0, 1.0)
 
 
 def fuse_files(request: FusionRequest) -> None:
@@ -143,7 +138,7 @@ def _read_volumes(request: FusionRequest, anatomical_input: str) -> _Pair:
         ),
         mask=mask,
         save=lambda fused, path: new_image(fused, anatomical.affine).to_filename(path),
-        voxel_sizes=voxel_sizes(anatomical.affine),
+        voxel_sizes=nib.affines.voxel_sizes(anatomical.affine),
     )
 
 

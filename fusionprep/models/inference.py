@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter1d
 from fusionprep.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import torch
 
@@ -54,7 +54,7 @@ def fuse_volume(
     batch_size: int = 4,
     axis: int = 2,
     planes: str = "axial",
-    voxel_sizes: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    voxel_sizes: "Sequence[float]" = (1.0, 1.0, 1.0),
 ) -> np.ndarray:
     """Fuse two aligned images slice by slice.
 
