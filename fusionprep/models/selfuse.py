@@ -5,13 +5,14 @@ from one to the other, so that nothing needs to be invented where one of two pix
 both can be kept. A fully convolutional network only says how much each image counts, and how much
 the mean favours the brighter one::
 
-    fused = ((u a)^p + (v b)^p)^(1/p)      clipped to [0, 1], 0 where a = b = 0
+    fused = ((u a)^p + (v b)^p)^(1/p)      0 where a = b = 0
 
 with a the anatomical and b the functional image, gates u and v between 0 and 1.4 and the power p
-between 1.2 and 20. Untrained, u = v = 1 and p = 4. A functional image that is alone, such as bone
-outside the MRI, stays as it is. All three are maps of a quarter of the resolution, enlarged
-bilinearly: within a few pixels the fused image follows from the two images by one smooth rule, so
-edges are theirs, and gray levels still tell those of the sources.
+between 1.2 and 20. Untrained, u = v = 1 and p = 4. From 0.9 on, levels rise ever more slowly and
+stay below 1, so that two bright images do not melt into white. A functional image that is alone,
+such as bone outside the MRI, stays as it is but for that. All three are maps of a quarter of the
+resolution, enlarged bilinearly: within a few pixels the fused image follows from the two images by
+one smooth rule, so edges are theirs, and gray levels still tell those of the sources.
 
 The network sees statistics of blocks of 4x4 pixels, how bright, how contrasted and how alike the
 two images are there, through residual 3x3 convolutions of growing and shrinking dilation. What
@@ -47,6 +48,9 @@ SMALLEST_LEVEL = 1e-4
 SMALLEST_DEVIATION = 1e-3
 """A quarter of a gray level: blocks that vary less count as flat."""
 
+SHOULDER = 0.9
+"""Level from which on levels are compressed."""
+
 STATISTICS = 10
 """Values that the network sees of a block."""
 
@@ -65,7 +69,7 @@ class SelFuse(PlannedFusion):
         One residual convolution for each.
     """
 
-    plan_smoothing = BLOCK
+    plan_smoothing = 6
 
     def __init__(
         self, channels: int = 40, dilations: tuple[int, ...] = (1, 2, 4, 8, 4, 2, 1)
@@ -96,12 +100,12 @@ class SelFuse(PlannedFusion):
     def follow(
         self, anatomical: torch.Tensor, functional: torch.Tensor, plan: torch.Tensor
     ) -> torch.Tensor:
-        return clipped(self.unclipped(anatomical, functional, plan), anatomical, functional)
+        return compressed(self.uncompressed(anatomical, functional, plan), anatomical, functional)
 
-    def unclipped(
+    def uncompressed(
         self, anatomical: torch.Tensor, functional: torch.Tensor, plan: torch.Tensor
     ) -> torch.Tensor:
-        """The result before it is clipped to [0, 1] and to where there is an image."""
+        """The power mean, which can exceed 1 and is not yet 0 where there is no image."""
         gates, power = maps(plan, anatomical)
         return power_mean(gates * torch.cat([anatomical, functional], dim=1), power)
 
@@ -178,8 +182,11 @@ def power_mean(images: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
     return largest * (images / largest).pow(power).sum(dim=1, keepdim=True).pow(1 / power)
 
 
-def clipped(
+def compressed(
     fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
 ) -> torch.Tensor:
-    """The network's result in [0, 1], and 0 where there is no image."""
-    return fused.clamp(0, 1) * support(anatomical, functional)
+    """The power mean with its highest levels compressed below 1, and 0 where there is no image."""
+    room = 1 - SHOULDER
+    above = (fused - SHOULDER).clamp_min(0)
+    fused = fused.clamp(0, SHOULDER) + room * torch.tanh(above / room)
+    return fused * support(anatomical, functional)

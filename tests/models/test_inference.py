@@ -103,7 +103,7 @@ def test_plans_are_smoothed_over_slices_and_less_so_where_these_are_thick(pair, 
     )
     difference = [
         np.abs(fuse_volume(model, *pair, mask, voxel_sizes=(2, 2, thickness)) - alone).mean()
-        for thickness in (1, 2, 6, 40)
+        for thickness in (1, 2, 6, 60)
     ]
     assert difference == sorted(difference, reverse=True)
     assert difference[1] > 1e-3

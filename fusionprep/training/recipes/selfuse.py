@@ -18,7 +18,7 @@ from typing import ClassVar
 import torch
 from scipy.ndimage import binary_fill_holes
 
-from fusionprep.models.selfuse import SelFuse, clipped
+from fusionprep.models.selfuse import SelFuse, compressed
 from fusionprep.training import metric_losses as metrics
 from fusionprep.training.losses import SMALLEST_NORM, scd, ssim
 from fusionprep.training.recipes.base import Recipe
@@ -50,7 +50,7 @@ class SelFuseRecipe(Recipe):
 
     loss_weights: ClassVar = {
         "gradients": 17.0,
-        "ssim": 40.0,
+        "ssim": 42.0,
         "yang": 4.0,
         "information": 0.5,
         "features": 9.0,
@@ -61,7 +61,7 @@ class SelFuseRecipe(Recipe):
         "added": 20.0,
         "guards": 15.0,
         "bright": 3.0,
-        "clipped": 10.0,
+        "clipped": 60.0,
     }
     differences = "our own model; there is no paper to differ from."
 
@@ -76,8 +76,8 @@ class SelFuseRecipe(Recipe):
 
     def loss_terms(self, model, batch, helper):  # noqa: ARG002
         sources = batch["anatomical"], batch["functional"]
-        unclipped = model.unclipped(*sources, model.plan(*sources))
-        fused = clipped(unclipped, *sources)
+        uncompressed = model.uncompressed(*sources, model.plan(*sources))
+        fused = compressed(uncompressed, *sources)
         told = torch.stack([metrics.mutual_information(s, fused) for s in sources])
         features = torch.stack([metrics.feature_mutual_information(s, fused) for s in sources])
         return {
@@ -92,7 +92,7 @@ class SelFuseRecipe(Recipe):
             "added": metrics.added_gradients(fused, *sources).mean(),
             "guards": lacking_weight(fused, *sources).mean(),
             "bright": dimmed(fused, batch["functional"]).mean(),
-            "clipped": excess(unclipped),
+            "clipped": excess(uncompressed),
         }
 
 
@@ -155,6 +155,6 @@ def dimmed(fused: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
     return (BRIGHT_KEPT - (after + SMALLEST_NORM) / (before + SMALLEST_NORM)).clamp_min(0)
 
 
-def excess(unclipped: torch.Tensor) -> torch.Tensor:
-    """Mean square of what is above 1, where clipping leaves no gradient to learn from."""
-    return (unclipped - 1).clamp_min(0).square().mean()
+def excess(uncompressed: torch.Tensor) -> torch.Tensor:
+    """Mean square of what is above 1, where hardly any contrast is left."""
+    return (uncompressed - 1).clamp_min(0).square().mean()
