@@ -1,20 +1,40 @@
-"""Rigid registration of PET, CT or FLAIR to the T1w, and how well it went."""
+"""Rigid registration of PET, CT or FLAIR to the T1w."""
 
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 
-from fusionprep.image.resample import downsample, itk_from_ras, ras_from_itk
+from fusionprep.image.resample import downsample, from_sitk
+from fusionprep.image.similarity import CT_LIMITS, Level, Similarity, emphasised
 
-if TYPE_CHECKING:
-    import SimpleITK as sitk
+COARSE = Level(spacing=8.0, t1w_sigma=4.0, moving_sigma=4.0, bins=32, samples=6000)
+MIDDLE = Level(spacing=4.0, t1w_sigma=2.0, moving_sigma=2.0, bins=32, samples=15000)
+FINE = Level(spacing=2.5, t1w_sigma=1.5, moving_sigma=1.25, bins=64, samples=60000)
+WORKING_MM = 2.0
+"""Voxels that both images are brought to before anything else, where theirs are smaller."""
 
-COARSE_MM = 4.0
-# Mutual information (nats) below which the scores mean nothing: noise and a PET share 0.002, the
-# T1w and PET of a head 0.3 or more.
-LEAST_INFORMATION = 0.02
+NEAR_MM = 15.0
+"""Around the brain; what lies farther (jaw, neck) moves on its own and is left out in the end."""
+
+TURNS = 250
+"""Rotations tried, spread evenly over all there are, about 35 degrees apart."""
+
+COARSE_STARTS, MIDDLE_STARTS = 24, 4
+START_APART_MM, OPTIMUM_APART_MM = 20.0, 12.0
+RADIUS_MM = 60.0
+"""Turns a rotation in radians into what it moves the brain by."""
+
+AS_GOOD = 0.98
+"""Share of the best alignment's mutual information from which on the header's is as good."""
+
+AS_NEAR_MM = 1.5
+"""Distance from the best alignment up to which the header's is as good."""
+
+BLOCK_MM = 30.0
+"""Side of the cubes of the checkerboard on whose halves a registration is repeated."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +48,26 @@ class RigidResult:
     method
         ``rigid``, or ``identity`` where the header's own alignment was kept.
     mi_before, mi_after
-        Mattes mutual information (nats, higher is better) at 4 mm, with the header's alignment
-        and with the result.
+        Mutual information (nats, higher is better; :class:`Similarity`) near the brain, with the
+        header's alignment and with the result.
+    runner_up
+        Mutual information of the best quite different alignment as a share of the best one's; None
+        where no other was found. Near 1, two alignments explain the images equally well.
+    off_optimum_mm
+        Largest distance in the brain from where the best alignment found would bring it; 0 unless
+        the header's was kept.
+    spread_mm
+        Largest distance in the brain between registrations of the two halves of a checkerboard;
+        None where there was no search.
     """
 
     t1w_from_moving: np.ndarray
     method: str
     mi_before: float
     mi_after: float
+    runner_up: float | None = None
+    off_optimum_mm: float = 0.0
+    spread_mm: float | None = None
 
     @property
     def rotation_degrees(self) -> float:
@@ -43,201 +75,241 @@ class RigidResult:
         return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
+@dataclass(frozen=True)
+class Brain:
+    """Where the brain is in T1w space: its centre (3,) and the corners (8, 3) of its box, mm."""
+
+    centre: np.ndarray
+    corners: np.ndarray
+
+    @classmethod
+    def of(cls, mask: nib.Nifti1Image) -> "Brain":
+        """Read a brain mask."""
+        voxels = np.argwhere(np.asarray(mask.dataobj) > 0)
+        ends = voxels.min(axis=0), voxels.max(axis=0)
+        corners = np.array(list(itertools.product(*np.transpose(ends))))
+        return cls(
+            nib.affines.apply_affine(mask.affine, voxels.mean(axis=0)),
+            nib.affines.apply_affine(mask.affine, corners),
+        )
+
+    def distance(self, first: np.ndarray, second: np.ndarray) -> float:
+        """Largest distance in mm between where two transforms (4, 4) bring the brain's box."""
+        moved = nib.affines.apply_affine(first @ np.linalg.inv(second), self.corners)
+        return float(np.linalg.norm(moved - self.corners, axis=1).max())
+
+
 def register_rigid(
     t1w: nib.Nifti1Image,
     moving: nib.Nifti1Image,
+    mask: nib.Nifti1Image,
     *,
     method: str = "rigid",
+    modality: str = "pet",
     n_threads: int = 1,
     sloppy: bool = False,
 ) -> RigidResult:
-    """Find the rigid transform that maximises Mattes mutual information (Mattes et al., 2003).
+    """Find the rigid transform that maximises mutual information.
 
-    Headers can be far off, so the search starts from the header's own alignment, from aligned
-    grid centres and from aligned centres of mass; each is optimised at 8 mm, and the best of
-    them is refined at 4 and 2 mm. Sampling is regular, so results repeat exactly for the same
-    number of threads.
+    Headers can be anything: the search covers every rotation, from aligned centres and some way off
+    them, at 8 mm. The best of these and the header's own alignment are optimised there, the best of
+    those at 4 mm, the best one at 2.5 mm near the brain. The result does not depend on the number
+    of threads.
 
     Parameters
     ----------
-    t1w, moving
-        3-D images, whole heads.
+    t1w, mask
+        T1w and its brain mask.
+    moving
+        3-D image.
     method
         ``rigid``; ``identity`` keeps the header's alignment; ``auto`` keeps it when its mutual
-        information reaches 98% of what the search found.
+        information reaches 98% of that of the best alignment, or is within 1.5 mm of it.
+    modality
+        ``ct`` is compared between fixed Hounsfield units.
     sloppy
-        Stop at 4 mm.
+        Stop at 4 mm and do not repeat on halves.
     """
     import SimpleITK as sitk
 
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(n_threads)
-    fixed, floating = downsample(t1w, 1.0), downsample(moving, 1.0)
-    mi_before = mutual_information(fixed, floating, np.eye(4))
-    if method == "identity":
-        return RigidResult(np.eye(4), "identity", mi_before, mi_before)
-    # A header can place the images so far apart that its start has nothing to optimise.
-    coarse = [
-        _optimise(fixed, floating, start, shrink=[8], smoothing=[6])
-        for start in _starts(fixed, floating)
-        if mutual_information(fixed, floating, ras_from_itk(start)) > 0
-    ]
-    best = max(coarse, key=lambda t: mutual_information(fixed, floating, ras_from_itk(t)))
-    levels = (
-        {"shrink": [4], "smoothing": [4]} if sloppy else {"shrink": [4, 2], "smoothing": [4, 2]}
-    )
-    t1w_from_moving = ras_from_itk(_optimise(fixed, floating, best, **levels))
-    mi_after = mutual_information(fixed, floating, t1w_from_moving)
-    if method == "auto" and mi_before >= 0.98 * mi_after:
-        return RigidResult(np.eye(4), "identity", mi_before, mi_before)
-    return RigidResult(t1w_from_moving, "rigid", mi_before, mi_after)
+    brain = Brain.of(mask)
+    limits = CT_LIMITS if modality == "ct" else None
+    head = emphasised(t1w, mask, WORKING_MM)
+    moving = from_sitk(downsample(moving, WORKING_MM))
+    coarse, middle = (Similarity.of(head, moving, level, limits) for level in (COARSE, MIDDLE))
+    best, runner_up = search(coarse, middle, brain, _grid_centre(moving))
+    if sloppy:
+        near = middle
+    else:
+        fine = Similarity.of(head, moving, FINE, limits)
+        near = fine.only(_near(fine.points, best, mask))
+        best = refine(near, best, brain.centre, step_mm=1.5)
+    header = np.eye(4)
+    before, after = near(header), near(best)
+    spread = None if sloppy else _spread(near, best, brain)
+    off = brain.distance(header, best)
+    keep = method == "auto" and (before >= AS_GOOD * after or off <= AS_NEAR_MM)
+    if method == "identity" or keep:
+        return RigidResult(header, "identity", before, before, runner_up, off, spread)
+    return RigidResult(best, "rigid", before, after, runner_up, 0.0, spread)
 
 
-def _starts(fixed: "sitk.Image", moving: "sitk.Image") -> "list[sitk.Euler3DTransform]":
-    import SimpleITK as sitk
-
-    centred = sitk.CenteredTransformInitializerFilter
-    # Air at -1000 HU would count as negative mass and push the centre out of the head.
-    images = [sitk.Clamp(image, lowerBound=0.0) for image in (fixed, moving)]
-    starts = [
-        sitk.Euler3DTransform(
-            sitk.CenteredTransformInitializer(*images, sitk.Euler3DTransform(), how)
-        )
-        for how in (centred.GEOMETRY, centred.MOMENTS)
-    ]
-    header = sitk.Euler3DTransform(starts[0])
-    header.SetTranslation((0.0, 0.0, 0.0))
-    return [*starts, header]
-
-
-def _optimise(
-    fixed: "sitk.Image",
-    moving: "sitk.Image",
-    start: "sitk.Euler3DTransform",
-    *,
-    shrink: list[int],
-    smoothing: list[float],
-) -> "sitk.Euler3DTransform":
-    import SimpleITK as sitk
-
-    registration = _mattes(samples=0.25 if shrink[0] <= 4 else 1.0)
-    registration.SetOptimizerAsRegularStepGradientDescent(
-        1.0, 1e-3, 100, relaxationFactor=0.6, gradientMagnitudeTolerance=1e-6
-    )
-    registration.SetOptimizerScalesFromPhysicalShift()
-    registration.SetShrinkFactorsPerLevel(shrink)
-    registration.SetSmoothingSigmasPerLevel(smoothing)
-    registration.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
-    moved = sitk.Euler3DTransform(start)
-    registration.SetInitialTransform(moved, inPlace=True)
-    registration.Execute(fixed, moving)
-    return moved
-
-
-def _mattes(samples: float) -> "sitk.ImageRegistrationMethod":
-    import SimpleITK as sitk
-
-    registration = sitk.ImageRegistrationMethod()
-    registration.SetMetricAsMattesMutualInformation(40)
-    registration.SetMetricSamplingStrategy(registration.REGULAR)
-    registration.SetMetricSamplingPercentage(samples, 1)
-    registration.SetInterpolator(sitk.sitkLinear)
-    return registration
-
-
-def mutual_information(
-    fixed: "sitk.Image", moving: "sitk.Image", fixed_from_moving: np.ndarray
-) -> float:
-    """Mattes mutual information in nats at 4 mm; 0 where the images do not overlap."""
-    import SimpleITK as sitk
-
-    step = [max(1, round(COARSE_MM / size)) for size in fixed.GetSpacing()]
-    registration = _mattes(samples=1.0)
-    registration.SetInitialTransform(itk_from_ras(fixed_from_moving))
-    smoothed = sitk.SmoothingRecursiveGaussian(moving, COARSE_MM / 2)
-    try:
-        return -registration.MetricEvaluate(sitk.BinShrink(fixed, step), smoothed)
-    except RuntimeError as error:
-        # ITK has no return value for "all samples outside", only this exception
-        if "map outside moving image buffer" in str(error):
-            return 0.0
-        raise
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a registration can be trusted: ``pass``, ``review`` (look at it) or ``fail``."""
-
-    verdict: str
-    reason: str
-
-    def as_fields(self) -> dict[str, str]:
-        """The sidecar's fields."""
-        return {"Verdict": self.verdict, "VerdictReason": self.reason}
-
-
-def brain_overlap(moved: np.ndarray, brain: np.ndarray) -> float:
-    """Share of the brain that is among the brightest voxels of the image brought to it.
-
-    As many voxels count as bright as the brain has, so that the figure does not depend on
-    intensity units: 1 is a bright object of exactly the brain's shape.
+def search(
+    coarse: Similarity, middle: Similarity, brain: Brain, grid_centre: np.ndarray
+) -> tuple[np.ndarray, float | None]:
+    """Find the best alignment over all rotations.
 
     Parameters
     ----------
-    moved, brain
-        (X, Y, Z) on the T1w grid.
+    grid_centre
+        (3,) of the moving image, mm.
+
+    Returns
+    -------
+    t1w_from_moving
+        Optimised at 4 mm.
+    runner_up
+        As in :class:`RigidResult`.
     """
-    brain = brain > 0
-    n_brain = int(brain.sum())
-    threshold = np.partition(moved.ravel(), moved.size - n_brain)[moved.size - n_brain]
-    return float((moved[brain] >= max(threshold, np.finfo(np.float32).tiny)).mean())
+    header, *others = _starts(coarse.centre, grid_centre, brain.centre)
+    chosen = [header, *_best_apart(coarse, others, brain, START_APART_MM, COARSE_STARTS)]
+    optima = [_simplex(coarse, start, brain.centre, step_mm=15.0, calls=200) for start in chosen]
+    optima = _best_apart(coarse, optima, brain, OPTIMUM_APART_MM, MIDDLE_STARTS)
+    optima = [_simplex(middle, start, brain.centre, step_mm=4.0, calls=150) for start in optima]
+    optima = _best_apart(middle, optima, brain, OPTIMUM_APART_MM, 2)
+    optima = [refine(middle, start, brain.centre, step_mm=4.0) for start in optima]
+    optima = _best_apart(middle, optima, brain, OPTIMUM_APART_MM, 2)
+    runner_up = middle(optima[1]) / middle(optima[0]) if len(optima) > 1 else None
+    return optima[0], runner_up
 
 
-def judge_rigid(result: RigidResult, overlap: float | None) -> Verdict:
-    """Turn the scores of a rigid registration into a verdict.
-
-    Parameters
-    ----------
-    overlap
-        :func:`brain_overlap`; None for images in which the brain is not the bright part (CT,
-        FLAIR).
-    """
-    if result.mi_after <= 0:
-        return Verdict("fail", "the images do not overlap")
-    if result.mi_after < LEAST_INFORMATION:
-        return Verdict("fail", "the images have nothing in common")
-    if result.mi_after < 0.95 * result.mi_before:
-        return Verdict("fail", "mutual information fell")
-    if overlap is not None and overlap < 0.5:
-        return Verdict("fail", f"only {overlap:.0%} of the brain is covered by uptake")
-    if overlap is not None and overlap < 0.65:
-        return Verdict("review", f"only {overlap:.0%} of the brain is covered by uptake")
-    if result.rotation_degrees > 30:
-        return Verdict("review", f"rotated by {result.rotation_degrees:.0f} degrees")
-    return Verdict("pass", "scores are in the expected range")
-
-
-def describe_rigid(
-    result: RigidResult, verdict: Verdict, overlap: float | None, centre: np.ndarray
-) -> dict[str, object]:
-    """The scores as the sidecar's ``Registration`` field.
+def refine(
+    similarity: Similarity, start: np.ndarray, centre: np.ndarray, *, step_mm: float
+) -> np.ndarray:
+    """Maximise along one direction after another (Powell) from an alignment that is nearly right.
 
     Parameters
     ----------
     centre
-        (3,) world coordinates of the brain's centre in the T1w: the translation is what happens
-        there, since the translation at the origin depends on where that lies.
+        (3,) in T1w space, about which is rotated.
     """
-    import SimpleITK as sitk
+    from scipy.optimize import minimize
 
-    moving_centre = np.linalg.inv(result.t1w_from_moving) @ np.append(centre, 1.0)
-    shift = np.linalg.norm(np.asarray(centre) - moving_centre[:3])
-    return {
-        "Method": result.method,
-        "Software": f"SimpleITK {sitk.Version_VersionString()}",
-        "MattesMIBefore": round(result.mi_before, 4),
-        "MattesMIAfter": round(result.mi_after, 4),
-        "BrainOverlap": None if overlap is None else round(overlap, 4),
-        "RotationDegrees": round(result.rotation_degrees, 3),
-        "TranslationMillimetres": round(float(shift), 3),
-        **verdict.as_fields(),
-    }
+    found = minimize(
+        _loss(similarity, start, centre, step_mm),
+        np.zeros(6),
+        method="Powell",
+        options={"maxiter": 4, "ftol": 1e-5, "xtol": 0.02},
+    )
+    return _moved(start, step_mm * found.x, centre)
+
+
+def _simplex(
+    similarity: Similarity, start: np.ndarray, centre: np.ndarray, *, step_mm: float, calls: int
+) -> np.ndarray:
+    from scipy.optimize import minimize
+
+    found = minimize(
+        _loss(similarity, start, centre, step_mm),
+        np.zeros(6),
+        method="Nelder-Mead",
+        options={
+            "initial_simplex": np.vstack([np.zeros(6), np.eye(6)]),
+            "maxfev": calls,
+            "xatol": 0.02,
+            "fatol": 1e-4,
+        },
+    )
+    return _moved(start, step_mm * found.x, centre)
+
+
+def _loss(
+    similarity: Similarity, start: np.ndarray, centre: np.ndarray, step_mm: float
+) -> Callable[[np.ndarray], float]:
+    return lambda steps: -similarity(_moved(start, step_mm * steps, centre))
+
+
+def _moved(start: np.ndarray, move: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """An alignment, then a rotation about `centre` and a shift; all six numbers in mm."""
+    from scipy.spatial.transform import Rotation
+
+    rotation = Rotation.from_rotvec(move[:3] / RADIUS_MM).as_matrix()
+    return nib.affines.from_matvec(rotation, centre - rotation @ centre + move[3:]) @ start
+
+
+def _starts(
+    mass_centre: np.ndarray, grid_centre: np.ndarray, brain_centre: np.ndarray
+) -> list[np.ndarray]:
+    """The header's alignment first; then small turns and far shifts, all turns and near shifts."""
+    from scipy.spatial.transform import Rotation
+
+    axes = np.vstack([np.eye(3), -np.eye(3)])
+    near = [np.zeros(3), *25 * axes]
+    far = [*near, *50 * axes]
+    small = [np.eye(3), *Rotation.from_rotvec(np.radians(25) * axes).as_matrix()]
+    moves = [*itertools.product(small, far), *itertools.product(even_rotations(TURNS), near)]
+    return [
+        np.eye(4),
+        nib.affines.from_matvec(np.eye(3), brain_centre - grid_centre),
+        *(
+            nib.affines.from_matvec(turn, brain_centre - turn @ mass_centre + shift)
+            for turn, shift in moves
+        ),
+    ]
+
+
+def even_rotations(count: int) -> np.ndarray:
+    """Rotations (N, 3, 3) spread evenly: super-Fibonacci spirals (Alexa, CVPR 2022)."""
+    from scipy.spatial.transform import Rotation
+
+    phi, psi = np.sqrt(2.0), 1.533751168755204288118041
+    index = np.arange(count) + 0.5
+    inner, outer = np.sqrt(index / count), np.sqrt(1 - index / count)
+    alpha, beta = 2 * np.pi * index / phi, 2 * np.pi * index / psi
+    quaternions = [
+        inner * np.sin(alpha), inner * np.cos(alpha), outer * np.sin(beta), outer * np.cos(beta),
+    ]  # fmt: skip
+    return Rotation.from_quat(np.stack(quaternions, axis=1)).as_matrix()
+
+
+def _best_apart(
+    similarity: Similarity,
+    alignments: Sequence[np.ndarray],
+    brain: Brain,
+    apart_mm: float,
+    count: int,
+) -> list[np.ndarray]:
+    """The best of some alignments, best first, none nearer to a better one than `apart_mm`."""
+    scores = [similarity(alignment) for alignment in alignments]
+    kept: list[np.ndarray] = []
+    for index in np.argsort(scores)[::-1]:
+        if all(brain.distance(alignments[index], other) > apart_mm for other in kept):
+            kept.append(alignments[index])
+        if len(kept) == count:
+            break
+    return kept
+
+
+def _near(points: np.ndarray, alignment: np.ndarray, mask: nib.Nifti1Image) -> np.ndarray:
+    """Which points of the moving image an alignment brings near the brain, (N,) bool."""
+    from scipy import ndimage
+
+    small = from_sitk(downsample(mask, 3.0))
+    distance = ndimage.distance_transform_edt(
+        small.get_fdata() < 0.5, nib.affines.voxel_sizes(small.affine)
+    )
+    voxels = nib.affines.apply_affine(np.linalg.inv(small.affine) @ alignment, points)
+    found = ndimage.map_coordinates(distance, voxels.T, order=1, mode="nearest")
+    return found <= NEAR_MM
+
+
+def _spread(near: Similarity, best: np.ndarray, brain: Brain) -> float:
+    """How far registrations of two halves of the samples lie apart in the brain, mm."""
+    black = (np.floor(near.points / BLOCK_MM).sum(axis=1) % 2).astype(bool)
+    halves = [refine(near.only(half), best, brain.centre, step_mm=1.5) for half in (black, ~black)]
+    return brain.distance(*halves)
+
+
+def _grid_centre(image: nib.Nifti1Image) -> np.ndarray:
+    return nib.affines.apply_affine(image.affine, (np.array(image.shape[:3]) - 1) / 2)

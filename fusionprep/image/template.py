@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import UsageError
-from fusionprep.image.registration import Verdict
+from fusionprep.image.registration_quality import Verdict
 from fusionprep.image.resample import compose, downsample, from_sitk, itk_from_ras
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ class _RegisterRigidInputSpec(BaseInterfaceInputSpec):
     mask = File(exists=True, mandatory=True, desc="brain mask of the T1w")
     moving = File(exists=True, mandatory=True, desc="static PET, CT or FLAIR")
     method = traits.Enum("rigid", "identity", "auto", usedefault=True)
-    brain_is_bright = traits.Bool(mandatory=True, desc="uptake should fill the brain (PET)")
+    modality = traits.Enum("pet", "ct", "flair", mandatory=True)
     sloppy = traits.Bool(False, usedefault=True)
     n_threads = traits.Int(1, usedefault=True, nohash=True)
 
@@ -41,36 +41,27 @@ class RegisterRigid(SimpleInterface):
     def _run_interface(self, runtime):
         import SimpleITK as sitk
 
-        from fusionprep.image import registration
-        from fusionprep.image.resample import downsample, from_sitk, itk_from_ras, resample
+        from fusionprep.image.registration import register_rigid
+        from fusionprep.image.registration_quality import assess_rigid
+        from fusionprep.image.resample import itk_from_ras
 
         t1w, moving, mask = (
             nib.load(path) for path in (self.inputs.t1w, self.inputs.moving, self.inputs.mask)
         )
-        result = registration.register_rigid(
+        modality = self.inputs.modality
+        result = register_rigid(
             t1w,
             moving,
+            mask,
             method=self.inputs.method,
+            modality=modality,
             n_threads=self.inputs.n_threads,
             sloppy=self.inputs.sloppy,
         )
-        transform = itk_from_ras(result.t1w_from_moving)
-        overlap = None
-        if self.inputs.brain_is_bright:
-            coarse_mask = from_sitk(downsample(mask, 3.0))
-            moved = resample(moving, coarse_mask, transform)
-            overlap = registration.brain_overlap(
-                np.asarray(moved.dataobj), np.asarray(coarse_mask.dataobj) > 0.5
-            )
-        verdict = registration.judge_rigid(result, overlap)
-        inside = np.argwhere(np.asarray(mask.dataobj) > 0)
-        centre = nib.affines.apply_affine(mask.affine, inside.mean(axis=0))
         path = Path(runtime.cwd, "t1w_from_moving.txt")
-        sitk.WriteTransform(transform, str(path))
+        sitk.WriteTransform(itk_from_ras(result.t1w_from_moving), str(path))
         self._results["transform"] = str(path)
-        self._results["metadata"] = {
-            "Registration": registration.describe_rigid(result, verdict, overlap, centre)
-        }
+        self._results["metadata"] = {"Registration": assess_rigid(result, moving, mask, modality)}
         return runtime
 
 

@@ -67,7 +67,7 @@ _ENTRIES = (
         _DENSEFUSE,
         name="densefuse_add",
         label="DenseFuseAdd",
-        title="dense auto-encoder, addition rule",
+        title="dense auto-encoder, addition rule (near an average; for comparison)",
         factory="densefuse:densefuse_addition",
     ),
     _IFCNN,
@@ -75,7 +75,7 @@ _ENTRIES = (
         _IFCNN,
         name="ifcnn_mean",
         label="IFCNNMean",
-        title="convolutional features, mean rule",
+        title="convolutional features, mean rule (near an average; for comparison)",
         factory="ifcnn:ifcnn_mean",
     ),
     ModelEntry(

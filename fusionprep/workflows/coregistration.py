@@ -16,16 +16,16 @@ FROM_T1W = ("conformed", "t1w", "mask", "dseg")
 SUFFIXES = {"pet": "pet", "ct": "ct", "flair": "FLAIR"}
 DATATYPES = {"pet": "pet", "ct": "ct", "flair": "anat"}
 DESCRIPTION = """
-The {modality} was registered rigidly to the T1w by maximising Mattes mutual information
-[@mattes] with *SimpleITK* [@simpleitk], starting from three initial alignments, and brought to
-the T1w grid in one linear interpolation.
+The {modality} was registered rigidly to the T1w by maximising mutual information [@mattes] from
+starts in every orientation, with *SciPy* [@scipy] as optimiser, and brought to the T1w grid in one
+linear interpolation (*SimpleITK* [@simpleitk]).
 """
 IDENTITY = """
 The {modality} was taken as aligned with the T1w by its header, and brought to its grid by linear
 interpolation.
 """
 AUTO = """
-The header's own alignment was kept where its mutual information was as good.
+The header's own alignment was kept where it was as good.
 """
 DESCRIPTIONS = {"rigid": DESCRIPTION, "identity": IDENTITY, "auto": DESCRIPTION + AUTO.lstrip()}
 
@@ -87,7 +87,7 @@ def init_coregistration_wf(
     register = node(
         RegisterRigid(
             method=method,
-            brain_is_bright=modality == "pet",
+            modality=modality,
             sloppy=config.sloppy,
         ),
         "register",

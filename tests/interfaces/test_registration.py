@@ -32,7 +32,7 @@ def register(images, tmp_path, **options):
 
 def test_pet_to_t1w(images, tmp_path):
     truth = images[2]
-    matrix, fields = register(images, tmp_path, brain_is_bright=True)
+    matrix, fields = register(images, tmp_path, modality="pet")
     error = target_registration_error(matrix, truth.t1w_from_pet, nib.load(truth.brain_mask))
     assert error.mean() < 1.5
     assert fields["Method"] == "rigid"
@@ -50,7 +50,7 @@ def test_pet_to_t1w(images, tmp_path):
 
 
 def test_identity_keeps_the_header(images, tmp_path):
-    matrix, fields = register(images, tmp_path, brain_is_bright=False, method="identity")
+    matrix, fields = register(images, tmp_path, modality="ct", method="identity")
     np.testing.assert_allclose(matrix, np.eye(4), atol=1e-9)
     assert fields["Method"] == "identity"
     assert fields["BrainOverlap"] is None
