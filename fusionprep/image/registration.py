@@ -16,8 +16,9 @@ FINE = Level(spacing=2.5, t1w_sigma=1.5, moving_sigma=1.25, bins=64, samples=600
 WORKING_MM = 2.0
 """Voxels that both images are brought to before anything else, where theirs are smaller."""
 
-NEAR_MM = 15.0
-"""Around the brain; what lies farther (jaw, neck) moves on its own and is left out in the end."""
+NEAR_MM, NEAR_CT_MM = 15.0, 40.0
+"""Around the brain; what lies farther (jaw, neck) moves on its own and is left out in the end. In a
+CT the skull and the skin say more than the brain."""
 
 TURNS = 250
 """Rotations tried, spread evenly over all there are, about 35 degrees apart."""
@@ -143,7 +144,8 @@ def register_rigid(
         near = middle
     else:
         fine = Similarity.of(head, moving, FINE, limits)
-        near = fine.only(_near(fine.points, best, mask))
+        reach = NEAR_CT_MM if modality == "ct" else NEAR_MM
+        near = fine.only(_near(fine.points, best, mask, reach))
         best = refine(near, best, brain.centre, step_mm=1.5)
     header = np.eye(4)
     before, after = near(header), near(best)
@@ -291,7 +293,9 @@ def _best_apart(
     return kept
 
 
-def _near(points: np.ndarray, alignment: np.ndarray, mask: nib.Nifti1Image) -> np.ndarray:
+def _near(
+    points: np.ndarray, alignment: np.ndarray, mask: nib.Nifti1Image, reach_mm: float
+) -> np.ndarray:
     """Which points of the moving image an alignment brings near the brain, (N,) bool."""
     from scipy import ndimage
 
@@ -301,7 +305,7 @@ def _near(points: np.ndarray, alignment: np.ndarray, mask: nib.Nifti1Image) -> n
     )
     voxels = nib.affines.apply_affine(np.linalg.inv(small.affine) @ alignment, points)
     found = ndimage.map_coordinates(distance, voxels.T, order=1, mode="nearest")
-    return found <= NEAR_MM
+    return found <= reach_mm
 
 
 def _spread(near: Similarity, best: np.ndarray, brain: Brain) -> float:

@@ -17,8 +17,8 @@ LEAST_INFORMATION = 0.1
 AMBIGUOUS, UNDECIDED = 0.8, 0.93
 """Runner-up's share of the best mutual information: from here to review, from there to fail."""
 
-UNSTEADY_MM, LOST_MM = 2.3, 10.0
-"""Distance between the registrations of two halves of the image: to review, to fail."""
+UNSURE_MM, LOST_MM = 2.9, 10.0
+"""Uncertainty, see :func:`uncertainty`: to review, to fail."""
 
 OFF_MM, FAR_OFF_MM = 3.0, 6.0
 """Distance of the alignment that was kept from the best one: to review, to fail."""
@@ -109,6 +109,17 @@ def assess_rigid(
     return describe_rigid(result, judge_rigid(result, overlap), overlap, Brain.of(mask).centre)
 
 
+def uncertainty(result: RigidResult, overlap: Overlap) -> float | None:
+    """How sure the alignment is anywhere in the brain, mm; None where there was no search.
+
+    The distance between the registrations of two halves of the image, larger in proportion where
+    the image shows a part of the brain only and the rest is extrapolated.
+    """
+    if result.spread_mm is None or overlap.coverage == 0:
+        return None
+    return result.spread_mm / overlap.coverage
+
+
 def judge_rigid(result: RigidResult, overlap: Overlap) -> Verdict:
     """Turn the scores of a rigid registration into a verdict: that of the worst of them."""
     if overlap.coverage == 0 or result.mi_after <= 0:
@@ -127,9 +138,9 @@ def judge_rigid(result: RigidResult, overlap: Overlap) -> Verdict:
             "another alignment explains {:.0%} as much",
         ),
         (
-            result.spread_mm,
-            (UNSTEADY_MM, LOST_MM),
-            "two halves of the image agree to {:.1f} mm only",
+            uncertainty(result, overlap),
+            (UNSURE_MM, LOST_MM),
+            "the alignment is sure to {:.1f} mm only",
         ),
         (
             None if overlap.bright is None else 1 - overlap.bright,
@@ -165,7 +176,7 @@ def describe_rigid(
         "MattesMIBefore": round(result.mi_before, 4),
         "MattesMIAfter": round(result.mi_after, 4),
         "RunnerUp": _rounded(result.runner_up, 3),
-        "HalvesApartMillimetres": _rounded(result.spread_mm, 2),
+        "UncertaintyMillimetres": _rounded(uncertainty(result, overlap), 2),
         "OffOptimumMillimetres": round(result.off_optimum_mm, 2),
         "BrainCoverage": round(overlap.coverage, 4),
         "BrainOverlap": _rounded(overlap.bright, 4),

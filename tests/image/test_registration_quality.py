@@ -90,6 +90,7 @@ def result(after=1.0, **scores) -> RigidResult:
         ({"runner_up": 0.97}, GOOD, "fail", "97%"),
         ({"spread_mm": 4.0}, GOOD, "review", "4.0 mm"),
         ({"spread_mm": 14.0}, GOOD, "fail", "14.0 mm"),
+        ({"spread_mm": 1.5}, Overlap(0.4, 0.9), "review", "3.8 mm"),
         ({"off_optimum_mm": 4.0}, GOOD, "review", "4.0 mm off"),
         ({"off_optimum_mm": 30.0}, GOOD, "fail", "30.0 mm off"),
         ({"off_optimum_mm": 4.0, "spread_mm": 14.0}, GOOD, "fail", "14.0 mm"),
@@ -115,7 +116,7 @@ def test_description_gives_the_shift_at_the_brain():
     assert fields["MattesMIBefore"] == 0.1235
     assert fields["MattesMIAfter"] == 0.9877
     assert fields["RunnerUp"] == 0.512
-    assert fields["HalvesApartMillimetres"] == 0.78
+    assert fields["UncertaintyMillimetres"] == 0.79
     assert fields["OffOptimumMillimetres"] == 0
     assert fields["BrainCoverage"] == 0.9877
     assert fields["BrainOverlap"] == 0.8123
