@@ -11,6 +11,10 @@ from typing import Any
 from fusionprep.errors import UsageError
 from fusionprep.models.registry import DEFAULT_MODEL
 
+# Reference regions of SUVR: what the option calls them, and the label of the mask's file.
+TISSUE_REGIONS = {"whole-brain": "WholeBrain", "gm": "GM", "wm": "WM"}
+ATLAS_REGIONS = {"cerebellar-gm": "CerebellarGM", "cerebellum": "Cerebellum", "pons": "Pons"}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
@@ -23,9 +27,9 @@ class Config:
     participant_label, session_label, tracer_label, rec_label, run_label
         Labels to keep, without prefix; empty keeps all.
     bids_filters
-        pybids filters by query (``t1w``, ``pet``, ``ct``, ``flair``).
+        pybids filters by query (``t1w``, ``pet``, ``ct``, ``flair``, ``t2w``).
     modalities
-        Which of ``pet``, ``ct``, ``flair`` are brought to the T1w.
+        Which of ``pet``, ``ct``, ``flair``, ``t2w`` are brought to the T1w.
     output_spaces
         ``T1w`` and templates with resolution, e.g. ``MNI152NLin2009aSym:res-1``.
     fusion_models
@@ -34,8 +38,11 @@ class Config:
         Name of a model to the safetensors file of an own training, in place of packaged weights.
     planes, batch_size
         ``axial`` or ``triplanar``, and how many slices a model holds in memory at once.
+    anat_contrast
+        What PET and CT are fused with: ``T1w``, or the ``FLAIR`` or ``T2w`` brought to it.
     suvr_region
-        ``whole-brain``, ``gm``, ``wm``, ``none`` or the path of a mask in template space.
+        One of :data:`TISSUE_REGIONS` or :data:`ATLAS_REGIONS`, ``none``, or the path of a mask in
+        the first template's space.
     mem_gb
         Upper bound for Nipype's scheduler; None takes 90% of the machine's memory.
     omp_nthreads
@@ -66,6 +73,7 @@ class Config:
     max_day_gap: int = 365
     anat_session: str | None = None
     skull_strip_t1w: str = "auto"
+    anat_contrast: str = "T1w"
     suvr_region: str = "whole-brain"
     nprocs: int = 1
     omp_nthreads: int = 1

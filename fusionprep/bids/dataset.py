@@ -18,7 +18,7 @@ DESCRIPTIONS = {
     "preproc": "Preprocessed image",
     "brain": "Brain mask",
     "suv": "Standardised uptake value",
-    "suvr": "Standardised uptake value ratio",
+    "suvr": "Standardised uptake value ratio, or the mask of its reference region",
 }
 
 

@@ -70,14 +70,19 @@ def day_gap(dates: SubjectDates, first: ImageFile, second: ImageFile) -> int | N
     dated = [_image_date(dates, image) for image in (first, second)]
     if None not in dated:
         return abs((dated[0] - dated[1]).days)
-    days = [_label_number(image.session, "d") for image in (first, second)]
-    if None not in days:
-        return abs(days[0] - days[1])
+    labels = [_label_number(image.session, "d") for image in (first, second)]
+    if None not in labels:
+        return abs(labels[0] - labels[1])
     months = [_label_number(image.session, "m") for image in (first, second)]
     # Two images of one visit may lie weeks apart, so an equal month says nothing about days.
     if None in months or months[0] == months[1]:
         return None
     return round(abs(months[0] - months[1]) * DAYS_PER_MONTH)
+
+
+def days(count: int) -> str:
+    """A number of days in words."""
+    return f"{count} day{'s' * (count != 1)}"
 
 
 def _image_date(dates: SubjectDates, image: ImageFile) -> datetime.date | None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from fusionprep.bids.plan import ImageFile, Modality
+from fusionprep.bids.sidecars import FRAME_TABLE
 from fusionprep.errors import DataError
 
 ENTITY_ORDER = (
@@ -32,6 +33,7 @@ KEPT_ENTITIES: dict[Modality, tuple[str, ...]] = {
     "pet": ("task", "tracer", "reconstruction", "run"),
     "flair": ("acquisition", "run"),
     "ct": ("acquisition", "run"),
+    "t2w": ("acquisition", "run"),
 }
 
 
@@ -95,6 +97,7 @@ def own_uri(relative: str) -> str:
 # Raw fields that processing makes untrue, or that describe frames which no longer exist.
 STALE_FIELDS = frozenset(
     {
+        FRAME_TABLE,
         "FrameTimesStart",
         "FrameDuration",
         "Time",
@@ -112,6 +115,7 @@ STALE_FIELDS = frozenset(
         "ImageOrientationPatientDICOM",
         "IntendedFor",
         "SpatialReference",
+        "Resolution",
         "Sources",
         "RawSources",
         "Description",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionprep.bids.plan import ImageFile
+from fusionprep.bids.sidecars import FRAME_TABLE
 from fusionprep.errors import DataError
 
 # A tracer in `acq-` is only told from a scan mode (`acq-static`) by knowing it.
@@ -153,12 +154,16 @@ def frame_timing(
 ) -> FrameTiming:
     """Frame starts and durations of a PET image.
 
-    Read from PET-BIDS (``FrameTimesStart``, ``FrameDuration``; seconds) or the older
-    ``Time.FrameTimes`` (OASIS-3; its ``Labels`` and ``Units`` are honoured). Durations missing
-    beside starts follow from them; the last frame is then taken to be as long as the one before.
+    Read from PET-BIDS (``FrameTimesStart``, ``FrameDuration``; seconds), else the older
+    ``Time.FrameTimes`` (OASIS-3; its ``Labels`` and ``Units`` are honoured), else a table beside
+    the image with columns for start, duration or end (``Duration``, ``frame_start``, ``End [min]``;
+    seconds unless the name tells another unit). Durations missing beside starts follow from them;
+    the last frame is then taken to be as long as the one before.
 
     Parameters
     ----------
+    metadata
+        Of :func:`fusionprep.bids.sidecars.read_metadata`, which brings in the table.
     n_frames
         Frames of the image; 1 for a 3-D image.
     path
@@ -168,7 +173,7 @@ def frame_timing(
     ------
     DataError
         When a list has another length than the image has frames, or holds something that is not a
-        time.
+        time; when a table that is needed has no header.
     """
     where = str(path) if path is not None else "the PET image"
     starts = _times(metadata.get("FrameTimesStart"), n_frames, "FrameTimesStart", where)
@@ -178,7 +183,9 @@ def frame_timing(
         starts, durations = _nested_times(metadata, n_frames, where)
         source = "Time.FrameTimes"
     if starts is None and durations is None:
-        return FrameTiming(None, None, "no frame times given, equal weights")
+        starts, durations, source = _table_times(metadata, n_frames, where)
+    if starts is None and durations is None:
+        return FrameTiming(None, None, f"{source}, equal weights")
     if durations is None and n_frames > 1:
         steps = [after - before for before, after in itertools.pairwise(starts)]
         durations = (*steps, steps[-1])
@@ -188,20 +195,22 @@ def frame_timing(
     return FrameTiming(starts, durations, source)
 
 
-def _times(value: Any, n_frames: int, name: str, where: str) -> tuple[float, ...] | None:
+def _times(
+    value: Any, n_frames: int, name: str, where: str, holder: str = "sidecar"
+) -> tuple[float, ...] | None:
     if value is None or value == []:
         return None
     values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     try:
         times = tuple(float(item) for item in values)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{name} of {where} is no list of numbers; correct the sidecar") from error
+        raise DataError(f"{name} of {where} is no list of numbers; correct the {holder}") from error
     if not all(math.isfinite(time) for time in times):
-        raise DataError(f"{name} of {where} is not finite; correct the sidecar")
+        raise DataError(f"{name} of {where} is not finite; correct the {holder}")
     if len(times) != n_frames:
         raise DataError(
             f"{where} has {n_frames} frame{'s' * (n_frames != 1)} but {name} lists {len(times)}; "
-            "correct the sidecar or the image"
+            f"correct the {holder} or the image"
         )
     return times
 
@@ -213,35 +222,97 @@ def _nested_times(
     table = time.get("FrameTimes") if isinstance(time, Mapping) else None
     if not isinstance(table, Mapping) or not table.get("Values") or not table.get("Labels"):
         return None, None
-    rows = table["Values"]
-    columns = {}
-    units = table.get("Units") or []
+    name, rows, units = "Time.FrameTimes.Values", table["Values"], table.get("Units") or []
+    columns = []
     for index, label in enumerate(table["Labels"]):
-        name = "Time.FrameTimes.Values"
         try:
             cells = [row[index] for row in rows]
         except (TypeError, IndexError, KeyError) as error:
             raise DataError(
                 f"{name} of {where} does not match its Labels; correct the sidecar"
             ) from error
-        kind = next((k for k in ("dur", "start", "end") if k in str(label).lower()), None)
+        columns.append((str(label), units[index] if index < len(units) else "s", cells))
+    times = {
+        kind: _scaled(cells, unit, n_frames, name, where, "sidecar")
+        for kind, (unit, cells) in _kinds_of(columns).items()
+    }
+    return _starts_and_durations(times)
+
+
+def _table_times(
+    metadata: Mapping[str, Any], n_frames: int, where: str
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None, str]:
+    """Starts, durations and source by the table of frames that lies beside the image."""
+    table = metadata.get(FRAME_TABLE)
+    if not table:
+        return None, None, "no frame times given"
+    path, rows = table["Path"], table["Rows"]
+    name = Path(path).name
+    columns = [(label, _unit_in(label), [row[label] for row in rows]) for label in rows[0]]
+    if n_frames > 1 and all(_is_number(label) for label, _, _ in columns):
+        raise DataError(
+            f"the table of frames has no line of column names: {path}; "
+            "add one, such as start and duration"
+        )
+    times = {
+        kind: _scaled(cells, unit, n_frames, name, where, "table")
+        for kind, (unit, cells) in _kinds_of(columns).items()
+    }
+    starts, durations = _starts_and_durations(times)
+    if starts is None and durations is None:
+        return None, None, f"no frame times given ({name} has no column for start or duration)"
+    return starts, durations, f"frame times from {name}"
+
+
+def _kinds_of(
+    columns: Sequence[tuple[str, Any, list[Any]]],
+) -> dict[str, tuple[Any, list[Any]]]:
+    """Unit and cells of the first column each that holds start, duration and end."""
+    found: dict[str, tuple[Any, list[Any]]] = {}
+    for label, unit, cells in columns:
+        kind = next((k for k in ("dur", "start", "end") if k in label.lower()), None)
         if kind is not None:
-            scale = _seconds(units[index] if index < len(units) else "s", where)
-            times = _times(cells, n_frames, name, where)
-            columns[kind] = tuple(value * scale for value in times)
-    starts, durations = columns.get("start"), columns.get("dur")
-    if durations is None and starts is not None and "end" in columns:
-        durations = tuple(e - s for s, e in zip(starts, columns["end"], strict=True))
+            found.setdefault(kind, (unit, cells))
+    return found
+
+
+def _starts_and_durations(
+    times: Mapping[str, tuple[float, ...]],
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    starts, durations = times.get("start"), times.get("dur")
+    if durations is None and starts is not None and "end" in times:
+        durations = tuple(e - s for s, e in zip(starts, times["end"], strict=True))
     return starts, durations
 
 
-def _seconds(unit: Any, where: str) -> float:
+def _scaled(
+    cells: list[Any], unit: Any, n_frames: int, name: str, where: str, holder: str
+) -> tuple[float, ...]:
+    """The cells of a column in seconds."""
+    times = _times(cells, n_frames, name, where, holder)
     try:
-        return _SECONDS[str(unit).strip().lower()]
+        scale = _SECONDS[str(unit).strip().lower()]
     except KeyError as error:
         raise DataError(
-            f"unknown unit of frame times {unit!r} in the sidecar of {where}"
+            f"unknown unit of frame times {unit!r} in the {holder} of {where}; use s, ms or min"
         ) from error
+    return tuple(value * scale for value in times)
+
+
+def _unit_in(label: str) -> str:
+    """The unit in a column's name: in brackets or its last word; seconds where there is none."""
+    if bracketed := re.search(r"[\[(]([^\])]*)[\])]", label):
+        return bracketed[1]
+    last = re.split(r"[\s_]+", label.strip().lower())[-1]
+    return last if last in _SECONDS else "s"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def units_factor(metadata: Mapping[str, Any]) -> tuple[str, float]:

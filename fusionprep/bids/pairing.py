@@ -1,12 +1,12 @@
-"""Which T1w each PET, CT and FLAIR image is brought to, and why."""
+"""Which T1w each PET, CT, FLAIR and T2w image is brought to, and why."""
 
 import math
 import re
 from collections.abc import Sequence
+from typing import get_args
 
-from fusionprep.bids.dates import SubjectDates, day_gap, read_dates
-from fusionprep.bids.layout import FoundImages
-from fusionprep.bids.plan import ImageFile, Modality, Pairing, Problem
+from fusionprep.bids.dates import SubjectDates, day_gap, days, read_dates
+from fusionprep.bids.plan import FoundImages, ImageFile, Modality, Pairing, Problem
 from fusionprep.config import Config
 
 _ACCELERATED = re.compile("accel|sense|grappa|asset|caipi|fast", re.IGNORECASE)
@@ -20,7 +20,7 @@ _CHOICE_REASONS = (
 
 
 def pair_images(images: FoundImages, config: Config) -> tuple[list[Pairing], list[Problem]]:
-    """Pair each PET, CT and FLAIR image of a subject with a T1w.
+    """Pair each PET, CT, FLAIR and T2w image of a subject with a T1w.
 
     In this order: the session ``config.anat_session``; the image's own session; the nearest session
     in days, at most ``config.max_day_gap`` away (see :func:`fusionprep.bids.dates.day_gap`);
@@ -35,13 +35,13 @@ def pair_images(images: FoundImages, config: Config) -> tuple[list[Pairing], lis
     Returns
     -------
     pairings
-        PET first, then CT and FLAIR, each in the order found.
+        PET first, then CT, FLAIR and T2w, each in the order found.
     problems
         One for each image that no T1w belongs to, or one for a subject without any T1w.
     """
     wanted = [
         (modality, image)
-        for modality in ("pet", "ct", "flair")
+        for modality in get_args(Modality)
         if modality in config.modalities
         for image in getattr(images, modality)
     ]
@@ -57,6 +57,15 @@ def pair_images(images: FoundImages, config: Config) -> tuple[list[Pairing], lis
     results = [_pair(modality, image, images.t1w, dates, config) for modality, image in wanted]
     pairings = [result for result in results if isinstance(result, Pairing)]
     return pairings, [result for result in results if isinstance(result, Problem)]
+
+
+def fusion_partner(pairings: Sequence[Pairing], config: Config) -> Pairing | None:
+    """The first FLAIR or T2w among images paired with one T1w that PET and CT are fused with.
+
+    None where they are fused with the T1w, or there is no such image.
+    """
+    wanted = config.anat_contrast.lower()
+    return next((pairing for pairing in pairings if pairing.modality == wanted), None)
 
 
 def choose_t1w(candidates: Sequence[ImageFile]) -> tuple[ImageFile, str]:
@@ -130,7 +139,7 @@ def _nearest(
     gap, t1w = min(gaps, key=lambda item: (item[0], item[1].session or "", str(item[1].path)))
     if gap > max_day_gap:
         return [], (
-            f"the T1w nearest to {image.path.name} is {t1w.path.name}, {gap} days away "
+            f"the T1w nearest to {image.path.name} is {t1w.path.name}, {days(gap)} away "
             f"(--max-day-gap {max_day_gap}); raise it or name the session with --anat-session"
         )
     return _of_session(t1ws, t1w.session), "nearest session"

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Modality = Literal["pet", "ct", "flair"]
+Modality = Literal["pet", "ct", "flair", "t2w"]
+KINDS = {"t1w": "T1w", "pet": "PET", "ct": "CT", "flair": "FLAIR", "t2w": "T2w"}
+"""What people call the images of a query; all but the first are modalities."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class ImageFile:
         pybids entity names to values as strings, without prefix (``{"subject": "01", "session":
         "d0129", "tracer": "18FFDG", "run": "01"}``), plus ``suffix``.
     metadata
-        The sidecars merged by the BIDS inheritance principle; empty where there is none.
+        The sidecars merged by the BIDS inheritance principle, and a PET's frame table under
+        :data:`fusionprep.bids.sidecars.FRAME_TABLE`; empty where there is neither.
     shape, voxel_sizes
         Of the header, without trailing axes of length one; sizes in mm. Empty until it is read.
     """
@@ -46,7 +49,7 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class Pairing:
-    """A PET, CT or FLAIR image and the T1w it is brought to.
+    """A PET, CT, FLAIR or T2w image and the T1w it is brought to.
 
     Attributes
     ----------
@@ -78,6 +81,28 @@ class Problem:
     subject: str
     kind: Literal["missing", "data"]
     message: str
+
+
+@dataclass(frozen=True)
+class FoundImages:
+    """The images of a subject that the options of the run keep.
+
+    Attributes
+    ----------
+    unreadable
+        Query name (``t1w``, …) and problem of each image left out for its sidecar.
+    notes
+        Lines for people about what was left out, and why.
+    """
+
+    subject: str
+    t1w: tuple[ImageFile, ...] = ()
+    pet: tuple[ImageFile, ...] = ()
+    ct: tuple[ImageFile, ...] = ()
+    flair: tuple[ImageFile, ...] = ()
+    t2w: tuple[ImageFile, ...] = ()
+    unreadable: tuple[tuple[str, Problem], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

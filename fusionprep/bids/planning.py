@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fusionprep.bids.dates import days
 from fusionprep.bids.derivatives import kept_entities
+from fusionprep.bids.filters import options_used
 from fusionprep.bids.headers import check_header
-from fusionprep.bids.layout import FoundImages, find_images, find_subjects, unknown_subjects
+from fusionprep.bids.images import find_images
+from fusionprep.bids.layout import find_subjects, unknown_subjects
 from fusionprep.bids.metadata import frame_timing, tracer_label
-from fusionprep.bids.pairing import pair_images
-from fusionprep.bids.plan import ImageFile, Pairing, Problem, SubjectPlan
+from fusionprep.bids.pairing import fusion_partner, pair_images
+from fusionprep.bids.plan import KINDS, FoundImages, ImageFile, Pairing, Problem, SubjectPlan
+from fusionprep.bids.sidecars import FRAME_TABLE
 from fusionprep.config import Config
 from fusionprep.errors import DataError
 
 if TYPE_CHECKING:
     from bids import BIDSLayout
 
-_KINDS = {"t1w": "T1w", "pet": "PET", "ct": "CT", "flair": "FLAIR"}
-_DIMENSIONS = {"t1w": (3,), "pet": (3, 4), "ct": (3,), "flair": (3,)}
+_DIMENSIONS = {name: (3, 4) if name == "pet" else (3,) for name in KINDS}
 
 
 def plan_dataset(layout: BIDSLayout, config: Config) -> list[SubjectPlan]:
@@ -33,27 +36,26 @@ def plan_dataset(layout: BIDSLayout, config: Config) -> list[SubjectPlan]:
         Sorted by label, then the participant labels asked for that the dataset does not have, each
         with a problem.
     """
-    plans = [plan_subject(layout, label, config) for label in find_subjects(layout, config)]
+    found = find_images(layout, config)
+    plans = [
+        plan_subject(found.get(label, FoundImages(label)), config)
+        for label in find_subjects(layout, config)
+    ]
     for label in unknown_subjects(layout, config):
         problem = Problem(label, "missing", f"the dataset has no folder sub-{label}")
         plans.append(SubjectPlan(label, problems=(problem,)))
     return plans
 
 
-def plan_subject(layout: BIDSLayout, subject: str, config: Config) -> SubjectPlan:
-    """Find a subject's images, check their headers and sidecars, and pair them.
+def plan_subject(found: FoundImages, config: Config) -> SubjectPlan:
+    """Check the headers and frame times of a subject's images, and pair them.
 
     An image that cannot be used becomes a problem and leaves the others in.
-
-    Parameters
-    ----------
-    subject
-        Label without ``sub-``.
     """
+    subject = found.subject
     if not re.fullmatch("[A-Za-z0-9+]+", subject):
         message = f"sub-{subject} is no BIDS label (letters and digits only); rename the folder"
         return SubjectPlan(subject, problems=(Problem(subject, "data", message),))
-    found = find_images(layout, subject, config)
     usable, faults = _check_images(found)
     problems = [problem for _, problem in faults]
     faulty = {name for name, _ in faults}
@@ -64,11 +66,12 @@ def plan_subject(layout: BIDSLayout, subject: str, config: Config) -> SubjectPla
     if usable.t1w or "t1w" not in faulty:
         pairings, unpaired = pair_images(usable, config)
     pairings, clashes = _without_clashes(pairings)
+    pairings, partnerless = _with_partners(pairings, config)
     return SubjectPlan(
         subject,
         pairings=tuple(pairings),
-        problems=(*problems, *unpaired, *clashes),
-        notes=tuple(_notes(usable, pairings, config)),
+        problems=(*problems, *unpaired, *clashes, *partnerless),
+        notes=(*found.notes, *_notes(usable, pairings, faulty, config)),
     )
 
 
@@ -80,7 +83,7 @@ def _check_images(found: FoundImages) -> tuple[FoundImages, list[tuple[str, Prob
     """The sound images with their headers read, and the query name and fault of each other."""
     faults = list(found.unreadable)
     usable: dict[str, tuple[ImageFile, ...]] = {}
-    for name in _KINDS:
+    for name in KINDS:
         sound = []
         for image in getattr(found, name):
             try:
@@ -92,7 +95,7 @@ def _check_images(found: FoundImages) -> tuple[FoundImages, list[tuple[str, Prob
 
 
 def _check_image(image: ImageFile, name: str) -> ImageFile:
-    header = check_header(image.path, _DIMENSIONS[name], _KINDS[name])
+    header = check_header(image.path, _DIMENSIONS[name], KINDS[name])
     checked = dataclasses.replace(image, shape=header.shape, voxel_sizes=header.voxel_sizes)
     if name == "pet":
         frame_timing(checked.metadata, checked.n_frames, checked.path)
@@ -100,15 +103,11 @@ def _check_image(image: ImageFile, name: str) -> ImageFile:
 
 
 def _nothing_found(subject: str, config: Config) -> str:
-    kinds = " or ".join(_KINDS[modality] for modality in config.modalities)
-    options = {
-        "session": config.session_label,
-        "tracer": config.tracer_label,
-        "rec": config.rec_label,
-        "run": config.run_label,
-    }
-    used = [f"--{name}-label {' '.join(labels)}" for name, labels in options.items() if labels]
-    used += ["the BIDS filter"] if set(config.bids_filters) & set(config.modalities) else []
+    kinds = " or ".join(KINDS[modality] for modality in config.modalities)
+    # Several modalities share options; each is named once.
+    used = dict.fromkeys(
+        option for name in config.modalities for option in options_used(name, config)
+    )
     return f"sub-{subject} has no {kinds} image" + (f" that passes {', '.join(used)}" * bool(used))
 
 
@@ -130,22 +129,51 @@ def _without_clashes(pairings: Sequence[Pairing]) -> tuple[list[Pairing], list[P
     return list(kept.values()), clashes
 
 
+def _with_partners(
+    pairings: Sequence[Pairing], config: Config
+) -> tuple[list[Pairing], list[Problem]]:
+    """Drop PET and CT for which there is no image of the contrast they are to be fused with."""
+    kept, problems = [], []
+    for pairing in pairings:
+        together = [other for other in pairings if other.t1w.path == pairing.t1w.path]
+        fused = pairing.modality in ("pet", "ct")
+        if fused and config.anat_contrast != "T1w" and fusion_partner(together, config) is None:
+            message = (
+                f"{pairing.image.path.name} has no {config.anat_contrast} to be fused with, paired"
+                f" with {pairing.t1w.path.name}; leave out --anat-contrast, or add one"
+            )
+            problems.append(Problem(pairing.image.subject, "missing", message))
+        else:
+            kept.append(pairing)
+    return kept, problems
+
+
 def _tracer(pairing: Pairing) -> str | None:
     return tracer_label(pairing.image) if pairing.modality == "pet" else None
 
 
-def _notes(usable: FoundImages, pairings: Sequence[Pairing], config: Config) -> list[str]:
-    notes = [
-        f"{image.path.name} has no sidecar: units, tracer and frame times are not known from it"
-        for image in usable.pet
-        if not image.metadata
-    ]
+def _notes(
+    usable: FoundImages, pairings: Sequence[Pairing], faulty: set[str], config: Config
+) -> list[str]:
+    notes = [note for image in usable.pet if (note := _without_sidecar(image.metadata, image.path))]
     if any(_wanted(usable, config)):
         absent = [name for name in config.modalities if not getattr(usable, name)]
-        notes += [f"no usable {_KINDS[name]} image" for name in absent]
+        notes += [f"no {'usable ' * (name in faulty)}{KINDS[name]} image" for name in absent]
     used = {pairing.t1w.path for pairing in pairings}
-    notes += [f"{image.path.name} is not used" for image in usable.t1w if image.path not in used]
+    notes += [
+        f"{image.path.name} is not used: no image is paired with it"
+        for image in usable.t1w
+        if image.path not in used
+    ]
     return notes
+
+
+def _without_sidecar(metadata: Mapping[str, Any], path: Path) -> str:
+    if not metadata:
+        return f"{path.name} has no sidecar: units, tracer and frame times are not known from it"
+    if set(metadata) == {FRAME_TABLE}:
+        return f"{path.name} has no sidecar: units and tracer are not known from it"
+    return ""
 
 
 def describe_plan(plans: Sequence[SubjectPlan]) -> str:
@@ -165,8 +193,8 @@ def describe_plan(plans: Sequence[SubjectPlan]) -> str:
 def _describe_subject(plan: SubjectPlan) -> list[str]:
     lines = [f"sub-{plan.label}" + ("" if plan.pairings else ": nothing to process")]
     for pairing in plan.pairings:
-        gap = "" if pairing.day_gap is None else f", {pairing.day_gap} days apart"
-        lines.append(f"  {_KINDS[pairing.modality]}: {_short(pairing.image, plan.label)}")
+        gap = "" if pairing.day_gap is None else f", {days(pairing.day_gap)} apart"
+        lines.append(f"  {KINDS[pairing.modality]}: {_short(pairing.image, plan.label)}")
         if pairing.modality == "pet":
             lines.append(f"    {_describe_pet(pairing)}")
         lines.append(f"    with {_short(pairing.t1w, plan.label)} ({pairing.reason}{gap})")
@@ -179,7 +207,12 @@ def _describe_pet(pairing: Pairing) -> str:
     image = pairing.image
     frames = "3-D" if len(image.shape) == 3 else f"{image.n_frames} frames"
     timing = frame_timing(image.metadata, image.n_frames, image.path)
-    weighting = f", {timing.source}" if image.n_frames > 1 else ""
+    weighting = ""
+    if image.n_frames > 1:
+        weighted = timing.durations is not None
+        weighting = (
+            f", weighted by duration ({timing.source})" if weighted else f", {timing.source}"
+        )
     return f"tracer {_tracer(pairing) or 'unknown'}, {frames}{weighting}"
 
 

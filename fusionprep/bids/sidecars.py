@@ -1,4 +1,4 @@
-"""JSON sidecars by the inheritance principle of BIDS, read for one image at a time.
+"""Sidecars of an image, read for one image at a time: JSON by inheritance, a table of frames.
 
 pybids reads every sidecar of a dataset while it indexes, so one broken file stops the whole run.
 Here a broken sidecar only concerns the images it applies to.
@@ -8,11 +8,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fusionprep.bids.dates import read_table
 from fusionprep.errors import DataError
+
+FRAME_TABLE = "_FrameTable"
+"""Key of a PET's table of frames in its metadata: an object with the table's ``Path`` and
+``Rows``. The underscore keeps it apart from the fields of sidecars, and it is never written to one.
+"""
 
 
 def read_metadata(image_path: Path, bids_dir: Path) -> dict[str, Any]:
     """Merge the sidecars that apply to an image.
+
+    The rows of a table that lies beside a PET image under its name (``…_pet.tsv``, as in OASIS-3)
+    are kept as they are under :data:`FRAME_TABLE`: whether they tell the times of the frames is
+    seen when these are needed (:func:`fusionprep.bids.metadata.frame_timing`).
 
     A sidecar applies when it lies in a folder between the root of the dataset and the image, has
     the image's suffix, and names no entity that the image does not have with the same value. The
@@ -28,17 +38,36 @@ def read_metadata(image_path: Path, bids_dir: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        The merged metadata; empty where no sidecar applies.
+        The merged metadata; empty where there is no sidecar and no table.
 
     Raises
     ------
     DataError
-        When a sidecar that applies is not readable or is not a JSON object.
+        When a sidecar that applies or the table is not readable, or a sidecar is not a JSON
+        object.
     """
     metadata: dict[str, Any] = {}
     for sidecar in applicable_sidecars(image_path, bids_dir):
         metadata.update(_read_object(sidecar))
+    if rows := _frame_rows(image_path):
+        metadata[FRAME_TABLE] = {"Path": str(_table_path(image_path)), "Rows": rows}
     return metadata
+
+
+def _table_path(image_path: Path) -> Path:
+    return image_path.with_name(image_path.name.split(".", maxsplit=1)[0] + ".tsv")
+
+
+def _frame_rows(image_path: Path) -> list[dict[str, str]]:
+    if _name_parts(image_path)[1] != "pet":
+        return []
+    path = _table_path(image_path)
+    try:
+        return read_table(path)
+    except OSError as error:
+        raise DataError(
+            f"cannot read the table {path}: {error.strerror}; correct or remove it"
+        ) from error
 
 
 def applicable_sidecars(image_path: Path, bids_dir: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from fusionprep.bids.images import find_images
 from fusionprep.bids.layout import open_layout
 from fusionprep.bids.plan import Pairing, SubjectPlan
 from fusionprep.bids.planning import plan_dataset
@@ -67,6 +68,13 @@ def plans_of(root: Path, **options: Any) -> dict[str, SubjectPlan]:
     """Plans of all subjects by label."""
     config = make_config(root, **options)
     return {plan.label: plan for plan in plan_dataset(open_layout(config), config)}
+
+
+def image_names(root: Path, subject: str = "01", query: str = "pet", **options: Any) -> list[str]:
+    """Names of the images found for a query when every modality is asked for."""
+    config = make_config(root, **{"modalities": ("pet", "ct", "flair", "t2w"), **options})
+    images = find_images(open_layout(config), config)[subject]
+    return [image.path.name for image in getattr(images, query)]
 
 
 def t1w(session: str | None = None, rest: str = "", subject: str = "01") -> str:

@@ -14,6 +14,7 @@ from fusionprep.bids.metadata import (
     units_factor,
 )
 from fusionprep.bids.plan import ImageFile
+from fusionprep.bids.sidecars import FRAME_TABLE
 from fusionprep.bids.suv import HALF_LIVES, body_weight, suv_inputs
 from fusionprep.errors import DataError
 from tests.bids.skeleton import PET_SIDECAR
@@ -98,6 +99,84 @@ def test_oasis_timing(labels, units, values):
     assert timing.source == "Time.FrameTimes"
 
 
+def table(*lines, name="sub-01_pet.tsv"):
+    """Metadata of an image without sidecar, and with a table of frames beside it."""
+    columns, *rows = (line.split() for line in lines)
+    columns = [column.replace("~", " ") for column in columns]
+    rows = [dict(zip(columns, row, strict=True)) for row in rows]
+    return {FRAME_TABLE: {"Path": f"/data/{name}", "Rows": rows}}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Start Duration", "0 300", "300 300", "600 600"),
+        ("Frame Duration Frame~Start", "1 300 0", "2 300 300", "3 600 600"),
+        ("frame_start frame_end", "0 300", "300 600", "600 1200"),
+        ("FrameTimesStart FrameDuration", "0 300", "300 300", "600 600"),
+        ("Start~(s) Duration~[min]", "0 5", "300 5", "600 10"),
+        ("start_min end_min activity", "0 5 7.1", "5 10 9.9", "10 20 n/a"),
+        ("START(ms) end~[~min~]", "0 5", "3e5 10", "6e5 20"),
+    ],
+)
+def test_timing_by_a_table(lines):
+    timing = frame_timing(table(*lines), 3)
+    np.testing.assert_allclose(timing.starts, (0, 300, 600))
+    np.testing.assert_allclose(timing.durations, (300, 300, 600))
+    assert timing.source == "frame times from sub-01_pet.tsv"
+
+
+def test_a_table_of_durations_or_of_starts_alone():
+    timing = frame_timing(table("Duration", "60", "120"), 2)
+    assert (timing.starts, timing.durations) == (None, (60.0, 120.0))
+    timing = frame_timing(table("start", "0", "60", "180"), 3)
+    assert timing.durations == (60.0, 120.0, 120.0)
+    assert timing.source == "frame times from sub-01_pet.tsv, durations from the starts"
+
+
+@pytest.mark.parametrize(
+    "sidecar",
+    [
+        {"FrameDuration": [60, 120]},
+        {"Time": {"FrameTimes": {"Labels": ["duration"], "Values": [[60], [120]]}}},
+    ],
+)
+def test_the_sidecar_comes_before_the_table(sidecar):
+    timing = frame_timing({**table("duration", "1", "2", "3"), **sidecar}, 2)
+    assert timing.durations == (60.0, 120.0)
+    assert "pet.tsv" not in timing.source
+
+
+def test_a_table_of_something_else_is_no_table_of_frames():
+    timing = frame_timing(table("region uptake", "pons 1", "gray 2"), 3)
+    assert timing.durations is None
+    assert timing.source == (
+        "no frame times given (sub-01_pet.tsv has no column for start or duration), equal weights"
+    )
+
+
+def test_a_table_without_names_is_refused_where_times_are_needed():
+    metadata = table("0 300", "300 300", "600 600")
+    with pytest.raises(DataError, match=r"no line of column names: /data/sub-01_pet\.tsv"):
+        frame_timing(metadata, 3)
+    assert frame_timing(metadata, 1).durations is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (("start duration", "0 60", "60 60"), "has 3 frames but sub-01_pet.tsv lists 2"),
+        (("start duration", "0 60", "60 n/a", "120 60"), "sub-01_pet.tsv of .* no list of numbers"),
+        (("start duration~[h]", "0 1", "1 1", "2 1"), "unknown unit of frame times 'h'"),
+        (("start duration", "0 60", "60 -1", "120 60"), "must be positive"),
+    ],
+)
+def test_senseless_tables_are_data_errors(lines, message):
+    with pytest.raises(DataError, match=message) as error:
+        frame_timing(table(*lines), 3, Path("/data/sub-01_pet.nii.gz"))
+    assert "/data/sub-01_pet.nii.gz" in str(error.value)
+
+
 @pytest.mark.parametrize(
     "metadata",
     [{}, {"Time": {}}, {"Time": {"FrameTimes": {"Values": [[0, 1]]}}}, {"Time": "10:00"}],
@@ -113,6 +192,7 @@ def test_no_times_make_equal_weights(metadata):
     [
         ({"FrameDuration": [60] * 5}, 4, ("4 frames", "lists 5")),
         ({"FrameTimesStart": [0, 60]}, 1, ("1 frame ", "lists 2")),
+        (table("start duration", "0 60", "60 60"), 1, ("1 frame ", "lists 2")),
         (
             {"Time": {"FrameTimes": {"Labels": ["start", "duration"], "Values": [[0, 9]] * 3}}},
             2,
@@ -197,6 +277,15 @@ def test_an_uncorrected_static_image_is_referred_to_the_mean_over_its_frame():
     times = np.linspace(1800, 2400, 100001)
     mean = np.mean(0.5 ** (times / HALF_LIVES["C11"]))
     assert inputs.reference_dose == pytest.approx(200e6 * mean, rel=1e-5)
+
+
+def test_an_uncorrected_image_may_be_timed_by_a_table():
+    metadata = {**PET_SIDECAR, "ImageDecayCorrected": False}
+    expected, _ = suv_inputs(metadata, 70.0)
+    for key in ("FrameTimesStart", "FrameDuration"):
+        metadata.pop(key)
+    inputs, _ = suv_inputs({**metadata, **table("start_min duration_min", "30 10")}, 70.0)
+    assert inputs == expected
 
 
 @pytest.mark.parametrize("units", [("mCi", 3.7e7), ("MBq", 1e6), ("Bq", 1.0), ("kBq", 1e3)])

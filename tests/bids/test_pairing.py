@@ -9,9 +9,11 @@ from tests.bids.skeleton import (
     only_pairing,
     only_plan,
     pet,
+    plans_of,
     t1w,
     write_dataset,
     write_image,
+    write_json,
 )
 
 
@@ -80,6 +82,62 @@ def test_dates_of_scans_outrank_day_labels(tmp_path):
     assert (pairing.t1w.session, pairing.day_gap) == ("d0100", 2)
 
 
+def test_dates_of_scans_without_sessions_in_their_names(tmp_path):
+    """A subject's own scans.tsv, and Clinica's column of dates in sessions.tsv."""
+    root = write_dataset(tmp_path, t1w("a"), t1w("b"), pet("c"))
+    write_tsv(
+        root / "sub-01/sub-01_scans.tsv",
+        ("filename", "acq_time"),
+        ("ses-a/anat/sub-01_ses-a_T1w.nii.gz", "2019-01-01T08:30:00"),
+        ("ses-c/pet/sub-01_ses-c_pet.nii.gz", "2019-01-02T07:00:00"),
+    )
+    write_tsv(
+        root / "sub-01/sub-01_sessions.tsv",
+        ("session_id", "examination_date"),
+        ("ses-b", "2019-03-01"),
+    )
+    pairing = only_pairing(root)
+    assert (pairing.t1w.session, pairing.day_gap) == ("a", 1)
+
+
+def test_dates_outrank_months(tmp_path):
+    """Visits of Clinica may lie far from the month they are named by."""
+    root = write_dataset(tmp_path, t1w("M000"), t1w("M012"), pet("M006"))
+    write_tsv(
+        root / "sub-01/sub-01_sessions.tsv",
+        ("session_id", "acq_time"),
+        ("ses-M000", "2010-01-01"),
+        ("ses-M006", "2010-09-01"),
+        ("ses-M012", "2010-11-01"),
+    )
+    pairing = only_pairing(root)
+    assert (pairing.t1w.session, pairing.day_gap) == ("M012", 61)
+
+
+def test_months_beyond_the_limit(tmp_path):
+    root = write_dataset(tmp_path, t1w("M000"), pet("M024"))
+    (problem,) = only_plan(root).problems
+    assert "731 days away (--max-day-gap 365)" in problem.message
+    assert only_pairing(root, anat_session="M000").day_gap == 731
+    assert only_pairing(root, max_day_gap=731).reason == "nearest session"
+
+
+def test_a_subject_without_a_near_t1w_fails_and_the_others_go_on(tmp_path):
+    root = write_dataset(
+        tmp_path,
+        t1w("d0000"),
+        pet("d2000"),
+        *(image(session, subject="02") for image, session in ((t1w, "d0000"), (pet, "d0300"))),
+    )
+    plans = plans_of(root)
+    (problem,) = plans["01"].problems
+    assert problem.message == (
+        "the T1w nearest to sub-01_ses-d2000_pet.nii.gz is sub-01_ses-d0000_T1w.nii.gz,"
+        " 2000 days away (--max-day-gap 365); raise it or name the session with --anat-session"
+    )
+    assert [pairing.day_gap for pairing in plans["02"].pairings] == [300]
+
+
 def test_unusable_dates_count_as_none(tmp_path):
     root = write_dataset(tmp_path, t1w("a"), t1w("b"), pet("c"))
     table = root / "sub-01/sub-01_sessions.tsv"
@@ -146,6 +204,45 @@ def test_a_filter_overrides_the_choice(tmp_path):
     assert only_pairing(root, bids_filters={"t1w": {"run": 2}}).t1w.entities["run"] == "02"
 
 
+def test_choice_among_several_t1w_of_the_nearest_session(tmp_path):
+    root = write_dataset(tmp_path, pet("d0010"), t1w("d0900"))
+    write_image(root / t1w("d0000", "_acq-SENSE_run-01"), voxel_size=0.8)
+    write_image(root / t1w("d0000", "_run-02"), voxel_size=1.0)
+    write_image(root / t1w("d0000", "_run-03"), voxel_size=1.0)
+    pairing = only_pairing(root)
+    assert pairing.t1w.entities["run"] == "02"
+    assert pairing.reason == "nearest session; of 3 T1w the first run"
+    chosen = only_pairing(root, bids_filters={"t1w": {"acquisition": "SENSE"}})
+    assert chosen.t1w.entities["run"] == "01"
+
+
+def test_old_and_new_clinica_names(tmp_path):
+    root = write_dataset(
+        tmp_path,
+        t1w("M00"),
+        t1w("M000", subject="02"),
+        pet("M00", "_task-rest_acq-fdg"),
+        pet("M00", "_task-rest_acq-av45"),
+        pet("M000", "_trc-18FFDG_rec-coregavg", "02"),
+        pet("M000", "_trc-18FFDG_rec-coregiso", "02"),
+        pet("M000", "_trc-18FAV45_rec-coregavg", "02"),
+    )
+    plans = plans_of(root)
+    assert [len(plan.pairings) for plan in plans.values()] == [2, 3]
+    reasons = {pairing.reason for plan in plans.values() for pairing in plan.pairings}
+    assert reasons == {"same session"}
+    assert not [problem for plan in plans.values() for problem in plan.problems]
+
+
+def test_an_oasis_dataset_described_in_every_session(tmp_path):
+    root = write_dataset(tmp_path, t1w("d0129", "_run-01"), pet("d0423", "_acq-AV45"))
+    for session in ("d0129", "d0423"):
+        description = {"Name": "OASIS-3", "BIDSVersion": "1.0.1"}
+        write_json(root / f"sub-01/ses-{session}/dataset_description.json", description)
+    pairing = only_pairing(root)
+    assert (pairing.t1w.session, pairing.day_gap) == ("d0129", 294)
+
+
 def test_several_pets_share_a_t1w(tmp_path):
     root = write_dataset(
         tmp_path,
@@ -185,6 +282,17 @@ def test_ct_and_flair_are_paired_when_asked_for(tmp_path):
     plan = only_plan(root, modalities=("pet", "ct", "flair"))
     assert [pairing.modality for pairing in plan.pairings] == ["ct", "flair"]
     assert not plan.problems
-    assert "no usable PET image" in plan.notes
+    assert "no PET image" in plan.notes
     (problem,) = only_plan(root).problems
     assert problem.message == "sub-01 has no PET image"
+
+
+def test_images_without_the_contrast_they_are_to_be_fused_with(tmp_path):
+    """One subject has a FLAIR, the other has none; the other is named and the first goes on."""
+    images = [image(subject=label) for label in ("01", "02") for image in (t1w, pet)]
+    root = write_dataset(tmp_path, *images, "sub-01/anat/sub-01_FLAIR.nii.gz")
+    plans = plans_of(root, modalities=("pet", "flair"), anat_contrast="FLAIR")
+    assert [pairing.modality for pairing in plans["01"].pairings] == ["pet", "flair"]
+    assert not plans["01"].problems
+    assert not plans["02"].pairings
+    assert "has no FLAIR to be fused with" in plans["02"].problems[-1].message

@@ -41,10 +41,25 @@ def test_filters_that_leave_nothing_are_named(tmp_path):
 
 
 def test_a_missing_sidecar_is_a_note(tmp_path):
-    plan = only_plan(write_dataset(tmp_path, t1w(), pet()))
+    root = write_dataset(tmp_path, t1w(), pet())
+    plan = only_plan(root)
     assert plan.pairings
     assert not plan.problems
-    assert "has no sidecar" in plan.notes[0]
+    assert "has no sidecar: units, tracer and frame times" in plan.notes[0]
+    (root / pet().replace(".nii.gz", ".tsv")).write_text("start\tduration\n0\t60\n", "utf-8")
+    assert "has no sidecar: units and tracer are" in only_plan(root).notes[0]
+
+
+def test_frames_are_timed_by_a_table_beside_the_image(tmp_path):
+    root = write_dataset(tmp_path, t1w())
+    image = write_image(root / pet(rest="_acq-PIB"), (4, 4, 4, 2), sidecar={"TracerName": "PIB"})
+    table = image.with_name("sub-01_acq-PIB_pet.tsv")
+    table.write_text("Frame\tStart\tDuration\n1\t0\t60\n2\t60\t300\n", "utf-8")
+    text = describe_plan([only_plan(root)])
+    assert f"2 frames, weighted by duration (frame times from {table.name})" in text
+    table.write_text("start\tduration\n0\t60\n", "utf-8")
+    (problem,) = only_plan(root).problems
+    assert f"{image} has 2 frames but {table.name} lists 1" in problem.message
 
 
 def test_a_bad_pet_leaves_the_others_in(tmp_path):
@@ -91,18 +106,54 @@ def test_the_plan_in_words(tmp_path):
         [
             "sub-01",
             "  PET: sub-01/ses-d0423/pet/sub-01_ses-d0423_pet.nii.gz",
-            "    tracer FDG, 2 frames, FrameTimesStart and FrameDuration",
+            "    tracer FDG, 2 frames, weighted by duration (FrameTimesStart and FrameDuration)",
             "    with sub-01/ses-d0129/anat/sub-01_ses-d0129_T1w.nii.gz "
             "(nearest session, 294 days apart)",
-            "  note: sub-01_ses-d3132_T1w.nii.gz is not used",
+            "  note: sub-01_ses-d3132_T1w.nii.gz is not used: no image is paired with it",
             "",
             "sub-02: nothing to process",
             "  skipped: sub-02 has no PET image",
-            "  note: sub-02_T1w.nii.gz is not used",
+            "  note: sub-02_T1w.nii.gz is not used: no image is paired with it",
             "",
             "1 image of 1 of 2 subjects to process, 1 problem",
         ]
     )
+
+
+def test_the_plan_tells_what_was_left_out_and_why(tmp_path):
+    root = write_dataset(
+        tmp_path,
+        t1w("a"),
+        t1w("a", "_part-phase"),
+        t1w("a", "_desc-brain"),
+        pet("a", "_trc-FDG"),
+        *(pet("a", f"_trc-PIB_run-{number}") for number in range(1, 6)),
+        pet("a", "_trc-FDG_space-MNI"),
+        "sub-01/ses-a/ct/sub-01_ses-a_ct.nii.gz",
+        "sub-01/ses-a/anat/sub-01_ses-a_FLAIR.nii.gz",
+        "sub-01/ses-a/anat/sub-01_ses-a_rec-x_bold.nii.gz",
+    )
+    plan = only_plan(root, tracer_label=("FDG",))
+    assert len(plan.pairings) == 1
+    assert set(plan.notes[:-1]) == {
+        "left out, FLAIR is not among --modalities: sub-01_ses-a_FLAIR.nii.gz",
+        "left out, CT is not among --modalities: sub-01_ses-a_ct.nii.gz",
+        "left out, not a magnitude image (part-): sub-01_ses-a_part-phase_T1w.nii.gz",
+        "left out, taken for a derivative because of desc-: sub-01_ses-a_desc-brain_T1w.nii.gz",
+        "left out, taken for a derivative because of space-:"
+        " sub-01_ses-a_trc-FDG_space-MNI_pet.nii.gz",
+        "left out, excluded by --tracer-label FDG: sub-01_ses-a_trc-PIB_run-1_pet.nii.gz,"
+        " sub-01_ses-a_trc-PIB_run-2_pet.nii.gz, sub-01_ses-a_trc-PIB_run-3_pet.nii.gz and 2 more",
+    }
+    assert "has no sidecar" in plan.notes[-1]
+
+
+def test_an_image_with_a_broken_sidecar_is_a_problem_and_not_left_out(tmp_path):
+    root = write_dataset(tmp_path, t1w(), pet())
+    (root / pet().replace(".nii.gz", ".json")).write_text("{", encoding="utf-8")
+    plan = only_plan(root)
+    assert len(plan.problems) == 1
+    assert not [note for note in plan.notes if note.startswith("left out")]
 
 
 def test_a_cohort_is_planned_completely(tmp_path):

@@ -1,8 +1,11 @@
 """Inheritance of sidecars, and broken ones."""
 
+import os
+
 import pytest
 
-from fusionprep.bids.sidecars import read_metadata
+from fusionprep.bids.derivatives import still_true
+from fusionprep.bids.sidecars import FRAME_TABLE, read_metadata
 from fusionprep.errors import DataError
 from tests.bids.skeleton import plans_of, write_dataset, write_json
 
@@ -76,3 +79,35 @@ def test_a_broken_sidecar_hurts_only_its_images(tmp_path):
     assert str(broken) in plans["01"].problems[0].message
     assert len(plans["02"].pairings) == 1
     assert not plans["02"].problems
+
+
+def test_a_table_beside_a_pet_is_kept_with_its_metadata(tmp_path):
+    root = write_dataset(tmp_path, PET, PET.replace("run-1", "run-2"), sidecar={"Units": "Bq/mL"})
+    path = root / PET.replace(".nii.gz", ".tsv")
+    path.write_bytes(b"\xef\xbb\xbfFrame\tDuration\r\n1\t60\r\n\r\n2\t120\r\n")
+    metadata = read_metadata(root / PET, root)
+    rows = [{"Frame": "1", "Duration": "60"}, {"Frame": "2", "Duration": "120"}]
+    assert metadata == {"Units": "Bq/mL", FRAME_TABLE: {"Path": str(path), "Rows": rows}}
+    assert still_true(metadata) == {}
+    assert FRAME_TABLE not in read_metadata(root / PET.replace("run-1", "run-2"), root)
+
+
+def test_tables_that_are_no_table_of_frames_are_not_read(tmp_path):
+    ct = "sub-01/ct/sub-01_ct.nii.gz"
+    root = write_dataset(tmp_path, PET, ct)
+    for path in (ct, PET.replace("_pet", "_blood"), "sub-01/ses-a/pet/sub-01_ses-a_pet"):
+        (root / path.replace(".nii.gz", "")).with_suffix(".tsv").write_text("start\n0\n", "utf-8")
+    (root / PET.replace(".nii.gz", ".tsv")).write_text("start\tduration\n", "utf-8")
+    assert read_metadata(root / PET, root) == {}
+    assert read_metadata(root / ct, root) == {}
+
+
+def test_a_table_that_cannot_be_read_is_one_clear_line(tmp_path):
+    root = write_dataset(tmp_path, PET)
+    table = root / PET.replace(".nii.gz", ".tsv")
+    table.write_text("start\n0\n", "utf-8")
+    table.chmod(0)
+    if os.access(table, os.R_OK):
+        pytest.skip("root reads everything")
+    with pytest.raises(DataError, match="cannot read the table"):
+        read_metadata(root / PET, root)
