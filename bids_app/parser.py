@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from bids_app.exitcodes import ExitCode
 from fusionprep import __version__
 from fusionprep.arguments import NamedPaths
-from fusionprep.config import Config, read_options
+from fusionprep.config import ATLAS_REGIONS, TISSUE_REGIONS, Config, read_options
 from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
 
@@ -23,7 +23,8 @@ data, 66 no input, 73 cannot create output, 74 input/output error.
 """
 # A configuration file does not pass through argparse, so that both look up the choices here.
 CHOICES = {
-    "modalities": ("pet", "ct", "flair"),
+    "modalities": ("pet", "ct", "flair", "t2w"),
+    "anat_contrast": ("T1w", "FLAIR", "T2w"),
     "pet2anat_method": ("rigid", "identity", "auto"),
     "registration_backend": ("greedy", "ants"),
     "skull_strip_t1w": ("auto", "skip", "force"),
@@ -32,7 +33,7 @@ CHOICES = {
     "device": ("auto", "cpu", "cuda"),
 }
 SMALLEST = {"max_day_gap": 0, "batch_size": 1, "random_seed": 0, "nprocs": 1, "omp_nthreads": 1}
-SUVR_REGIONS = ("whole-brain", "gm", "wm", "none")
+SUVR_REGIONS = (*TISSUE_REGIONS, *ATLAS_REGIONS, "none")
 
 
 class Parser(argparse.ArgumentParser):
@@ -85,7 +86,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         "--bids-filter-file",
         type=Path,
         metavar="FILE",
-        help="JSON of pybids filters for t1w, pet, ct and flair",
+        help="JSON of pybids filters for t1w, pet, ct, flair and t2w",
     )
     group.add_argument(
         "--bids-database-dir", type=Path, metavar="DIR", help="keep the index of the dataset here"
@@ -135,8 +136,9 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--suvr-region",
         metavar="REGION",
-        help="whole-brain, gm, wm, none, or a mask file in the first template's space"
-        " (default: whole-brain)",
+        help="reference of SUVR: whole-brain, gm, wm; by an atlas in MNI152NLin2009aSym, which must"
+        " be an output space, cerebellar-gm, cerebellum, pons; a mask file in the first template's"
+        " space; or none (default: whole-brain)",
     )
     group.add_argument("--random-seed", type=_at_least(0), metavar="N", help="default: 0")
     group.add_argument("--sloppy", action="store_true", help="fast and inexact, for trying out")
@@ -150,6 +152,12 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
         choices=CHOICES["fusion_models"],
         metavar="NAME",
         help=f"one or more of those listed below (default: {DEFAULT_MODEL})",
+    )
+    group.add_argument(
+        "--anat-contrast",
+        choices=CHOICES["anat_contrast"],
+        help="what PET and CT are fused with: the T1w, or the FLAIR or T2w brought to it"
+        " (default: T1w)",
     )
     group.add_argument(
         "--fusion-weights",
@@ -274,6 +282,10 @@ def parse(argv: Sequence[str]) -> tuple[Config, argparse.Namespace]:
             options[name] = options[name].resolve()
     weights = options.get("fusion_weights", {})
     options["fusion_weights"] = {name: path.resolve() for name, path in weights.items()}
+    contrast = options.get("anat_contrast", "T1w").lower()
+    modalities = options.get("modalities", Config.modalities)
+    if contrast != "t1w" and contrast not in modalities:
+        options["modalities"] = (*modalities, contrast)
     region = options.get("suvr_region", "none")
     if region not in SUVR_REGIONS:
         # nodes run in folders of their own
@@ -327,15 +339,20 @@ def _check_weights(config: Config) -> None:
 
 
 def _check_spaces(config: Config) -> None:
-    from fusionprep.image.template import TemplateSpace
+    from fusionprep.image.template import PACKAGED_TEMPLATE, TemplateSpace
 
     templates = [TemplateSpace.parse(space) for space in config.output_spaces if space != "T1w"]
     if len(set(templates)) < len(templates):
         raise UsageError("--output-spaces names a space twice")
+    if config.suvr_region in ATLAS_REGIONS and all(t.name != PACKAGED_TEMPLATE for t in templates):
+        raise UsageError(
+            f"--suvr-region {config.suvr_region} is of an atlas in {PACKAGED_TEMPLATE}; add it to"
+            " --output-spaces"
+        )
     if config.suvr_region not in SUVR_REGIONS:
         if not Path(config.suvr_region).is_file():
             raise UsageError(
-                f"--suvr-region {config.suvr_region} is neither whole-brain, gm, wm nor none,"
+                f"--suvr-region {config.suvr_region} is none of {', '.join(SUVR_REGIONS)},"
                 " and no such file exists"
             )
         if not templates:

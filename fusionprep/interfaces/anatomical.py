@@ -40,6 +40,30 @@ class Conform(SimpleInterface):
         return runtime
 
 
+class _RemoveTableInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="CT in Hounsfield units")
+
+
+class _RemoveTableOutputSpec(TraitedSpec):
+    out_file = File(exists=True)
+
+
+class RemoveTable(SimpleInterface):
+    """Replace what is not the head by air."""
+
+    input_spec = _RemoveTableInputSpec
+    output_spec = _RemoveTableOutputSpec
+
+    def _run_interface(self, runtime):
+        from fusionprep.image.intensity import AIR
+        from fusionprep.image.masks import without_table
+
+        data, affine = load(self.inputs.in_file)
+        head = new_image(without_table(data, AIR), affine)
+        self._results["out_file"] = save(head, runtime.cwd, "head")
+        return runtime
+
+
 class _ExtractBrainInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True)
     method = traits.Enum("auto", "force", "skip", usedefault=True)

@@ -64,7 +64,7 @@ class AverageFrames(SimpleInterface):
 
 class _ReferenceMeanInputSpec(BaseInterfaceInputSpec):
     pet = File(exists=True, mandatory=True, desc="PET on the T1w grid")
-    region = File(exists=True, mandatory=True, desc="mask or probability on the T1w grid")
+    region = File(exists=True, mandatory=True, desc="mask on the T1w grid")
     name = traits.Str(mandatory=True, desc="name of the region")
 
 
@@ -85,7 +85,8 @@ class ReferenceMean(SimpleInterface):
         pet, _ = load(self.inputs.pet)
         region, _ = load(self.inputs.region)
         # 0 is outside the PET's field of view and would dilute the mean
-        values = pet[(region > 0.5) & (pet != 0)]
+        inside = region > 0.5
+        values = pet[inside & (pet != 0)]
         mean = float(values.mean(dtype=np.float64)) if values.size else 0.0
         if mean <= 0:
             raise DataError(
@@ -94,7 +95,12 @@ class ReferenceMean(SimpleInterface):
             )
         self._results["factor"] = 1.0 / mean
         self._results["metadata"] = {
-            "SUVR": {"Region": self.inputs.name, "Reference": mean, "Voxels": int(values.size)}
+            "SUVR": {
+                "Region": self.inputs.name,
+                "Reference": mean,
+                "Voxels": int(values.size),
+                "RegionVoxels": int(inside.sum()),
+            }
         }
         return runtime
 

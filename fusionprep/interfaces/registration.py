@@ -20,9 +20,9 @@ from fusionprep.interfaces.files import save
 class _RegisterRigidInputSpec(BaseInterfaceInputSpec):
     t1w = File(exists=True, mandatory=True)
     mask = File(exists=True, mandatory=True, desc="brain mask of the T1w")
-    moving = File(exists=True, mandatory=True, desc="static PET, CT or FLAIR")
+    moving = File(exists=True, mandatory=True, desc="static PET, CT, FLAIR or T2w")
     method = traits.Enum("rigid", "identity", "auto", usedefault=True)
-    modality = traits.Enum("pet", "ct", "flair", mandatory=True)
+    modality = traits.Enum("pet", "ct", "flair", "t2w", mandatory=True)
     sloppy = traits.Bool(False, usedefault=True)
     n_threads = traits.Int(1, usedefault=True, nohash=True)
 

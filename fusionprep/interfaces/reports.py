@@ -51,7 +51,8 @@ class _Figure(SimpleInterface):
 
     def _newest_input(self) -> Path | None:
         """The image drawn that was written last; None before they are known."""
-        values = self.inputs.get().values()
+        files = [name for name, trait in self.inputs.traits().items() if trait.is_trait_type(File)]
+        values = [getattr(self.inputs, name) for name in files]
         images = [Path(v) for v in values if isinstance(v, str) and v.endswith(".nii")]
         return max(images, key=lambda image: image.stat().st_mtime_ns, default=None)
 
@@ -130,12 +131,33 @@ class PlotNormalization(_Figure):
         )
 
 
+class _PlotReferenceRegionInputSpec(_FigureInputSpec):
+    t1w = File(exists=True, mandatory=True)
+    pet = File(exists=True, mandatory=True, desc="on the T1w grid")
+    region = File(exists=True, mandatory=True, desc="mask on the T1w grid")
+    mask = File(exists=True, mandatory=True, desc="brain mask")
+    region_name = traits.Str(mandatory=True)
+
+
+class PlotReferenceRegion(_Figure):
+    """The reference region of SUVR on the T1w and on the PET."""
+
+    input_spec = _PlotReferenceRegionInputSpec
+
+    def _draw(self, path: Path) -> None:
+        from fusionprep.reports.plots import plot_region
+
+        images = [nib.load(getattr(self.inputs, n)) for n in ("t1w", "pet", "region", "mask")]
+        plot_region(*images, path, region_name=self.inputs.region_name)
+
+
 class _PlotFusedInputSpec(_FigureInputSpec):
     anatomical = File(exists=True, mandatory=True)
     functional = File(exists=True, mandatory=True)
     fused = File(exists=True, mandatory=True)
     colour = File(exists=True, desc="RGB24; left out where there is none")
     mask = File(exists=True, mandatory=True)
+    anatomical_name = traits.Str("T1w", usedefault=True)
     functional_name = traits.Str(mandatory=True, desc="PET or CT")
 
 
@@ -152,4 +174,7 @@ class PlotFused(_Figure):
         images = [nib.load(path) if isdefined(path) else None for path in paths]
         name = self.inputs.functional_name
         colours = {} if name == "PET" else {"colour_map": None}
-        plot_fused_mosaic(*images, path, functional_name=name, **colours)
+        anatomical_name = self.inputs.anatomical_name
+        plot_fused_mosaic(
+            *images, path, anatomical_name=anatomical_name, functional_name=name, **colours
+        )

@@ -212,7 +212,11 @@ def _registration(native: Derivative) -> Markup:
             "Mattes mutual information",
             Markup("{} before, {} after").format(score("MattesMIBefore"), score("MattesMIAfter")),
         ),
-        ("Brain overlap", score("BrainOverlap")),
+        ("Uncertainty", score("UncertaintyMillimetres", "mm")),
+        ("Distance from the best alignment", score("OffOptimumMillimetres", "mm")),
+        ("Runner-up's share of the information", score("RunnerUp")),
+        ("Share of the brain in the field of view", score("BrainCoverage")),
+        ("Brain overlap there", score("BrainOverlap")),
         ("Rotation", score("RotationDegrees", "°")),
         ("Translation", score("TranslationMillimetres", "mm")),
     ]
@@ -241,6 +245,21 @@ def _metadata(scan: Scan) -> list[tuple[str, Any]]:
     return rows
 
 
+def region_caption(scan: Scan) -> str:
+    """What the figure of a PET's reference region shows, as plain text; empty without SUVR."""
+    suvr = scan.variants.get("suvr")
+    values = suvr.get("SUVR") if suvr is not None else None
+    if not isinstance(values, Mapping):
+        return ""
+    mean, voxels = (finite(values.get(key)) for key in ("Reference", "Voxels"))
+    numbers = [
+        "mean uptake not recorded" if mean is None else f"mean uptake {mean:.5g}",
+        str((scan.native and scan.native.get("Units")) or ""),
+        "" if voxels is None else f"in {voxels:.0f} voxels",
+    ]
+    return f"Reference region {values.get('Region')}: {' '.join(filter(None, numbers))}"
+
+
 def _assumptions(scan: Scan) -> list[str]:
     """What the sidecars leave open and how it was dealt with, in sentences."""
     native = scan.native
@@ -253,9 +272,20 @@ def _assumptions(scan: Scan) -> list[str]:
         if "suv" not in scan.variants:
             reason = native.get("SUVNotComputed") or "no reason is recorded"
             found.append(f"No SUV was made: {without_paths(str(reason))}.")
+        found += _outside_field_of_view(scan)
     if native.get("Pairing") is not None and native.get("Pairing", "DayGap") is None:
         found.append("Days between the scans are unknown: the dataset tells no dates.")
     return found
+
+
+def _outside_field_of_view(scan: Scan) -> list[str]:
+    suvr = scan.variants.get("suvr")
+    if suvr is None:
+        return []
+    used, whole = (finite(suvr.get("SUVR", key)) for key in ("Voxels", "RegionVoxels"))
+    if not used or not whole or used >= 0.95 * whole:
+        return []
+    return [f"Only {used / whole:.0%} of the reference region lies in the PET's field of view."]
 
 
 def fused_list(scan: Scan) -> Markup:

@@ -41,7 +41,22 @@ COLUMNS: dict[str, dict[str, Any]] = {
         "Units": "nat",
     },
     "brain_overlap": {
-        "Description": "Share of the brain mask among as many brightest voxels of the PET, 0 to 1"
+        "Description": "Share of the brain seen among as many brightest voxels of the PET, 0 to 1"
+    },
+    "brain_coverage": {
+        "Description": "Share of the brain mask in the field of view of the PET or CT, 0 to 1"
+    },
+    "uncertainty": {
+        "Description": "Distance between registrations of two halves of the PET or CT, larger in "
+        "proportion where a part of the brain only is in its field of view",
+        "Units": "mm",
+    },
+    "off_optimum": {
+        "Description": "Distance of the alignment used from the best one found",
+        "Units": "mm",
+    },
+    "runner_up": {
+        "Description": "Information of the best quite different alignment, share of the best one's"
     },
     "rotation": {"Description": "Rotation from the header's position", "Units": "degree"},
     "translation": {"Description": "Translation from the header's position", "Units": "mm"},

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from markupsafe import Markup
@@ -68,7 +68,7 @@ def write_participant_report(
     )
     texts[f"sub-{subject}_desc-errors_T1w"] = blocks.errors_block(messages, crashes)
     _write_texts(figures, texts)
-    return _assemble(output_dir, subject, run_uuid, unsafe)
+    return _assemble(output_dir, subject, run_uuid, unsafe, _region_captions(record))
 
 
 def _texts(record: SubjectRecord, failures: int) -> dict[str, Markup]:
@@ -104,7 +104,23 @@ def _write_texts(figures: Path, texts: dict[str, Markup]) -> None:
         )
 
 
-def _assemble(output_dir: Path, subject: str, run_uuid: str, unsafe: Sequence[str]) -> Path:
+def _region_captions(record: SubjectRecord) -> dict[str, str]:
+    """Captions of the figures of reference regions, by file name without extension."""
+    prefix = f"sub-{record.label}"
+    return {
+        _block_name(prefix, scan.entities, "suvr", "pet"): blocks.region_caption(scan)
+        for scan in record.scans()
+        if scan.modality == "PET"
+    }
+
+
+def _assemble(
+    output_dir: Path,
+    subject: str,
+    run_uuid: str,
+    unsafe: Sequence[str],
+    region_captions: Mapping[str, str],
+) -> Path:
     from nireports.assembler.report import Report
 
     figures = output_dir / f"sub-{subject}" / "figures"
@@ -126,7 +142,7 @@ def _assemble(output_dir: Path, subject: str, run_uuid: str, unsafe: Sequence[st
         for reportlet in section.reportlets:
             # nireports puts a file's name into HTML as it is.
             reportlet.components = [
-                (content, _caption(content))
+                (content, _caption(content, region_captions))
                 for content, _ in reportlet.components
                 if not any(name in content for name in unsafe)
             ]
@@ -139,13 +155,15 @@ def _assemble(output_dir: Path, subject: str, run_uuid: str, unsafe: Sequence[st
     return target
 
 
-def _caption(content: str) -> str:
-    """Model and space of a fused mosaic by its file name; empty for anything else."""
-    found = re.search(r'src="[^"]*/([^"/]+)\.png"', content)
+def _caption(content: str, region_captions: Mapping[str, str]) -> str:
+    """Model and space of a fused mosaic, or what is known of a figure of a reference region."""
+    found = re.search(r'src="[^"]*/([^"/]+)\.(png|svg)"', content)
     if found is None:
         return ""
+    if found[2] == "svg":
+        return region_captions.get(found[1], "")
     entities, _ = split_name(found[1])
-    model = re.sub(r"^fused(CT)?", "", entities.get("desc", ""))
+    model = re.sub(r"^fused(CT)?(FLAIR|T2w)?", "", entities.get("desc", ""))
     return f"{model} in the space {entities.get('space', 'T1w')}"
 
 

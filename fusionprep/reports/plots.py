@@ -11,9 +11,23 @@ import numpy as np
 
 from fusionprep.reports import svg
 from fusionprep.reports.mosaic import plot_fused_mosaic
-from fusionprep.reports.slices import Plane, Volume, brain_planes, outlines, to_gray, window
+from fusionprep.reports.slices import (
+    Plane,
+    Volume,
+    brain_planes,
+    outlines,
+    spans_of,
+    to_gray,
+    window,
+)
 
-__all__ = ["plot_coregistration", "plot_fused_mosaic", "plot_normalization", "plot_tissue"]
+__all__ = [
+    "plot_coregistration",
+    "plot_fused_mosaic",
+    "plot_normalization",
+    "plot_region",
+    "plot_tissue",
+]
 
 Image = nib.spatialimages.SpatialImage
 
@@ -21,6 +35,7 @@ Image = nib.spatialimages.SpatialImage
 _BRAIN_COLOUR = "#22C990"
 _GREY_COLOUR = "#F0B323"
 _WHITE_COLOUR = "#56B4E9"
+_REGION_COLOUR = "#F0B323"
 _GREY, _WHITE = 1, 2
 
 _SLICES = {2: 7, 1: 7, 0: 6}
@@ -151,6 +166,50 @@ def plot_normalization(
     )
 
 
+def plot_region(
+    t1w: Image,
+    pet: Image,
+    region: Image,
+    mask: Image,
+    out_svg: Path,
+    *,
+    region_name: str = "reference region",
+) -> Path:
+    """Draw the contour of a reference region on the T1w and, below it, on the PET.
+
+    Parameters
+    ----------
+    t1w, pet
+        T1w and PET in its space.
+    region, mask
+        Masks of the region, through which the slices are chosen, and of the brain; on one grid.
+    out_svg
+        File to write.
+    region_name
+        What the region is called in the figure.
+
+    Returns
+    -------
+    pathlib.Path
+        ``out_svg``.
+
+    Raises
+    ------
+    DataError
+        When the region or the brain mask is empty.
+    """
+    return _draw(
+        {"PET": Volume.from_image(pet)},
+        {region_name: (_REGION_COLOUR, Volume.of_mask(region))},
+        mask,
+        out_svg,
+        title="Reference region of SUVR",
+        description=f"Reference region of SUVR, {region_name}, on the T1w and on the PET",
+        still=("T1w", Volume.from_image(t1w)),
+        spans=spans_of(region, mask),
+    )
+
+
 def _labels(dseg: Image, *values: int) -> Volume:
     volume = Volume.from_image(dseg)
     return Volume(np.isin(volume.voxels, values).astype(np.uint8), volume.affine)
@@ -166,10 +225,12 @@ def _draw(
     description: str,
     still: tuple[str, Volume] | None = None,
     margin_mm: float = 6.0,
+    spans: Mapping[int, tuple[float, float]] | None = None,
 ) -> Path:
     """Write rows of slices; the second layer flickers over the first, ``still`` stands above."""
+    chosen = {axis: {"span": span} for axis, span in (spans or {}).items()}
     frames = {
-        axis: brain_planes(mask, axis, count, margin_mm=margin_mm)
+        axis: brain_planes(mask, axis, count, margin_mm=margin_mm, **chosen.get(axis, {}))
         for axis, count in _SLICES.items()
     }
     inside = _sample(Volume.of_mask(mask), frames)

@@ -165,6 +165,42 @@ def brain_planes(
     return tuple(planes)
 
 
+def spans_of(
+    region: nib.spatialimages.SpatialImage, mask: nib.spatialimages.SpatialImage
+) -> dict[int, tuple[float, float]]:
+    """Where planes cut a region, as fractions of the brain's extent along each axis.
+
+    Parameters
+    ----------
+    region, mask
+        Masks (> 0.5) on one grid, of the region and of the brain.
+
+    Returns
+    -------
+    dict
+        0 sagittal, 1 coronal, 2 axial to the ``span`` of :func:`brain_planes`.
+
+    Raises
+    ------
+    DataError
+        When either mask is empty.
+    """
+    extents = []
+    for image, what in ((region, "the region"), (mask, "the brain mask")):
+        canonical = nib.as_closest_canonical(image)
+        inside = np.asanyarray(canonical.dataobj) > 0.5
+        if not inside.any():
+            name = image.get_filename() or what
+            raise DataError(f"cannot draw figures: {name} is empty")
+        extents.append(_extent_mm(inside, np.linalg.norm(canonical.affine[:3, :3], axis=0)))
+    (low, high), (brain_low, brain_high) = extents
+    # the outermost slices of a region show hardly anything of it
+    inset = 0.1 * (high - low)
+    first = (low + inset - brain_low) / (brain_high - brain_low)
+    last = (high - inset - brain_low) / (brain_high - brain_low)
+    return {axis: (float(first[axis]), float(last[axis])) for axis in range(3)}
+
+
 def _extent_mm(inside: np.ndarray, zooms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of a mask in mm along the voxel axes, from the centre of the first voxel."""
     low, high = np.empty(3), np.empty(3)

@@ -7,12 +7,14 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep._version import __version__
+from fusionprep.bids.pairing import fusion_partner
 from fusionprep.bids.plan import ImageFile, Pairing, SubjectPlan
 from fusionprep.config import Config
 from fusionprep.workflows.anatomical import init_anatomical_wf
 from fusionprep.workflows.nodes import T1W_IMAGES, Space, template_spaces
 from fusionprep.workflows.pet import init_pet_wf
 from fusionprep.workflows.structural import init_structural_wf
+from fusionprep.workflows.suvr import init_region_wf, region_template
 from fusionprep.workflows.template import init_template_wf
 
 WORKFLOW_NAME = f"fusionprep_{re.sub(r'[^0-9A-Za-z]', '_', __version__)}_wf"
@@ -76,12 +78,34 @@ def _add_t1w(
         ])  # fmt: skip
         for field in registration.outputs.outputnode.get():
             sources[field] = (registration, f"outputnode.{field}")
-    for pairing in pairings:
+    if config.suvr_region != "none" and any(pairing.modality == "pet" for pairing in pairings):
+        _add_region(workflow, config, t1w, sources)
+    partner = fusion_partner(pairings, config)
+    # The partner first: what it hands over are inputs of the others.
+    for pairing in sorted(pairings, key=lambda pairing: pairing is not partner):
         build = init_pet_wf if pairing.modality == "pet" else init_structural_wf
-        processing = build(config, pairing, f"{pairing.modality}{_tag(pairing.image)}_wf")
+        name = f"{pairing.modality}{_tag(pairing.image)}_wf"
+        processing = build(config, pairing, name, partner)
         for field in processing.inputs.inputnode.get():
             node, source = sources[field]
             workflow.connect(node, source, processing, f"inputnode.{field}")
+        if pairing is partner:
+            for field in processing.outputs.outputnode.get():
+                sources[field] = (processing, f"outputnode.{field}")
+
+
+def _add_region(
+    workflow: pe.Workflow, config: Config, t1w: ImageFile, sources: dict[str, tuple[pe.Node, str]]
+) -> None:
+    """Add the reference region of a T1w's PET images to what they are given."""
+    region = init_region_wf(config, t1w, f"suvr{_tag(t1w)}_wf")
+    fields = {name: name for name in ("t1w", "mask", "gm", "wm")}
+    if template := region_template(config):
+        fields["t1w_from_template"] = f"t1w_from_template_{template}"
+    for field, name in fields.items():
+        node, source = sources[name]
+        workflow.connect(node, source, region, f"inputnode.{field}")
+    sources["suvr_region"] = (region, "outputnode.suvr_region")
 
 
 def _tag(image: ImageFile) -> str:

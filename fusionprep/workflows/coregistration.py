@@ -13,8 +13,8 @@ from fusionprep.workflows.anatomical import t1w_path
 from fusionprep.workflows.nodes import Space, derivative_node, figure_node, node
 
 FROM_T1W = ("conformed", "t1w", "mask", "dseg")
-SUFFIXES = {"pet": "pet", "ct": "ct", "flair": "FLAIR"}
-DATATYPES = {"pet": "pet", "ct": "ct", "flair": "anat"}
+SUFFIXES = {"pet": "pet", "ct": "ct", "flair": "FLAIR", "t2w": "T2w"}
+DATATYPES = {"pet": "pet", "ct": "ct", "flair": "anat", "t2w": "anat"}
 DESCRIPTION = """
 The {modality} was registered rigidly to the T1w by maximising mutual information [@mattes] from
 starts in every orientation, with *SciPy* [@scipy] as optimiser, and brought to the T1w grid in one
@@ -120,6 +120,16 @@ def init_coregistration_wf(
         (resample, outputnode, [("out_file", "moved")]),
     ])  # fmt: skip
     return workflow
+
+
+def anatomical_path(pairing: Pairing, partner: Pairing | None, space: Space) -> str:
+    """Output path of what a PET or CT is fused with: the T1w, or a FLAIR or T2w in T1w space.
+
+    Of these no image in template space is written; there they are brought straight from their own.
+    """
+    if partner is None:
+        return t1w_path(pairing.t1w, desc="preproc", **space.t1w_entities)
+    return ModalityPaths(partner)(desc="preproc", space="T1w")
 
 
 def paired_metadata(config: Config, pairing: Pairing) -> dict:

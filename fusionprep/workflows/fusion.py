@@ -14,10 +14,10 @@ from fusionprep.interfaces.fusion import Fuse
 from fusionprep.interfaces.reports import PlotFused
 from fusionprep.models.entry import ModelEntry
 from fusionprep.models.registry import get_model
-from fusionprep.workflows.nodes import Space, derivative_node, figure_node, node
+from fusionprep.workflows.nodes import PARTNER, Space, derivative_node, figure_node, node
 
 DESCRIPTION = """
-T1w and {modality} were scaled to [0, 1] and fused slice by slice with {models}. {planes}
+{anatomy} and {modality} were scaled to [0, 1] and fused slice by slice with {models}. {planes}
 """
 GRAY_MATTER = """
 The {modality}, scaled to [0, 1], was confined to the gray matter of the T1w: {models}.
@@ -57,7 +57,7 @@ def init_fusion_wf(
     Inputs
     ------
     t1w, mask, functional
-        Images on one grid.
+        Images on one grid; the FLAIR or T2w in place of the T1w where the configuration says so.
     gm
         Probability of gray matter there; only where a model uses it.
     """
@@ -67,7 +67,8 @@ def init_fusion_wf(
     anatomy = dict.fromkeys(["t1w", *(FIELDS[entry.anatomical_input] for entry in entries)])
     fields = [*anatomy, "mask", "functional"]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
-    prefix = "fused" if modality == "pet" else "fusedCT"
+    contrast = "" if config.anat_contrast == "T1w" else config.anat_contrast
+    prefix = "fused" + ("CT" if modality == "ct" else "") + contrast
     for entry in entries:
         anatomical = FIELDS[entry.anatomical_input]
         uris = [own_uri(sources[name]) for name in (anatomical, "functional")]
@@ -98,7 +99,8 @@ def init_fusion_wf(
         if modality == "pet":
             colour = "RGB: lightness from the fusion, hue from the PET"
             results.append(("out_colour", "Color", colour))
-        fused = f"{entry.anatomy} and {modality.upper()} fused by {entry.label}"
+        anatomy = config.anat_contrast if anatomical == "t1w" else entry.anatomy
+        fused = f"{anatomy} and {modality.upper()} fused by {entry.label}"
         for field, ending, what in results:
             desc = f"{prefix}{entry.label}{ending}"
             sidecar = {
@@ -122,6 +124,7 @@ def init_fusion_wf(
             figure_like(desc=f"{prefix}{entry.label}"),
             ".png",
             f"plot_{entry.name}",
+            anatomical_name=config.anat_contrast,
             functional_name=modality.upper(),
         )
         workflow.connect([
@@ -136,13 +139,18 @@ def init_fusion_wf(
 
 
 def connect_fusion(
-    workflow: pe.Workflow, fuse: LiterateWorkflow, space: Space, image: tuple[pe.Node, str]
+    workflow: pe.Workflow,
+    config: Config,
+    fuse: LiterateWorkflow,
+    space: Space,
+    image: tuple[pe.Node, str],
 ) -> None:
     """Hand the anatomical images it asks for and the image of one space to a fusion workflow."""
     anatomy = [name for name in fuse.inputs.inputnode.get() if name != "functional"]
+    given = {"t1w": "t1w" if config.anat_contrast == "T1w" else PARTNER}
     workflow.connect([
         (workflow.get_node("inputnode"), fuse, [
-            (space.anatomy_field(name), f"inputnode.{name}") for name in anatomy
+            (space.anatomy_field(given.get(name, name)), f"inputnode.{name}") for name in anatomy
         ]),
         (image[0], fuse, [(image[1], "inputnode.functional")]),
     ])  # fmt: skip
@@ -164,7 +172,9 @@ def _describe(config: Config, modality: str, entries: list[ModelEntry]) -> str:
     name, text = modality.upper(), ""
     if fused:
         planes = PLANES[config.planes]
-        text += DESCRIPTION.format(modality=name, models=", ".join(fused), planes=planes)
+        text += DESCRIPTION.format(
+            anatomy=config.anat_contrast, modality=name, models=", ".join(fused), planes=planes
+        )
     if confined:
         text += GRAY_MATTER.format(modality=name, models=", ".join(confined))
     return text

@@ -13,6 +13,9 @@ from fusionprep.image.template import TemplateSpace
 from fusionprep.interfaces.derivatives import WriteDerivative
 from fusionprep.models.registry import get_model
 
+PARTNER = "partner"
+"""Field of the FLAIR or T2w that PET and CT are fused with."""
+
 T1W_IMAGES = ("conformed", "t1w", "mask", "dseg", "gm", "wm")
 
 
@@ -147,3 +150,11 @@ def anatomy_fields(config: Config) -> list[str]:
     ]
     grids = [Space(t).anatomy_field(image) for t in templates for image in template_images(config)]
     return [*T1W_IMAGES, *transforms, *grids]
+
+
+def fusion_fields(config: Config) -> list[str]:
+    """What the workflows of PET and CT are given: :func:`anatomy_fields`, and what they are fused
+    with in every output space where that is not the T1w.
+    """
+    partner = [space.anatomy_field(PARTNER) for space in output_spaces(config)]
+    return [*anatomy_fields(config), *(partner if config.anat_contrast != "T1w" else [])]

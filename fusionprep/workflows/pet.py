@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from nipype.interfaces import utility as niu
 from nipype.interfaces.base import isdefined
@@ -16,11 +15,12 @@ from fusionprep.bids.plan import Pairing
 from fusionprep.bids.suv import body_weight, suv_inputs
 from fusionprep.config import Config
 from fusionprep.interfaces.pet import AverageFrames, ReferenceMean, Scale
-from fusionprep.interfaces.registration import Resample
+from fusionprep.interfaces.reports import PlotReferenceRegion
 from fusionprep.workflows.anatomical import t1w_path
 from fusionprep.workflows.coregistration import (
     FROM_T1W,
     ModalityPaths,
+    anatomical_path,
     init_coregistration_wf,
     paired_metadata,
     to_template,
@@ -28,21 +28,18 @@ from fusionprep.workflows.coregistration import (
 from fusionprep.workflows.fusion import connect_fusion, init_fusion_wf
 from fusionprep.workflows.nodes import (
     Space,
-    anatomy_fields,
     derivative_node,
+    figure_node,
+    fusion_fields,
     is_drawn,
     node,
     output_spaces,
-    template_spaces,
 )
+from fusionprep.workflows.suvr import describe_region, region_name, region_path
 
 FRAMES = """
 Frames of dynamic PET were averaged{weights}, without correction for motion between them.
 """
-SUVR = """
-Standardised uptake value ratios refer to the mean uptake of the region "{region}".
-"""
-REGION_FIELDS = {"whole-brain": "mask", "gm": "gm", "wm": "wm"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class _Quantity:
     """A multiple of the static PET that is written beside it.
 
     ``factor`` is a number, or the node and field that find it; ``computed`` likewise for sidecar
-    fields, None where all are known.
+    fields, None where all are known. ``sources`` are further files it is made from.
     """
 
     desc: str
@@ -59,17 +56,27 @@ class _Quantity:
     factor: float | tuple[pe.Node, str]
     metadata: dict
     computed: tuple[pe.Node, str] | None = None
+    sources: tuple[str, ...] = ()
 
 
-def init_pet_wf(config: Config, pairing: Pairing, name: str) -> LiterateWorkflow:
+def init_pet_wf(
+    config: Config, pairing: Pairing, name: str, partner: Pairing | None = None
+) -> LiterateWorkflow:
     """Process one PET image.
+
+    Parameters
+    ----------
+    partner
+        The FLAIR or T2w that it is fused with; None stands for the T1w.
 
     Inputs
     ------
-    The fields of :func:`~fusionprep.workflows.nodes.anatomy_fields`.
+    The fields of :func:`~fusionprep.workflows.nodes.fusion_fields`, and ``suvr_region``, the mask
+    on the T1w grid, unless there is to be no SUVR.
     """
     workflow = LiterateWorkflow(name=name)
-    inputnode = pe.Node(niu.IdentityInterface(fields=anatomy_fields(config)), name="inputnode")
+    fields = [*fusion_fields(config), *(["suvr_region"] if config.suvr_region != "none" else [])]
+    inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     paths = ModalityPaths(pairing, meta.tracer_label(pairing.image))
     average, metadata = _average_node(config, pairing)
     workflow.__desc__ = _describe(config, pairing, average)
@@ -85,7 +92,7 @@ def init_pet_wf(config: Config, pairing: Pairing, name: str) -> LiterateWorkflow
     description = "PET, mean over frames" if pairing.image.n_frames > 1 else "PET"
     quantities = [
         *_suv(config, pairing, metadata),
-        *_suvr(workflow, config, inputnode, moved),
+        *_suvr(workflow, config, pairing, paths, moved),
     ]
     for space in output_spaces(config):
         image = moved
@@ -105,7 +112,7 @@ def init_pet_wf(config: Config, pairing: Pairing, name: str) -> LiterateWorkflow
         ])  # fmt: skip
         for quantity in quantities:
             _write_quantity(workflow, config, quantity, paths, space, fields, image)
-        _fuse(workflow, config, pairing, paths, space, fields, image)
+        _fuse(workflow, config, pairing, paths, space, fields, image, partner)
     return workflow
 
 
@@ -138,14 +145,8 @@ def _describe(config: Config, pairing: Pairing, average: pe.Node) -> str:
     if pairing.image.n_frames > 1:
         text = FRAMES.format(weights=", weighted by their duration" if weighted else "")
     if config.suvr_region != "none":
-        text += SUVR.format(region=_region_name(config))
+        text += describe_region(config)
     return text
-
-
-def _region_name(config: Config) -> str:
-    return (
-        config.suvr_region if config.suvr_region in REGION_FIELDS else Path(config.suvr_region).name
-    )
 
 
 def _suv(config: Config, pairing: Pairing, metadata: dict) -> list[_Quantity]:
@@ -159,26 +160,31 @@ def _suv(config: Config, pairing: Pairing, metadata: dict) -> list[_Quantity]:
     return [_Quantity("suv", "Standardised uptake value", "g/mL", inputs.factor, fields)]
 
 
-def _suvr(workflow, config: Config, inputnode, moved) -> list[_Quantity]:
+def _suvr(workflow, config: Config, pairing: Pairing, paths, moved) -> list[_Quantity]:
     if config.suvr_region == "none":
         return []
-    reference = node(ReferenceMean(name=_region_name(config)), "suvr_reference", config)
-    workflow.connect(*moved, reference, "pet")
-    field = REGION_FIELDS.get(config.suvr_region)
-    if field is not None:
-        workflow.connect(inputnode, field, reference, "region")
-    else:
-        region = node(Resample(in_file=config.suvr_region), "suvr_region", config)
-        template = template_spaces(config)[0].name
-        workflow.connect([
-            (inputnode, region, [
-                ("t1w", "reference"), (f"t1w_from_template_{template}", "transforms"),
-            ]),
-            (region, reference, [("out_file", "region")]),
-        ])  # fmt: skip
-    description = "Standardised uptake value ratio"
-    computed = (reference, "metadata")
-    return [_Quantity("suvr", description, "arbitrary", (reference, "factor"), {}, computed)]
+    name = region_name(config)
+    reference = node(ReferenceMean(name=name), "suvr_reference", config)
+    like = paths(desc="suvr")
+    figure = figure_node(config, PlotReferenceRegion, like, ".svg", "plot_suvr", region_name=name)
+    inputnode = workflow.get_node("inputnode")
+    workflow.connect([
+        (inputnode, reference, [("suvr_region", "region")]),
+        (inputnode, figure, [("t1w", "t1w"), ("mask", "mask"), ("suvr_region", "region")]),
+        (moved[0], reference, [(moved[1], "pet")]),
+        (moved[0], figure, [(moved[1], "pet")]),
+    ])  # fmt: skip
+    return [
+        _Quantity(
+            "suvr",
+            "Standardised uptake value ratio",
+            "arbitrary",
+            (reference, "factor"),
+            {},
+            (reference, "metadata"),
+            (region_path(config, pairing.t1w),),
+        )
+    ]
 
 
 def _write_quantity(workflow, config, quantity: _Quantity, paths, space, fields, image) -> None:
@@ -188,7 +194,7 @@ def _write_quantity(workflow, config, quantity: _Quantity, paths, space, fields,
         **fields,
         "Description": quantity.description,
         "Units": quantity.units,
-        "Sources": [own_uri(paths(desc="preproc", **space.entities))],
+        "Sources": list(map(own_uri, (paths(desc="preproc", **space.entities), *quantity.sources))),
         **quantity.metadata,
     }
     out_path = paths(desc=quantity.desc, **space.entities)
@@ -205,7 +211,7 @@ def _write_quantity(workflow, config, quantity: _Quantity, paths, space, fields,
         workflow.connect(*quantity.computed, write, "computed")
 
 
-def _fuse(workflow, config, pairing, paths, space: Space, fields, image) -> None:
+def _fuse(workflow, config, pairing, paths, space: Space, fields, image, partner) -> None:
     kept = ("SpatialReference", "Resolution", "TracerName", "TracerRadionuclide", "Pairing")
     fuse = init_fusion_wf(
         config,
@@ -213,7 +219,7 @@ def _fuse(workflow, config, pairing, paths, space: Space, fields, image) -> None
         partial(paths, **space.entities),
         partial(paths, space=space.entities["space"]) if is_drawn(config, space) else None,
         {
-            "t1w": t1w_path(pairing.t1w, desc="preproc", **space.t1w_entities),
+            "t1w": anatomical_path(pairing, partner, space),
             "gm": t1w_path(pairing.t1w, "probseg", label="GM", **space.t1w_entities),
             "functional": paths(desc="preproc", **space.entities),
         },
@@ -222,4 +228,4 @@ def _fuse(workflow, config, pairing, paths, space: Space, fields, image) -> None
         tracer=fields.get("TracerName"),
         space_code=space.code,
     )  # fmt: skip
-    connect_fusion(workflow, fuse, space, image)
+    connect_fusion(workflow, config, fuse, space, image)

@@ -1,4 +1,4 @@
-"""CT and FLAIR: to the T1w, and the fusion of CT with the T1w."""
+"""CT, FLAIR and T2w: to the T1w, and the fusion of CT."""
 
 from functools import partial
 
@@ -10,39 +10,55 @@ from fusionprep.bids.derivatives import derivative_path, still_true
 from fusionprep.bids.plan import Pairing
 from fusionprep.config import Config
 from fusionprep.image.intensity import AIR
-from fusionprep.interfaces.anatomical import Conform
-from fusionprep.workflows.anatomical import t1w_path
+from fusionprep.interfaces.anatomical import Conform, RemoveTable
 from fusionprep.workflows.coregistration import (
     FROM_T1W,
+    SUFFIXES,
     ModalityPaths,
+    anatomical_path,
     init_coregistration_wf,
     paired_metadata,
     to_template,
 )
 from fusionprep.workflows.fusion import connect_fusion, fusion_entries, init_fusion_wf
 from fusionprep.workflows.nodes import (
+    PARTNER,
     Space,
     anatomy_fields,
     derivative_node,
+    fusion_fields,
     is_drawn,
     node,
     output_spaces,
 )
 
 
-def init_structural_wf(config: Config, pairing: Pairing, name: str) -> LiterateWorkflow:
-    """Bring a CT or FLAIR to the T1w; fuse a CT with it in every output space.
+def init_structural_wf(
+    config: Config, pairing: Pairing, name: str, partner: Pairing | None = None
+) -> LiterateWorkflow:
+    """Bring a CT, FLAIR or T2w to the T1w; fuse a CT in every output space.
 
     Models of the gray matter leave the CT out.
 
+    Parameters
+    ----------
+    partner
+        The FLAIR or T2w that a CT is fused with; None stands for the T1w.
+
     Inputs
     ------
-    The fields of :func:`~fusionprep.workflows.nodes.anatomy_fields`.
+    The fields of :func:`~fusionprep.workflows.nodes.fusion_fields`, for a FLAIR or T2w those of
+    :func:`~fusionprep.workflows.nodes.anatomy_fields`.
+
+    Outputs
+    -------
+    For the contrast that PET and CT are fused with: the image in every output space.
     """
     workflow = LiterateWorkflow(name=name)
     modality = pairing.modality
     paths = ModalityPaths(pairing)
-    inputnode = pe.Node(niu.IdentityInterface(fields=anatomy_fields(config)), name="inputnode")
+    fields = fusion_fields(config) if modality == "ct" else anatomy_fields(config)
+    inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     conform = node(
         Conform(
             in_file=str(pairing.image.path),
@@ -52,42 +68,72 @@ def init_structural_wf(config: Config, pairing: Pairing, name: str) -> LiterateW
         "conform",
         config,
     )
+    source = conform
+    if modality == "ct":
+        source = node(RemoveTable(), "remove_table", config)
+        workflow.connect(conform, "out_file", source, "in_file")
     coregister = init_coregistration_wf(config, pairing, paths)
     metadata = {**still_true(pairing.image.metadata), **paired_metadata(config, pairing)}
     units = {"Units": "HU"} if modality == "ct" else {}
+    description = f"{SUFFIXES[modality]} in T1w space"
+    if modality == "ct":
+        description = "CT in T1w space, table and headrest removed"
     write = derivative_node(
         config,
         paths(desc="preproc", space="T1w"),
         "ds_preproc",
-        metadata={"Description": f"{modality.upper()} in T1w space", **metadata, **units},
+        metadata={"Description": description, **metadata, **units},
     )
     workflow.connect([
         (inputnode, coregister, [(n, f"inputnode.{n}") for n in FROM_T1W]),
-        (conform, coregister, [("out_file", "inputnode.moving")]),
+        (source, coregister, [("out_file", "inputnode.moving")]),
         (coregister, write, [
             ("outputnode.moved", "in_file"), ("outputnode.metadata", "computed"),
         ]),
     ])  # fmt: skip
     if modality == "ct" and fusion_entries(config, modality):
         for space in output_spaces(config):
-            _fuse(workflow, config, pairing, paths, space)
+            _fuse(workflow, config, pairing, paths, space, partner)
+    if modality == config.anat_contrast.lower():
+        _hand_over(workflow, config)
     return workflow
 
 
+def _hand_over(workflow: pe.Workflow, config: Config) -> None:
+    """Add the outputs that PET and CT are fused with."""
+    spaces = output_spaces(config)
+    names = [space.anatomy_field(PARTNER) for space in spaces]
+    outputnode = pe.Node(niu.IdentityInterface(fields=names), name="outputnode")
+    for space, name in zip(spaces, names, strict=True):
+        workflow.connect(*_in_space(workflow, config, space), outputnode, name)
+
+
+def _in_space(
+    workflow: pe.Workflow, config: Config, space: Space, *, outside: float = 0.0
+) -> tuple[pe.Node, str]:
+    """Node and field of the image in an output space."""
+    if space.template is None:
+        return workflow.get_node("coregistration_wf"), "outputnode.moved"
+    source = workflow.get_node("remove_table") or workflow.get_node("conform")
+    return to_template(workflow, config, space, (source, "out_file"), outside=outside)
+
+
 def _fuse(
-    workflow: pe.Workflow, config: Config, pairing: Pairing, paths: ModalityPaths, space: Space
+    workflow: pe.Workflow,
+    config: Config,
+    pairing: Pairing,
+    paths: ModalityPaths,
+    space: Space,
+    partner: Pairing | None,
 ) -> None:
-    image = (workflow.get_node("coregistration_wf"), "outputnode.moved")
-    if space.template is not None:
-        conformed = (workflow.get_node("conform"), "out_file")
-        image = to_template(workflow, config, space, conformed, outside=AIR)
+    image = _in_space(workflow, config, space, outside=AIR)
     t1w = pairing.t1w
     fused_path = partial(
         derivative_path, t1w.subject, pairing.image.session, "anat", "T1w", ".nii.gz",
         **paths.entities,
     )  # fmt: skip
     sources = {
-        "t1w": t1w_path(t1w, desc="preproc", **space.t1w_entities),
+        "t1w": anatomical_path(pairing, partner, space),
         "functional": paths(desc="preproc", space="T1w"),
     }
     paired = paired_metadata(config, pairing)
@@ -102,4 +148,4 @@ def _fuse(
         f"fusion{space.tag}_wf",
         space_code=space.code,
     )
-    connect_fusion(workflow, fuse, space, image)
+    connect_fusion(workflow, config, fuse, space, image)

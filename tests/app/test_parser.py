@@ -15,6 +15,7 @@ raw out participant --participant-label 01 --session-label a --tracer-label x --
 --run-label 1 --bids-filter-file filter.json --bids-database-dir index --skip-bids-validation
 --modalities pet ct flair --max-day-gap 0 --anat-session ses-b
 --output-spaces T1w MNI152NLin2009aSym:res-2 --pet2anat-method auto --registration-backend ants
+--anat-contrast FLAIR
 --skull-strip-t1w force --suvr-region pons.nii.gz --random-seed 7 --sloppy
 --fusion-model average densefuse unet --fusion-weights unet=own/unet.safetensors
 --fusion-weights densefuse=own/densefuse.safetensors --planes triplanar
@@ -91,6 +92,7 @@ def test_every_option_reaches_the_configuration(here, write_weights):
         max_day_gap=0,
         anat_session="b",
         skull_strip_t1w="force",
+        anat_contrast="FLAIR",
         suvr_region=str(here / "pons.nii.gz"),
         nprocs=3,
         omp_nthreads=2,
@@ -106,6 +108,13 @@ def test_every_option_reaches_the_configuration(here, write_weights):
     assert vars(actions) == dict.fromkeys(
         ("clean_workdir", "reports_only", "boilerplate_only", "dry_run"), True
     )
+
+
+def test_regions_of_the_atlas_go_before_files_of_their_name(here):
+    (here / "pons").touch()
+    for spaces in ("MNI152NLin2009aSym:res-2", "MNI152NLin6Asym MNI152NLin2009aSym"):
+        config = config_of("--suvr-region", "pons", "--output-spaces", *spaces.split())
+        assert config.suvr_region == "pons"
 
 
 def test_options_of_an_earlier_run_and_the_command_line_before_them(here):
@@ -161,7 +170,9 @@ def test_what_argparse_refuses_ends_with_64(here, arguments, capsys):
     [
         ("--output-spaces MNI:1", "not of the form"),
         ("--output-spaces MNI152NLin2009aSym MNI152NLin2009aSym:res-1", "a space twice"),
-        ("--suvr-region cerebellum", "no such file exists"),
+        ("--suvr-region thalamus", "none of whole-brain, .*, pons, none, and no such file exists"),
+        ("--suvr-region pons --output-spaces T1w", "an atlas in MNI152NLin2009aSym; add it"),
+        ("--suvr-region cerebellar-gm --output-spaces MNI152NLin6Asym", "add it to"),
         ("--suvr-region raw/mask.nii.gz --output-spaces T1w", "needs a template"),
         ("--modalities pet pet", "modalities must name one or more, each once"),
         ("--fusion-model average average", "fusion_models must name one or more, each once"),
@@ -297,3 +308,18 @@ def test_every_option_has_a_help_text():
     text = build_parser().format_help()
     for option in ("--fusion-model", "--suvr-region", "--dry-run", "--config-file", "--mem"):
         assert option in text
+
+
+@pytest.mark.parametrize(
+    ("options", "modalities"),
+    [
+        ("", ("pet",)),
+        ("--anat-contrast T1w", ("pet",)),
+        ("--anat-contrast FLAIR", ("pet", "flair")),
+        ("--anat-contrast T2w --modalities ct", ("ct", "t2w")),
+        ("--anat-contrast T2w --modalities t2w pet", ("t2w", "pet")),
+    ],
+)
+def test_the_contrast_fused_with_is_brought_to_the_t1w(here, options, modalities):
+    config, _ = parse(f"raw out participant -w elsewhere {options}".split())
+    assert config.modalities == modalities

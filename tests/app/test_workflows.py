@@ -140,3 +140,53 @@ def test_no_two_nodes_write_the_same_file(tmp_path):
     written = [node.inputs.out_path for node in nodes if hasattr(node.inputs, "out_path")]
     assert len(written) > 30
     assert len(set(written)) == len(written)
+
+
+def partnered(tmp_path: Path, modalities=("pet", "ct", "flair"), **options):
+    config = Config(
+        bids_dir=tmp_path / "raw",
+        output_dir=tmp_path / "out",
+        work_dir=tmp_path / "work",
+        modalities=modalities,
+        fusion_models=("average", "gmpet"),
+        **options,
+    )
+    t1w, *images = (
+        ImageFile(
+            config.bids_dir / "sub-01" / f"sub-01_{suffix}.nii.gz", {"subject": "01"}, {}, (9, 9, 9)
+        )
+        for suffix in ("T1w", *modalities)
+    )
+    for image in (t1w, *images):
+        image.path.parent.mkdir(parents=True, exist_ok=True)
+        image.path.touch()
+    pairings = [Pairing(m, i, t1w, "same session") for m, i in zip(modalities, images, strict=True)]
+    return init_fusionprep_wf(config, [SubjectPlan("01", tuple(pairings))])
+
+
+@pytest.mark.parametrize("contrast", ["FLAIR", "T2w"])
+def test_pet_and_ct_are_fused_with_another_contrast(tmp_path, contrast):
+    modalities = ("pet", "ct", contrast.lower())
+    built = partnered(tmp_path, modalities, anat_contrast=contrast)
+    graph = generate_expanded_graph(built._create_flat_graph())
+    fusions = [node for node in graph.nodes if node.name == "fuse_average"]
+    assert len(fusions) == 4  # PET and CT, T1w and template
+    for fusion in fusions:
+        source = next(
+            before
+            for before, _, edge in graph.in_edges(fusion, data=True)
+            if ("out_file", "anatomical") in edge["connect"]
+        )
+        assert f"{contrast.lower()}_wf" in source.fullname
+        assert f"space-T1w_desc-preproc_{contrast}" in fusion.inputs.sources[0]
+    gray = next(node for node in graph.nodes if node.name == "fuse_gmpet")
+    assert "label-GM_probseg" in gray.inputs.sources[0]
+    written = [node.inputs.out_path for node in graph.nodes if node.name.startswith("ds_average")]
+    assert all(f"{contrast}Average" in path for path in written)
+    assert f"{contrast} and PET were scaled" in built.visit_desc()
+
+
+def test_the_t1w_is_the_contrast_unless_asked_for_another(tmp_path):
+    graph = generate_expanded_graph(partnered(tmp_path)._create_flat_graph())
+    fusion = next(node for node in graph.nodes if node.name == "fuse_average")
+    assert fusion.inputs.sources[0].endswith("desc-preproc_T1w.nii.gz")

@@ -140,6 +140,25 @@ def test_head_of_ct_keeps_the_sinuses_and_drops_the_headrest():
     assert not found[:, 5:9].any()
 
 
+def test_thin_bones_of_the_face_grow_back():
+    hounsfield = np.full((60, 60, 60), -1000.0, np.float32)
+    hounsfield[ball((60, 60, 60), 18, (30, 30, 30))] = 40
+    hounsfield[30, 30, 48:51] = 900  # two voxels beyond the surface, one thick
+    assert masks.head_of_ct(hounsfield)[30, 30, 48:51].all()
+
+
+def test_the_table_becomes_air_and_the_head_keeps_its_values():
+    hounsfield = np.full((80, 80, 80), -990.0, np.float32)
+    head = ball((80, 80, 80), 25, (40, 42, 40))
+    hounsfield[head] = np.where(np.indices(head.shape)[0][head] % 2, -120.0, 60.0)
+    hounsfield[5:75, 5:9, :] = 100
+    cleaned = masks.without_table(hounsfield, -1000.0)
+    np.testing.assert_array_equal(cleaned[head], hounsfield[head])
+    assert cleaned.min() == -1000
+    assert (cleaned[:, 5:9] == -1000).all()
+    assert cleaned.dtype == np.float32
+
+
 def test_head_of_the_simulated_ct(person):
     """The head of the CT holds the brain, and is no more than the head."""
     ct = person.moving("ct")

@@ -72,6 +72,7 @@ def test_reference_mean_is_of_the_region_inside_the_field_of_view(tmp_path):
     assert fields["Region"] == "pons"
     assert fields["Reference"] == pytest.approx(mean)
     assert fields["Voxels"] == 35
+    assert fields["RegionVoxels"] == 40
 
 
 @pytest.mark.parametrize("values", [(0.0, 1.0), (-3.0, 1.0), (5.0, 0.0)])

@@ -6,7 +6,7 @@ import pytest
 from nipype.pipeline import engine as pe
 
 from fusionprep.image.io import new_image
-from fusionprep.interfaces.reports import PlotFused, PlotTissue
+from fusionprep.interfaces.reports import PlotFused, PlotReferenceRegion, PlotTissue
 
 SHAPE = (24, 26, 20)
 
@@ -68,3 +68,19 @@ def test_the_mosaic_needs_no_colour_image(images, tmp_path):
     )
     plot.run(cwd=str(tmp_path))
     assert (tmp_path / "out" / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_region_may_be_named_after_the_file_it_is_from(images, tmp_path):
+    plot = PlotReferenceRegion(
+        t1w=images["t1w"],
+        pet=images["fused"],
+        region=images["mask"],
+        mask=images["mask"],
+        region_name="putamen.nii",
+        output_dir=str(tmp_path / "out"),
+        out_path="a.svg",
+    )
+    assert plot.always_run
+    plot.run(cwd=str(tmp_path))
+    assert "putamen.nii" in (tmp_path / "out" / "a.svg").read_text("utf-8")
+    assert not plot.always_run

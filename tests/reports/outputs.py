@@ -107,6 +107,10 @@ def write_pet(
         "MattesMIBefore": 0.41,
         "MattesMIAfter": 0.82,
         "BrainOverlap": 0.94,
+        "BrainCoverage": 1.0,
+        "UncertaintyMillimetres": 0.6,
+        "OffOptimumMillimetres": 0.0,
+        "RunnerUp": 0.5,
         "RotationDegrees": 6.5,
         "TranslationMillimetres": 11.2,
         "Verdict": verdict,
@@ -129,7 +133,7 @@ def write_pet(
     write_image(
         Path(f"{prefix}_space-T1w_desc-suvr_pet"),
         data["pet"],
-        SUVR={"Region": "whole-brain", "Reference": 1.0},
+        SUVR={"Region": "pons", "Reference": 8123.46, "Voxels": 900, "RegionVoxels": 1000},
     )
     for model in models:
         for space in ("T1w", f"{TEMPLATE}_res-1"):
@@ -164,6 +168,10 @@ def write_figures(out: Path, subject: str, anatomy: str, pets: tuple[str, ...]) 
             mask,
             figures / f"{pet}_desc-coreg_pet.svg",
             dseg=data["dseg"],
+        )
+        region = nib.Nifti1Image((data["dseg"].get_fdata() == 2).astype(np.uint8), mask.affine)
+        plots.plot_region(
+            data["t1w"], data["pet"], region, mask, figures / f"{pet}_desc-suvr_pet.svg"
         )
         for space in ("T1w", TEMPLATE):
             plots.plot_fused_mosaic(

@@ -80,7 +80,7 @@ def test_sections_figures_and_values(out):
     for word in ("Summary", "Anatomical", "PET", "Methods", "About", "Errors"):
         assert f"#{word.lower()}" in page.addresses
     drawn = [address for address in page.addresses if address.endswith((".svg", ".png"))]
-    assert len({Path(address).name for address in drawn}) == 5
+    assert len({Path(address).name for address in drawn}) == 6
     for words in (
         "DenseFuse",
         "MNI152NLin2009aSym_res-1",
@@ -91,6 +91,8 @@ def test_sections_figures_and_values(out):
         "No errors to report.",
         "PET and T1w images were fused with fusionprep <0.1>.",
         "Bq/mL",
+        "Reference region pons: mean uptake 8123.5 Bq/mL in 900 voxels",
+        "Only 90% of the reference region lies in the PET's field of view.",
         "1800 s",
         outputs.RUN_UUID,
     ):
@@ -106,6 +108,7 @@ def test_sessions_and_several_pets_are_kept_apart(out):
     assert page.text.count("please review") >= 2
     assert 'class="badge fail">fail' in html
     assert html.count('data="./sub-02/figures/sub-02_ses-10_run-02_desc-coreg_pet.svg"') == 1
+    assert page.text.count("Reference region pons: mean uptake") == 2
 
 
 def test_a_failed_subject_has_a_report_of_its_errors(out):

@@ -25,7 +25,16 @@ def _draw_all(folder: Path, images: dict) -> list[Path]:
         plots.plot_fused_mosaic(
             t1w, pet, images["fused"], images["colour"], mask, folder / "fused.png"
         ),
+        plots.plot_region(t1w, pet, _inferior(mask), mask, folder / "suvr.svg"),
     ]
+
+
+def _inferior(mask: nib.Nifti1Image) -> nib.Nifti1Image:
+    """The part of a mask below z = -30 mm."""
+    indices = np.indices(mask.shape).reshape(3, -1)
+    z = (mask.affine[2, :3] @ indices + mask.affine[2, 3]).reshape(mask.shape)
+    inside = (np.asarray(mask.dataobj) > 0) & (z < -30)
+    return nib.Nifti1Image(inside.astype(np.uint8), mask.affine)
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +75,24 @@ def test_the_same_images_give_the_same_bytes_in_any_orientation(figures, tmp_pat
 
 
 def test_flicker_layers(figures):
-    tissue, coreg, norm, _ = (path.read_bytes() for path in figures)
+    tissue, coreg, norm, _, region = (path.read_bytes() for path in figures)
     assert tissue.count(b"<image") == 3
     assert b'class="flick"' not in tissue
     assert coreg.count(b"<image") == 9
     assert norm.count(b"<image") == 6
+    assert region.count(b"<image") == 6
+    assert b'class="flick"' not in region
     for figure in (coreg, norm):
         assert b'class="flick"' in figure
         assert b"svg:hover .flick" in figure
+
+
+def test_axial_slices_of_a_region_are_through_it(figures):
+    words = re.findall(r">z = (-?\d+)<", figures[4].read_text())
+    heights = [int(word) for word in words]
+    assert len(heights) == 7
+    assert max(heights) <= -30
+    assert heights == sorted(heights)
 
 
 def test_mosaic_rows_and_colours(figures, tmp_path):

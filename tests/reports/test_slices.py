@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fusionprep.errors import DataError
-from fusionprep.reports.slices import Volume, brain_planes, outlines, to_gray, window
+from fusionprep.reports.slices import Volume, brain_planes, outlines, spans_of, to_gray, window
 
 
 def _ball(zooms: tuple[float, float, float], orientation: str = "RAS") -> nib.Nifti1Image:
@@ -114,3 +114,23 @@ def test_outline_of_a_disc_lies_on_its_edge():
     radius = np.hypot(*(contours[0] - 40).T)
     assert np.abs(radius - 20).max() < 0.6
     assert len(contours[0]) < 60
+
+
+@pytest.mark.parametrize("orientation", ["RAS", "PIR"])
+def test_planes_through_a_region_are_in_it(orientation):
+    mask = _ball((2, 2, 2), orientation)
+    spans = spans_of(_on_the_right(mask), mask)
+    planes = brain_planes(mask, 0, 5, span=spans[0])
+    # the marker is from 10 to 45 mm
+    assert [round(plane.origin[0]) for plane in planes] == pytest.approx(
+        [14, 21, 28, 34, 41], abs=1
+    )
+    marker = Volume.from_image(_on_the_right(mask))
+    assert all(marker.sample(plane).any() for plane in planes)
+
+
+def test_an_empty_region_cannot_be_drawn():
+    mask = _ball((2, 2, 2))
+    empty = nib.Nifti1Image(np.zeros(mask.shape, np.uint8), mask.affine)
+    with pytest.raises(DataError, match="the region is empty"):
+        spans_of(empty, mask)

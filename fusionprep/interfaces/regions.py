@@ -1,0 +1,68 @@
+"""Reference regions of SUVR as Nipype interfaces."""
+
+import nibabel as nib
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    SimpleInterface,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+
+from fusionprep.interfaces.files import save
+
+
+class _AtlasRegionInputSpec(BaseInterfaceInputSpec):
+    name = traits.Str(mandatory=True, desc="cerebellar-gm, cerebellum or pons")
+    atlas = traits.Str(mandatory=True, desc="name and version, so that another version runs again")
+
+
+class _AtlasRegionOutputSpec(TraitedSpec):
+    out_file = File(exists=True, desc="mask in the packaged template's space")
+
+
+class AtlasRegion(SimpleInterface):
+    """A reference region of the atlas, in template space."""
+
+    input_spec = _AtlasRegionInputSpec
+    output_spec = _AtlasRegionOutputSpec
+
+    def _run_interface(self, runtime):
+        from fusionprep.image.regions import atlas_region
+
+        region = atlas_region(self.inputs.name)
+        self._results["out_file"] = save(region, runtime.cwd, "region")
+        return runtime
+
+
+class _SubjectRegionInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="mask or probability on the T1w grid")
+    gm = File(exists=True, desc="probability of GM; where given, the region stays inside it")
+    name = traits.Str(mandatory=True, desc="name of the region")
+
+
+class _SubjectRegionOutputSpec(TraitedSpec):
+    out_file = File(exists=True, desc="mask on the T1w grid")
+    metadata = traits.Dict(desc="the sidecar's fields Voxels and VolumeMillilitres")
+
+
+class SubjectRegion(SimpleInterface):
+    """The mask in which the mean uptake is taken; an error where hardly anything is left of it."""
+
+    input_spec = _SubjectRegionInputSpec
+    output_spec = _SubjectRegionOutputSpec
+
+    def _run_interface(self, runtime):
+        from fusionprep.image.masks import voxel_volume_ml
+        from fusionprep.image.regions import subject_region
+
+        gm = nib.load(self.inputs.gm) if isdefined(self.inputs.gm) else None
+        region = subject_region(nib.load(self.inputs.in_file), self.inputs.name, gm)
+        voxels = int(region.get_fdata().sum())
+        self._results["out_file"] = save(region, runtime.cwd, "region")
+        self._results["metadata"] = {
+            "Voxels": voxels,
+            "VolumeMillilitres": round(voxels * voxel_volume_ml(region.affine), 2),
+        }
+        return runtime

@@ -1,0 +1,92 @@
+"""The reference region of SUVR in the workflow that is built for a plan."""
+
+from pathlib import Path
+
+import pytest
+from nipype.pipeline.engine.utils import generate_expanded_graph
+
+from fusionprep.bids.plan import ImageFile, Pairing, SubjectPlan
+from fusionprep.config import Config
+from fusionprep.workflows.base import init_fusionprep_wf
+
+
+def workflow(tmp_path: Path, *images: str, **options):
+    """The workflow of a subject with images of ``pet/`` and ``ct/`` and one T1w."""
+    config = Config(
+        bids_dir=tmp_path / "raw",
+        output_dir=tmp_path / "out",
+        work_dir=tmp_path / "work",
+        modalities=("pet", "ct"),
+        fusion_models=("average",),
+        **options,
+    )
+
+    def image(folder: str, name: str) -> ImageFile:
+        path = config.bids_dir / "sub-01" / folder / f"sub-01_{name}.nii.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        tracer = {"tracer": name[4:].split("_")[0]} if name.startswith("trc-") else {}
+        return ImageFile(path, {"subject": "01", **tracer}, {}, shape=(9, 9, 9))
+
+    t1w = image("anat", "T1w")
+    pairings = []
+    for name in images:
+        modality = name.split("_")[-1]
+        pairings.append(Pairing(modality, image(modality, name), t1w, "same session"))
+    return init_fusionprep_wf(config, [SubjectPlan("01", tuple(pairings))])
+
+
+@pytest.mark.parametrize(
+    ("region", "label", "said"),
+    [
+        ("cerebellar-gm", "CerebellarGM", "mean uptake of the cerebellar cortex more than 4 mm"),
+        ("cerebellum", "Cerebellum", "Desikan-Killiany atlas [@desikan]"),
+        ("pons", "Pons", "mean uptake of the pons"),
+        ("whole-brain", "WholeBrain", "mean uptake of the whole brain."),
+        ("gm", "GM", "gray matter (probability above 0.5)"),
+        ("wm", "WM", "white matter (probability above 0.5)"),
+        ("own/putamen.nii", "Custom", 'the region "putamen.nii"'),
+    ],
+)
+def test_the_reference_region_is_written_once_for_all_pets_of_a_t1w(tmp_path, region, label, said):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "putamen.nii").touch()
+    own = "/" in region
+    suvr_region = str(tmp_path / region) if own else region
+    built = workflow(tmp_path, "trc-FDG_pet", "trc-AV45_pet", "ct", suvr_region=suvr_region)
+    nodes = {name: built.get_node(name) for name in built.list_node_names()}
+    assert len([name for name in nodes if name.endswith(".suvr_region")]) == 1
+    path = f"sub-01/anat/sub-01_label-{label}_desc-suvr_mask.nii.gz"
+    paths = {name: getattr(n.inputs, "out_path", "") for name, n in nodes.items()}
+    (write,) = [nodes[name] for name, written in paths.items() if written == path]
+    sidecar = write.inputs.metadata
+    assert sidecar["Type"] == "ROI"
+    assert sidecar["SpatialReference"] == "bids::sub-01/anat/sub-01_desc-preproc_T1w.nii.gz"
+    assert ("Atlas" in sidecar) == (region in ("cerebellar-gm", "cerebellum", "pons"))
+    assert str(tmp_path) not in str(sidecar)
+    # All that is named as its source is written too.
+    written = {f"bids::{out_path}" for out_path in paths.values()}
+    assert sidecar["Sources"]
+    assert set(sidecar["Sources"]) <= written
+    # Each PET is measured, drawn and told of in it.
+    users = [
+        target.fullname.split(".")[-2:]
+        for origin, target, _ in generate_expanded_graph(built._create_flat_graph()).edges.data()
+        if origin.name == "suvr_region" and target.name != "ds_suvr_region"
+    ]
+    pets = ("pet_trc_FDG_wf", "pet_trc_AV45_wf")
+    assert sorted(users) == sorted([p, n] for p in pets for n in ("suvr_reference", "plot_suvr"))
+    ratios = [name for name, out_path in paths.items() if out_path.endswith("suvr_pet.nii.gz")]
+    assert len(ratios) == 4  # T1w and template
+    assert all(f"bids::{path}" in nodes[name].inputs.metadata["Sources"] for name in ratios)
+    assert said in built.visit_desc().replace("\n", " ")
+
+
+def test_without_suvr_or_without_pet_there_is_no_region(tmp_path):
+    for built in (
+        workflow(tmp_path, "pet", "ct", suvr_region="none"),
+        workflow(tmp_path, "ct", suvr_region="pons"),
+    ):
+        names = built.list_node_names()
+        assert [name for name in names if "_wf.ct" in name]
+        assert not [name for name in names if "suvr" in name]
