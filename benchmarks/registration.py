@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,6 +22,8 @@ import registration_cases as cases
 
 LIMIT_MM = 2.0
 """Largest error in the brain of a registration that counts as right."""
+
+BASES = ("phantom-01", "phantom-02", "real", "half-real")
 
 DISPLACEMENTS_MM = (0.5, 4.0, 8.0, 15.0, 30.0)
 
@@ -45,9 +47,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path, help="empty or new folder")
     parser.add_argument("--shared-data", type=Path, help="folder with bids/ and volumes/")
+    parser.add_argument("--only", nargs="+", choices=BASES, help="pairs to run")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     arguments = parser.parse_args()
-    jobs = list(bases(arguments.work, arguments.shared_data))
+    jobs = list(bases(arguments.work, arguments.shared_data, arguments.only or BASES))
     with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
         found = list(pool.map(run_base, *zip(*jobs, strict=True)))
     rows = [row for registered, _ in found for row in registered]
@@ -62,11 +65,13 @@ def main() -> int:
     return summarise(rows)
 
 
-def bases(work: Path, shared: Path | None) -> Iterator[tuple[str, Path, Path | None, int]]:
-    """Name, folder, shared data and seed of each pair that can be made here."""
-    names = ["phantom-01", "phantom-02", *(["real", "half-real"] if shared else [])]
-    for seed, name in enumerate(names):
-        yield name, work / name, shared, seed
+def bases(
+    work: Path, shared: Path | None, wanted: Sequence[str]
+) -> Iterator[tuple[str, Path, Path | None, int]]:
+    """Name, folder, shared data and seed of each pair wanted that can be made here."""
+    for seed, name in enumerate(BASES):
+        if name in wanted and (shared or name.startswith("phantom")):
+            yield name, work / name, shared, seed
 
 
 def run_base(
@@ -89,24 +94,13 @@ def run_base(
     for index, case in enumerate(cases.degraded(base, seed, codes)):
         key = np.asarray(case.t1w.dataobj).tobytes()
         if key not in masks:
-            masks[key] = found_brain(case.t1w)
+            masks[key] = cases.found_brain(case.t1w)
         row, t1w_from_pet = run_case(case, masks[key], "rigid")
         registered.append(row)
         print(f"{row.base}: {row.name}: {row.max_mm:.2f} mm, {row.verdict}", file=sys.stderr)
         size = DISPLACEMENTS_MM[index % len(DISPLACEMENTS_MM)]
         displaced.append(run_displaced(case, masks[key], t1w_from_pet, size, rng))
     return registered, displaced
-
-
-def found_brain(t1w: nib.Nifti1Image) -> nib.Nifti1Image:
-    """The brain mask as fusionapp makes it."""
-    from fusionprep.image import masks
-    from fusionprep.image.io import new_image
-
-    data = np.asarray(t1w.dataobj, dtype=np.float32)
-    stripped = masks.is_skull_stripped(data, t1w.affine)
-    mask = masks.mask_of_stripped(data) if stripped else masks.extract_brain(data, t1w.affine)
-    return new_image(mask.astype(np.uint8), t1w.affine)
 
 
 def run_case(case: cases.Case, mask: nib.Nifti1Image, method: str) -> tuple[Row, np.ndarray]:

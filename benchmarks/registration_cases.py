@@ -51,11 +51,10 @@ def phantom(folder: Path, subject: str) -> Case:
 
 
 def real(bids: Path, truth: np.ndarray) -> Case:
-    """The normal adult, a skull-stripped T1w and FDG."""
+    """The normal adult, T1w and FDG; the brain is the one that fusionapp finds."""
     t1w = read_volume(bids / "sub-0001/anat/sub-0001_T1w.nii.gz", "T1w")
-    mask = new_image((t1w.get_fdata() > 0).astype(np.uint8), t1w.affine)
     pet = static(bids / "sub-0001/pet/sub-0001_pet.nii.gz")
-    return Case("real", "", t1w, pet, truth, mask)
+    return Case("real", "", t1w, pet, truth, found_brain(t1w))
 
 
 def half_real(folder: Path, t1w: Path) -> Case:
@@ -63,6 +62,17 @@ def half_real(folder: Path, t1w: Path) -> Case:
     truth = simulate.write_subject(t1w, folder)
     pet = static(folder / "sub-01/pet/sub-01_trc-18FFDG_pet.nii.gz")
     return Case("half real", "", read_volume(t1w, "T1w"), pet, truth.t1w_from_pet, truth.mask)
+
+
+def found_brain(t1w: nib.Nifti1Image) -> nib.Nifti1Image:
+    """The brain mask as fusionapp makes it."""
+    from fusionprep.image import masks
+    from fusionprep.image.io import new_image
+
+    data = np.asarray(t1w.dataobj, dtype=np.float32)
+    stripped = masks.is_skull_stripped(data, t1w.affine)
+    mask = masks.mask_of_stripped(data) if stripped else masks.extract_brain(data, t1w.affine)
+    return new_image(mask.astype(np.uint8), t1w.affine)
 
 
 def static(path: Path) -> nib.Nifti1Image:
@@ -94,10 +104,9 @@ def degraded(base: Case, seed: int, codes: Iterator[tuple[int, ...]]) -> Iterato
         yield stored(thick(case, 6.0), next(codes))
     case = shifted(tilted(base, rng, 20, "all at once: origin, counts, slices"), rng, 100)
     yield stored(noisy(thick(case, 6.0), rng, 0.1), next(codes))
-    if base.base != "real":
-        for degrees in (10, 25):
-            case = tilted(base, rng, degrees, f"no face, {degrees} degrees")
-            yield stored(defaced(case), next(codes))
+    for degrees in (10, 25):
+        case = tilted(base, rng, degrees, f"no face, {degrees} degrees")
+        yield stored(defaced(case), next(codes))
 
 
 def orientations(seed: int) -> Iterator[tuple[int, ...]]:

@@ -112,13 +112,14 @@ def _earlier_failures(config: Config, runs: Mapping[str, str]) -> list[Failure]:
 
 def _check_resources(config: Config) -> None:
     """Find out now, not after an hour, that a template, the GPU or a program is not there."""
-    from fusionprep.image.template import TemplateSpace, load_template
-    from fusionprep.models.inference import resolve_device
+    from fusionprep.image.template import TemplateSpace, check_template
 
     for space in config.output_spaces:
         if space != "T1w":
-            load_template(TemplateSpace.parse(space))
+            check_template(TemplateSpace.parse(space))
     if config.device == "cuda":
+        from fusionprep.models.inference import resolve_device
+
         resolve_device(config.device)
     if config.plugin_file is not None:
         from bids_app.execution import read_plugin_file

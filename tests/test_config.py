@@ -44,6 +44,7 @@ def test_every_option_survives_the_file(tmp_path):
         max_day_gap=3,
         anat_session="b",
         skull_strip_t1w="skip",
+        anat_contrast="FLAIR",
         suvr_region="/masks/pons.nii.gz",
         nprocs=4,
         omp_nthreads=2,

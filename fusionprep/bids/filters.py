@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from fusionprep.bids.layout import LABEL_PREFIXES, plain_label
@@ -87,11 +86,6 @@ def _filter_value(key: str, value: Any) -> Any:
     if value in ("*", "Query.ANY"):
         return Query.ANY
     return plain_label(value, LABEL_PREFIXES.get(key, "")) if isinstance(value, str) else value
-
-
-def kept_tracers(name: str, own: Mapping[str, Any], config: Config) -> tuple[str, ...]:
-    """Tracer labels that images must have; empty keeps all."""
-    return config.tracer_label if name == "pet" and "tracer" not in own else ()
 
 
 def tracer_kept(image: ImageFile, labels: tuple[str, ...]) -> bool:

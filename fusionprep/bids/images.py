@@ -14,7 +14,6 @@ from fusionprep.bids.filters import (
     SUFFIXES,
     check_filters,
     default_filter,
-    kept_tracers,
     options_used,
     tracer_kept,
     user_filter,
@@ -39,11 +38,11 @@ _Selection = Mapping[str, list[ImageFile]]
 def find_images(layout: BIDSLayout, config: Config) -> dict[str, FoundImages]:
     """Find the T1w, PET, CT, FLAIR and T2w images that the options of the run keep.
 
-    Session labels restrict all but the T1w, which may well come from another
-    session (``anat_session`` and the ``t1w`` filter restrict it); tracer, reconstruction and run
-    labels restrict PET. A single tracer label becomes the ``tracer`` entity of a PET image whose
-    name and sidecar tell none. Files with ``space-`` or ``desc-`` are taken for derivatives and
-    left out unless a filter names these entities. A filter overrides the option of the same name.
+    Session labels restrict all but the T1w, which may well come from another session
+    (``anat_session`` and the ``t1w`` filter restrict it); tracer, reconstruction and run labels
+    restrict PET. A single tracer label becomes the ``tracer`` entity of a PET image whose name and
+    sidecar tell none. Files with ``space-`` or ``desc-`` are taken for derivatives and left out
+    unless a filter names these entities. A filter overrides the option of the same name.
 
     A subject that has no T1w without ``space-`` comes from an aligned release: its images are then
     those of one ``space-`` label that its T1w shares with others, the label that covers most of
@@ -69,13 +68,32 @@ def find_images(layout: BIDSLayout, config: Config) -> dict[str, FoundImages]:
     for image in indexed.values():
         everything[_folder_label(image, config)].append(image)
     selected = _select(layout, indexed, config)
-    with_space: dict[str, _Selection] = {}
-    if any(not selected[subject]["t1w"] for subject in everything):
-        with_space = _select(layout, indexed, config, space=Query.ANY)
+    aligned = {
+        subject
+        for subject, images in everything.items()
+        if not selected[subject]["t1w"] and not _has_plain_t1w(images)
+    }
+    with_space = _select(layout, indexed, config, space=Query.ANY) if aligned else {}
+    reader = _Reader(config)
     return {
-        subject: _found(subject, images, selected[subject], with_space.get(subject), config)
+        subject: _found(
+            subject,
+            images,
+            selected[subject],
+            with_space.get(subject) if subject in aligned else None,
+            reader,
+        )
         for subject, images in everything.items()
     }
+
+
+def _has_plain_t1w(images: Iterable[ImageFile]) -> bool:
+    # Whether or not the filters keep it: derivatives must not stand in for a raw T1w.
+    return any(
+        image.entities.get("suffix") in SUFFIXES["t1w"]
+        and not {"space", "desc"} & image.entities.keys()
+        for image in images
+    )
 
 
 def _indexed_images(layout: BIDSLayout, config: Config) -> dict[str, ImageFile]:
@@ -126,63 +144,76 @@ def _found(
     images: Iterable[ImageFile],
     selected: _Selection,
     with_space: _Selection | None,
-    config: Config,
+    reader: _Reader,
 ) -> FoundImages:
-    found, seen, space = *_read(subject, selected, config), None
-    if not selected["t1w"] and with_space is not None and "space" not in user_filter("t1w", config):
-        aligned = _aligned(subject, with_space, config)
+    found, seen, space = *reader.read(subject, selected), None
+    # Where the user's filter names a space, what it has found is what is wanted.
+    if with_space is not None and not reader.names("t1w", "space"):
+        aligned = _aligned(subject, with_space, reader)
         if aligned is not None:
             found, seen, space = aligned
     notes = [f"images are those of space-{space}, as there is no T1w without space-"] * bool(space)
     left_out = [image for image in images if image.path not in seen]
-    return dataclasses.replace(found, notes=(*notes, *_left_out(left_out, space, config)))
+    return dataclasses.replace(found, notes=(*notes, *_left_out(left_out, space, reader.config)))
 
 
-def _read(
-    subject: str, selected: _Selection, config: Config
-) -> tuple[FoundImages, frozenset[Path]]:
-    """The images asked for with their metadata, and which files they or their problems are of."""
-    images: dict[str, tuple[ImageFile, ...]] = {}
-    unreadable: list[tuple[str, Problem]] = []
-    seen: set[Path] = set()
-    for name in ("t1w", *config.modalities):
-        results = {image.path: _read_image(image, name, config) for image in selected[name]}
-        images[name] = tuple(r for r in results.values() if isinstance(r, ImageFile))
-        unreadable.extend((name, r) for r in results.values() if isinstance(r, Problem))
-        seen.update(path for path, result in results.items() if result is not None)
-    return FoundImages(subject, **images, unreadable=tuple(unreadable)), frozenset(seen)
+class _Reader:
+    """Reads the metadata of images and drops those of tracers that are not asked for."""
 
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._filters = {name: user_filter(name, config) for name in SUFFIXES}
+        self._listed: dict[Path, list[Path]] = {}
 
-def _read_image(image: ImageFile, name: str, config: Config) -> ImageFile | Problem | None:
-    """The image with its metadata, what is wrong with these, or None for an unwanted tracer."""
-    tracers = kept_tracers(name, user_filter(name, config), config)
-    if image.entities.get("tracer") and not tracer_kept(image, tracers):
-        return None
-    try:
-        metadata = read_metadata(image.path, config.bids_dir)
-    except DataError as error:
-        return Problem(image.subject, "data", str(error))
-    image = dataclasses.replace(image, metadata=metadata)
-    if not tracer_kept(image, tracers):
-        return None
-    if tracers and tracer_label(image) is None:
-        entities = {**image.entities, "tracer": plain_label(tracers[0], "trc-")}
-        image = dataclasses.replace(image, entities=entities)
-    return image
+    def names(self, query: str, entity: str) -> bool:
+        """Whether the user's filter for a query names an entity."""
+        return entity in self._filters[query]
+
+    def read(self, subject: str, selected: _Selection) -> tuple[FoundImages, frozenset[Path]]:
+        """The images asked for, and which files they or their problems are of."""
+        images: dict[str, tuple[ImageFile, ...]] = {}
+        unreadable: list[tuple[str, Problem]] = []
+        seen: set[Path] = set()
+        for name in ("t1w", *self.config.modalities):
+            results = {image.path: self._read_image(image, name) for image in selected[name]}
+            images[name] = tuple(r for r in results.values() if isinstance(r, ImageFile))
+            unreadable.extend((name, r) for r in results.values() if isinstance(r, Problem))
+            seen.update(path for path, result in results.items() if result is not None)
+        return FoundImages(subject, **images, unreadable=tuple(unreadable)), frozenset(seen)
+
+    def _read_image(self, image: ImageFile, name: str) -> ImageFile | Problem | None:
+        """The image with its metadata, what is wrong with them, or None for an unwanted tracer."""
+        by_tracer = name == "pet" and not self.names("pet", "tracer")
+        tracers = self.config.tracer_label if by_tracer else ()
+        if image.entities.get("tracer") and not tracer_kept(image, tracers):
+            return None
+        try:
+            metadata = read_metadata(image.path, self.config.bids_dir, self._listed)
+        except DataError as error:
+            return Problem(image.subject, "data", str(error))
+        image = dataclasses.replace(image, metadata=metadata)
+        if not tracer_kept(image, tracers):
+            return None
+        if tracers and tracer_label(image) is None:
+            entities = {**image.entities, "tracer": plain_label(tracers[0], "trc-")}
+            image = dataclasses.replace(image, entities=entities)
+        return image
 
 
 def _aligned(
-    subject: str, with_space: _Selection, config: Config
+    subject: str, with_space: _Selection, reader: _Reader
 ) -> tuple[FoundImages, frozenset[Path], str] | None:
     """Images of the one ``space-`` label to use, the files seen, and the label."""
     best, most = None, 1
-    for space in sorted({image.entities["space"] for image in with_space["t1w"]}):
+    spaces = {image.entities["space"] for image in with_space["t1w"]}
+    # Images that were warped to a template are the second choice.
+    for space in sorted(spaces, key=lambda label: (label.upper().startswith("MNI"), label)):
         selected = {
             name: [image for image in images if image.entities.get("space") == space]
             for name, images in with_space.items()
         }
-        found, seen = _read(subject, selected, config)
-        names = {name for name in ("t1w", *config.modalities) if getattr(found, name)}
+        found, seen = reader.read(subject, selected)
+        names = {name for name in SUFFIXES if getattr(found, name)}
         # An unreadable sidecar must be named rather than another label taken without a word.
         names |= {name for name, _ in found.unreadable}
         if "t1w" in names and len(names) > most:

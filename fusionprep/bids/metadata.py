@@ -254,13 +254,18 @@ def _table_times(
             f"the table of frames has no line of column names: {path}; "
             "add one, such as start and duration"
         )
+    # A static image beside the frames it was made from covers all of them.
+    n_lines = n_frames if n_frames > 1 else len(rows)
     times = {
-        kind: _scaled(cells, unit, n_frames, name, where, "table")
+        kind: _scaled(cells, unit, n_lines, name, where, "table")
         for kind, (unit, cells) in _kinds_of(columns).items()
     }
     starts, durations = _starts_and_durations(times)
     if starts is None and durations is None:
         return None, None, f"no frame times given ({name} has no column for start or duration)"
+    if n_frames == 1:
+        starts = starts and starts[:1]
+        durations = durations and (sum(durations),)
     return starts, durations, f"frame times from {name}"
 
 

@@ -64,17 +64,30 @@ class Template:
     gm: nib.Nifti1Image | None
 
 
-def load_template(space: TemplateSpace) -> Template:
-    """Load a template from nilearn's package data or from a local TemplateFlow folder.
+def check_template(space: TemplateSpace) -> None:
+    """Check, without reading it, that a template is at hand.
 
     Raises
     ------
     UsageError
         When the template's files are not on this machine; nothing is ever downloaded.
     """
+    if space.name != PACKAGED_TEMPLATE:
+        _templateflow_paths(space)
+    elif space.resolution not in ("1", "2"):
+        raise UsageError(f"{space.name} is available at res-1 and res-2, not {space}")
+
+
+def load_template(space: TemplateSpace) -> Template:
+    """Load a template from nilearn's package data or from a local TemplateFlow folder.
+
+    Raises
+    ------
+    UsageError
+        As :func:`check_template`.
+    """
+    check_template(space)
     if space.name == PACKAGED_TEMPLATE:
-        if space.resolution not in ("1", "2"):
-            raise UsageError(f"{space.name} is available at res-1 and res-2, not {space}")
         return _load_packaged(int(space.resolution))
     return _load_templateflow(space)
 
@@ -97,7 +110,7 @@ def templateflow_home() -> Path:
     return Path(os.environ.get("TEMPLATEFLOW_HOME") or Path.home() / ".cache" / "templateflow")
 
 
-def _load_templateflow(space: TemplateSpace) -> Template:
+def _templateflow_paths(space: TemplateSpace) -> dict[str, Path]:
     folder = templateflow_home() / f"tpl-{space.name}"
     stem = f"tpl-{space.name}_res-{int(space.resolution):02d}"
     paths = {
@@ -111,12 +124,16 @@ def _load_templateflow(space: TemplateSpace) -> Template:
                 f"template {space} needs {path}; put TemplateFlow's file there,"
                 f" or use {PACKAGED_TEMPLATE}"
             )
+    return {**paths, "GM": folder / f"{stem}_label-GM_probseg.nii.gz"}
+
+
+def _load_templateflow(space: TemplateSpace) -> Template:
+    paths = _templateflow_paths(space)
     mask = _float(nib.load(paths["mask"]))
     head = _float(nib.load(paths["T1w"]))
     brain = nib.Nifti1Image(np.asarray(head.dataobj) * (np.asarray(mask.dataobj) > 0), head.affine)
-    gm_path = folder / f"{stem}_label-GM_probseg.nii.gz"
-    has_gm = gm_path.is_file() and gm_path.stat().st_size > 0
-    return Template(brain, mask, _float(nib.load(gm_path)) if has_gm else None)
+    has_gm = paths["GM"].is_file() and paths["GM"].stat().st_size > 0
+    return Template(brain, mask, _float(nib.load(paths["GM"])) if has_gm else None)
 
 
 @dataclass(frozen=True)

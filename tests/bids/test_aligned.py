@@ -61,7 +61,7 @@ def test_a_described_derivative_dataset(tmp_path):
 
 
 def test_images_of_one_label_only(tmp_path):
-    """The label that covers most of what is asked for, then the first by name."""
+    """The label that covers most of what is asked for, then one that is no template's."""
     root = write_release(
         tmp_path,
         *aligned("MNI", "T1w", "pet"),
@@ -73,7 +73,7 @@ def test_images_of_one_label_only(tmp_path):
     left_out = "left out, not of space-pet: sub-0001_space-MNI_T1w.nii.gz"
     assert [note for note in plan.notes if note.startswith(left_out)]
     plan = plans_of(root)["0001"]
-    assert used(plan) == {"sub-0001_space-MNI_T1w.nii.gz", "sub-0001_space-MNI_pet.nii.gz"}
+    assert used(plan) == {"sub-0001_space-pet_T1w.nii.gz", "sub-0001_space-pet_pet.nii.gz"}
 
 
 def test_labels_are_not_mixed(tmp_path):
@@ -100,6 +100,14 @@ def test_with_a_raw_t1w_images_with_space_stay_out(tmp_path):
     plan = only_plan(root)
     assert not plan.pairings
     assert plan.problems[0].message == "sub-01 has no PET image"
+
+
+def test_a_filter_does_not_make_derivatives_stand_in_for_a_raw_t1w(tmp_path):
+    derivatives = aligned("MNI", "T1w", "pet", subject="01")
+    root = write_dataset(tmp_path, t1w(rest="_run-01"), pet(), *derivatives)
+    plan = only_plan(root, bids_filters={"t1w": {"run": None}})
+    assert not plan.pairings
+    assert "has no T1w image" in plan.problems[0].message
 
 
 def test_descriptions_stay_out(tmp_path):
@@ -155,3 +163,10 @@ def test_the_plan_does_not_depend_on_the_order_of_files(tmp_path):
         root = write_release(tmp_path / str(number), *order)
         plan = plans_of(root)["0001"]
         assert used(plan) == {"sub-0001_space-a_T1w.nii.gz", "sub-0001_space-a_pet.nii.gz"}
+
+
+def test_a_filter_that_names_another_suffix_is_kept_to(tmp_path):
+    derivatives = aligned("MNI", "UNIT1", "pet", subject="01")
+    root = write_dataset(tmp_path, "sub-01/anat/sub-01_UNIT1.nii.gz", pet(), *derivatives)
+    plan = only_plan(root, bids_filters={"t1w": {"suffix": "UNIT1"}})
+    assert used(plan) == {"sub-01_UNIT1.nii.gz", "sub-01_pet.nii.gz"}

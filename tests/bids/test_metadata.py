@@ -177,6 +177,12 @@ def test_senseless_tables_are_data_errors(lines, message):
     assert "/data/sub-01_pet.nii.gz" in str(error.value)
 
 
+def test_a_static_image_covers_the_frames_of_its_table():
+    """A mean over frames beside the table of its scan."""
+    timing = frame_timing(table("start duration", "3000 300", "3300 600"), 1)
+    assert (timing.starts, timing.durations) == ((3000,), (900,))
+
+
 @pytest.mark.parametrize(
     "metadata",
     [{}, {"Time": {}}, {"Time": {"FrameTimes": {"Values": [[0, 1]]}}}, {"Time": "10:00"}],
@@ -192,7 +198,7 @@ def test_no_times_make_equal_weights(metadata):
     [
         ({"FrameDuration": [60] * 5}, 4, ("4 frames", "lists 5")),
         ({"FrameTimesStart": [0, 60]}, 1, ("1 frame ", "lists 2")),
-        (table("start duration", "0 60", "60 60"), 1, ("1 frame ", "lists 2")),
+        (table("start duration", "0 60", "60 60"), 3, ("3 frames", "lists 2")),
         (
             {"Time": {"FrameTimes": {"Labels": ["start", "duration"], "Values": [[0, 9]] * 3}}},
             2,
