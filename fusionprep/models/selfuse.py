@@ -188,5 +188,5 @@ def compressed(
     """The power mean with its highest levels compressed below 1, and 0 where there is no image."""
     room = 1 - SHOULDER
     above = (fused - SHOULDER).clamp_min(0)
-    fused = fused.clamp(0, SHOULDER) + room * torch.tanh(above / room)
+    fused = fused.clamp_max(SHOULDER) + room * torch.tanh(above / room)
     return fused * support(anatomical, functional)
