@@ -50,6 +50,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=BASES, help="pairs to run")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
     jobs = list(bases(arguments.work, arguments.shared_data, arguments.only or BASES))
     with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
         found = list(pool.map(run_base, *zip(*jobs, strict=True)))
