@@ -20,6 +20,9 @@ import nibabel as nib
 import numpy as np
 import registration_cases as cases
 
+from fusionprep.demo.phantom import random_rotation
+from fusionprep.image.registration import Brain
+
 LIMIT_MM = 2.0
 """Largest error in the brain of a registration that counts as right."""
 
@@ -128,8 +131,8 @@ def run_displaced(
     rng: np.random.Generator,
 ) -> Row:
     """Keep the header of a PET that lies this far from where it was registered to."""
-    centre = cases.brain_centre(case)
-    turn = cases.random_rotation(rng, np.degrees(0.5 * size_mm / 80))
+    centre = Brain.of(case.mask).centre
+    turn = random_rotation(rng, np.degrees(0.5 * size_mm / 80))
     shift = rng.standard_normal(3)
     move = cases.about(centre, turn, 0.6 * size_mm * shift / np.linalg.norm(shift))
     wrong = cases.with_header(case, move @ t1w_from_pet)

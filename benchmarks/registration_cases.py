@@ -11,7 +11,10 @@ import simulate
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from fusionprep.demo.phantom import random_rotation
 from fusionprep.image.io import new_image, read_image, read_volume
+from fusionprep.image.masks import find_brain
+from fusionprep.image.registration import Brain
 
 COUNTS_PER_VOXEL = 50.0
 """In the brain of a PET with all its counts, per 2 mm voxel."""
@@ -66,12 +69,7 @@ def half_real(folder: Path, t1w: Path) -> Case:
 
 def found_brain(t1w: nib.Nifti1Image) -> nib.Nifti1Image:
     """The brain mask as fusionapp makes it."""
-    from fusionprep.image import masks
-    from fusionprep.image.io import new_image
-
-    data = np.asarray(t1w.dataobj, dtype=np.float32)
-    stripped = masks.is_skull_stripped(data, t1w.affine)
-    mask = masks.mask_of_stripped(data) if stripped else masks.extract_brain(data, t1w.affine)
+    mask, _ = find_brain(np.asarray(t1w.dataobj, dtype=np.float32), t1w.affine)
     return new_image(mask.astype(np.uint8), t1w.affine)
 
 
@@ -123,7 +121,7 @@ def orientations(seed: int) -> Iterator[tuple[int, ...]]:
 def tilted(case: Case, rng: np.random.Generator, degrees: float, name: str) -> Case:
     """The head in another pose in the PET scanner: resampled on a grid of the same axes."""
     pet_from_t1w = np.linalg.inv(case.t1w_from_pet)
-    centre = nib.affines.apply_affine(pet_from_t1w, brain_centre(case))
+    centre = nib.affines.apply_affine(pet_from_t1w, Brain.of(case.mask).centre)
     move = about(centre, random_rotation(rng, degrees), rng.uniform(-8, 8, 3))
     old = case.pet
     shape = np.ceil(np.array(old.shape) * 1.15).astype(int)
@@ -207,18 +205,6 @@ def stored(case: Case, code: tuple[int, ...]) -> Case:
     """The same PET with its axes in another order and direction; the affine says which."""
     ornt = np.stack([code[:3], code[3:]], axis=1)
     return dataclasses.replace(case, pet=case.pet.as_reoriented(ornt))
-
-
-def brain_centre(case: Case) -> np.ndarray:
-    """Centre of the brain in T1w world coordinates."""
-    voxels = np.argwhere(np.asarray(case.mask.dataobj) > 0)
-    return nib.affines.apply_affine(case.mask.affine, voxels.mean(axis=0))
-
-
-def random_rotation(rng: np.random.Generator, degrees: float) -> np.ndarray:
-    """A rotation by this angle about a random axis."""
-    axis = rng.standard_normal(3)
-    return Rotation.from_rotvec(np.radians(degrees) * axis / np.linalg.norm(axis)).as_matrix()
 
 
 def about(centre: np.ndarray, rotation: np.ndarray, shift: np.ndarray) -> np.ndarray:

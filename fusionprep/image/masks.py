@@ -53,6 +53,30 @@ def mask_of_stripped(data: np.ndarray) -> np.ndarray:
     return ndimage.binary_fill_holes(largest_component(data > 0))
 
 
+def find_brain(
+    data: np.ndarray, affine: np.ndarray, *, method: str = "auto", n_threads: int = 1
+) -> tuple[np.ndarray, bool]:
+    """Brain mask of a T1w, and whether the image was taken as skull-stripped already.
+
+    Parameters
+    ----------
+    data
+        (X, Y, Z) float32 in RAS orientation.
+    method
+        ``auto`` takes a skull-stripped image (:func:`is_skull_stripped`) as its own mask, ``skip``
+        any image, ``force`` none.
+
+    Raises
+    ------
+    DataError
+        As :func:`extract_brain`.
+    """
+    stripped = method == "skip" or (method == "auto" and is_skull_stripped(data, affine))
+    if stripped:
+        return mask_of_stripped(data), True
+    return extract_brain(data, affine, n_threads=n_threads), False
+
+
 def extract_brain(data: np.ndarray, affine: np.ndarray, *, n_threads: int = 1) -> np.ndarray:
     """Brain mask of a whole-head T1w by deepbet (Fisch et al., 2024).
 

@@ -1,4 +1,4 @@
-"""Rigid registration of PET, CT or FLAIR to the T1w."""
+"""Rigid registration of PET, CT, FLAIR or T2w to the T1w."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -59,7 +59,7 @@ class RigidResult:
         the header's was kept.
     spread_mm
         Largest distance in the brain between registrations of the two halves of a checkerboard;
-        None where there was no search.
+        None where it was not repeated on them (`sloppy`).
     """
 
     t1w_from_moving: np.ndarray

@@ -110,7 +110,7 @@ def assess_rigid(
 
 
 def uncertainty(result: RigidResult, overlap: Overlap) -> float | None:
-    """How sure the alignment is anywhere in the brain, mm; None where there was no search.
+    """How sure the alignment is anywhere in the brain, mm; None where that was not measured.
 
     The distance between the registrations of two halves of the image, larger in proportion where
     the image shows a part of the brain only and the rest is extrapolated.

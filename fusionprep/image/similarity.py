@@ -1,6 +1,6 @@
 """Mutual information of a T1w and another image, as a function of the transform between them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nibabel as nib
 import numpy as np
@@ -149,10 +149,7 @@ class Similarity:
     def only(self, kept: np.ndarray) -> "Similarity":
         """The same over some of the samples, (N,) bool."""
         fields = ("points", "weights", "lower_bins", "lower_shares")
-        samples = {name: getattr(self, name)[kept] for name in fields}
-        return Similarity(
-            **samples, t1w=self.t1w, voxel_from_t1w=self.voxel_from_t1w, bins=self.bins
-        )
+        return replace(self, **{name: getattr(self, name)[kept] for name in fields})
 
     @property
     def centre(self) -> np.ndarray:

@@ -89,13 +89,12 @@ class ExtractBrain(SimpleInterface):
         from fusionprep.image import masks
 
         data, affine = load(self.inputs.in_file)
-        method = self.inputs.method
-        stripped = method == "skip" or (method == "auto" and masks.is_skull_stripped(data, affine))
+        mask, stripped = masks.find_brain(
+            data, affine, method=self.inputs.method, n_threads=self.inputs.n_threads
+        )
+        name = f"deepbet {version('deepbet')}"
         if stripped:
-            mask, name = masks.mask_of_stripped(data), "support of the skull-stripped input"
-        else:
-            mask = masks.extract_brain(data, affine, n_threads=self.inputs.n_threads)
-            name = f"deepbet {version('deepbet')}"
+            name = "support of the skull-stripped input"
         volume = masks.check_brain_volume(mask, affine, self.inputs.source)
         masks.check_coherence(data, mask, self.inputs.source)
         self._results["out_mask"] = save(
