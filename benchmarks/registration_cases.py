@@ -157,14 +157,28 @@ def with_header(case: Case, move: np.ndarray) -> Case:
     return dataclasses.replace(case, pet=pet, t1w_from_pet=case.t1w_from_pet @ np.linalg.inv(move))
 
 
-def cropped(case: Case, axis: int, *, upper: bool) -> Case:
-    """Half of the brain's extent along an axis lies outside the field of view."""
+def hardest(base: Case, seed: int, codes: Iterator[tuple[int, ...]]) -> Iterator[Case]:
+    """What should often fail, to see whether verdicts tell: little of the brain, few counts."""
+    rng = np.random.default_rng(seed)
+    for keep in (0.35, 0.25):
+        for axis, part in ((2, "upper"), (2, "lower"), (0, "left"), (1, "front"), (1, "back")):
+            case = tilted(base, rng, 12, f"{part} {keep:.0%} of the field of view")
+            upper = part in ("upper", "front")
+            yield stored(cropped(case, axis, upper=upper, keep=keep), next(codes))
+    for share in (0.02, 0.005):
+        case = tilted(base, rng, 12, f"{share:.1%} of the counts")
+        yield stored(noisy(case, rng, share), next(codes))
+
+
+def cropped(case: Case, axis: int, *, upper: bool, keep: float = 0.5) -> Case:
+    """Of the brain's extent along an axis a part only lies in the field of view."""
     pet_from_t1w = np.linalg.inv(case.pet.affine) @ np.linalg.inv(case.t1w_from_pet)
     voxels = np.argwhere(np.asarray(case.mask.dataobj) > 0)[::97]
     inside = nib.affines.apply_affine(pet_from_t1w @ case.mask.affine, voxels)[:, axis]
-    middle = round((inside.min() + inside.max()) / 2)
+    low, high = inside.min(), inside.max()
+    edge = round(high - keep * (high - low) if upper else low + keep * (high - low))
     part = [slice(None)] * 3
-    part[axis] = slice(middle, None) if upper else slice(0, middle)
+    part[axis] = slice(edge, None) if upper else slice(0, edge)
     return dataclasses.replace(case, pet=case.pet.slicer[tuple(part)])
 
 

@@ -12,7 +12,7 @@ from fusionprep.image.similarity import CT_LIMITS, Level, Similarity, emphasised
 
 COARSE = Level(spacing=8.0, t1w_sigma=4.0, moving_sigma=4.0, bins=32, samples=6000)
 MIDDLE = Level(spacing=4.0, t1w_sigma=2.0, moving_sigma=2.0, bins=32, samples=15000)
-FINE = Level(spacing=2.5, t1w_sigma=1.5, moving_sigma=1.25, bins=64, samples=60000)
+FINE = Level(spacing=2.0, t1w_sigma=0.7, moving_sigma=0.7, bins=96, samples=150000)
 WORKING_MM = 2.0
 """Voxels that both images are brought to before anything else, where theirs are smaller."""
 
@@ -25,6 +25,7 @@ TURNS = 250
 
 COARSE_STARTS, MIDDLE_STARTS = 24, 4
 START_APART_MM, OPTIMUM_APART_MM = 20.0, 12.0
+BRAIN_POINTS = 2000
 RADIUS_MM = 60.0
 """Turns a rotation in radians into what it moves the brain by."""
 
@@ -33,9 +34,6 @@ AS_GOOD = 0.98
 
 AS_NEAR_MM = 1.5
 """Distance from the best alignment up to which the header's is as good."""
-
-BLOCK_MM = 30.0
-"""Side of the cubes of the checkerboard on whose halves a registration is repeated."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +55,9 @@ class RigidResult:
     off_optimum_mm
         Largest distance in the brain from where the best alignment found would bring it; 0 unless
         the header's was kept.
-    spread_mm
-        Largest distance in the brain between registrations of the two halves of a checkerboard;
-        None where it was not repeated on them (`sloppy`).
+    standard_error_mm
+        Of the alignment, where in the brain it is largest, found from registrations of halves of
+        the image; None where these were not done (`sloppy`).
     """
 
     t1w_from_moving: np.ndarray
@@ -68,7 +66,7 @@ class RigidResult:
     mi_after: float
     runner_up: float | None = None
     off_optimum_mm: float = 0.0
-    spread_mm: float | None = None
+    standard_error_mm: float | None = None
 
     @property
     def rotation_degrees(self) -> float:
@@ -78,10 +76,12 @@ class RigidResult:
 
 @dataclass(frozen=True)
 class Brain:
-    """Where the brain is in T1w space: its centre (3,) and the corners (8, 3) of its box, mm."""
+    """Where the brain is in T1w space, mm: its centre (3,), the corners (8, 3) of its box, and
+    points (N, 3) all over it."""
 
     centre: np.ndarray
     corners: np.ndarray
+    points: np.ndarray
 
     @classmethod
     def of(cls, mask: nib.Nifti1Image) -> "Brain":
@@ -92,6 +92,7 @@ class Brain:
         return cls(
             nib.affines.apply_affine(mask.affine, voxels.mean(axis=0)),
             nib.affines.apply_affine(mask.affine, corners),
+            nib.affines.apply_affine(mask.affine, voxels[:: max(1, len(voxels) // BRAIN_POINTS)]),
         )
 
     def distance(self, first: np.ndarray, second: np.ndarray) -> float:
@@ -114,7 +115,7 @@ def register_rigid(
 
     Headers can be anything: the search covers every rotation, from aligned centres and some way off
     them, at 8 mm. The best of these and the header's own alignment are optimised there, the best of
-    those at 4 mm, the best one at 2.5 mm near the brain. The result does not depend on the number
+    those at 4 mm, the best one at 2 mm near the brain. The result does not depend on the number
     of threads.
 
     Parameters
@@ -149,12 +150,12 @@ def register_rigid(
         best = refine(near, best, brain.centre, step_mm=1.5)
     header = np.eye(4)
     before, after = near(header), near(best)
-    spread = None if sloppy else _spread(near, best, brain)
+    error = None if sloppy else _standard_error(near, best, brain)
     off = brain.distance(header, best)
     keep = method == "auto" and (before >= AS_GOOD * after or off <= AS_NEAR_MM)
     if method == "identity" or keep:
-        return RigidResult(header, "identity", before, before, runner_up, off, spread)
-    return RigidResult(best, "rigid", before, after, runner_up, 0.0, spread)
+        return RigidResult(header, "identity", before, before, runner_up, off, error)
+    return RigidResult(best, "rigid", before, after, runner_up, 0.0, error)
 
 
 def search(
@@ -308,11 +309,25 @@ def _near(
     return found <= reach_mm
 
 
-def _spread(near: Similarity, best: np.ndarray, brain: Brain) -> float:
-    """How far registrations of two halves of the samples lie apart in the brain, mm."""
-    black = (np.floor(near.points / BLOCK_MM).sum(axis=1) % 2).astype(bool)
-    halves = [refine(near.only(half), best, brain.centre, step_mm=1.5) for half in (black, ~black)]
-    return brain.distance(*halves)
+def _standard_error(near: Similarity, best: np.ndarray, brain: Brain) -> float:
+    """Standard error of an alignment where in the brain it is largest, mm.
+
+    The samples are halved thrice, across each axis of the T1w. A half has twice the variance of the
+    whole, and the difference between two halves twice that again.
+    """
+    points = nib.affines.apply_affine(best, near.points)
+    variances = []
+    for axis in range(3):
+        beyond = points[:, axis] > np.median(points[:, axis])
+        first, second = (
+            nib.affines.apply_affine(
+                refine(near.only(half), best, brain.centre, step_mm=1.5) @ np.linalg.inv(best),
+                brain.points,
+            )
+            for half in (beyond, ~beyond)
+        )
+        variances.append(((first - second) ** 2).sum(axis=1) / 4)
+    return float(np.sqrt(np.mean(variances, axis=0).max()))
 
 
 def _grid_centre(image: nib.Nifti1Image) -> np.ndarray:

@@ -17,13 +17,13 @@ LEAST_INFORMATION = 0.1
 AMBIGUOUS, UNDECIDED = 0.8, 0.93
 """Runner-up's share of the best mutual information: from here to review, from there to fail."""
 
-UNSURE_MM, LOST_MM = 2.9, 10.0
+UNSURE_MM, LOST_MM = 4.0, 10.0
 """Uncertainty, see :func:`uncertainty`: to review, to fail."""
 
 OFF_MM, FAR_OFF_MM = 3.0, 6.0
 """Distance of the alignment that was kept from the best one: to review, to fail."""
 
-THIN_OVERLAP, LEAST_OVERLAP = 0.65, 0.5
+THIN_OVERLAP, LEAST_OVERLAP = 0.75, 0.5
 """Share of the brain seen that shows uptake: below to review, to fail."""
 
 
@@ -112,12 +112,12 @@ def assess_rigid(
 def uncertainty(result: RigidResult, overlap: Overlap) -> float | None:
     """How sure the alignment is anywhere in the brain, mm; None where that was not measured.
 
-    The distance between the registrations of two halves of the image, larger in proportion where
-    the image shows a part of the brain only and the rest is extrapolated.
+    The largest standard error in the brain, larger in proportion where the image shows a part of
+    the brain only and the rest is extrapolated.
     """
-    if result.spread_mm is None or overlap.coverage == 0:
+    if result.standard_error_mm is None or overlap.coverage == 0:
         return None
-    return result.spread_mm / overlap.coverage
+    return result.standard_error_mm / overlap.coverage
 
 
 def judge_rigid(result: RigidResult, overlap: Overlap) -> Verdict:

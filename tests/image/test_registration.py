@@ -49,7 +49,7 @@ def test_error_is_below_a_millimetre(person, modality):
     assert result.method == "rigid"
     assert result.mi_after > result.mi_before
     assert result.off_optimum_mm == 0
-    assert result.spread_mm < 2
+    assert result.standard_error_mm < 2
     assert result.runner_up is None or result.runner_up < 0.75
 
 

@@ -5,6 +5,7 @@ import pytest
 from fusionprep.image.io import new_image
 from fusionprep.image.registration import RigidResult, register_rigid
 from fusionprep.image.registration_quality import (
+    THIN_OVERLAP,
     Overlap,
     assess_rigid,
     describe_rigid,
@@ -65,8 +66,8 @@ def test_overlap_tells_the_simulated_pet_from_a_misplaced_one(person):
             nib.affines.from_matvec(np.eye(3), (60, 0, 0)) @ person.t1w_from("pet"),
         )
     )
-    assert overlap(right, brain=mask).bright > 0.75
-    assert overlap(wrong, brain=mask).bright < 0.65
+    assert overlap(right, brain=mask).bright > THIN_OVERLAP
+    assert overlap(wrong, brain=mask).bright < THIN_OVERLAP
 
 
 def result(after=1.0, **scores) -> RigidResult:
@@ -84,16 +85,21 @@ def result(after=1.0, **scores) -> RigidResult:
         ({"after": 0.0}, GOOD, "fail", "do not overlap"),
         ({"after": 0.01}, GOOD, "fail", "nothing in common"),
         ({}, Overlap(1.0, 0.49), "fail", "51%"),
-        ({}, Overlap(1.0, 0.64), "review", "36%"),
-        ({"runner_up": 0.7, "spread_mm": 1.5, "off_optimum_mm": 2.0}, GOOD, "pass", "expected"),
+        ({}, Overlap(1.0, 0.74), "review", "26%"),
+        (
+            {"runner_up": 0.7, "standard_error_mm": 1.5, "off_optimum_mm": 2.0},
+            GOOD,
+            "pass",
+            "expected",
+        ),
         ({"runner_up": 0.85}, GOOD, "review", "85%"),
         ({"runner_up": 0.97}, GOOD, "fail", "97%"),
-        ({"spread_mm": 4.0}, GOOD, "review", "4.0 mm"),
-        ({"spread_mm": 14.0}, GOOD, "fail", "14.0 mm"),
-        ({"spread_mm": 1.5}, Overlap(0.4, 0.9), "review", "3.8 mm"),
+        ({"standard_error_mm": 4.5}, GOOD, "review", "4.5 mm"),
+        ({"standard_error_mm": 14.0}, GOOD, "fail", "14.0 mm"),
+        ({"standard_error_mm": 2.0}, Overlap(0.4, 0.9), "review", "5.0 mm"),
         ({"off_optimum_mm": 4.0}, GOOD, "review", "4.0 mm off"),
         ({"off_optimum_mm": 30.0}, GOOD, "fail", "30.0 mm off"),
-        ({"off_optimum_mm": 4.0, "spread_mm": 14.0}, GOOD, "fail", "14.0 mm"),
+        ({"off_optimum_mm": 4.0, "standard_error_mm": 14.0}, GOOD, "fail", "14.0 mm"),
     ],
 )
 def test_verdicts(scores, overlap, verdict, reason):
