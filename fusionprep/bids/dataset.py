@@ -45,13 +45,25 @@ def prepare_output(config: Config) -> None:
         ) from error
 
 
+def _container() -> dict[str, str] | None:
+    """What the image's environment says of itself, and the engine of its."""
+    if not os.environ.get("IS_CONTAINER"):
+        return None
+    if os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER"):
+        engine = "apptainer"
+    else:
+        engine = "podman" if os.environ.get("container") == "podman" else "docker"  # noqa: SIM112
+    tag = os.environ.get("FUSIONPREP_CONTAINER_TAG") or f"fusionapp:{__version__}"
+    return {"Type": engine, "Tag": tag}
+
+
 def describe_dataset(config: Config) -> dict[str, object]:
     """The content of ``dataset_description.json``; paths in it are relative."""
     raw = _read_json(config.bids_dir / "dataset_description.json")
     authors = raw.get("Authors") if isinstance(raw.get("Authors"), list) else None
     generated_by = {"Name": "fusionprep", "Version": __version__, "CodeURL": CODE_URL}
-    if tag := os.environ.get("FUSIONPREP_CONTAINER_TAG"):
-        generated_by["Container"] = {"Type": "docker", "Tag": tag}
+    if container := _container():
+        generated_by["Container"] = container
     description = {
         "Name": f"fusionprep derivatives of {raw.get('Name') or config.bids_dir.name}",
         "BIDSVersion": BIDS_VERSION,

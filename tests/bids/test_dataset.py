@@ -49,12 +49,23 @@ def test_description_of_the_derivatives(config):
     assert (config.output_dir / description["DatasetLinks"]["raw"]).resolve() == config.bids_dir
 
 
-def test_the_container_is_named_where_there_is_one(config, monkeypatch):
-    monkeypatch.delenv("FUSIONPREP_CONTAINER_TAG", raising=False)
-    assert "Container" not in describe_dataset(config)["GeneratedBy"][0]
-    monkeypatch.setenv("FUSIONPREP_CONTAINER_TAG", "fusionprep:1.0")
-    container = describe_dataset(config)["GeneratedBy"][0]["Container"]
-    assert container == {"Type": "docker", "Tag": "fusionprep:1.0"}
+@pytest.mark.parametrize(
+    ("environment", "container"),
+    [
+        ({}, None),
+        ({"IS_CONTAINER": "1"}, {"Type": "docker", "Tag": f"fusionapp:{__version__}"}),
+        ({"IS_CONTAINER": "1", "container": "podman"}, {"Type": "podman"}),
+        ({"IS_CONTAINER": "1", "APPTAINER_CONTAINER": "/a.sif"}, {"Type": "apptainer"}),
+        ({"IS_CONTAINER": "1", "FUSIONPREP_CONTAINER_TAG": "me/app:2"}, {"Tag": "me/app:2"}),
+    ],
+)
+def test_the_container_is_named_where_there_is_one(config, monkeypatch, environment, container):
+    for name in ("IS_CONTAINER", "FUSIONPREP_CONTAINER_TAG", "APPTAINER_CONTAINER", "container"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    found = describe_dataset(config)["GeneratedBy"][0].get("Container")
+    assert found is container or found == {**found, **container}
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"Authors": "one"}', None])
