@@ -23,7 +23,7 @@ from fusionprep.evaluation.pairs import (
     to_gray_levels,
 )
 from fusionprep.evaluation.probes import PROBES, Probe
-from fusionprep.evaluation.volumes import through_plane_inconsistency
+from fusionprep.evaluation.volumes import content_slices, through_plane_inconsistency
 from fusionprep.models.entry import ModelEntry
 from fusionprep.models.inference import fuse_volume, resolve_device
 from fusionprep.models.registry import get_model
@@ -31,12 +31,6 @@ from fusionprep.models.registry import get_model
 GUARDS = ("bA", "bB", "pB", "added_edges", "background", "bone", "bone_lost")
 FLICKER = "through_plane"
 TIME = "ms"
-
-VOLUME_SLICES = 24
-"""So many axial slices of a volume are scored, evenly spaced among those with enough content."""
-
-ENOUGH_CONTENT = 0.25
-"""A slice counts when the mask covers this share of what it covers in the fullest slice."""
 
 MONTAGE_ROWS = 4
 
@@ -307,19 +301,6 @@ def _scored_slices(
     if mask is None:
         return [tuple(images)]
     return [tuple(image[:, :, z] for image in images) for z in content_slices(mask)]
-
-
-def content_slices(mask: np.ndarray) -> np.ndarray:
-    """Indices of the axial slices of a volume that are scored.
-
-    Up to ``VOLUME_SLICES``, evenly spaced among the slices in which the mask (X, Y, Z) covers at
-    least ``ENOUGH_CONTENT`` of what it covers in the fullest one: the vertex and the neck hold
-    little to fuse.
-    """
-    area = mask.sum(axis=(0, 1))
-    full = np.flatnonzero(area >= max(ENOUGH_CONTENT * area.max(), 1))
-    chosen = np.linspace(0, len(full) - 1, min(VOLUME_SLICES, len(full)))
-    return full[np.rint(chosen).astype(int)]
 
 
 def _picture(image: np.ndarray, gray: GrayPair) -> np.ndarray:

@@ -8,17 +8,11 @@ from urllib.parse import quote
 
 import numpy as np
 
-from fusionprep.evaluation.benchmark import (
-    ENOUGH_CONTENT,
-    FLICKER,
-    GUARDS,
-    TIME,
-    VOLUME_SLICES,
-    Method,
-)
+from fusionprep.evaluation.benchmark import FLICKER, GUARDS, TIME, Method
 from fusionprep.evaluation.metrics import RANKED, Metric, get_metric
 from fusionprep.evaluation.ranking import RESAMPLES, Estimate
 from fusionprep.evaluation.summary import DatasetSummary, montage_file, patient_count
+from fusionprep.evaluation.volumes import ENOUGH_CONTENT, VOLUME_SLICES
 
 _DATA = Path(__file__).resolve().parents[1] / "data"
 _NONE = "–"

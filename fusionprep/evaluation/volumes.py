@@ -1,11 +1,122 @@
-"""Consistency of fused volumes from slice to slice."""
+"""Fused volumes judged: metrics of their slices, and consistency from slice to slice."""
 
 import numpy as np
 
 from fusionprep.errors import DataError
+from fusionprep.evaluation.metrics import RANKED, SMALLEST_SIDE, fusion_metrics
+
+VOLUME_SLICES = 24
+"""So many axial slices of a volume are scored, evenly spaced among those with enough content."""
+
+ENOUGH_CONTENT = 0.25
+"""A slice counts when the mask covers this share of what it covers in the fullest slice."""
+
+SIDECAR_METRICS = (*RANKED, "Nabf", "CC", "EN", "SD", "SF")
+"""The metrics that stand in the sidecar of every fused image."""
+
+SIDECAR_SLICES = 8
+MARGIN = 8
+"""Pixels of background around the brain, so that its edge counts as in an uncropped slice."""
 
 MAXIMA = (0.5, 0.7, 0.85, 1.0, 1.2, 1.4, 2.0)
 """Multiples of the functional image whose maximum with the anatomical one may be the rule."""
+
+
+def content_slices(mask: np.ndarray, count: int = VOLUME_SLICES, axis: int = 2) -> np.ndarray:
+    """Indices of the axial slices of a volume that are scored.
+
+    Up to `count`, evenly spaced among the slices in which the mask (X, Y, Z) covers at least
+    ``ENOUGH_CONTENT`` of what it covers in the fullest one: the vertex and the neck hold little to
+    fuse.
+    """
+    area = np.moveaxis(mask, axis, 0).sum(axis=(1, 2))
+    full = np.flatnonzero(area >= max(ENOUGH_CONTENT * area.max(), 1))
+    chosen = np.linspace(0, len(full) - 1, min(count, len(full)))
+    return full[np.rint(chosen).astype(int)]
+
+
+def volume_metrics(
+    anatomical: np.ndarray,
+    functional: np.ndarray,
+    fused: np.ndarray,
+    mask: np.ndarray,
+    *,
+    brain: np.ndarray | None = None,
+    axis: int = 2,
+    names: tuple[str, ...] = SIDECAR_METRICS,
+    slices: int = SIDECAR_SLICES,
+) -> dict[str, float | int | str | None]:
+    """Fusion metrics of a volume: means over axial slices of the brain.
+
+    Slices are rounded to gray levels 0..255, black outside the mask, and cropped to it with a
+    margin; where the volume ends sooner, or the mask is smaller than the metrics need, black is
+    added, as in a larger field of view.
+
+    Parameters
+    ----------
+    anatomical, functional, fused
+        (X, Y, Z) in [0, 1].
+    mask
+        (X, Y, Z), above 0 where the images were fused.
+    brain
+        (X, Y, Z), above 0 in the brain, through which the slices are laid; None takes the mask.
+    axis
+        The axis across axial slices.
+    names
+        Metrics of :mod:`fusionprep.evaluation.metrics`.
+    slices
+        How many slices at most.
+
+    Returns
+    -------
+    dict
+        ``Planes`` (axial), ``Slices`` (how many) and each metric's mean over the slices in which it
+        is defined, six digits; None where it is in none.
+
+    Raises
+    ------
+    DataError
+        When the mask is empty.
+    """
+    inside = np.moveaxis(np.asarray(mask) > 0, axis, 0)
+    if not inside.any():
+        raise DataError("fusion metrics need a mask that holds a voxel")
+    chosen = content_slices(mask > 0 if brain is None else brain > 0, slices, axis)
+    sides = [_side(inside.any(axis=other)) for other in ((0, 2), (0, 1))]
+    volumes = [np.moveaxis(image, axis, 0) for image in (anatomical, functional, fused)]
+    scores = []
+    for index in chosen.tolist():
+        levels = [_levels(volume[index], inside[index], sides) for volume in volumes]
+        scores.append(fusion_metrics(*levels, names))
+    means = {name: _mean_of_finite([each[name] for each in scores]) for name in names}
+    return {"Planes": "axial", "Slices": len(chosen), **means}
+
+
+def _side(covered: np.ndarray) -> tuple[int, int]:
+    """First and last pixel, exclusive, of what is scored along one side; may lie outside it."""
+    hits = np.flatnonzero(covered)
+    low, high = int(hits[0]) - MARGIN, int(hits[-1]) + 1 + MARGIN
+    missing = max(0, SMALLEST_SIDE - (high - low))
+    return low - missing // 2, high + missing - missing // 2
+
+
+def _levels(image: np.ndarray, inside: np.ndarray, sides: list[tuple[int, int]]) -> np.ndarray:
+    """Gray levels of a slice inside its mask, cropped and filled up with black."""
+    levels = np.rint(255 * np.clip(np.where(inside, image, 0), 0, 1)).astype(np.float64)
+    within = tuple(
+        slice(max(low, 0), min(high, size))
+        for (low, high), size in zip(sides, levels.shape, strict=True)
+    )
+    room = [
+        (max(-low, 0), max(high - size, 0))
+        for (low, high), size in zip(sides, levels.shape, strict=True)
+    ]
+    return np.pad(levels[within], room)
+
+
+def _mean_of_finite(values: list[float]) -> float | None:
+    finite = [value for value in values if np.isfinite(value)]
+    return float(f"{np.mean(finite):.6g}") if finite else None
 
 
 def through_plane_inconsistency(

@@ -178,3 +178,76 @@ class PlotFused(_Figure):
         plot_fused_mosaic(
             *images, path, anatomical_name=anatomical_name, functional_name=name, **colours
         )
+
+
+class _PlotThumbnailInputSpec(_FigureInputSpec):
+    fused = File(exists=True, mandatory=True)
+    functional = File(exists=True, mandatory=True, desc="PET or CT on the same grid")
+    mask = File(exists=True, mandatory=True, desc="brain mask")
+    modality = traits.Enum("pet", "ct", mandatory=True)
+
+
+class PlotThumbnail(_Figure):
+    """Three small slices of a fused image, for the group report."""
+
+    input_spec = _PlotThumbnailInputSpec
+
+    def _draw(self, path: Path) -> None:
+        from fusionprep.reports.thumbnails import draw_thumbnail
+
+        images = [nib.load(getattr(self.inputs, n)) for n in ("fused", "functional", "mask")]
+        draw_thumbnail(*images, path, colour=self.inputs.modality == "pet")
+
+
+class _PlotPlanesInputSpec(_FigureInputSpec):
+    fused = File(exists=True, mandatory=True, desc="on the template's grid")
+    template = traits.Str(mandatory=True)
+
+
+class PlotPlanes(_Figure):
+    """Fixed planes of a template through a fused image, for the means of the group report."""
+
+    input_spec = _PlotPlanesInputSpec
+
+    def _draw(self, path: Path) -> None:
+        from fusionprep.image.template import TemplateSpace, load_template
+        from fusionprep.reports.thumbnails import draw_planes
+
+        template = load_template(TemplateSpace.parse(self.inputs.template))
+        draw_planes(nib.load(self.inputs.fused), template.mask, path)
+
+
+class _PlotFramesInputSpec(_FigureInputSpec):
+    pet = File(exists=True, mandatory=True, desc="dynamic PET as acquired")
+    mask = File(exists=True, mandatory=True, desc="brain mask of the T1w")
+    dseg = File(exists=True, mandatory=True, desc="tissue labels of the T1w")
+    transform = File(exists=True, mandatory=True, desc="ITK file that resamples it onto the T1w")
+    starts = traits.List(traits.Float, desc="seconds")
+    durations = traits.List(traits.Float, desc="seconds")
+    factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the units")
+    units = traits.Str("arbitrary", usedefault=True)
+
+
+class PlotFrames(_Figure):
+    """Frames of a dynamic PET and activity over time."""
+
+    input_spec = _PlotFramesInputSpec
+
+    def _draw(self, path: Path) -> None:
+        from fusionprep.image.resample import ras_from_itk, read_transforms
+        from fusionprep.reports.frames import Timing, plot_frames
+
+        # A compressed file is then decompressed once, not from its start for every frame.
+        pet = nib.load(self.inputs.pet, keep_file_open=True)
+        mask, dseg = (nib.load(getattr(self.inputs, name)) for name in ("mask", "dseg"))
+        times = [getattr(self.inputs, name) for name in ("starts", "durations")]
+        plot_frames(
+            pet,
+            mask,
+            dseg,
+            ras_from_itk(read_transforms([self.inputs.transform])),
+            Timing.from_seconds(*(time if isdefined(time) else None for time in times)),
+            path,
+            factor=self.inputs.factor,
+            units=self.inputs.units,
+        )

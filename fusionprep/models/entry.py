@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from fusionprep._version import __version__
 from fusionprep.errors import UsageError
 from fusionprep.models.weights import Weights, fits, packaged_weights, read_own_weights
 
@@ -158,7 +159,12 @@ class ModelEntry:
         }
 
     def provenance(
-        self, device: str, planes: str, sources: Sequence[str], scalings: Sequence["Scaling"]
+        self,
+        device: str,
+        planes: str,
+        sources: Sequence[str],
+        scalings: Sequence["Scaling"],
+        seconds: float | None = None,
     ) -> dict[str, Any]:
         """The ``FusionModel`` field of a fused image's sidecar.
 
@@ -170,11 +176,16 @@ class ModelEntry:
             ``axial`` or ``triplanar``.
         sources, scalings
             URI or file name of the anatomical and of the functional image, and how each was scaled.
+        seconds
+            Wall time of the fusion alone; None where it was not taken.
         """
         roles = ("anatomical", "functional")
+        run_time = {} if seconds is None else {"RunTimeSeconds": round(seconds, 3)}
         return {
             **self.identity(),
+            "Software": f"fusionprep {__version__}",
             "Device": device,
+            **run_time,
             "Planes": planes,
             "Inputs": [
                 {"Role": role, "Source": source, "Scaling": scaling.to_dict()}

@@ -60,7 +60,7 @@ def plot_tissue(t1w: Image, dseg: Image, mask: Image, out_svg: Path) -> Path:
     """
     contours = {
         "brain mask": (_BRAIN_COLOUR, Volume.of_mask(mask)),
-        "grey matter, outer": (_GREY_COLOUR, _labels(dseg, _GREY, _WHITE)),
+        "gray matter, outer": (_GREY_COLOUR, _labels(dseg, _GREY, _WHITE)),
         "white matter": (_WHITE_COLOUR, _labels(dseg, _WHITE)),
     }
     layers = {"T1w": Volume.from_image(t1w)}

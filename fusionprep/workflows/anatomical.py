@@ -10,6 +10,7 @@ from fusionprep.bids.derivatives import derivative_path, own_uri, raw_uri, still
 from fusionprep.bids.plan import ImageFile
 from fusionprep.config import Config
 from fusionprep.interfaces.anatomical import Conform, CorrectBias, ExtractBrain, Segment
+from fusionprep.interfaces.quality import AssessT1w
 from fusionprep.interfaces.reports import PlotTissue
 from fusionprep.workflows.nodes import derivative_node, figure_node, node
 
@@ -60,7 +61,11 @@ def init_anatomical_wf(
     iterations = [10, 10, 5] if config.sloppy else [50, 50, 30]
     correct = node(CorrectBias(iterations=iterations), "correct_bias", config, mem_gb=0.8)
     segment = node(Segment(seed=config.random_seed), "segment", config, mem_gb=1.2)
+    assess = node(AssessT1w(), "assess", config)
     workflow.connect([
+        (conform, assess, [("out_file", "acquired")]),
+        (correct, assess, [("out_file", "t1w")]),
+        (segment, assess, [("out_dseg", "dseg")]),
         (conform, extract, [("out_file", "in_file")]),
         (conform, correct, [("out_file", "in_file")]),
         (extract, correct, [("out_mask", "mask")]),
@@ -113,7 +118,12 @@ def _write_outputs(workflow, config: Config, t1w: ImageFile, *, extract, correct
         if name in ("mask", "dseg"):
             workflow.connect(source, "metadata", write, "computed")
         if name == "t1w":
-            workflow.connect(extract, "t1w_metadata", write, "computed")
+            computed = pe.Node(niu.Merge(2), name="computed_metadata")
+            workflow.connect([
+                (extract, computed, [("t1w_metadata", "in1")]),
+                (workflow.get_node("assess"), computed, [("metadata", "in2")]),
+                (computed, write, [("out", "computed")]),
+            ])  # fmt: skip
     figure = figure_node(config, PlotTissue, path(desc="tissue"), ".svg", "plot_tissue")
     workflow.connect([
         (correct, figure, [("out_file", "t1w")]),

@@ -11,7 +11,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 from fusionprep.bids.derivatives import own_uri
 from fusionprep.config import Config
 from fusionprep.interfaces.fusion import Fuse
-from fusionprep.interfaces.reports import PlotFused
+from fusionprep.interfaces.reports import PlotFused, PlotPlanes, PlotThumbnail
 from fusionprep.models.entry import ModelEntry
 from fusionprep.models.registry import get_model
 from fusionprep.workflows.nodes import PARTNER, Space, derivative_node, figure_node, node
@@ -36,10 +36,9 @@ def init_fusion_wf(
     figure_like: partial | None,
     sources: Mapping[str, str],
     metadata: dict,
-    name: str,
+    space: Space,
     *,
     tracer: str | None = None,
-    space_code: str = "aligned",
 ) -> LiterateWorkflow:
     """Fuse a pair with every model of the configuration, write and draw the results.
 
@@ -48,11 +47,13 @@ def init_fusion_wf(
     modality
         ``pet`` or ``ct``.
     out_path, figure_like
-        Called with ``desc=`` to name the derivative and its figure; no figure where it is None.
+        Called with ``desc=`` to name the derivative and its figures; no figures where it is None.
     sources
         Output paths of ``t1w``, ``gm`` (where a model uses it) and ``functional``.
     metadata
         Sidecar fields of the space.
+    space
+        Where the images are.
 
     Inputs
     ------
@@ -61,7 +62,7 @@ def init_fusion_wf(
     gm
         Probability of gray matter there; only where a model uses it.
     """
-    workflow = LiterateWorkflow(name=name)
+    workflow = LiterateWorkflow(name=f"fusion{space.tag}_wf")
     entries = fusion_entries(config, modality)
     workflow.__desc__ = _describe(config, modality, entries)
     anatomy = dict.fromkeys(["t1w", *(FIELDS[entry.anatomical_input] for entry in entries)])
@@ -95,13 +96,15 @@ def init_fusion_wf(
                 (anatomical, "anatomical"), ("functional", "functional"), ("mask", "mask"),
             ]),
         ])  # fmt: skip
-        results = [("out_file", "", "scalar, 0 to 1")]
+        if anatomical != "t1w":
+            workflow.connect(inputnode, "t1w", fuse, "reference")
+        results = [("out_file", "metadata", "", "scalar, 0 to 1")]
         if modality == "pet":
             colour = "RGB: lightness from the fusion, hue from the PET"
-            results.append(("out_colour", "Color", colour))
+            results.append(("out_colour", "colour_metadata", "Color", colour))
         anatomy = config.anat_contrast if anatomical == "t1w" else entry.anatomy
         fused = f"{anatomy} and {modality.upper()} fused by {entry.label}"
-        for field, ending, what in results:
+        for field, computed, ending, what in results:
             desc = f"{prefix}{entry.label}{ending}"
             sidecar = {
                 "Description": f"{fused} ({what})",
@@ -111,31 +114,73 @@ def init_fusion_wf(
             }
             name = f"ds_{entry.name}{ending}"
             write = derivative_node(
-                config, out_path(desc=desc), name, space=space_code, metadata=sidecar
+                config, out_path(desc=desc), name, space=space.code, metadata=sidecar
             )
             workflow.connect([
-                (fuse, write, [(field, "in_file"), ("metadata", "computed")]),
+                (fuse, write, [(field, "in_file"), (computed, "computed")]),
             ])  # fmt: skip
-        if figure_like is None:
-            continue
-        figure = figure_node(
-            config,
-            PlotFused,
-            figure_like(desc=f"{prefix}{entry.label}"),
-            ".png",
-            f"plot_{entry.name}",
-            anatomical_name=config.anat_contrast,
-            functional_name=modality.upper(),
-        )
-        workflow.connect([
-            (inputnode, figure, [
-                ("t1w", "anatomical"), ("functional", "functional"), ("mask", "mask"),
-            ]),
-            (fuse, figure, [("out_file", "fused")]),
-        ])  # fmt: skip
-        if modality == "pet":
-            workflow.connect(fuse, "out_colour", figure, "colour")
+        if figure_like is not None:
+            desc = f"{prefix}{entry.label}"
+            # In template space one model shows what is to be seen there; all would make a report
+            # of many models too large to pass on.
+            if space.template is None or entry is entries[0]:
+                _draw_mosaic(workflow, config, modality, figure_like, fuse, desc)
+            _draw_small(workflow, config, modality, figure_like, space, fuse, desc)
     return workflow
+
+
+def _draw_mosaic(
+    workflow: pe.Workflow,
+    config: Config,
+    modality: str,
+    figure_like: partial,
+    fuse: pe.Node,
+    desc: str,
+) -> None:
+    """Add the mosaic of a fused image and its sources."""
+    inputnode, model = workflow.get_node("inputnode"), fuse.name.removeprefix("fuse_")
+    mosaic = figure_node(
+        config,
+        PlotFused,
+        figure_like(desc=desc),
+        ".jpg",
+        f"plot_{model}",
+        anatomical_name=config.anat_contrast,
+        functional_name=modality.upper(),
+    )
+    workflow.connect([
+        (inputnode, mosaic, [
+            ("t1w", "anatomical"), ("functional", "functional"), ("mask", "mask"),
+        ]),
+        (fuse, mosaic, [("out_file", "fused")]),
+    ])  # fmt: skip
+    if modality == "pet":
+        workflow.connect(fuse, "out_colour", mosaic, "colour")
+
+
+def _draw_small(
+    workflow: pe.Workflow,
+    config: Config,
+    modality: str,
+    figure_like: partial,
+    space: Space,
+    fuse: pe.Node,
+    desc: str,
+) -> None:
+    """Add the small pictures of a fused image for the group report."""
+    inputnode, model = workflow.get_node("inputnode"), fuse.name.removeprefix("fuse_")
+    rest = desc.removeprefix("fused")
+    if space.template is None:
+        like, name = figure_like(desc=f"thumb{rest}"), f"thumbnail_{model}"
+        thumbnail = figure_node(config, PlotThumbnail, like, ".png", name, modality=modality)
+        workflow.connect([
+            (inputnode, thumbnail, [("functional", "functional"), ("mask", "mask")]),
+            (fuse, thumbnail, [("out_file", "fused")]),
+        ])  # fmt: skip
+    else:
+        like, template = figure_like(desc=f"planes{rest}"), str(space.template)
+        planes = figure_node(config, PlotPlanes, like, ".png", f"planes_{model}", template=template)
+        workflow.connect(fuse, "out_file", planes, "fused")
 
 
 def connect_fusion(

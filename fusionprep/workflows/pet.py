@@ -15,7 +15,8 @@ from fusionprep.bids.plan import Pairing
 from fusionprep.bids.suv import body_weight, suv_inputs
 from fusionprep.config import Config
 from fusionprep.interfaces.pet import AverageFrames, ReferenceMean, Scale
-from fusionprep.interfaces.reports import PlotReferenceRegion
+from fusionprep.interfaces.quality import AssessPET
+from fusionprep.interfaces.reports import PlotFrames, PlotReferenceRegion
 from fusionprep.workflows.anatomical import t1w_path
 from fusionprep.workflows.coregistration import (
     FROM_T1W,
@@ -89,6 +90,9 @@ def init_pet_wf(
         (coregister, computed, [("outputnode.metadata", "in2")]),
     ])  # fmt: skip
     moved = (coregister, "outputnode.moved")
+    assessed = _assess(workflow, config)
+    if pairing.image.n_frames > 1:
+        _draw_frames(workflow, config, pairing, paths)
     description = "PET, mean over frames" if pairing.image.n_frames > 1 else "PET"
     quantities = [
         *_suv(config, pairing, metadata),
@@ -108,7 +112,7 @@ def init_pet_wf(
         )
         workflow.connect([
             (image[0], write, [(image[1], "in_file")]),
-            (computed, write, [("out", "computed")]),
+            (assessed if space.template is None else computed, write, [("out", "computed")]),
         ])  # fmt: skip
         for quantity in quantities:
             _write_quantity(workflow, config, quantity, paths, space, fields, image)
@@ -137,6 +141,44 @@ def _average_node(config: Config, pairing: Pairing) -> tuple[pe.Node, dict]:
     if nuclide := meta.radionuclide(image):
         metadata["TracerRadionuclide"] = nuclide
     return average, metadata
+
+
+def _assess(workflow: pe.Workflow, config: Config) -> pe.Node:
+    """Add what is found on the quality of the PET in T1w space to what is known of it there."""
+    coregister = workflow.get_node("coregistration_wf")
+    assess = node(AssessPET(), "assess", config)
+    computed = pe.Node(niu.Merge(2, ravel_inputs=True), name="computed_metadata_t1w")
+    workflow.connect([
+        (workflow.get_node("inputnode"), assess, [("dseg", "dseg")]),
+        (workflow.get_node("average_frames"), assess, [("out_file", "static")]),
+        (coregister, assess, [("outputnode.moved", "pet"), ("outputnode.transform", "transform")]),
+        (workflow.get_node("computed_metadata"), computed, [("out", "in1")]),
+        (assess, computed, [("metadata", "in2")]),
+    ])  # fmt: skip
+    return computed
+
+
+def _draw_frames(workflow: pe.Workflow, config: Config, pairing: Pairing, paths) -> None:
+    image = pairing.image
+    timing = meta.frame_timing(image.metadata, image.n_frames, image.path)
+    units, factor = meta.units_factor(image.metadata)
+    times = {"starts": timing.starts, "durations": timing.durations}
+    figure = figure_node(
+        config,
+        PlotFrames,
+        paths(desc="frames"),
+        ".svg",
+        "plot_frames",
+        pet=str(image.path),
+        factor=factor,
+        units=units,
+        **{name: list(values) for name, values in times.items() if values is not None},
+    )
+    coregister = workflow.get_node("coregistration_wf")
+    workflow.connect([
+        (workflow.get_node("inputnode"), figure, [("mask", "mask"), ("dseg", "dseg")]),
+        (coregister, figure, [("outputnode.transform", "transform")]),
+    ])  # fmt: skip
 
 
 def _describe(config: Config, pairing: Pairing, average: pe.Node) -> str:
@@ -224,8 +266,7 @@ def _fuse(workflow, config, pairing, paths, space: Space, fields, image, partner
             "functional": paths(desc="preproc", **space.entities),
         },
         {name: fields[name] for name in kept if name in fields},
-        f"fusion{space.tag}_wf",
+        space,
         tracer=fields.get("TracerName"),
-        space_code=space.code,
-    )  # fmt: skip
+    )
     connect_fusion(workflow, config, fuse, space, image)

@@ -11,6 +11,7 @@ from fusionprep.bids.plan import Pairing
 from fusionprep.config import Config
 from fusionprep.image.intensity import AIR
 from fusionprep.interfaces.anatomical import Conform, RemoveTable
+from fusionprep.interfaces.quality import AssessCT
 from fusionprep.workflows.coregistration import (
     FROM_T1W,
     SUFFIXES,
@@ -87,16 +88,32 @@ def init_structural_wf(
     workflow.connect([
         (inputnode, coregister, [(n, f"inputnode.{n}") for n in FROM_T1W]),
         (source, coregister, [("out_file", "inputnode.moving")]),
-        (coregister, write, [
-            ("outputnode.moved", "in_file"), ("outputnode.metadata", "computed"),
-        ]),
+        (coregister, write, [("outputnode.moved", "in_file")]),
     ])  # fmt: skip
+    if modality == "ct":
+        _assess(workflow, config, write)
+    else:
+        workflow.connect(coregister, "outputnode.metadata", write, "computed")
     if modality == "ct" and fusion_entries(config, modality):
         for space in output_spaces(config):
             _fuse(workflow, config, pairing, paths, space, partner)
     if modality == config.anat_contrast.lower():
         _hand_over(workflow, config)
     return workflow
+
+
+def _assess(workflow: pe.Workflow, config: Config, write: pe.Node) -> None:
+    """Add the quality of the CT to what is found on its registration."""
+    coregister = workflow.get_node("coregistration_wf")
+    assess = node(AssessCT(), "assess", config)
+    computed = pe.Node(niu.Merge(2), name="computed_metadata")
+    workflow.connect([
+        (workflow.get_node("inputnode"), assess, [("mask", "mask")]),
+        (coregister, assess, [("outputnode.moved", "ct")]),
+        (coregister, computed, [("outputnode.metadata", "in1")]),
+        (assess, computed, [("metadata", "in2")]),
+        (computed, write, [("out", "computed")]),
+    ])  # fmt: skip
 
 
 def _hand_over(workflow: pe.Workflow, config: Config) -> None:
@@ -145,7 +162,6 @@ def _fuse(
         partial(fused_path, space=space.entities["space"]) if is_drawn(config, space) else None,
         sources,
         metadata,
-        f"fusion{space.tag}_wf",
-        space_code=space.code,
+        space,
     )
     connect_fusion(workflow, config, fuse, space, image)

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image as Picture
 from scipy import ndimage
 
 from fusionprep.demo.dataset import SubjectTruth, read_truth, write_demo_dataset
@@ -65,11 +66,12 @@ def voxels(path: Path) -> np.ndarray:
 
 
 def test_files_are_those_on_the_list(demo):
+    """But for the viewer, which is there only where npm could build its script."""
     out = demo / "out"
     written = sorted(
         str(path.relative_to(out))
         for path in out.rglob("*")
-        if path.is_file() and path.parent.parent != out / "logs"
+        if path.is_file() and path.parent.parent != out / "logs" and "viewer" not in path.name
     )
     assert written == EXPECTED_FILES.read_text().splitlines()
 
@@ -217,6 +219,68 @@ def test_dynamic_pet_is_averaged_by_duration(demo):
     ]
     assert [frame["Frames"] for frame in frames] == [1, 6]
     assert frames[1]["Weights"] == "frame duration"
+
+
+def test_sidecars_tell_the_quality_of_every_source(demo, subject, truth):
+    def quality(datatype: str, ending: str) -> dict[str, float]:
+        return json.loads(output(demo, subject, datatype, f"{ending}.json").read_text())["Quality"]
+
+    pet = quality("pet", "trc-18FFDG_space-T1w_desc-preproc_pet")
+    image = voxels(output(demo, subject, "pet", "trc-18FFDG_space-T1w_desc-preproc_pet.nii.gz"))
+    for label, field in (("GM", "GMMean"), ("WM", "WMMean")):
+        pure = image[voxels(getattr(truth, label.lower())) > 0.9].mean()
+        assert pet[field] == pytest.approx(pure, rel=0.1)
+    assert pet["GMWMRatio"] == pytest.approx(pet["GMMean"] / pet["WMMean"], rel=1e-4)
+    assert 0.01 < pet["Noise"] < 0.2
+    t1w = quality("anat", "desc-preproc_T1w")
+    # The scanner's noise is 2 percent of white matter, and tissues have structure of their own.
+    assert 10 < t1w["SNRWM"] < 50
+    assert t1w["CNR"] > 1
+    assert t1w["CJV"] < 1
+    ct = quality("ct", "space-T1w_desc-preproc_ct")
+    assert 20 < ct["BrainMedianHU"] < 50
+    assert 200 < ct["BoneVolumeMillilitres"] < 2000
+    template = output(
+        demo, subject, "pet", "trc-18FFDG_space-MNI152NLin2009aSym_res-1_desc-preproc_pet.json"
+    )
+    assert "Quality" not in json.loads(template.read_text())
+
+
+def test_sidecars_tell_metrics_and_cost_of_every_fusion(demo):
+    """The same metrics for all models, in scalar images only."""
+    from fusionprep.evaluation.volumes import SIDECAR_METRICS
+
+    paths = list((demo / "out").glob("sub-*/*/*desc-fused*.json"))
+    colour = [path for path in paths if "Color_" in path.name]
+    assert (len(paths), len(colour)) == (20, 8)
+    for path in paths:
+        sidecar = json.loads(path.read_text())
+        assert sidecar["FusionModel"]["RunTimeSeconds"] > 0
+        assert sidecar["FusionModel"]["Software"].startswith("fusionprep ")
+        assert ("FusionMetrics" in sidecar) == (path not in colour)
+        if path not in colour:
+            metrics = sidecar["FusionMetrics"]
+            assert list(metrics) == ["Planes", "Slices", *SIDECAR_METRICS]
+            assert (metrics["Planes"], metrics["Slices"]) == ("axial", 8)
+            assert all(isinstance(metrics[name], float) for name in SIDECAR_METRICS)
+    stem = "trc-18FFDG_space-T1w_desc-fused{}_pet.json"
+    both = [
+        json.loads(output(demo, "01", "pet", stem.format(model)).read_text())["FusionMetrics"]
+        for model in ("DenseFuse", "GMPET")
+    ]
+    # What is confined to the gray matter keeps less of the T1w.
+    assert both[0]["VIF"] > both[1]["VIF"]
+
+
+def test_small_pictures_show_all_subjects_alike(demo):
+    figures = [demo / "out" / f"sub-{label}" / "figures" for label in ("01", "02")]
+    for pattern, size in (("*_desc-thumb*.png", (288, 96)), ("*_desc-planes*.png", (744, 108))):
+        for folder in figures:
+            paths = sorted(folder.glob(pattern))
+            assert len(paths) == 3
+            for path in paths:
+                assert Picture.open(path).size == size
+                assert path.stat().st_size < 50_000
 
 
 def test_ct_keeps_its_units(demo, subject):

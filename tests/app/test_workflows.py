@@ -12,8 +12,10 @@ from fusionprep.bids.plan import ImageFile, Pairing, SubjectPlan
 from fusionprep.config import Config
 from fusionprep.workflows.base import init_fusionprep_wf
 
+FRAMES = {"FrameTimesStart": [0, 60, 120], "FrameDuration": [60, 60, 120], "Units": "kBq/mL"}
 
-def workflow(tmp_path: Path, **options):
+
+def workflow(tmp_path: Path, n_frames: int = 1, **options):
     """The workflow of a subject with T1w, PET and CT."""
     config = Config(
         bids_dir=tmp_path / "raw",
@@ -26,7 +28,9 @@ def workflow(tmp_path: Path, **options):
         path = config.bids_dir / "sub-01" / folder / f"sub-01_{suffix}.nii.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-        return ImageFile(path, {"subject": "01", "suffix": suffix}, {}, shape=(9, 9, 9))
+        frames, metadata = ((n_frames,), FRAMES) if suffix == "pet" and n_frames > 1 else ((), {})
+        entities = {"subject": "01", "suffix": suffix}
+        return ImageFile(path, entities, metadata, shape=(9, 9, 9, *frames))
 
     t1w = image("anat", "T1w")
     pairings = [Pairing(m, image(m, m), t1w, "same session") for m in ("pet", "ct")]
@@ -190,3 +194,57 @@ def test_the_t1w_is_the_contrast_unless_asked_for_another(tmp_path):
     graph = generate_expanded_graph(partnered(tmp_path)._create_flat_graph())
     fusion = next(node for node in graph.nodes if node.name == "fuse_average")
     assert fusion.inputs.sources[0].endswith("desc-preproc_T1w.nii.gz")
+
+
+def figures(built) -> dict[str, set[str]]:
+    """Names of the figures by the word that begins their ``desc``."""
+    nodes = map(built.get_node, built.list_node_names())
+    paths = [node.inputs.out_path for node in nodes if hasattr(node.inputs, "out_path")]
+    names = [path.rsplit("/", 1)[-1] for path in paths if "/figures/" in path]
+    words = ("thumb", "planes", "frames", "fused")
+    return {word: {name for name in names if f"_desc-{word}" in name} for word in words}
+
+
+def test_small_pictures_are_named_after_the_fused_images(tmp_path):
+    options = {
+        "fusion_models": ("average", "gmpet"),
+        "output_spaces": ("T1w", "MNI152NLin2009aSym:res-2", "MNI152NLin2009aSym:res-1"),
+    }
+    found = figures(workflow(tmp_path, **options))
+    images = {"CTAverage_T1w.png", "Average_pet.png", "GMPET_pet.png"}
+    assert found["thumb"] == {f"sub-01_space-T1w_desc-thumb{image}" for image in images}
+    template = "sub-01_space-MNI152NLin2009aSym"
+    assert found["planes"] == {f"{template}_desc-planes{image}" for image in images}
+    assert not found["frames"]
+
+
+def test_mosaics_show_every_model_in_t1w_space_and_one_in_the_template(tmp_path):
+    found = figures(workflow(tmp_path, fusion_models=("average", "gmpet")))["fused"]
+    t1w, template = "sub-01_space-T1w_desc-fused", "sub-01_space-MNI152NLin2009aSym_desc-fused"
+    assert found == {
+        *(f"{t1w}{name}.jpg" for name in ("CTAverage_T1w", "Average_pet", "GMPET_pet")),
+        *(f"{template}{name}.jpg" for name in ("CTAverage_T1w", "Average_pet")),
+    }
+
+
+def test_only_a_dynamic_pet_has_a_figure_of_its_frames(tmp_path):
+    built = workflow(tmp_path, n_frames=3)
+    assert figures(built)["frames"] == {"sub-01_desc-frames_pet.svg"}
+    node = next(built.get_node(n) for n in built.list_node_names() if n.endswith("plot_frames"))
+    assert node.inputs.durations == [60.0, 60.0, 120.0]
+    assert node.inputs.starts == [0.0, 60.0, 120.0]
+    assert (node.inputs.units, node.inputs.factor) == ("Bq/mL", 1000.0)
+
+
+def test_the_gray_matter_models_are_judged_by_the_t1w(tmp_path):
+    built = workflow(tmp_path, fusion_models=("average", "gmpet"))
+    found = {}
+    for origin, target, edge in generate_expanded_graph(built._create_flat_graph()).edges.data():
+        for field, into in edge["connect"]:
+            if into == "reference" and ".fuse_" in target.fullname:
+                found[tuple(target.fullname.split(".")[-2:])] = (origin.name, field)
+    template = "MNI152NLin2009aSym_1"
+    assert found == {
+        ("fusion_t1w_wf", "fuse_gmpet"): ("correct_bias", "out_file"),
+        (f"fusion_{template}_wf", "fuse_gmpet"): (f"resample_t1w_{template}", "out_file"),
+    }

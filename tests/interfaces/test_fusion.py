@@ -2,7 +2,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from fusionprep._version import __version__
 from fusionprep.errors import DataError
+from fusionprep.evaluation.volumes import volume_metrics
 from fusionprep.image.intensity import ct_scaling, mri_scaling, pet_scaling
 from fusionprep.image.io import new_image
 from fusionprep.image.masks import head_of_ct
@@ -158,3 +160,51 @@ def test_triplanar_fusion_is_recorded_and_does_not_depend_on_the_batch_size(imag
         results.append(load(found.out_file)[0])
     assert np.abs(results[0] - results[1]).max() <= 1e-5
     assert not results[0][images["mask"] == 0].any()
+
+
+def test_the_sidecar_tells_the_metrics_of_the_scaled_slices_and_the_time_of_the_fusion(
+    images, tmp_path, monkeypatch
+):
+    ticks = iter((100.0, 102.5))
+    monkeypatch.setattr("fusionprep.interfaces.fusion.time.perf_counter", lambda: next(ticks))
+    found = fuse(images, tmp_path, "pet").outputs
+    mask = images["mask"] > 0
+    scaled = [
+        mri_scaling(images["t1w"], mask).apply(images["t1w"]),
+        pet_scaling(images["pet"], mask, None).apply(images["pet"]),
+    ]
+    fused, _ = load(found.out_file)
+    assert found.metadata["FusionMetrics"] == volume_metrics(*scaled, fused, mask)
+    assert found.metadata["FusionModel"]["RunTimeSeconds"] == 2.5
+    assert found.metadata["FusionModel"]["Software"] == f"fusionprep {__version__}"
+    assert found.colour_metadata == {"FusionModel": found.metadata["FusionModel"]}
+
+
+def test_metrics_of_ct_are_of_slices_of_the_brain_within_the_head(images, tmp_path):
+    found = fuse(images, tmp_path, "ct").outputs
+    brain = images["mask"] > 0
+    head = head_of_ct(images["ct"]) | brain
+    scaled = [
+        mri_scaling(images["t1w"], head).apply(images["t1w"]),
+        ct_scaling("wide").apply(images["ct"]),
+    ]
+    expected = volume_metrics(*scaled, load(found.out_file)[0], head, brain=brain)
+    assert found.metadata["FusionMetrics"] == expected
+    assert expected != volume_metrics(*scaled, load(found.out_file)[0], head)
+
+
+def test_models_of_the_gray_matter_are_judged_by_the_t1w_as_others_are(images, tmp_path):
+    gm = np.linspace(0, 0.9, images["t1w"].size, dtype=np.float32).reshape(SHAPE)
+    reference = write(tmp_path / "reference.nii", images["t1w"])
+    given = images | {"t1w": gm}
+    found = fuse(given, tmp_path, "pet", model="gmpet_prob", reference=reference).outputs
+    mask = images["mask"] > 0
+    sources = [
+        mri_scaling(images["t1w"], mask).apply(images["t1w"]),
+        pet_scaling(images["pet"], mask, None).apply(images["pet"]),
+    ]
+    expected = volume_metrics(*sources, load(found.out_file)[0], mask)
+    assert found.metadata["FusionMetrics"] == expected
+    alone = fuse(given, tmp_path, "pet", model="gmpet_prob").outputs
+    assert alone.metadata["FusionMetrics"] != expected
+    np.testing.assert_array_equal(load(alone.out_file)[0], load(found.out_file)[0])

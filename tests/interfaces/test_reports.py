@@ -3,10 +3,21 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from nipype.pipeline import engine as pe
+from PIL import Image as Picture
 
 from fusionprep.image.io import new_image
-from fusionprep.interfaces.reports import PlotFused, PlotReferenceRegion, PlotTissue
+from fusionprep.image.resample import itk_from_ras
+from fusionprep.interfaces.files import load
+from fusionprep.interfaces.reports import (
+    PlotFrames,
+    PlotFused,
+    PlotPlanes,
+    PlotReferenceRegion,
+    PlotThumbnail,
+    PlotTissue,
+)
 
 SHAPE = (24, 26, 20)
 
@@ -83,4 +94,44 @@ def test_a_region_may_be_named_after_the_file_it_is_from(images, tmp_path):
     assert plot.always_run
     plot.run(cwd=str(tmp_path))
     assert "putamen.nii" in (tmp_path / "out" / "a.svg").read_text("utf-8")
+    assert not plot.always_run
+
+
+def test_small_pictures_for_the_group_report(images, tmp_path):
+    common = {"fused": images["fused"], "output_dir": str(tmp_path / "out")}
+    others = {"functional": images["t1w"], "mask": images["mask"]}
+    for modality in ("pet", "ct"):
+        path = f"{modality}.png"
+        plot = PlotThumbnail(**common, **others, modality=modality, out_path=path)
+        plot.run(cwd=str(tmp_path))
+        picture = np.asarray(Picture.open(tmp_path / "out" / path))
+        assert picture.shape == (96, 288, 3)
+        inside = picture[40:56, 40:56].astype(int)
+        assert (np.ptp(inside, axis=-1).max() > 60) == (modality == "pet")
+    planes = PlotPlanes(**common, template="MNI152NLin2009aSym:res-2", out_path="planes.png")
+    planes.run(cwd=str(tmp_path))
+    assert Picture.open(tmp_path / "out" / "planes.png").size == (744, 108)
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_frames_of_a_dynamic_pet(images, tmp_path, timed):
+    still, _ = load(images["fused"])
+    pet = tmp_path / "pet.nii.gz"
+    nib.save(new_image(np.stack([still, 2 * still], axis=-1), np.diag([4.0, 4, 4, 1])), pet)
+    sitk.WriteTransform(itk_from_ras(np.eye(4)), str(tmp_path / "xfm.txt"))
+    times = {"starts": [0.0, 60.0], "durations": [60.0, 120.0]} if timed else {}
+    plot = PlotFrames(
+        pet=str(pet),
+        mask=images["mask"],
+        dseg=images["dseg"],
+        transform=str(tmp_path / "xfm.txt"),
+        units="Bq/mL",
+        output_dir=str(tmp_path / "out"),
+        out_path="a.svg",
+        **times,
+    )
+    plot.run(cwd=str(tmp_path))
+    text = (tmp_path / "out" / "a.svg").read_text("utf-8")
+    assert ("1 to 3 min" in text) == timed
+    assert ("frame 2" in text) != timed
     assert not plot.always_run

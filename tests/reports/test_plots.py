@@ -116,3 +116,19 @@ def test_mosaic_rows_and_colours(figures, tmp_path):
         band = full[34 + row * height + 4 : 34 + (row + 1) * height - 4, 150:]
         saturation = (band.max(axis=-1) - band.min(axis=-1)).max()
         assert (saturation > 60) == coloured
+
+
+def test_a_mosaic_named_jpg_is_a_smaller_file_of_the_same_picture(figures, tmp_path):
+    from PIL import Image
+
+    data = brain()
+    path = tmp_path / "mosaic.jpg"
+    plots.plot_fused_mosaic(
+        *(data[name] for name in ("t1w", "pet", "fused", "colour", "mask")), path
+    )
+    with Image.open(path) as picture, Image.open(figures[3]) as exact:
+        assert picture.format == "JPEG"
+        assert picture.size == exact.size
+        levels = [np.asarray(item.convert("RGB")).astype(int) for item in (picture, exact)]
+    assert np.abs(levels[0] - levels[1]).mean() < 4
+    assert path.stat().st_size < figures[3].stat().st_size / 2

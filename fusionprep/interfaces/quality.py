@@ -1,0 +1,87 @@
+"""Image quality as Nipype interfaces: the sidecars' field Quality."""
+
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
+
+from fusionprep.interfaces.files import load
+
+
+class _QualityOutputSpec(TraitedSpec):
+    metadata = traits.Dict(desc="the sidecar's Quality field")
+
+
+class _AssessT1wInputSpec(BaseInterfaceInputSpec):
+    t1w = File(exists=True, mandatory=True, desc="corrected for intensity non-uniformity")
+    acquired = File(exists=True, mandatory=True, desc="before the correction")
+    dseg = File(exists=True, mandatory=True)
+
+
+class AssessT1w(SimpleInterface):
+    """Contrast to noise, joint variation and signal to noise of a T1w."""
+
+    input_spec = _AssessT1wInputSpec
+    output_spec = _QualityOutputSpec
+
+    def _run_interface(self, runtime):
+        from fusionprep.image.quality import t1w_quality
+
+        corrected, affine = load(self.inputs.t1w)
+        acquired, _ = load(self.inputs.acquired)
+        dseg, _ = load(self.inputs.dseg)
+        self._results["metadata"] = {"Quality": t1w_quality(corrected, acquired, dseg, affine)}
+        return runtime
+
+
+class _AssessPETInputSpec(BaseInterfaceInputSpec):
+    pet = File(exists=True, mandatory=True, desc="static PET on the T1w grid")
+    static = File(exists=True, mandatory=True, desc="the same on its own grid")
+    transform = File(exists=True, mandatory=True, desc="ITK file that resamples it onto the T1w")
+    dseg = File(exists=True, mandatory=True)
+
+
+class AssessPET(SimpleInterface):
+    """Uptake of gray and white matter, and noise."""
+
+    input_spec = _AssessPETInputSpec
+    output_spec = _QualityOutputSpec
+
+    def _run_interface(self, runtime):
+        from fusionprep.image.quality import pet_noise, pet_quality
+        from fusionprep.image.resample import ras_from_itk, read_transforms
+
+        pet, _ = load(self.inputs.pet)
+        dseg, dseg_affine = load(self.inputs.dseg)
+        static, affine = load(self.inputs.static)
+        t1w_from_pet = ras_from_itk(read_transforms([self.inputs.transform]))
+        self._results["metadata"] = {
+            "Quality": {
+                **pet_quality(pet, dseg),
+                "Noise": pet_noise(static, affine, dseg, dseg_affine, t1w_from_pet),
+            }
+        }
+        return runtime
+
+
+class _AssessCTInputSpec(BaseInterfaceInputSpec):
+    ct = File(exists=True, mandatory=True, desc="CT on the T1w grid, table removed")
+    mask = File(exists=True, mandatory=True, desc="brain mask")
+
+
+class AssessCT(SimpleInterface):
+    """Median of the brain and volume of bone."""
+
+    input_spec = _AssessCTInputSpec
+    output_spec = _QualityOutputSpec
+
+    def _run_interface(self, runtime):
+        from fusionprep.image.quality import ct_quality
+
+        mask, _ = load(self.inputs.mask)
+        ct, affine = load(self.inputs.ct)
+        self._results["metadata"] = {"Quality": ct_quality(ct, mask, affine)}
+        return runtime

@@ -1,0 +1,72 @@
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from fusionprep.image.io import new_image
+from fusionprep.image.quality import ct_quality, pet_noise, pet_quality, t1w_quality
+from fusionprep.image.resample import itk_from_ras
+from fusionprep.interfaces.quality import AssessCT, AssessPET, AssessT1w
+
+SHAPE = (40, 44, 36)
+AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
+
+
+def write(path, array, affine=AFFINE) -> str:
+    nib.save(new_image(array, affine), path)
+    return str(path)
+
+
+@pytest.fixture
+def brain():
+    offsets = np.indices(SHAPE) - (np.array(SHAPE) - 1)[:, None, None, None] / 2
+    radius = np.sqrt((offsets**2).sum(axis=0))
+    dseg = np.select([radius < 11, radius < 15], [2, 1], 0).astype(np.uint8)
+    noise = np.random.default_rng(0).standard_normal(SHAPE)
+    image = np.select([dseg == 2, dseg == 1, radius < 17], [100, 70, 50], 5) + 2 * noise
+    return dseg, image.astype(np.float32)
+
+
+def test_t1w(brain, tmp_path):
+    dseg, image = brain
+    acquired = image + np.where(dseg > 0, 0, 3 * image).astype(np.float32)
+    found = AssessT1w(
+        t1w=write(tmp_path / "t1w.nii", image),
+        acquired=write(tmp_path / "acquired.nii", acquired),
+        dseg=write(tmp_path / "dseg.nii", dseg),
+    ).run(cwd=tmp_path)
+    expected = t1w_quality(image, acquired, dseg, AFFINE)
+    assert found.outputs.metadata == {"Quality": expected}
+    assert expected != t1w_quality(image, image, dseg, AFFINE)
+
+
+def test_pet_noise_is_taken_on_its_own_grid_by_the_transform(brain, tmp_path):
+    dseg, moved = brain
+    t1w_from_pet = np.eye(4)
+    t1w_from_pet[:3, 3] = 20, -12, 8
+    affine = AFFINE.copy()
+    affine[:3, 3] = -t1w_from_pet[:3, 3]
+    static = moved + 4 * np.random.default_rng(1).standard_normal(SHAPE).astype(np.float32)
+    sitk.WriteTransform(itk_from_ras(t1w_from_pet), str(tmp_path / "xfm.txt"))
+    found = AssessPET(
+        pet=write(tmp_path / "pet.nii", moved),
+        static=write(tmp_path / "static.nii", static, affine),
+        transform=str(tmp_path / "xfm.txt"),
+        dseg=write(tmp_path / "dseg.nii", dseg),
+    ).run(cwd=tmp_path)
+    quality = found.outputs.metadata["Quality"]
+    noise = pet_noise(static, affine, dseg, AFFINE, t1w_from_pet)
+    assert quality == {**pet_quality(moved, dseg), "Noise": noise}
+    assert noise == pytest.approx(np.hypot(2, 4) / 100, rel=0.1)
+
+
+def test_ct(brain, tmp_path):
+    dseg, _ = brain
+    ct = np.where(dseg == 2, 40, np.where(dseg == 1, 800, -1000)).astype(np.float32)
+    mask = (dseg == 2).astype(np.uint8)
+    found = AssessCT(
+        ct=write(tmp_path / "ct.nii", ct), mask=write(tmp_path / "mask.nii", mask)
+    ).run(cwd=tmp_path)
+    expected = ct_quality(ct, mask, AFFINE)
+    assert found.outputs.metadata == {"Quality": expected}
+    assert expected["BrainMedianHU"] == 40
