@@ -1,7 +1,10 @@
 # `make demo` and `make test` need only make and a Python >= 3.11; the rest is installed in .venv.
+# With Node.js's npm the scripts of the HTML reports are bundled too; without, reports are static.
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+WEB := fusionprep/data/web/LICENSES.txt
+NO_WEB := The scripts of the HTML reports were not built: reports come without their viewer.
 DEMO ?= demo
 PYTEST_ARGS ?= -n auto --dist loadfile
 CANDIDATES := python3.11 python3.12 python3.13 python3 python
@@ -11,10 +14,11 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c '$(SUITABLE)' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: help venv test test-all lint format demo benchmark clean distclean
+.PHONY: help venv web web-if-possible test test-all lint format demo benchmark clean distclean
 
 help:
 	@echo 'make venv       virtual environment in $(VENV) (PYTHON=/path/to/python to choose one)'
+	@echo 'make web        scripts of the HTML reports (npm and its registry are needed)'
 	@echo 'make demo       write a small dataset, process it, print the paths of the reports'
 	@echo 'make test       tests, without the slow ones'
 	@echo 'make test-all   all tests'
@@ -22,7 +26,7 @@ help:
 	@echo 'make benchmark  cost and accuracy on one subject against plain antspyx'
 	@echo 'make clean      remove what the above wrote; make distclean also removes $(VENV)'
 
-venv: $(STAMP)
+venv: $(STAMP) web-if-possible
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n '$(PYTHON)' || { \
@@ -32,10 +36,19 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[test,dev]'
 	@touch $@
 
-test: $(STAMP)
+web: $(WEB)
+
+$(WEB): web/package-lock.json web/build.mjs $(wildcard web/src/*) $(wildcard web/licenses/*)
+	cd web && npm ci --ignore-scripts --no-audit --no-fund && node build.mjs
+
+web-if-possible:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory web; else false; fi \
+		|| echo '$(NO_WEB)' >&2
+
+test: $(STAMP) web-if-possible
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-all: $(STAMP)
+test-all: $(STAMP) web-if-possible
 	$(BIN)/python -m pytest -m '' $(PYTEST_ARGS)
 
 lint: $(STAMP)
@@ -46,7 +59,7 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-demo: $(STAMP)
+demo: $(STAMP) web-if-possible
 	test -e $(DEMO)/bids/dataset_description.json || $(BIN)/fusionapp demo $(DEMO)/bids
 	$(BIN)/fusionapp $(DEMO)/bids $(DEMO)/out participant -w $(DEMO)/work --nprocs 2
 	$(BIN)/fusionapp $(DEMO)/bids $(DEMO)/out group
@@ -60,4 +73,4 @@ clean:
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) web/node_modules fusionprep/data/web

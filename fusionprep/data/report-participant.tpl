@@ -37,7 +37,8 @@
 {% if caption %}
 <h4>{{ caption|e }}</h4>
 {% endif %}
-{{ content|replace('<img ', '<img loading="lazy" alt="' ~ (reportlet.subtitle ~ ' ' ~ caption)|e ~ '" ') }}
+{% set alternative = (reportlet.subtitle ~ ' ' ~ (caption or ''))|trim|e %}
+{{ content|replace('<img ', '<img loading="lazy" alt="' ~ alternative ~ '" ')|replace('<object ', '<object aria-label="' ~ alternative ~ '" ') }}
 {% endfor %}
 {% endfor %}
 </section>

@@ -11,8 +11,7 @@ from fusionprep.reports.records import (
     Scan,
     SubjectRecord,
     finite,
-    model_name,
-    model_version,
+    fused_title,
     worst,
 )
 
@@ -28,6 +27,9 @@ _SCAN_METADATA = {
     "ReconMethodName": "Reconstruction",
     "Units": "Units",
 }
+
+BRAIN_HU = (0.0, 100.0)
+"""Where the median of the brain lies in any CT in Hounsfield units, also with contrast agent."""
 
 
 def without_paths(text: str) -> str:
@@ -48,7 +50,8 @@ def show(value: Any, missing: str = "not recorded", unit: str = "", digits: int 
         return Markup('<span class="missing">{}</span>').format(missing)
     number = finite(value)
     if number is not None:
-        text = f"{number:.0f}" if number.is_integer() else f"{number:.{digits}g}"
+        whole = number.is_integer() or abs(number) >= 10**digits
+        text = f"{number:.0f}" if whole else f"{number:.{digits}g}"
     elif isinstance(value, list):
         text = ", ".join(str(item) for item in value)
     else:
@@ -65,24 +68,32 @@ def table(rows: Iterable[tuple[str, Any]]) -> Markup:
     return Markup('<table class="facts">{}</table>\n').format(body)
 
 
-def _grid(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> Markup:
-    """A table with a head; it scrolls by itself, also by keyboard, where the page is narrow."""
+def grid(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, name: str) -> Markup:
+    """A table with a head; it scrolls by itself, also by keyboard, where the page is narrow.
+
+    Parameters
+    ----------
+    headers, rows
+        Cells of the head and of the body.
+    name
+        What the table holds, read out when it gets the focus.
+    """
 
     def line(cells: Sequence[Any], tag: str) -> Markup:
-        cell = Markup(f"<{tag}>{{}}</{tag}>")
+        cell = Markup(f"<{tag} scope='col'>{{}}</{tag}>" if tag == "th" else "<td>{}</td>")
         return Markup("<tr>{}</tr>").format(Markup("").join(cell.format(item) for item in cells))
 
     body = Markup("\n").join(line(row, "td") for row in rows)
     return Markup(
-        '<div class="wide" tabindex="0"><table class="grid"><thead>{}</thead>'
-        "<tbody>{}</tbody></table></div>\n"
-    ).format(line(headers, "th"), body)
+        '<div class="wide" tabindex="0" role="group" aria-label="{}"><table class="grid">'
+        "<thead>{}</thead><tbody>{}</tbody></table></div>\n"
+    ).format(name, line(headers, "th"), body)
 
 
 def summary_block(record: SubjectRecord, spaces: Sequence[str], failures: int) -> Markup:
     """What was found, made and judged for a subject, and how many errors there were."""
     scans = record.scans()
-    models = dict.fromkeys(model_name(item) for scan in scans for item in scan.fused)
+    models = dict.fromkeys(fused_title(item) for scan in scans for item in scan.fused)
     rows: list[tuple[str, Any]] = [
         ("Participant", f"sub-{record.label}"),
         ("Worst verdict", badge(overall_verdict(record))),
@@ -112,7 +123,7 @@ def _verdicts(record: SubjectRecord, scans: Sequence[Scan]) -> Markup:
     ]
     if not lines:
         return Markup('<p class="missing">No registration was finished.</p>\n')
-    return _grid(
+    return grid(
         ("Registration", "Image", "Verdict", "Why", "Pairing"),
         [
             (
@@ -124,6 +135,7 @@ def _verdicts(record: SubjectRecord, scans: Sequence[Scan]) -> Markup:
             )
             for what, label, item, pairing in lines
         ],
+        name="Registrations",
     )
 
 
@@ -154,7 +166,7 @@ def anatomical_block(record: SubjectRecord, anatomy: Derivative) -> Markup:
         rows.append(("Brain mask", show(mask.get("Method"))))
         rows.append(("Brain volume", show(volume, unit="mL", digits=4)))
     if dseg is not None:
-        for tissue, name in (("GM", "Grey matter"), ("WM", "White matter"), ("CSF", "CSF")):
+        for tissue, name in (("GM", "Gray matter"), ("WM", "White matter"), ("CSF", "CSF")):
             volume = finite(dseg.get("TissueVolumesMillilitres", tissue))
             rows.append((name, show(volume, unit="mL", digits=4)))
     for item in record.find("T1w", desc="preproc", ses=anatomy.entities.get("ses")):
@@ -164,7 +176,7 @@ def anatomical_block(record: SubjectRecord, anatomy: Derivative) -> Markup:
 
 
 def _template_scores(item: Derivative) -> Markup:
-    return Markup("{} {}, Dice of brain masks {}, of grey matter {} — {}").format(
+    return Markup("{} {}, Dice of brain masks {}, of gray matter {} — {}").format(
         badge(item.get("Registration", "Verdict")),
         show(item.get("Registration", "VerdictReason"), ""),
         show(finite(item.get("Registration", "MaskDice"))),
@@ -174,23 +186,23 @@ def _template_scores(item: Derivative) -> Markup:
 
 
 def scan_block(scan: Scan) -> Markup:
-    """Metadata, pairing, scores and assumptions of a PET, CT or FLAIR image."""
+    """Metadata, pairing, scores and assumptions of a PET, CT, FLAIR or T2w image."""
     native = scan.native
     if native is None:
         return Markup('<p class="missing">{} in T1w space: no sidecar found.</p>').format(
             scan.modality
         )
     parts = [
-        Markup('<div class="columns"><div><h4>Registration</h4>{}</div>').format(
+        Markup('<div class="columns"><div><h3>Registration</h3>{}</div>').format(
             _registration(native)
         ),
-        Markup("<div><h4>Metadata used</h4>{}</div></div>").format(table(_metadata(scan))),
+        Markup("<div><h3>Metadata used</h3>{}</div></div>").format(table(_metadata(scan))),
     ]
     assumptions = _assumptions(scan)
     if assumptions:
         items = Markup("").join(Markup("<li>{}</li>").format(item) for item in assumptions)
-        parts.append(Markup('<h4>What was assumed</h4><ul class="assumed">{}</ul>').format(items))
-    return Markup("\n").join(parts) + fused_list(scan)
+        parts.append(Markup('<h3>What was assumed</h3><ul class="assumed">{}</ul>').format(items))
+    return Markup("\n").join(parts)
 
 
 def _registration(native: Derivative) -> Markup:
@@ -273,6 +285,12 @@ def _assumptions(scan: Scan) -> list[str]:
             reason = native.get("SUVNotComputed") or "no reason is recorded"
             found.append(f"No SUV was made: {without_paths(str(reason))}.")
         found += _outside_field_of_view(scan)
+    median = finite(native.get("Quality", "BrainMedianHU"))
+    if median is not None and not BRAIN_HU[0] <= median <= BRAIN_HU[1]:
+        found.append(
+            f"The median of the brain is {median:.0f}, in Hounsfield units it is 20 to 45: the CT"
+            " is in another unit, and windows and bone do not fit it."
+        )
     if native.get("Pairing") is not None and native.get("Pairing", "DayGap") is None:
         found.append("Days between the scans are unknown: the dataset tells no dates.")
     return found
@@ -286,25 +304,6 @@ def _outside_field_of_view(scan: Scan) -> list[str]:
     if not used or not whole or used >= 0.95 * whole:
         return []
     return [f"Only {used / whole:.0%} of the reference region lies in the PET's field of view."]
-
-
-def fused_list(scan: Scan) -> Markup:
-    """The fused images of a scan with model, version and device."""
-    if not scan.fused:
-        return Markup('<p class="missing">No fused image was written.</p>\n')
-    return _grid(
-        ("Fusion model", "Version", "Space", "Device", "File"),
-        [
-            (
-                model_name(item),
-                show(model_version(item)),
-                item.space,
-                show(item.get("FusionModel", "Device")),
-                item.image.name,
-            )
-            for item in scan.fused
-        ],
-    )
 
 
 def overall_verdict(record: SubjectRecord) -> str | None:
@@ -331,7 +330,7 @@ def _paragraph(block: str) -> Markup:
     heading = re.match(r"(#+)\s*(.+)", block)
     if heading:
         rest = block[heading.end() :].strip()
-        title = Markup("<h4>{}</h4>").format(heading[2].strip("# "))
+        title = Markup("<h3>{}</h3>").format(heading[2].strip("# "))
         return title + (_paragraph(rest) if rest else Markup(""))
     items = re.findall(r"(?:^|\n)[-*]\s+(.+?)(?=\n[-*]\s|\Z)", block, flags=re.DOTALL)
     if items and re.match(r"[-*]\s", block):

@@ -2,14 +2,17 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from markupsafe import Markup
 
+from fusionprep.errors import DataError
 from fusionprep.image.io import write_whole
-from fusionprep.reports import blocks
-from fusionprep.reports.records import SubjectRecord, read_subject, split_name
+from fusionprep.reports import blocks, scores
+from fusionprep.reports.records import Scan, SubjectRecord, read_subject, split_name
+from fusionprep.reports.viewer import write_viewer
 
 _DATA = Path(__file__).resolve().parents[1] / "data"
 CITATION_FILES = ("CITATION.md", "CITATION.bib")
@@ -59,16 +62,31 @@ def write_participant_report(
     messages += [f"Left out, its name is not a BIDS name: {name}" for name in unsafe]
     crashes = _crashes(logs if crash_dir is None else Path(crash_dir), subject)
     untold = [text for _, text in crashes if not _is_told(text, messages)]
+    configuration = _read(logs / "fusionprep.toml")
+    viewer, problem = _viewer(output_dir, record, configuration)
+    messages += [problem] if problem else []
     texts = _texts(record, len(messages) + len(untold))
+    if viewer is not None:
+        texts[f"sub-{subject}_desc-viewer_T1w"] = viewer
     texts[f"sub-{subject}_desc-methods_T1w"] = blocks.methods_block(
         *(_read(logs / name) or _read(logs.parent / name) for name in CITATION_FILES)
     )
-    texts[f"sub-{subject}_desc-about_T1w"] = blocks.about_block(
-        version, run_uuid, _read(logs / "fusionprep.toml")
-    )
+    texts[f"sub-{subject}_desc-about_T1w"] = blocks.about_block(version, run_uuid, configuration)
     texts[f"sub-{subject}_desc-errors_T1w"] = blocks.errors_block(messages, crashes)
     _write_texts(figures, texts)
     return _assemble(output_dir, subject, run_uuid, unsafe, _region_captions(record))
+
+
+def _viewer(
+    output_dir: Path, record: SubjectRecord, configuration: str | None
+) -> tuple[Markup | None, str | None]:
+    """The block of the viewer, and why there is none where an image cannot be read."""
+    models = tomllib.loads(configuration or "").get("fusion_models", [])
+    try:
+        return write_viewer(output_dir, record, models), None
+    except DataError as error:
+        problem = f"No interactive viewer: {error}"
+        return Markup('<p class="missing">{}</p>').format(blocks.without_paths(problem)), problem
 
 
 def _texts(record: SubjectRecord, failures: int) -> dict[str, Markup]:
@@ -78,12 +96,21 @@ def _texts(record: SubjectRecord, failures: int) -> dict[str, Markup]:
     texts = {f"{prefix}_desc-summary_T1w": blocks.summary_block(record, list(spaces), failures)}
     for anatomy in record.anatomies():
         name = _block_name(prefix, {"ses": anatomy.entities.get("ses")}, "anatomical", "T1w")
-        texts[name] = blocks.anatomical_block(record, anatomy)
-    suffixes = {"PET": "pet", "CT": "ct", "FLAIR": "FLAIR"}
+        texts[name] = blocks.anatomical_block(record, anatomy) + scores.quality_table(anatomy)
+    suffixes = {"PET": "pet", "CT": "ct"}
     for scan in record.scans():
-        name = _block_name(prefix, scan.entities, "summary", suffixes[scan.modality])
-        texts[name] = blocks.scan_block(scan)
+        name = _block_name(
+            prefix, scan.entities, "summary", suffixes.get(scan.modality, scan.modality)
+        )
+        texts[name] = _scan_text(scan)
     return texts
+
+
+def _scan_text(scan: Scan) -> Markup:
+    parts = [blocks.scan_block(scan)]
+    if scan.native is not None:
+        parts.append(scores.quality_table(scan.native, scan.variants.get("suvr")))
+    return Markup("\n").join([*parts, scores.fused_block(scan)])
 
 
 def _block_name(prefix: str, entities: dict[str, str | None], desc: str, suffix: str) -> str:
@@ -157,13 +184,14 @@ def _assemble(
 
 def _caption(content: str, region_captions: Mapping[str, str]) -> str:
     """Model and space of a fused mosaic, or what is known of a figure of a reference region."""
-    found = re.search(r'src="[^"]*/([^"/]+)\.(png|svg)"', content)
+    found = re.search(r'src="[^"]*/([^"/]+)\.(png|jpg|svg)"', content)
     if found is None:
         return ""
     if found[2] == "svg":
         return region_captions.get(found[1], "")
     entities, _ = split_name(found[1])
-    model = re.sub(r"^fused(CT)?(FLAIR|T2w)?", "", entities.get("desc", ""))
+    model = re.sub(r"^fused(CT)?", "", entities.get("desc", ""))
+    model = re.sub(r"^(FLAIR|T2w)(.+)", r"\2 with \1", model)
     return f"{model} in the space {entities.get('space', 'T1w')}"
 
 
@@ -171,8 +199,9 @@ def _fused_names(figures: Path, suffix: str) -> str:
     """The ``desc`` of all fused mosaics as a YAML list."""
     found = {
         match[1]
-        for path in figures.glob(f"*_{suffix}.png")
-        if (match := re.search(r"_desc-(fused[A-Za-z0-9]+)_", path.name))
+        for path in figures.glob(f"*_{suffix}.*")
+        if path.suffix in (".png", ".jpg")
+        and (match := re.search(r"_desc-(fused[A-Za-z0-9]+)_", path.name))
     }
     return json.dumps(sorted(found) or ["fused"])
 

@@ -44,10 +44,13 @@ class Derivative:
 
     @property
     def modality(self) -> str:
-        """``PET``, ``CT``, ``FLAIR`` or ``T1w``: what the image, or the fused source, is."""
+        """``PET``, ``CT``, ``FLAIR``, ``T2w`` or ``T1w``: what the image, or the fused source, is.
+
+        The suffix of any other image.
+        """
         if self.suffix == "T1w":
             return "CT" if self.entities.get("desc", "").startswith("fusedCT") else "T1w"
-        return self.suffix.upper()
+        return {"pet": "PET", "ct": "CT"}.get(self.suffix, self.suffix)
 
     def get(self, *keys: str) -> Any:
         """A value of the sidecar; None where any key on the way is missing."""
@@ -61,14 +64,14 @@ class Derivative:
 
 @dataclass(frozen=True)
 class Scan:
-    """A PET, CT or FLAIR image brought to the T1w, and what was made of it.
+    """A PET, CT, FLAIR or T2w image brought to the T1w, and what was made of it.
 
     Attributes
     ----------
     entities
         Session, tracer, reconstruction and run of the source (``ses``, ``trc``, ``rec``, ``run``).
     modality
-        ``PET``, ``CT`` or ``FLAIR``.
+        ``PET``, ``CT``, ``FLAIR`` or ``T2w``.
     native
         The image in T1w space; None where only fused images are left.
     variants
@@ -142,9 +145,9 @@ class SubjectRecord:
         return anatomies[0] if len(anatomies) == 1 else None
 
     def scans(self) -> tuple[Scan, ...]:
-        """PET, CT and FLAIR images, in this order, then by session, tracer, rec and run."""
+        """PET, CT, FLAIR and T2w images, in this order, then by session, tracer, rec and run."""
         groups: dict[tuple[int, tuple[str, ...]], list[Derivative]] = {}
-        order = ("PET", "CT", "FLAIR")
+        order = ("PET", "CT", "FLAIR", "T2w")
         for item in self.derivatives:
             if item.modality in order:
                 key = tuple(item.entities.get(name, "") for name in _SCAN_ENTITIES)
@@ -183,6 +186,12 @@ def model_name(fused: Derivative) -> str:
     if isinstance(recorded, str):
         return recorded
     return re.sub(r"^fused(CT)?", "", fused.entities.get("desc", ""))
+
+
+def fused_title(fused: Derivative) -> str:
+    """The fusion model, and the anatomical image where that was not the T1w."""
+    found = re.match(r"fused(?:CT)?(FLAIR|T2w)", fused.entities.get("desc", ""))
+    return f"{model_name(fused)} with {found[1]}" if found else model_name(fused)
 
 
 def model_version(fused: Derivative) -> Any:

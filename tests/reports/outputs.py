@@ -180,7 +180,7 @@ def write_figures(out: Path, subject: str, anatomy: str, pets: tuple[str, ...]) 
                 data["fused"],
                 data["colour"],
                 mask,
-                figures / f"{pet}_space-{space}_desc-fusedDenseFuse_pet.png",
+                figures / f"{pet}_space-{space}_desc-fusedDenseFuse_pet.jpg",
             )
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fusionprep.reports.blocks import show, without_paths
+from fusionprep.reports.blocks import scan_block, show, without_paths
 from fusionprep.reports.participant import write_participant_report
-from fusionprep.reports.records import Derivative, model_version
+from fusionprep.reports.records import Derivative, Scan, model_version
 from tests.reports import outputs
 
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"
@@ -22,11 +22,14 @@ class _Page(HTMLParser):
         self.tags: list[str] = []
         self.addresses: list[str] = []
         self.handlers: list[str] = []
+        self.scripts: list[str | None] = []
         self.text = ""
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
+        if tag == "script":
+            self.scripts.append(dict(attrs).get("src"))
         for name, value in attrs:
             if name in ("src", "href", "data", "action"):
                 self.addresses.append(value)
@@ -43,7 +46,8 @@ def _report(out: Path, subject: str, **options) -> _Page:
     )
     assert path == out / f"sub-{subject}.html"
     page = _Page(path)
-    assert "script" not in page.tags
+    # Only the viewer's two files; a script that came with the data would have no address.
+    assert all(src and src.endswith(("viewer.js", "viewer_data.js")) for src in page.scripts)
     assert not page.handlers
     for address in page.addresses:
         assert address.startswith(("#", "./")) or (out / address).is_file()
@@ -79,7 +83,7 @@ def test_sections_figures_and_values(out):
     page = _report(out, "01")
     for word in ("Summary", "Anatomical", "PET", "Methods", "About", "Errors"):
         assert f"#{word.lower()}" in page.addresses
-    drawn = [address for address in page.addresses if address.endswith((".svg", ".png"))]
+    drawn = [address for address in page.addresses if address.endswith((".svg", ".jpg"))]
     assert len({Path(address).name for address in drawn}) == 6
     for words in (
         "DenseFuse",
@@ -204,6 +208,15 @@ def test_own_weights_stand_beside_the_version(fields, shown):
 def test_values_are_rounded_for_reading():
     assert show(0.123456) == "0.123"
     assert show(1800.0, unit="s") == "1800 s"
+    assert show(10312.4) == "10312"
     assert show(["a", 2]) == "a, 2"
     assert "not recorded" in show(None)
     assert show(float("nan")) == "nan"
+
+
+@pytest.mark.parametrize(("median", "told"), [(33.0, False), (1591.5, True), (None, False)])
+def test_a_ct_in_another_unit_is_told(median, told):
+    metadata = {"Quality": {"BrainMedianHU": median}}
+    native = Derivative(Path("ct.nii.gz"), {"space": "T1w", "desc": "preproc"}, "ct", metadata)
+    block = scan_block(Scan({}, "CT", native, {}, ()))
+    assert ("another unit" in block) == told
