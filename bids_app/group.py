@@ -1,8 +1,11 @@
 """The group level: tables and a report from the derivatives alone."""
 
 import os
+import sys
+from pathlib import Path
 
 from bids_app.exitcodes import ExitCode
+from bids_app.failures import read_failures
 from fusionprep.config import Config
 from fusionprep.errors import OutputError
 
@@ -13,7 +16,10 @@ def run_group(config: Config) -> ExitCode:
     Raises
     ------
     NoInputError
-        When the output folder holds no derivatives of the participant level.
+        When the output folder holds no derivatives of the participant level, or there is no such
+        file of ratings.
+    DataError
+        When the ratings cannot be used.
     OutputError
         When the output folder cannot be written.
     """
@@ -23,8 +29,26 @@ def run_group(config: Config) -> ExitCode:
         raise OutputError(
             f"cannot write to the output folder {config.output_dir}; correct its permissions"
         )
-    summary = write_group_report(config.output_dir)
+    summary = write_group_report(
+        config.output_dir,
+        ratings_file=config.ratings_file,
+        crashes=_crashes(config.output_dir),
+    )
+    for warning in summary.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     print(f"{summary.n_participants} participants, {summary.n_rows} fused images")
     for path in (summary.tsv, summary.html):
         print(path)
     return ExitCode.SUCCESS
+
+
+def _crashes(output_dir: Path) -> dict[str, list[str]]:
+    """Errors of the last run in which a participant crashed, by label."""
+    found: dict[str, list[str]] = {}
+    labels = [path.name.removeprefix("sub-") for path in output_dir.glob("sub-*") if path.is_dir()]
+    for folder in sorted(path for path in output_dir.glob("logs/*") if path.is_dir()):
+        of_run: dict[str, list[str]] = {}
+        for failure in read_failures(folder, labels):
+            of_run.setdefault(failure.subject.removeprefix("sub-"), []).append(failure.message)
+        found |= of_run
+    return found

@@ -3,14 +3,13 @@
 import argparse
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from bids_app.exitcodes import ExitCode
 from fusionprep import __version__
-from fusionprep.arguments import NamedPaths
+from fusionprep.arguments import NamedPaths, at_least, memory
 from fusionprep.config import ATLAS_REGIONS, TISSUE_REGIONS, Config, read_options
 from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
@@ -33,6 +32,7 @@ CHOICES = {
     "device": ("auto", "cpu", "cuda"),
 }
 SMALLEST = {"max_day_gap": 0, "batch_size": 1, "random_seed": 0, "nprocs": 1, "omp_nthreads": 1}
+DESCRIPTOR = Path(__file__).parent / "platforms" / "boutiques.json"
 SUVR_REGIONS = (*TISSUE_REGIONS, *ATLAS_REGIONS, "none")
 
 
@@ -42,6 +42,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage()
         self.exit(ExitCode.USAGE, f"{self.prog}: error: {message}\n")
+
+
+class _PrintDescriptor(argparse.Action):
+    """Asked for without positional arguments, by the BIDS Apps execution specification."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        print(DESCRIPTOR.read_text(encoding="utf-8"), end="")
+        parser.exit()
 
 
 def build_parser() -> Parser:
@@ -57,6 +65,9 @@ def build_parser() -> Parser:
     parser.add_argument("output_dir", type=Path, help="where the derivatives go")
     parser.add_argument("analysis_level", choices=("participant", "group"))
     parser.add_argument("--version", action="version", version=f"fusionapp {__version__}")
+    parser.add_argument(
+        "--bids-exec-spec", action=_PrintDescriptor, nargs=0, help="show the Boutiques descriptor"
+    )
     parser.add_argument("-v", "--verbose", action="count", help="say more; twice says everything")
     _add_selection(parser.add_argument_group("which images"))
     _add_processing(parser.add_argument_group("processing"))
@@ -102,7 +113,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--max-day-gap",
-        type=_at_least(0),
+        type=at_least(0),
         metavar="DAYS",
         help="largest gap between a PET and a T1w of another session (default: 365)",
     )
@@ -140,7 +151,7 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         " be an output space, cerebellar-gm, cerebellum, pons; a mask file in the first template's"
         " space; or none (default: whole-brain)",
     )
-    group.add_argument("--random-seed", type=_at_least(0), metavar="N", help="default: 0")
+    group.add_argument("--random-seed", type=at_least(0), metavar="N", help="default: 0")
     group.add_argument("--sloppy", action="store_true", help="fast and inexact, for trying out")
 
 
@@ -174,7 +185,7 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--batch-size",
-        type=_at_least(1),
+        type=at_least(1),
         metavar="N",
         help="slices in memory at once; more suit a GPU (default: 4)",
     )
@@ -188,15 +199,15 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
 
 def _add_performance(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--nprocs", type=_at_least(1), metavar="N", help="processes side by side (default: CPUs)"
+        "--nprocs", type=at_least(1), metavar="N", help="processes side by side (default: CPUs)"
     )
     group.add_argument(
-        "--omp-nthreads", type=_at_least(1), metavar="N", help="threads of each (default: 1)"
+        "--omp-nthreads", type=at_least(1), metavar="N", help="threads of each (default: 1)"
     )
     group.add_argument(
         "--mem",
         dest="mem_gb",
-        type=_memory,
+        type=memory,
         metavar="GB",
         help="memory to plan with, e.g. 8 or 8000M (default: 90%% of the machine's)",
     )
@@ -227,6 +238,14 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         ("--resource-monitor", "record memory and CPU use of each step"),
     ):
         group.add_argument(flag, action="store_true", help=text)
+    group.add_argument(
+        "--ratings",
+        dest="ratings_file",
+        type=Path,
+        metavar="FILE",
+        help="group level only: ratings.tsv, downloaded from an earlier group report; scans rated"
+        " fail are left out of its distributions, means and comparisons",
+    )
     group.add_argument(
         "--config-file",
         type=Path,
@@ -277,7 +296,8 @@ def parse(argv: Sequence[str]) -> tuple[Config, argparse.Namespace]:
         options["anat_session"] = options["anat_session"].removeprefix("ses-")
     options.setdefault("work_dir", Path("work"))
     options.setdefault("nprocs", len(os.sched_getaffinity(0)))
-    for name in ("bids_dir", "output_dir", "work_dir", "bids_database_dir", "plugin_file"):
+    folders = ("bids_dir", "output_dir", "work_dir", "bids_database_dir")
+    for name in (*folders, "plugin_file", "ratings_file"):
         if options.get(name) is not None:
             options[name] = options[name].resolve()
     weights = options.get("fusion_weights", {})
@@ -300,6 +320,8 @@ def parse(argv: Sequence[str]) -> tuple[Config, argparse.Namespace]:
 
 
 def _check_values(config: Config) -> None:
+    if config.ratings_file is not None and config.analysis_level != "group":
+        raise UsageError("--ratings is for the group level; leave it out")
     for name, allowed in CHOICES.items():
         value = getattr(config, name)
         values = value if isinstance(value, tuple) else (value,)
@@ -392,20 +414,3 @@ def _read_filters(path: Path) -> dict[str, Any]:
     if not isinstance(filters, dict) or not all(isinstance(v, dict) for v in filters.values()):
         raise UsageError(f'{path} must hold an object of objects, e.g. {{"pet": {{"run": 1}}}}')
     return filters
-
-
-def _at_least(smallest: int):
-    def integer(text: str) -> int:
-        value = int(text)
-        if value < smallest:
-            raise argparse.ArgumentTypeError(f"must be at least {smallest}, not {value}")
-        return value
-
-    return integer
-
-
-def _memory(text: str) -> float:
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)B?", text.strip().upper())
-    if match is None or float(match[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an amount of memory such as 8 or 8000M")
-    return float(match[1]) * {"K": 1e-6, "M": 1e-3, "": 1, "G": 1, "T": 1e3}[match[2]]

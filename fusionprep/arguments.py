@@ -1,6 +1,8 @@
 """What the command lines have in common."""
 
 import argparse
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -21,3 +23,23 @@ class NamedPaths(argparse.Action):
         if name in collected:
             raise argparse.ArgumentError(self, f"{name} is given twice; each needs its own name")
         setattr(namespace, self.dest, {**collected, name: Path(path)})
+
+
+def at_least(smallest: int) -> Callable[[str], int]:
+    """A type of argparse: integers from `smallest` on."""
+
+    def integer(text: str) -> int:
+        value = int(text)
+        if value < smallest:
+            raise argparse.ArgumentTypeError(f"must be at least {smallest}, not {value}")
+        return value
+
+    return integer
+
+
+def memory(text: str) -> float:
+    """A type of argparse: an amount of memory such as ``8`` or ``8000M``, in GB."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)B?", text.strip().upper())
+    if match is None or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount of memory such as 8 or 8000M")
+    return float(match[1]) * {"K": 1e-6, "M": 1e-3, "": 1, "G": 1, "T": 1e3}[match[2]]

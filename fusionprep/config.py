@@ -47,6 +47,8 @@ class Config:
         Upper bound for Nipype's scheduler; None takes 90% of the machine's memory.
     omp_nthreads
         Threads of one process; nprocs is how many processes run side by side.
+    ratings_file
+        Ratings of scans by people, for the group level.
     """
 
     bids_dir: Path
@@ -79,6 +81,7 @@ class Config:
     omp_nthreads: int = 1
     mem_gb: float | None = None
     plugin_file: Path | None = None
+    ratings_file: Path | None = None
     stop_on_first_crash: bool = False
     write_graph: bool = False
     resource_monitor: bool = False

@@ -50,6 +50,7 @@ def test_every_option_survives_the_file(tmp_path):
         omp_nthreads=2,
         mem_gb=7.5,
         plugin_file=Path("/slurm.yml"),
+        ratings_file=Path("/ratings.tsv"),
         stop_on_first_crash=True,
         write_graph=True,
         resource_monitor=True,

@@ -1,7 +1,6 @@
 """The group level: a table of all fused images and a page to look through, from the outputs."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,22 +8,25 @@ from typing import Any
 
 from fusionprep.errors import NoInputError
 from fusionprep.image.io import write_whole
-from fusionprep.reports.group_columns import COLUMNS
-from fusionprep.reports.records import (
-    VERDICTS,
-    Derivative,
-    Scan,
-    SubjectRecord,
-    finite,
-    model_name,
-    model_version,
-    read_subject,
-    worst,
+from fusionprep.reports.group_cohort import write_cohort_images
+from fusionprep.reports.group_columns import METRIC_PREFIX, columns
+from fusionprep.reports.group_models import compare_models
+from fusionprep.reports.group_outliers import (
+    Outlier,
+    distributions,
+    metric_distributions,
+    outliers_by_scan,
 )
-
-_DATA = Path(__file__).resolve().parents[1] / "data"
-_MISSING = "n/a"
-_GREY, _WHITE = 1, 2
+from fusionprep.reports.group_page import Findings, render_page
+from fusionprep.reports.group_ratings import Rating, read_ratings
+from fusionprep.reports.group_rows import (
+    FusedEntry,
+    ScanEntry,
+    cell,
+    find_participants,
+    read_participant,
+)
+from fusionprep.reports.records import worst
 
 Row = dict[str, str]
 
@@ -41,6 +43,8 @@ class GroupSummary:
         Fused images, over all models and spaces.
     tsv, json, html
         The table, its data dictionary and the page.
+    warnings
+        One line for each rating that is of no scan.
     """
 
     n_participants: int
@@ -48,24 +52,36 @@ class GroupSummary:
     tsv: Path
     json: Path
     html: Path
+    warnings: tuple[str, ...] = ()
 
 
-def write_group_report(output_dir: Path) -> GroupSummary:
-    """Write ``group_fusion.tsv``, ``.json`` and ``.html`` from the participants' outputs.
+def write_group_report(
+    output_dir: Path,
+    *,
+    ratings_file: Path | None = None,
+    crashes: Mapping[str, Sequence[str]] | None = None,
+) -> GroupSummary:
+    """Write ``group_fusion.tsv``, ``.json`` and ``.html``, and ``group_figures/``.
 
-    The table has a row for each scalar fused image, ordered by participant; ``n/a`` stands where
-    a value was not recorded. The page shows failed and doubtful registrations first and names
-    participants without a fused image.
+    All is taken from sidecars and small figures; no volume is read. The table has a row for each
+    scalar fused image, ordered by participant; ``n/a`` stands where a value was not recorded.
 
     Parameters
     ----------
     output_dir
         Output root of the participant level; nothing else is read.
+    ratings_file
+        Ratings of scans by people, see :func:`~fusionprep.reports.group_ratings.read_ratings`.
+    crashes
+        Participant labels to errors of their last run, for those that have no report of them.
 
     Raises
     ------
     NoInputError
-        When the folder holds neither outputs nor a report of any participant.
+        When the folder holds neither outputs nor a report of any participant, or there are no such
+        ratings.
+    DataError
+        When the ratings cannot be used.
     """
     output_dir = Path(output_dir)
     labels = find_participants(output_dir)
@@ -74,211 +90,86 @@ def write_group_report(output_dir: Path) -> GroupSummary:
             f"no participants in {output_dir}: looked for folders sub-* and reports sub-*.html; "
             "run the participant level first"
         )
-    rows: list[Row] = []
-    incomplete: dict[str, str] = {}
-    for label in labels:
-        record = read_subject(output_dir, label)
-        found = subject_rows(output_dir, record)
-        rows += found
-        if not found or record.problems:
-            incomplete[label] = _what_is_missing(record)
+    participants = [
+        read_participant(output_dir, label, (crashes or {}).get(label, ())) for label in labels
+    ]
+    scans = [scan for participant in participants for scan in participant.scans]
+    ratings, warnings = ({}, []) if ratings_file is None else read_ratings(ratings_file, scans)
+    excluded = {index for index, given in ratings.items() if given.rating == "fail"}
+    unused = excluded | {
+        index
+        for index, scan in enumerate(scans)
+        if scan.verdict == "fail" and (index not in ratings or ratings[index].rating != "pass")
+    }
+    findings = Findings(
+        participants=participants,
+        scans=scans,
+        ratings=ratings,
+        excluded=excluded,
+        unused=unused,
+        distributions=distributions(scans, excluded),
+        metric_distributions=metric_distributions(scans, excluded),
+        cohort=write_cohort_images(output_dir, scans, unused),
+        comparisons=compare_models(scans, unused),
+    )
+    rows, described = _table(findings)
     targets = {kind: output_dir / f"group_fusion.{kind}" for kind in ("tsv", "json", "html")}
     contents = {
-        "tsv": _tsv(rows),
-        "json": json.dumps(COLUMNS, indent=2) + "\n",
-        "html": _page(output_dir, rows, incomplete, len(labels)),
+        "tsv": _tsv(rows, list(described)),
+        "json": json.dumps(described, indent=2) + "\n",
+        "html": render_page(output_dir, findings, described, len(rows), warnings),
     }
     for kind, path in targets.items():
         _write(path, contents[kind])
-    return GroupSummary(len(labels), len(rows), **targets)
+    return GroupSummary(len(labels), len(rows), **targets, warnings=tuple(warnings))
 
 
-def find_participants(output_dir: Path) -> list[str]:
-    """Labels of all participants with a folder or a report, sorted."""
-    folders = {path.name for path in output_dir.glob("sub-*") if path.is_dir()}
-    reports = {path.name.removesuffix(".html") for path in output_dir.glob("sub-*.html")}
-    return sorted(name.removeprefix("sub-") for name in folders | reports)
-
-
-def subject_rows(output_dir: Path, record: SubjectRecord) -> list[Row]:
-    """The rows of one participant: one for each scalar fused image."""
+def _table(findings: Findings) -> tuple[list[Row], dict[str, dict[str, Any]]]:
+    """Rows, and what their columns mean."""
+    scans = findings.scans
+    described = columns({name for scan in scans for fused in scan.fused for name in fused.metrics})
+    by_scan = outliers_by_scan(findings.distributions, len(scans))
+    by_model = outliers_by_scan(findings.metric_distributions, len(scans))
     rows = []
-    for scan in record.scans():
-        if not scan.fused:
-            continue
-        common = _scan_values(record, scan)
+    for index, scan in enumerate(scans):
+        common = dict(scan.values) | _rating_values(findings.ratings.get(index))
+        common["excluded"] = index in findings.excluded
         for fused in scan.fused:
-            values = common | _fused_values(output_dir, record, scan, fused)
-            rows.append({name: _cell(values.get(name)) for name in COLUMNS})
-    return rows
+            own = [item for item in by_scan[index] if _is_of(item, fused)]
+            own += [item for item in by_model[index] if item.group == f"{scan.kind}, {fused.title}"]
+            values = (
+                common
+                | dict(fused.values)
+                | {
+                    "verdict": _verdict(scan, fused),
+                    "outlier": " ".join(dict.fromkeys(item.measure.column for item in own)),
+                    **{METRIC_PREFIX + name: value for name, value in fused.metrics.items()},
+                }
+            )
+            rows.append({name: cell(values.get(name)) for name in described})
+    return rows, described
 
 
-def _scan_values(record: SubjectRecord, scan: Scan) -> dict[str, Any]:
-    """What all fused images of a scan have in common."""
-    anatomy = record.anatomy_of(scan)
-    mask = dseg = None
-    if anatomy is not None:
-        mask = record.beside(anatomy, "mask", desc="brain", space=None)
-        dseg = record.beside(anatomy, "dseg", space=None)
-    native = scan.native
+def _is_of(outlier: Outlier, fused: FusedEntry) -> bool:
+    """Whether an outlier of a scan tells of a fused image: other templates are not its own."""
+    return outlier.measure.of != "template" or outlier.group == fused.space
 
-    def recorded(*keys: str) -> Any:
-        return None if native is None else native.get(*keys)
 
-    session = scan.entities.get("ses")
+def _verdict(scan: ScanEntry, fused: FusedEntry) -> str | None:
+    return worst([scan.values["registration_verdict"], fused.values["template_verdict"]])
+
+
+def _rating_values(given: Rating | None) -> dict[str, str | None]:
     return {
-        "participant_id": f"sub-{record.label}",
-        "session_id": f"ses-{session}" if session else None,
-        "modality": scan.modality,
-        "tracer": scan.entities.get("trc") or recorded("TracerName"),
-        "reconstruction": scan.entities.get("rec"),
-        "run": scan.entities.get("run"),
-        "t1w": recorded("Pairing", "T1w"),
-        "pairing_reason": recorded("Pairing", "Reason"),
-        "day_gap": finite(recorded("Pairing", "DayGap")),
-        "registration_method": recorded("Registration", "Method"),
-        "mi_before": finite(recorded("Registration", "MattesMIBefore")),
-        "mi_after": finite(recorded("Registration", "MattesMIAfter")),
-        "brain_overlap": finite(recorded("Registration", "BrainOverlap")),
-        "brain_coverage": finite(recorded("Registration", "BrainCoverage")),
-        "uncertainty": finite(recorded("Registration", "UncertaintyMillimetres")),
-        "off_optimum": finite(recorded("Registration", "OffOptimumMillimetres")),
-        "runner_up": finite(recorded("Registration", "RunnerUp")),
-        "rotation": finite(recorded("Registration", "RotationDegrees")),
-        "translation": finite(recorded("Registration", "TranslationMillimetres")),
-        "registration_verdict": recorded("Registration", "Verdict"),
-        "brain_volume": None if mask is None else finite(mask.get("BrainVolumeMillilitres")),
-        **_tissue_volumes(dseg),
-        **_tissue_uptake(scan, dseg),
+        "rating": None if given is None else given.rating,
+        "rating_note": None if given is None else given.note,
     }
 
 
-def _tissue_volumes(dseg: Derivative | None) -> dict[str, float | None]:
-    return {
-        f"{tissue.lower()}_volume": None
-        if dseg is None
-        else finite(dseg.get("TissueVolumesMillilitres", tissue))
-        for tissue in ("GM", "WM", "CSF")
-    }
-
-
-def _tissue_uptake(scan: Scan, dseg: Derivative | None) -> dict[str, float | None]:
-    """Mean PET in grey and white matter, as SUVR where there is an SUVR image."""
-    if scan.modality != "PET" or dseg is None:
-        return {}
-    suvr = scan.variants.get("suvr")
-    image = suvr or scan.native
-    if image is None:
-        return {}
-    grey, white = tissue_means(image.image, dseg.image)
-    means = {"suvr_gm": grey, "suvr_wm": white} if suvr is not None else {}
-    ratio = grey / white if grey is not None and white else None
-    return {**means, "gm_wm_ratio": ratio}
-
-
-def tissue_means(pet: Path, dseg: Path) -> tuple[float | None, float | None]:
-    """Mean of a PET image in grey (1) and white matter (2) of a segmentation on the same grid.
-
-    Returns
-    -------
-    tuple
-        In the units of the PET; None for a tissue without voxels, and for both when the grids
-        differ.
-    """
-    import nibabel as nib
-    import numpy as np
-
-    segmentation = np.asanyarray(nib.load(dseg).dataobj)
-    image = nib.load(pet)
-    if image.shape[:3] != segmentation.shape:
-        return None, None
-    values = np.asarray(image.dataobj, dtype=np.float32)
-    means = []
-    for tissue in (_GREY, _WHITE):
-        inside = values[segmentation == tissue]
-        inside = inside[np.isfinite(inside)]
-        means.append(float(inside.mean(dtype=np.float64)) if inside.size else None)
-    return means[0], means[1]
-
-
-def _fused_values(
-    output_dir: Path, record: SubjectRecord, scan: Scan, fused: Derivative
-) -> dict[str, Any]:
-    template = None
-    anatomy = record.anatomy_of(scan)
-    if anatomy is not None and fused.entities.get("space") != "T1w":
-        wanted = {key: fused.entities.get(key) for key in ("space", "res")}
-        template = record.beside(anatomy, "T1w", desc="preproc", **wanted)
-
-    def score(key: str) -> Any:
-        return None if template is None else template.get("Registration", key)
-
-    verdict = None if scan.native is None else scan.native.get("Registration", "Verdict")
-    return {
-        "space": fused.space,
-        "model": model_name(fused),
-        "model_version": model_version(fused),
-        "template_mask_dice": finite(score("MaskDice")),
-        "template_gm_dice": finite(score("GMDice")),
-        "template_verdict": score("Verdict"),
-        "verdict": worst([verdict, score("Verdict")]),
-        "fused_file": fused.image.relative_to(output_dir).as_posix(),
-    }
-
-
-def _what_is_missing(record: SubjectRecord) -> str:
-    if record.problems:
-        return "; ".join(record.problems)
-    if not record.derivatives:
-        return "no outputs: the run failed before anything was written"
-    scans = ", ".join(scan.label for scan in record.scans())
-    return f"no fused image; finished: {scans}" if scans else "no PET or CT in T1w space"
-
-
-def _cell(value: Any) -> str:
-    """A value as it stands in the table; white space that would break a row becomes a space."""
-    if value is None or value == "":
-        return _MISSING
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return re.sub(r"\s+", " ", str(value)).strip() or _MISSING
-
-
-def _tsv(rows: Sequence[Row]) -> str:
-    lines = ["\t".join(COLUMNS)]
-    lines += ["\t".join(row[name] for name in COLUMNS) for row in rows]
+def _tsv(rows: Sequence[Row], names: Sequence[str]) -> str:
+    lines = ["\t".join(names)]
+    lines += ["\t".join(row[name] for name in names) for row in rows]
     return "\n".join(lines) + "\n"
-
-
-def _page(
-    output_dir: Path, rows: Sequence[Row], incomplete: Mapping[str, str], participants: int
-) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(str(_DATA)),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    ranks = {verdict: rank for rank, verdict in enumerate(VERDICTS)}
-    # A registration nobody scored comes before one that passed.
-    ordered = sorted(rows, key=lambda row: ranks.get(row["verdict"], 1.5))
-    reports = {path.name for path in output_dir.glob("sub-*.html")}
-    names = dict.fromkeys([*(row["participant_id"] for row in rows), *_ids(incomplete)])
-    template = environment.get_template("report-group.tpl")
-    return template.render(
-        rows=ordered,
-        incomplete=dict(zip(_ids(incomplete), incomplete.values(), strict=True)),
-        links={name: f"{name}.html" for name in names if f"{name}.html" in reports},
-        participants=participants,
-        counts={verdict: sum(row["verdict"] == verdict for row in rows) for verdict in VERDICTS},
-        columns=COLUMNS,
-    )
-
-
-def _ids(labels: Mapping[str, str]) -> list[str]:
-    return [f"sub-{label}" for label in labels]
 
 
 def _write(path: Path, content: str) -> None:

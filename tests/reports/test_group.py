@@ -3,21 +3,30 @@
 import json
 import re
 
-import nibabel as nib
-import numpy as np
 import pandas as pd
 import pytest
 
 from fusionprep.errors import NoInputError
-from fusionprep.reports.group import tissue_means, write_group_report
+from fusionprep.reports.group import write_group_report
 from tests.reports import outputs
+from tests.reports.cohort import MODELS, write_cohort
+
+QUALITY = {
+    "GMMean": 12185.19,
+    "WMMean": 4061.73,
+    "GMWMRatio": 3.0,
+    "GMWMContrast": 0.5,
+    "Noise": 0.125,
+}
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
     outputs.write_anatomy(out, "sub-01")
-    outputs.write_pet(out, "sub-01_trc-18FFDG_rec-acdyn_run-1", models=("DenseFuse", "Average"))
+    outputs.write_pet(
+        out, "sub-01_trc-18FFDG_rec-acdyn_run-1", models=("DenseFuse", "Average"), Quality=QUALITY
+    )
     outputs.write_anatomy(out, "sub-02_ses-d0129", verdict="review")
     outputs.write_pet(
         out,
@@ -70,22 +79,14 @@ def test_values_and_missing_values(written):
     assert float(second.template_gm_dice) == 0.81
 
 
-def test_uptake_is_measured_in_the_tissues(written):
+def test_uptake_comes_from_the_sidecars(written):
     _, _, table = written
-    data = outputs.brain()
-    pet, dseg = data["pet"].get_fdata(), data["dseg"].get_fdata()
-    grey, white = pet[dseg == 1].mean(), pet[dseg == 2].mean()
     row = table.iloc[0]
-    assert float(row.suvr_gm) == pytest.approx(grey, rel=1e-4)
-    assert float(row.suvr_wm) == pytest.approx(white, rel=1e-4)
-    assert float(row.gm_wm_ratio) == pytest.approx(grey / white, rel=1e-4)
-
-
-def test_uptake_on_another_grid_is_not_measured(tmp_path):
-    for name, size in (("pet", 4), ("dseg", 5)):
-        image = nib.Nifti1Image(np.ones((size,) * 3, np.float32), np.eye(4))
-        image.to_filename(tmp_path / f"{name}.nii.gz")
-    assert tissue_means(tmp_path / "pet.nii.gz", tmp_path / "dseg.nii.gz") == (None, None)
+    # The reference of the SUVR is 8123.46.
+    assert float(row.suvr_gm) == pytest.approx(1.5, rel=1e-5)
+    assert float(row.suvr_wm) == pytest.approx(0.5, rel=1e-5)
+    assert (row.gm_wm_ratio, row.gm_wm_contrast, row.pet_noise) == ("3", "0.5", "0.125")
+    assert table.iloc[-1].suvr_gm == "n/a"
 
 
 def test_every_column_is_described(written):
@@ -100,15 +101,87 @@ def test_every_column_is_described(written):
 def test_page_puts_failures_first_and_names_the_incomplete(written):
     _, summary, _ = written
     html = summary.html.read_text()
-    flags = re.findall(r'<tr class="flag-(\w+)">', html)
-    assert flags == ["fail"] * 2 + ["pass"] * 4 + ["fail"] * 2
-    incomplete = html.split('id="incomplete"')[1]
+    scans = html.split('id="scan-table"')[1].split("</table>")[0]
+    assert re.findall(r'<tr class="flag-(\w+)"', scans) == ["fail", "pass"]
+    incomplete = html.split('id="incomplete"')[1].split("</table>")[0]
     assert 'href="sub-03.html"' in incomplete
     assert "sub-04" in incomplete
     assert 'href="sub-02.html"' in html
     assert 'href="sub-01.html"' not in html
-    assert "<script" not in html
-    assert not re.search(r"https?://|url\(", html)
+    assert not re.search(r"(src|href)=\"?(https?:)?//", html)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    out = tmp_path_factory.mktemp("cohort")
+    write_cohort(out)
+    summary = write_group_report(out)
+    return out, summary, pd.read_csv(summary.tsv, sep="\t", dtype=str, keep_default_na=False)
+
+
+def test_a_planted_bad_registration_is_the_first_to_look_at(cohort):
+    _, summary, table = cohort
+    first = summary.html.read_text().split('class="first"')[1].split("</li>")[0]
+    assert 'href="sub-07.html">sub-07</a>' in first
+    assert '<span class="badge fail">fail</span>' in first
+    assert "Uncertainty <strong>11.4</strong> mm" in first
+    assert 'src="sub-07/figures/sub-07_trc-FDG_space-T1w_desc-thumbSelFuse_pet.png"' in first
+    bad = table[(table.participant_id == "sub-07")]
+    assert set(bad.verdict) == {"fail"}
+    for column in ("uncertainty", "brain_overlap", "gm_wm_ratio", "metric_MI"):
+        assert bad.outlier.str.split(" ").map(lambda names, c=column: c in names).all()
+    assert set(table[table.participant_id != "sub-07"].verdict) == {"pass"}
+
+
+def test_fusion_metrics_run_time_and_software_have_columns(cohort):
+    _, summary, table = cohort
+    described = json.loads(summary.json.read_text())
+    assert list(described) == list(table.columns)
+    assert "Qu, Zhang & Yan" in described["metric_MI"]["Description"]
+    assert "metric_Slices" not in table
+    row = table[(table.participant_id == "sub-02") & (table.space == "T1w")].iloc[0]
+    sidecar = json.loads((cohort[0] / row.fused_file.replace(".nii.gz", ".json")).read_text())
+    assert float(row.metric_MI) == pytest.approx(sidecar["FusionMetrics"]["MI"], rel=1e-5)
+    assert float(row.run_time) == pytest.approx(sidecar["FusionModel"]["RunTimeSeconds"], rel=1e-5)
+    assert row.software == "fusionprep 0.1.0"
+    assert set(table.excluded) == {"false"}
+
+
+def test_failed_scans_are_no_part_of_cohort_images_and_comparison(cohort):
+    _, summary, _ = cohort
+    html = summary.html.read_text()
+    for model in MODELS:
+        assert f"<strong>PET FDG, {model}</strong>, MNI152NLin2009aSym_res-1: 19 scans" in html
+    assert "the 19 scans with all models" in html
+
+
+def test_missing_thumbnails_and_planes_are_tolerated(cohort, tmp_path):
+    write_cohort(tmp_path, 3, bad=None)
+    for picture in tmp_path.glob("sub-0[12]/figures/*.png"):
+        picture.unlink()
+    broken = next((tmp_path / "sub-03" / "figures").glob("*planesSelFuse_pet.png"))
+    broken.write_bytes(b"no picture")
+    html = write_group_report(tmp_path).html.read_text()
+    assert html.count('<div class="none">no thumbnail</div>') >= 3
+    assert "PET FDG, SelFuse" not in html.split('id="cohort"')[1].split('id="models"')[0]
+    assert "PET FDG, Average</strong>, MNI152NLin2009aSym_res-1: 1 scan<" in html
+
+
+def test_errors_of_the_subject_report_or_else_crashes_are_told(tmp_path):
+    outputs.write_anatomy(tmp_path, "sub-01")
+    figures = tmp_path / "sub-01" / "figures"
+    figures.mkdir()
+    told = (
+        '<p class="alert">the PET has &lt;no&gt; units; add them</p><details><summary>n4</summary>'
+    )
+    (figures / "sub-01_desc-errors_T1w.html").write_text(told)
+    (tmp_path / "sub-02").mkdir()
+    crashes = {"01": ["not told"], "02": ["n4 failed: /secret/place/x.nii.gz is corrupt"]}
+    html = write_group_report(tmp_path, crashes=crashes).html.read_text()
+    incomplete = html.split('id="incomplete"')[1].split("</table>")[0]
+    assert "the PET has &lt;no&gt; units; add them" in incomplete
+    assert "not told" not in incomplete
+    assert "…/x.nii.gz is corrupt" in incomplete
 
 
 def test_hostile_words_are_shown_as_text(tmp_path):
@@ -122,10 +195,11 @@ def test_hostile_words_are_shown_as_text(tmp_path):
         Registration=[hostile],
     )
     (tmp_path / "sub-<img src=x onerror=alert(1)>").mkdir()
+    (tmp_path / "participants.tsv").write_text(f"participant_id\t{hostile}\nsub-01\t{hostile}\n")
     summary = write_group_report(tmp_path)
     html = summary.html.read_text()
-    assert "<script>" not in html
-    assert "<img" not in html
+    assert "<script>alert" not in html
+    assert "<img src=x" not in html
     assert "&lt;script&gt;" in html
     assert pd.read_csv(summary.tsv, sep="\t").shape[0] == 2
 

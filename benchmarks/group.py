@@ -1,0 +1,94 @@
+"""How long the group level takes on a large cohort, and how long its page takes to open.
+
+Writes the outputs of a synthetic cohort (sidecars, thumbnails and planes as the participant level
+leaves them; no volumes, since the group level reads none), runs ``fusionapp OUT OUT group`` on it,
+opens the page in Chromium without a network, and prints wall time, peak memory, size of the page
+and the time until its scripts were done. Limits: 60 s, 1 GB and 3 s. Linux only.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from measure import run_measured
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.reports.cohort import write_cohort
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+LIMITS = {"wall_s": 60.0, "peak_mb": 1000.0, "open_s": 3.0}
+
+
+def main() -> int:
+    options = parse()
+    work = options.work.resolve()
+    out = work / f"cohort-{options.subjects}x{options.models}"
+    if not out.exists():
+        write_outputs(out, options.subjects, options.models)
+    command = [str(Path(sys.executable).with_name("fusionapp")), str(out), str(out), "group"]
+    usage = run_measured(command, work / "group.log", os.environ)
+    page = out / "group_fusion.html"
+    figures = {
+        "wall_s": usage.wall_s,
+        "peak_mb": usage.max_process_rss_mb,
+        "html_mb": page.stat().st_size / 1e6,
+        "open_s": seconds_to_open(page),
+    }
+    for name, figure in figures.items():
+        limit = f" (limit {LIMITS[name]:g})" if name in LIMITS else ""
+        print(f"{name:8} {figure:8.2f}{limit}")
+    (work / "group.json").write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    return int(any(not figures[name] <= limit for name, limit in LIMITS.items()))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("work", type=Path, help="folder for the cohort and group.json")
+    parser.add_argument("--subjects", type=int, default=500)
+    parser.add_argument("--models", type=int, default=19)
+    return parser.parse_args()
+
+
+def write_outputs(out: Path, subjects: int, n_models: int) -> None:
+    """Write the cohort under another name first: one half written is not taken for whole."""
+    from fusionprep.models.registry import get_model, model_names
+
+    models = [get_model(name).label for name in model_names()[:n_models]]
+    unfinished = out.with_name(f"{out.name}.unfinished")
+    write_cohort(unfinished, subjects, models=models, tracers=("FDG", "FBP"))
+    unfinished.rename(out)
+
+
+def seconds_to_open(page: Path, repeats: int = 3) -> float:
+    """Fastest of some openings, from the address to the end of the page's scripts."""
+    from playwright.sync_api import sync_playwright
+
+    times = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=next(filter(None, map(shutil.which, BROWSERS))), args=["--no-sandbox"]
+        )
+        for _ in range(repeats):
+            tab = browser.new_context(offline=True).new_page()
+            start = time.perf_counter()
+            tab.goto(page.as_uri())
+            tab.wait_for_selector("#sheet-tools:not([hidden])")
+            # the first picture after that
+            tab.evaluate(
+                "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
+            )
+            times.append(time.perf_counter() - start)
+            tab.close()
+        browser.close()
+    return min(times)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,232 @@
+"""The group page in a browser, opened from a disk without a network."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fusionprep.reports.group import write_group_report
+from fusionprep.reports.viewer import BUNDLES
+from tests.reports.cohort import write_cohort
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
+
+needs_bundle = pytest.mark.skipif(
+    not (BUNDLES / "group.js").is_file(),
+    reason="the scripts of the reports were not built: make web, needs npm",
+)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("out")
+    write_cohort(root, 30)
+    for path in (root / "sub-03" / "pet").glob("*preproc_pet.json"):
+        sidecar = json.loads(path.read_text())
+        sidecar["TracerName"] = HOSTILE
+        sidecar["Registration"] |= {"Verdict": HOSTILE, "VerdictReason": HOSTILE}
+        sidecar["Pairing"]["Reason"] = HOSTILE
+        path.write_text(json.dumps(sidecar))
+    for path in (root / "sub-03" / "figures").glob("*thumbSelFuse_pet.png"):
+        path.unlink()
+    hostile = root / "sub-<img src=x onerror=alert(1)>"
+    hostile.mkdir()
+    (root / "participants.tsv").write_text(
+        f"participant_id\t{HOSTILE}\nsub-01\t{HOSTILE}\n{hostile.name}\t1\n"
+    )
+    write_group_report(root)
+    return root
+
+
+@pytest.fixture
+def opened(out, visit):
+    visited = visit(out / "group_fusion.html", width=1400)
+    visited.page.on("dialog", lambda dialog: visited.errors.append(dialog.message))
+    yield visited
+    assert not visited.errors
+    assert not visited.requests
+
+
+def _column(page, column: int = 1) -> list[str]:
+    return [
+        text.strip()
+        for text in page.locator(f"#scan-table tbody tr td:nth-child({column})").all_text_contents()
+    ]
+
+
+def _card(page, participant: str):
+    return page.locator(f".sheet .card[data-label^='{participant} PET']")
+
+
+@needs_bundle
+def test_the_page_opens_without_errors_or_barriers(opened):
+    page = opened.page
+    for picture in page.locator("#first img").all():
+        picture.scroll_into_view_if_needed()
+        page.wait_for_function("image => image.complete", arg=picture.element_handle())
+        assert picture.evaluate("image => image.naturalWidth") == 288
+    assert not opened.violations()
+
+
+@needs_bundle
+def test_a_narrow_screen_does_not_scroll_sideways(out, visit):
+    visited = visit(out / "group_fusion.html", width=390, height=844)
+    assert visited.page.evaluate("document.documentElement.scrollWidth") == 390
+    assert not visited.violations()
+    assert not visited.errors
+
+
+@needs_bundle
+def test_the_bad_registration_leads_and_its_report_is_linked(opened):
+    page = opened.page
+    first = page.locator("#first .card").first
+    assert "sub-07" in first.text_content()
+    assert _column(page)[0] == "sub-07"
+    first.get_by_role("link", name="sub-07").click()
+    page.wait_for_url("**/sub-07.html")
+
+
+@needs_bundle
+def test_the_table_can_be_sorted_searched_and_filtered(opened):
+    page = opened.page
+    heading = page.locator("#scan-table th", has_text="MI after")
+    heading.click()
+    page.wait_for_selector("#scan-table th[aria-sort=ascending]")
+    values = [float(text) for text in _column(page, 9)]
+    assert len(values) == 25
+    assert values == sorted(values)
+    assert values[0] == 0.31
+    heading.click()
+    page.wait_for_selector("#scan-table th[aria-sort=descending]")
+    values = [float(text) for text in _column(page, 9)]
+    assert values == sorted(values, reverse=True)
+    page.get_by_label("Search").fill("sub-12")
+    assert set(_column(page)) == {"sub-12"}
+    page.get_by_label("Search").fill("")
+    page.locator("#scan-verdict").select_option("fail")
+    assert _column(page) == ["sub-07"]
+    page.locator("#scan-verdict").select_option("")
+    page.locator("#scan-outliers").check()
+    assert "" not in _column(page, 6)
+    page.locator("#scan-outliers").uncheck()
+    page.locator(".dt-paging-button", has_text="2").click()
+    page.wait_for_function("() => document.querySelectorAll('#scan-table tbody tr').length === 13")
+    assert "sub-07" in _column(page)
+
+
+@needs_bundle
+def test_another_model_changes_the_thumbnails(opened):
+    page = opened.page
+    page.locator("#sheet-model").select_option(label="DenseFuse")
+    picture = _card(page, "sub-05").locator("img")
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function("image => image.complete", arg=picture.element_handle())
+    assert picture.get_attribute("src").endswith("_desc-thumbDenseFuse_pet.png")
+    assert picture.get_attribute("alt").startswith("DenseFuse fusion of sub-05 PET FDG")
+    assert picture.evaluate("image => image.naturalWidth") == 288
+    page.locator("#sheet-model").select_option(label="SelFuse")
+    lacking = _card(page, "sub-03")
+    assert "no thumbnail of SelFuse" in lacking.text_content()
+    assert lacking.locator("img").is_hidden()
+
+
+@needs_bundle
+def test_the_sheet_can_be_filtered(opened):
+    page = opened.page
+    page.locator("#sheet-show").select_option("fail")
+    shown = page.locator(".sheet .card:visible")
+    assert shown.count() == 1
+    assert "sub-07" in shown.text_content()
+
+
+@needs_bundle
+def test_ratings_go_round(out, opened, tmp_path):
+    page = opened.page
+    # By keyboard alone: the letter chooses, Tab leads to the note.
+    select = page.get_by_label("Rating of sub-09 PET FDG")
+    select.focus()
+    page.keyboard.press("f")
+    page.keyboard.press("Tab")
+    page.keyboard.type("turned\tby 90°, <b>see</b>")
+    page.keyboard.press("Tab")
+    page.get_by_label("Note on sub-10 PET FDG").fill("a\tnote  only")
+    page.get_by_label("Rating of sub-05 CT").select_option("review")
+    page.reload()
+    assert page.get_by_label("Rating of sub-09 PET FDG").input_value() == "fail"
+    assert page.locator("#rated-count").text_content().startswith("2 of ")
+    page.get_by_label("Search").fill("rated fail")
+    assert _column(page) == ["sub-09"]
+    with page.expect_download() as download:
+        page.locator("#download").click()
+    assert download.value.suggested_filename == "ratings.tsv"
+    ratings = tmp_path / "ratings.tsv"
+    download.value.save_as(ratings)
+    text = ratings.read_text(encoding="utf-8")
+    assert text.splitlines()[0] == (
+        "participant_id\tsession_id\tmodality\ttracer\treconstruction\trun\trating\tnote"
+    )
+    table = pd.read_csv(ratings, sep="\t", dtype=str, keep_default_na=False).sort_values(
+        ["participant_id"]
+    )
+    assert list(table.participant_id) == ["sub-05", "sub-09", "sub-10"]
+    assert list(table.rating) == ["review", "fail", "n/a"]
+    assert list(table.modality) == ["CT", "PET", "PET"]
+    assert table.note.iloc[2] == "a note only"
+    summary = write_group_report(out, ratings_file=ratings)
+    assert not summary.warnings
+    rows = pd.read_csv(summary.tsv, sep="\t", dtype=str, keep_default_na=False)
+    assert set(rows[rows.excluded == "true"].participant_id) == {"sub-09"}
+    page.locator("#forget").click()
+    page.reload()
+    # What the file said is there without the browser's memory.
+    assert page.get_by_label("Rating of sub-09 PET FDG").input_value() == "fail"
+    assert "<b>see</b>" in page.get_by_label("Note on sub-09 PET FDG").input_value()
+    write_group_report(out)
+
+
+@needs_bundle
+def test_ratings_can_be_made_where_nothing_is_kept(out, visit):
+    visited = visit(out / "group_fusion.html")
+    page = visited.page
+    page.context.add_init_script(
+        "Object.defineProperty(window, 'localStorage', {get() {throw new Error('denied')}})"
+    )
+    page.reload()
+    page.get_by_label("Rating of sub-09 PET FDG").select_option("pass")
+    assert "keeps nothing" in page.locator("#rated-count").text_content()
+    with page.expect_download() as download:
+        page.locator("#download").click()
+    assert "sub-09" in Path(download.value.path()).read_text()
+    assert not visited.errors
+
+
+@needs_bundle
+def test_hostile_words_are_text(opened):
+    page = opened.page
+    assert page.locator("img[src=x]").count() == 0
+    assert page.locator("script").count() == 1
+    assert HOSTILE in page.locator("#scan-table").text_content()
+    page.locator("#complete details").evaluate("element => { element.open = true }")
+    assert HOSTILE in page.locator("#participants thead").text_content()
+    assert "sub-<img src=x onerror=alert(1)>" in page.locator("#incomplete + table").text_content()
+
+
+def test_without_its_scripts_the_page_is_whole_and_says_so(out, visit, monkeypatch, tmp_path):
+    monkeypatch.setattr("fusionprep.reports.group_page.BUNDLES", tmp_path)
+    path = write_group_report(out).html
+    visited = visit(path)
+    assert "were not built" in visited.page.locator("#static").text_content()
+    assert len(_column(visited.page)) == 38
+    assert visited.page.locator("#sheet-tools").is_hidden()
+    assert not visited.errors
+    assert not visited.violations()
+    monkeypatch.undo()
+    write_group_report(out)
+
+
+@needs_bundle
+def test_without_javascript_the_page_is_whole_and_says_so(out, visit):
+    visited = visit(out / "group_fusion.html", java_script_enabled=False)
+    assert visited.page.locator("noscript p").is_visible()
+    assert len(_column(visited.page)) == 38
