@@ -141,8 +141,8 @@ _COLUMNS: dict[str, dict[str, Any]] = {
         "Description": "Share of the brain mask in the field of view of the PET or CT, 0 to 1"
     },
     "uncertainty": {
-        "Description": "Distance between registrations of two halves of the PET or CT, larger in "
-        "proportion where a part of the brain only is in its field of view",
+        "Description": "Standard error of the registration where in the brain it is largest, from "
+        "halves of the PET or CT, larger in proportion where a part of the brain only is in view",
         "Units": "mm",
     },
     "off_optimum": {
