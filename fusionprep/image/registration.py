@@ -16,7 +16,7 @@ FINE = Level(spacing=2.0, t1w_sigma=0.7, moving_sigma=0.7, bins=96, samples=1500
 WORKING_MM = 2.0
 """Voxels that both images are brought to before anything else, where theirs are smaller."""
 
-NEAR_MM, NEAR_CT_MM = 15.0, 40.0
+NEAR_MM, NEAR_CT_MM = 8.0, 40.0
 """Around the brain; what lies farther (jaw, neck) moves on its own and is left out in the end. In a
 CT the skull and the skin say more than the brain."""
 
