@@ -16,7 +16,7 @@ FINE = Level(spacing=2.0, t1w_sigma=0.7, moving_sigma=0.7, bins=96, samples=1500
 WORKING_MM = 2.0
 """Voxels that both images are brought to before anything else, where theirs are smaller."""
 
-NEAR_MM, NEAR_CT_MM = 8.0, 40.0
+NEAR_MM, NEAR_CT_MM = 15.0, 40.0
 """Around the brain; what lies farther (jaw, neck) moves on its own and is left out in the end. In a
 CT the skull and the skin say more than the brain."""
 
@@ -115,8 +115,9 @@ def register_rigid(
 
     Headers can be anything: the search covers every rotation, from aligned centres and some way off
     them, at 8 mm. The best of these and the header's own alignment are optimised there, the best of
-    those at 4 mm, the best one at 2 mm near the brain. The result does not depend on the number
-    of threads.
+    those at 4 mm, the best one at 2 mm near the brain. The result is the mean of that optimum and
+    of the mean of the optima of halves of the image, which lie around it where it is flat. It does
+    not depend on the number of threads.
 
     Parameters
     ----------
@@ -141,16 +142,14 @@ def register_rigid(
     moving = from_sitk(downsample(moving, WORKING_MM))
     coarse, middle = (Similarity.of(head, moving, level, limits) for level in (COARSE, MIDDLE))
     best, runner_up = search(coarse, middle, brain, _grid_centre(moving))
-    if sloppy:
-        near = middle
-    else:
+    near, error = middle, None
+    if not sloppy:
         fine = Similarity.of(head, moving, FINE, limits)
         reach = NEAR_CT_MM if modality == "ct" else NEAR_MM
         near = fine.only(_near(fine.points, best, mask, reach))
-        best = refine(near, best, brain.centre, step_mm=1.5)
+        best, error = finish(near, best, brain)
     header = np.eye(4)
     before, after = near(header), near(best)
-    error = None if sloppy else _standard_error(near, best, brain)
     off = brain.distance(header, best)
     keep = method == "auto" and (before >= AS_GOOD * after or off <= AS_NEAR_MM)
     if method == "identity" or keep:
@@ -206,6 +205,23 @@ def refine(
         options={"maxiter": 4, "ftol": 1e-5, "xtol": 0.02},
     )
     return _moved(start, step_mm * found.x, centre)
+
+
+def finish(near: Similarity, start: np.ndarray, brain: Brain) -> tuple[np.ndarray, float]:
+    """Optimise an alignment that is nearly right over all samples and over halves of them.
+
+    Returns
+    -------
+    t1w_from_moving
+        The mean of the optimum and of the mean of the optima of halves.
+    standard_error_mm
+        As in :class:`RigidResult`.
+    """
+    best = start
+    for step_mm in (1.5, 0.7):
+        best = refine(near, best, brain.centre, step_mm=step_mm)
+    pairs = _moves_of_halves(near, best, brain.centre)
+    return _half_of_mean(pairs, brain.centre) @ best, _standard_error(pairs, brain)
 
 
 def _simplex(
@@ -309,25 +325,44 @@ def _near(
     return found <= reach_mm
 
 
-def _standard_error(near: Similarity, best: np.ndarray, brain: Brain) -> float:
+def _moves_of_halves(
+    near: Similarity, best: np.ndarray, centre: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Where halves of the samples are aligned best, as moves (4, 4) from where all are.
+
+    The samples are halved thrice, across each axis of the T1w.
+    """
+
+    def move(half: np.ndarray) -> np.ndarray:
+        return refine(near.only(half), best, centre, step_mm=1.5) @ np.linalg.inv(best)
+
+    points = nib.affines.apply_affine(best, near.points)
+    halves = points > np.median(points, axis=0)
+    return [(move(half), move(~half)) for half in halves.T]
+
+
+def _standard_error(pairs: Sequence[tuple[np.ndarray, np.ndarray]], brain: Brain) -> float:
     """Standard error of an alignment where in the brain it is largest, mm.
 
-    The samples are halved thrice, across each axis of the T1w. A half has twice the variance of the
-    whole, and the difference between two halves twice that again.
+    A half has twice the variance of the whole, and the difference between two halves twice that
+    again.
     """
-    points = nib.affines.apply_affine(best, near.points)
     variances = []
-    for axis in range(3):
-        beyond = points[:, axis] > np.median(points[:, axis])
-        first, second = (
-            nib.affines.apply_affine(
-                refine(near.only(half), best, brain.centre, step_mm=1.5) @ np.linalg.inv(best),
-                brain.points,
-            )
-            for half in (beyond, ~beyond)
-        )
+    for pair in pairs:
+        first, second = (nib.affines.apply_affine(move, brain.points) for move in pair)
         variances.append(((first - second) ** 2).sum(axis=1) / 4)
     return float(np.sqrt(np.mean(variances, axis=0).max()))
+
+
+def _half_of_mean(pairs: Sequence[tuple[np.ndarray, np.ndarray]], centre: np.ndarray) -> np.ndarray:
+    """The mean of no move and of the mean of small moves."""
+    from scipy.spatial.transform import Rotation
+
+    moves = np.array([move for pair in pairs for move in pair])
+    turns = Rotation.from_matrix(moves[:, :3, :3]).as_rotvec()
+    turn = Rotation.from_rotvec(turns.mean(axis=0) / 2).as_matrix()
+    shift = ((moves.mean(axis=0) @ [*centre, 1])[:3] - centre) / 2
+    return nib.affines.from_matvec(turn, centre - turn @ centre + shift)
 
 
 def _grid_centre(image: nib.Nifti1Image) -> np.ndarray:

@@ -9,6 +9,7 @@ from fusionprep.image.registration import (
     TURNS,
     Brain,
     RigidResult,
+    _half_of_mean,
     even_rotations,
     register_rigid,
 )
@@ -157,3 +158,14 @@ def test_distance_of_two_alignments_is_the_largest_in_the_brain():
     shift = turned("x", 0, (0.0, 3.0, 4.0))
     assert brain.distance(shift, np.eye(4)) == pytest.approx(5)
     assert brain.distance(turned("z", 180), np.eye(4)) == pytest.approx(2 * 20 * np.sqrt(2))
+
+
+def test_half_of_the_mean_of_moves_about_a_point():
+    centre = np.array([10.0, 20.0, 30.0])
+
+    def move(degrees: float, shift: float) -> np.ndarray:
+        turn = turned("x", degrees)[:3, :3]
+        return nib.affines.from_matvec(turn, centre - turn @ centre + (shift, 0, 0))
+
+    found = _half_of_mean([(move(2, 3), move(0, 1))], centre)
+    np.testing.assert_allclose(found, move(0.5, 1), atol=1e-9)
