@@ -111,6 +111,23 @@ class Volume:
         return values if self.voxels.ndim == 4 else values[..., 0]
 
 
+def canonical_inside(
+    mask: nib.spatialimages.SpatialImage, what: str = "the brain mask"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where a mask is above 0.5, (X, Y, Z) bool along the axes closest to RAS, and its affine.
+
+    Raises
+    ------
+    DataError
+        When the mask, named `what` where it has no file, is empty.
+    """
+    canonical = nib.as_closest_canonical(mask)
+    inside = np.asanyarray(canonical.dataobj) > 0.5
+    if not inside.any():
+        raise DataError(f"cannot draw figures: {mask.get_filename() or what} is empty")
+    return inside, canonical.affine
+
+
 def brain_planes(
     mask: nib.spatialimages.SpatialImage,
     axis: int,
@@ -142,13 +159,9 @@ def brain_planes(
     DataError
         When the mask is empty.
     """
-    canonical = nib.as_closest_canonical(mask)
-    inside = np.asanyarray(canonical.dataobj) > 0.5
-    if not inside.any():
-        name = mask.get_filename() or "the brain mask"
-        raise DataError(f"cannot draw figures: {name} is empty")
-    zooms = np.linalg.norm(canonical.affine[:3, :3], axis=0)
-    directions = canonical.affine[:3, :3] / zooms
+    inside, affine = canonical_inside(mask)
+    zooms = np.linalg.norm(affine[:3, :3], axis=0)
+    directions = affine[:3, :3] / zooms
     low, high = _extent_mm(inside, zooms)
     across, up = _IN_PLANE[axis]
     size = high - low + 2 * margin_mm
@@ -159,7 +172,7 @@ def brain_planes(
         corner[axis] = low[axis] + fraction * (high[axis] - low[axis])
         corner[across] = low[across] - margin_mm + pixel_mm / 2
         corner[up] = high[up] + margin_mm - pixel_mm / 2
-        origin = directions @ corner + canonical.affine[:3, 3]
+        origin = directions @ corner + affine[:3, 3]
         step_down, step_right = -directions[:, up] * pixel_mm, directions[:, across] * pixel_mm
         planes.append(Plane(axis, origin, step_down, step_right, shape))
     return tuple(planes)
@@ -187,12 +200,8 @@ def spans_of(
     """
     extents = []
     for image, what in ((region, "the region"), (mask, "the brain mask")):
-        canonical = nib.as_closest_canonical(image)
-        inside = np.asanyarray(canonical.dataobj) > 0.5
-        if not inside.any():
-            name = image.get_filename() or what
-            raise DataError(f"cannot draw figures: {name} is empty")
-        extents.append(_extent_mm(inside, np.linalg.norm(canonical.affine[:3, :3], axis=0)))
+        inside, affine = canonical_inside(image, what)
+        extents.append(_extent_mm(inside, np.linalg.norm(affine[:3, :3], axis=0)))
     (low, high), (brain_low, brain_high) = extents
     # the outermost slices of a region show hardly anything of it
     inset = 0.1 * (high - low)

@@ -5,9 +5,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from fusionprep.errors import DataError
 from fusionprep.image.colour import fuse_colour
-from fusionprep.reports.slices import Plane, Volume, outlines, to_gray, window
+from fusionprep.reports.slices import Plane, Volume, canonical_inside, outlines, to_gray, window
 
 Image = nib.spatialimages.SpatialImage
 
@@ -141,14 +140,11 @@ def centred_planes(mask: Image, side: int, pixel_mm: float) -> tuple[Plane, Plan
     DataError
         When the mask is empty.
     """
-    canonical = nib.as_closest_canonical(mask)
-    voxels = np.argwhere(np.asanyarray(canonical.dataobj) > 0.5)
-    if not len(voxels):
-        name = mask.get_filename() or "the brain mask"
-        raise DataError(f"cannot draw figures: {name} is empty")
+    inside, affine = canonical_inside(mask)
+    voxels = np.argwhere(inside)
     middle = (voxels.min(axis=0) + voxels.max(axis=0)) / 2
-    centre = nib.affines.apply_affine(canonical.affine, middle)
-    directions = canonical.affine[:3, :3] / np.linalg.norm(canonical.affine[:3, :3], axis=0)
+    centre = nib.affines.apply_affine(affine, middle)
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     return tuple(_plane(axis, centre, directions, (side, side), pixel_mm) for axis in (2, 1, 0))
 
 
