@@ -17,7 +17,7 @@ RUN node build.mjs
 
 FROM debian:bookworm-slim AS build
 RUN apt-get update \
- && apt-get install -y --no-install-recommends python3 python3-venv ca-certificates \
+ && apt-get install -y --no-install-recommends python3 python3-venv ca-certificates binutils \
  && rm -rf /var/lib/apt/lists/*
 RUN python3 -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -32,6 +32,13 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
 print(*p['build-system']['requires'], *p['project']['dependencies'], \
 *p['project']['optional-dependencies']['validate'], sep='\n')" > requirements.txt \
  && pip install -c constraints.txt -r requirements.txt
+
+# Tests of the dependencies and what torch has for those who compile against it: half a gigabyte.
+RUN cd /opt/venv/lib/python3.11/site-packages \
+ && find . -type d -name tests -prune -exec rm -rf {} + \
+ && rm -rf torch/include torch/test \
+ && find torch/bin -type f ! -name torch_shm_manager -delete \
+ && strip --strip-unneeded torch/lib/libtorch_cpu.so
 
 # templateflow writes its list of templates on first import, which a read-only container refuses.
 ARG TEMPLATES=
@@ -53,20 +60,11 @@ COPY --from=web /src/fusionprep/data/web fusionprep/data/web
 RUN pip install --no-deps --no-build-isolation .
 
 FROM debian:bookworm-slim
-ARG VERSION=unknown
-ARG REVISION=unknown
-ARG CREATED=unknown
-LABEL org.opencontainers.image.title="fusionapp" \
-      org.opencontainers.image.description="BIDS App that preprocesses and fuses brain PET, MRI and CT" \
-      org.opencontainers.image.source="https://github.com/fusionprep/fusionprep" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="$VERSION" \
-      org.opencontainers.image.revision="$REVISION" \
-      org.opencontainers.image.created="$CREATED"
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3 libgomp1 \
  && rm -rf /var/lib/apt/lists/* \
- && mkdir -m 1777 /home/fusionprep
+ && useradd --create-home --uid 1000 fusionprep \
+ && chmod 1777 /home/fusionprep
 COPY --from=build /opt/templateflow /opt/templateflow
 COPY --from=build /opt/venv /opt/venv
 
@@ -92,4 +90,17 @@ ENV PATH=/opt/venv/bin:$PATH \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 WORKDIR /tmp
+USER fusionprep
 ENTRYPOINT ["/opt/venv/bin/fusionapp"]
+
+# Last, so that another revision changes no layer.
+ARG VERSION=unknown
+ARG REVISION=unknown
+ARG CREATED=unknown
+LABEL org.opencontainers.image.title="fusionapp" \
+      org.opencontainers.image.description="BIDS App that preprocesses and fuses brain PET, MRI and CT" \
+      org.opencontainers.image.source="https://github.com/fusionprep/fusionprep" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.created="$CREATED"

@@ -6,6 +6,7 @@ STAMP := $(VENV)/.installed
 WEB := fusionprep/data/web/LICENSES.txt
 NO_WEB := The scripts of the HTML reports were not built: reports come without their viewer.
 DEMO ?= demo
+IMAGE ?= fusionapp
 PYTEST_ARGS ?= -n auto --dist loadfile
 CANDIDATES := python3.11 python3.12 python3.13 python3 python
 
@@ -14,7 +15,8 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c '$(SUITABLE)' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: help venv web web-if-possible test test-all lint format demo benchmark clean distclean
+.PHONY: help venv web web-if-possible test test-all image test-image lint format demo benchmark \
+	clean distclean
 
 help:
 	@echo 'make venv       virtual environment in $(VENV) (PYTHON=/path/to/python to choose one)'
@@ -22,6 +24,8 @@ help:
 	@echo 'make demo       write a small dataset, process it, print the paths of the reports'
 	@echo 'make test       tests, without the slow ones'
 	@echo 'make test-all   all tests'
+	@echo 'make image      container image $(IMAGE); CONTAINER_ENGINE=podman for podman'
+	@echo 'make test-image the image, then its tests: as any user, read-only, without network'
 	@echo 'make lint       ruff check and ruff format --check; make format applies both'
 	@echo 'make benchmark  cost and accuracy on one subject against plain antspyx'
 	@echo 'make clean      remove what the above wrote; make distclean also removes $(VENV)'
@@ -50,6 +54,12 @@ test: $(STAMP) web-if-possible
 
 test-all: $(STAMP) web-if-possible
 	$(BIN)/python -m pytest -m '' $(PYTEST_ARGS)
+
+image:
+	tests/container/with_engine.sh tests/container/build.sh $(IMAGE)
+
+test-image: $(STAMP) web-if-possible image
+	FUSIONAPP_IMAGE=$(IMAGE) tests/container/with_engine.sh $(BIN)/python -m pytest tests/container
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -3,7 +3,9 @@
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from bids_app.exitcodes import ExitCode, exit_code_of
@@ -16,10 +18,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     # Nipype and its relatives would otherwise ask a server for newer versions.
     os.environ.update(NO_ET="1", NIPYPE_NO_ET="1")
+    _ensure_home()
     try:
-        if _is_demo(arguments):
-            return _demo(arguments[1:])
-        return _analyse(arguments)
+        with _termination_interrupts():
+            if _is_demo(arguments):
+                return _demo(arguments[1:])
+            return _analyse(arguments)
     except FusionPrepError as error:
         print(f"fusionapp: error: {error}", file=sys.stderr)
         return exit_code_of(error)
@@ -42,6 +46,31 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return ExitCode.IO_ERROR
+
+
+def _ensure_home() -> None:
+    """Give a user without an account one, since libraries look for their settings there."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = tempfile.gettempdir()
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """End on SIGTERM in the way of Ctrl-C, before and after the workflow's run too.
+
+    The first process of a container ignores it otherwise, and is killed some seconds later.
+    """
+
+    def interrupt(number: int, _frame: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _is_demo(arguments: list[str]) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -299,3 +300,24 @@ def test_an_interrupted_run_ends_whole_and_goes_on_later(phantom, tmp_path, numb
         run = run_app(phantom, out, work_dir=work)
         assert run.code == 0, run.stderr
         assert "fusedAverage" in (out / "sub-01.html").read_text("utf-8")
+
+
+def test_a_signal_before_the_workflow_runs_is_an_interruption(monkeypatch, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("bids_app.run._analyse", lambda _: signal.raise_signal(signal.SIGTERM))
+    assert main(["bids", "out", "participant"]) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err.startswith("fusionapp: interrupted")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_user_without_account_or_home_is_served(monkeypatch, capsys):
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with pytest.raises(RuntimeError):
+        Path.home()
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert Path.home().is_dir()
