@@ -15,7 +15,7 @@ from bids_app.failures import Failure, read_failures
 from bids_app.progress import Progress
 from fusionprep.bids.plan import SubjectPlan
 from fusionprep.config import Config
-from fusionprep.errors import DataError, UsageError
+from fusionprep.errors import DataError, FusionPrepError, UsageError
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -83,22 +83,22 @@ def _descriptions(workflow) -> Iterator[str]:
 
 
 def _run(workflow, config: Config, crash_dir: Path) -> None:
-    from bids_app.plugin import Workers
-
     progress = Progress(_count_steps(workflow))
     settings = _plugin(config, progress)
+    own = None if isinstance(settings["plugin"], str) else settings["plugin"]
     with _interruptions() as signals:
-        if isinstance(settings["plugin"], Workers):
-            settings["plugin"].signals = signals
+        if own is not None:
+            own.signals = signals
         try:
             workflow.run(**settings)
         except Exception as error:
             # Nipype raises at the end when a node failed; its crash files say which and why
-            if not signals and (isinstance(error, OSError) or not any(crash_dir.glob("crash-*"))):
+            told = not isinstance(error, OSError | FusionPrepError)
+            if not signals and not (told and any(crash_dir.glob("crash-*"))):
                 raise
         finally:
-            if isinstance(settings["plugin"], Workers):
-                settings["plugin"].stop()
+            if own is not None:
+                own.stop()
             progress.close()
     if signals:
         raise KeyboardInterrupt(signals[0])
@@ -169,21 +169,21 @@ def read_plugin_file(path: Path) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        When the file cannot be read or names no plugin Nipype has.
+        When the file cannot be read or names no plugin that runs the whole workflow.
     """
     import yaml
-    from nipype.pipeline import plugins
+
+    from bids_app.cluster import NAMES
 
     try:
         settings = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"cannot read the plugin file {path}: {reason}") from error
-    known = sorted(name.removesuffix("Plugin") for name in dir(plugins) if name.endswith("Plugin"))
     name = settings.get("plugin") if isinstance(settings, Mapping) else None
-    if name not in known:
+    if name not in NAMES:
         raise UsageError(
-            f"the plugin file {path} must hold plugin: NAME, one of {', '.join(known)}"
+            f"the plugin file {path} must hold plugin: NAME, one of {', '.join(NAMES)}"
         )
     arguments = settings.get("plugin_args") or {}
     if not isinstance(arguments, Mapping) or set(settings) - {"plugin", "plugin_args"}:
@@ -195,7 +195,9 @@ def read_plugin_file(path: Path) -> dict[str, Any]:
 
 def _plugin(config: Config, progress: Progress) -> dict[str, Any]:
     """What to give to the workflow's ``run``."""
+    from bids_app.cluster import new_plugin
     from bids_app.plugin import Workers
+    from bids_app.scheduler import PROGRAMS, Pace
 
     arguments: dict[str, Any] = {
         "n_procs": config.nprocs,
@@ -213,7 +215,10 @@ def _plugin(config: Config, progress: Progress) -> dict[str, Any]:
     settings = read_plugin_file(config.plugin_file)
     if settings["plugin"] == "MultiProc":
         return {"plugin": Workers(arguments | settings["plugin_args"])}
-    return settings | {"plugin_args": settings["plugin_args"] | {"status_callback": progress}}
+    own = settings["plugin_args"] | {"status_callback": progress}
+    if settings["plugin"] in PROGRAMS:
+        return {"plugin": new_plugin(settings["plugin"], own, Pace())}
+    return settings | {"plugin_args": own}
 
 
 def _count_steps(workflow) -> int:

@@ -7,6 +7,7 @@ import time
 import tomllib
 import uuid
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from bids_app.failures import Failure, failure_lines, overall_code, read_failure
 from fusionprep.bids.plan import SubjectPlan
 from fusionprep.config import Config
 from fusionprep.errors import NoInputError, NothingSelectedError, OutputError
-from fusionprep.image.io import UNFINISHED
+from fusionprep.image.io import UNFINISHED, write_bytes
 
 SECONDS_OF_A_DAY = 86400
 
@@ -122,9 +123,10 @@ def _check_resources(config: Config) -> None:
 
         resolve_device(config.device)
     if config.plugin_file is not None:
+        from bids_app.cluster import check_plugin
         from bids_app.execution import read_plugin_file
 
-        read_plugin_file(config.plugin_file)
+        check_plugin(read_plugin_file(config.plugin_file)["plugin"], config.work_dir)
 
 
 def _check_selection(config: Config, plans: list[SubjectPlan], unknown: Collection[str]) -> None:
@@ -184,7 +186,7 @@ def _prepare(config: Config, run_uuid: str, *, clean_workdir: bool) -> None:
         prepare_output(config)
         logs = config.output_dir / "logs" / run_uuid
         logs.mkdir(parents=True)
-        (logs / "fusionprep.toml").write_text(config.to_toml(), "utf-8")
+        write_bytes(logs / "fusionprep.toml", config.to_toml().encode())
         if clean_workdir:
             # the folder may hold other things, or be a mount point
             for folder in config.work_dir.glob("fusionprep_*_wf"):
@@ -200,9 +202,10 @@ def _remove_unfinished(config: Config, plans: list[SubjectPlan]) -> None:
     """Remove files that an earlier run was writing when it was killed."""
     for plan in plans:
         for path in (config.output_dir / f"sub-{plan.label}").rglob(f"{UNFINISHED}*"):
-            # a younger one may be of another job on the same subject
-            if time.time() - path.stat().st_mtime > SECONDS_OF_A_DAY:
-                path.unlink(missing_ok=True)
+            # a younger one may be of another job on the same subject, which may end just now
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > SECONDS_OF_A_DAY:
+                    path.unlink()
 
 
 def _validate_quietly(bids_dir: Path) -> None:

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from fusionprep._version import __version__
+from fusionprep.bids.lock import taking_turns
 from fusionprep.config import Config
 from fusionprep.errors import OutputError
 from fusionprep.image.io import write_whole
@@ -37,7 +38,8 @@ def prepare_output(config: Config) -> None:
         _write_text(out / ".bidsignore", _packaged("bidsignore"))
         _write_text(out / "README.md", _packaged("derivatives_readme.md"))
         _write_json(out / "dataset_description.json", describe_dataset(config))
-        _write_descriptions(config)
+        with taking_turns(out / "descriptions.tsv"):
+            _write_descriptions(config)
     except OSError as error:
         raise OutputError(
             f"cannot write to the output folder {out}: {error.strerror};"
@@ -109,6 +111,12 @@ def write_participants(config: Config) -> None:
 
     Columns and their descriptions come from the raw dataset where it has them.
     """
+    # of two runs the one that writes last must have looked last
+    with taking_turns(config.output_dir / "participants.tsv"):
+        _write_participants(config)
+
+
+def _write_participants(config: Config) -> None:
     present = sorted(
         {
             path.relative_to(config.output_dir).parts[0]
@@ -186,6 +194,9 @@ def _read_json(path: Path) -> dict:
 
 
 def _write_text(path: Path, text: str) -> None:
+    # other runs may be reading it; on a network file system a file replaced under them is lost
+    if path.is_file() and path.read_bytes() == text.encode():
+        return
     write_whole(path, lambda temporary: temporary.write_text(text, "utf-8"))
 
 

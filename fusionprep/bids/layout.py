@@ -150,9 +150,20 @@ def _write_index(config: Config, folder: Path, database: Path) -> None:
         manager = _index(config, scratch).connection_manager
         manager.session.close()
         manager.engine.dispose()
-        (scratch / database.name).replace(database)
+        _publish(scratch / database.name, database)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _publish(index: Path, database: Path) -> None:
+    """Give a finished index its name, unless another run was first and may be reading its own."""
+    try:
+        database.hardlink_to(index)
+    except FileExistsError:
+        return
+    except OSError:
+        # a file system without links; what is there is as good and not missed by those reading it
+        index.replace(database)
 
 
 def _check_root_path(layout: BIDSLayout) -> None:
