@@ -1,6 +1,6 @@
 # Build: docker build -t fusionapp .
 # PyPI's torch for Linux brings the CUDA runtime, so the host needs only the driver (--gpus all).
-# Without a GPU: --build-arg PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu (1.8 GB).
+# Without a GPU: --build-arg PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu (1.9 GB).
 # Other templates than the packaged one, which a run cannot download:
 # --build-arg TEMPLATES="MNI152NLin2009cAsym MNI152NLin6Asym".
 # The secrets are optional: a site's pip settings and certificate, absent from the image.

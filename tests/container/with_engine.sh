@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # with_engine.sh COMMAND...: runs it with a container engine in reach, named by $CONTAINER_ENGINE
-# (docker unless set, or podman). Without one, the scripts that may lie in ../shared/container start
-# a private one; its docker accepts --gpus all without a GPU.
+# (docker unless set, or podman). Scripts that may lie in ../shared/container start a private docker,
+# which accepts --gpus all without a GPU, where none runs, and set up podman.
 set -euo pipefail
 scripts=../shared/container
 export CONTAINER_ENGINE=${CONTAINER_ENGINE:-docker}
-if ! "$CONTAINER_ENGINE" info >/dev/null 2>&1 && [ -e "$scripts/ctr_env.sh" ]; then
+if [ -e "$scripts/ctr_env.sh" ] && { [ "$CONTAINER_ENGINE" = podman ] || ! docker info >/dev/null 2>&1; }; then
     export ENGINE=$CONTAINER_ENGINE PRIVATE_ENGINE=$scripts
     # shellcheck source=/dev/null
     . "$scripts/ctr_env.sh"
