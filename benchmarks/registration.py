@@ -27,7 +27,13 @@ from fusionprep.image.registration import Brain
 LIMIT_MM = 2.0
 """Largest error in the brain of a registration that counts as right."""
 
-BASES = ("phantom-01", "phantom-02", "real", "half-real")
+HEADS = {
+    "half-real": ("prisma_T1w.nii.gz",),
+    "half-colin27": ("colin27_T1w.nii.gz", "colin27_brain.nii.gz"),
+}
+"""Real whole heads among the shared volumes, and brains, that get a simulated PET."""
+
+BASES = ("phantom-01", "phantom-02", "real", *HEADS)
 
 DISPLACEMENTS_MM = (0.5, 4.0, 8.0, 15.0, 30.0)
 
@@ -89,8 +95,9 @@ def run_base(
     if name == "real":
         truth = json.loads((shared / "bids" / "truth.json").read_text(encoding="utf-8"))
         base = cases.real(shared / "bids" / "cermep", np.array(truth["cermep"]["sub-0001_pet"]))
-    elif name == "half-real":
-        base = cases.half_real(folder, shared / "volumes" / "prisma_T1w.nii.gz")
+    elif name in HEADS:
+        files = [shared / "volumes" / file for file in HEADS[name]]
+        base = cases.half_real(name.replace("-", " "), folder, *files)
     else:
         base = cases.phantom(folder, name.removeprefix("phantom-"))
     codes = cases.orientations(0)

@@ -60,11 +60,11 @@ def real(bids: Path, truth: np.ndarray) -> Case:
     return Case("real", "", t1w, pet, truth, found_brain(t1w))
 
 
-def half_real(folder: Path, t1w: Path) -> Case:
+def half_real(name: str, folder: Path, t1w: Path, brain: Path | None = None) -> Case:
     """A real whole head and an FDG PET simulated from it."""
-    truth = simulate.write_subject(t1w, folder)
+    truth = simulate.write_subject(t1w, folder, brain_path=brain)
     pet = static(folder / "sub-01/pet/sub-01_trc-18FFDG_pet.nii.gz")
-    return Case("half real", "", read_volume(t1w, "T1w"), pet, truth.t1w_from_pet, truth.mask)
+    return Case(name, "", read_volume(t1w, "T1w"), pet, truth.t1w_from_pet, truth.mask)
 
 
 def found_brain(t1w: nib.Nifti1Image) -> nib.Nifti1Image:

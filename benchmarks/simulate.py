@@ -40,7 +40,9 @@ class Truth:
     gm: nib.Nifti1Image
 
 
-def write_subject(t1w_path: Path, bids: Path, *, seed: int = 0) -> Truth:
+def write_subject(
+    t1w_path: Path, bids: Path, *, brain_path: Path | None = None, seed: int = 0
+) -> Truth:
     """Write ``sub-01`` with the given T1w and a simulated static FDG PET.
 
     Parameters
@@ -49,6 +51,8 @@ def write_subject(t1w_path: Path, bids: Path, *, seed: int = 0) -> Truth:
         A T1w image of a whole head, about 1 mm.
     bids
         Root of the raw BIDS dataset to write.
+    brain_path
+        The same T1w without the rest of the head; None finds the brain by thresholds.
 
     Returns
     -------
@@ -64,7 +68,10 @@ def write_subject(t1w_path: Path, bids: Path, *, seed: int = 0) -> Truth:
     t1w = np.asarray(image.dataobj, dtype=np.float32)
     zooms = np.asarray(image.header.get_zooms()[:3], dtype=float)
     head = head_mask(t1w)
-    mask = above_neck(brain_mask(t1w, head, zooms), image.affine)
+    if brain_path is None:
+        mask = above_neck(brain_mask(t1w, head, zooms), image.affine)
+    else:
+        mask = ndimage.binary_fill_holes(np.asarray(nib.load(brain_path).dataobj) > 0)
     litres = np.count_nonzero(mask) * np.prod(zooms) / 1e6
     if not PLAUSIBLE_LITRES[0] < litres < PLAUSIBLE_LITRES[1]:
         raise ValueError(f"no brain found in {t1w_path} by thresholds: {litres:.2f} litres")

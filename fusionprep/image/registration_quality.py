@@ -17,7 +17,7 @@ LEAST_INFORMATION = 0.1
 AMBIGUOUS, UNDECIDED = 0.8, 0.93
 """Runner-up's share of the best mutual information: from here to review, from there to fail."""
 
-UNSURE_MM, LOST_MM = 4.0, 10.0
+UNSURE_MM, LOST_MM = 3.0, 10.0
 """Uncertainty, see :func:`uncertainty`: to review, to fail."""
 
 OFF_MM, FAR_OFF_MM = 3.0, 6.0
