@@ -107,8 +107,9 @@ def test_same_results_as_the_bare_install(readme_run, bare_run):
         name = str(path.relative_to(bare_run))
         bare, contained = nib.load(path), nib.load(readme_run / name)
         np.testing.assert_array_equal(bare.affine, contained.affine, err_msg=name)
-        np.testing.assert_array_equal(
-            np.asarray(bare.dataobj), np.asarray(contained.dataobj), err_msg=name
+        # on a real subject two voxels of a probability differed by one rounding, 1e-16
+        np.testing.assert_allclose(
+            np.asarray(contained.dataobj), np.asarray(bare.dataobj), rtol=1e-6, err_msg=name
         )
 
 
