@@ -116,7 +116,7 @@ def test_same_results_as_the_bare_install(readme_run, bare_run):
 def numbers(image: nib.Nifti1Image) -> np.ndarray:
     """Voxels; colours as their bytes."""
     voxels = np.asarray(image.dataobj)
-    return voxels if voxels.dtype.fields is None else voxels.view(np.uint8)
+    return voxels if voxels.dtype.fields is None else np.ascontiguousarray(voxels).view(np.uint8)
 
 
 def test_any_user_without_home_in_3_gb(engine, image, mounts):
