@@ -59,10 +59,12 @@ def main() -> int:
     parser.add_argument("--shared-data", type=Path, help="folder with bids/ and volumes/")
     parser.add_argument("--only", nargs="+", choices=BASES, help="pairs to run")
     parser.add_argument("--hardest", action="store_true", help="cases that cannot all succeed")
+    parser.add_argument("--seed", type=int, default=0, help="other turns, shifts and orientations")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    jobs = list(bases(arguments.work, arguments.shared_data, arguments.only or BASES))
+    first = len(BASES) * arguments.seed
+    jobs = list(bases(arguments.work, arguments.shared_data, arguments.only or BASES, first))
     jobs = [(*job, arguments.hardest) for job in jobs]
     with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
         found = list(pool.map(run_base, *zip(*jobs, strict=True)))
@@ -80,10 +82,10 @@ def main() -> int:
 
 
 def bases(
-    work: Path, shared: Path | None, wanted: Sequence[str]
+    work: Path, shared: Path | None, wanted: Sequence[str], first_seed: int
 ) -> Iterator[tuple[str, Path, Path | None, int]]:
     """Name, folder, shared data and seed of each pair wanted that can be made here."""
-    for seed, name in enumerate(BASES):
+    for seed, name in enumerate(BASES, first_seed):
         if name in wanted and (shared or name.startswith("phantom")):
             yield name, work / name, shared, seed
 

@@ -3,16 +3,15 @@
 import logging
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bids_app.exitcodes import ExitCode
 from bids_app.failures import Failure, read_failures
 from bids_app.progress import Progress
+from bids_app.signals import interruptions
 from fusionprep.bids.plan import SubjectPlan
 from fusionprep.config import Config
 from fusionprep.errors import DataError, FusionPrepError, UsageError
@@ -86,7 +85,7 @@ def _run(workflow, config: Config, crash_dir: Path) -> None:
     progress = Progress(_count_steps(workflow))
     settings = _plugin(config, progress)
     own = None if isinstance(settings["plugin"], str) else settings["plugin"]
-    with _interruptions() as signals:
+    with interruptions() as signals:
         if own is not None:
             own.signals = signals
         try:
@@ -102,31 +101,6 @@ def _run(workflow, config: Config, crash_dir: Path) -> None:
             progress.close()
     if signals:
         raise KeyboardInterrupt(signals[0])
-
-
-@contextmanager
-def _interruptions() -> Iterator[list[int]]:
-    """End on SIGTERM, as schedulers and containers send it, in the way of Ctrl-C.
-
-    Yields the signals that came, because an interrupt that is raised while Python collects garbage
-    is lost.
-    """
-    signals: list[int] = []
-
-    def interrupt(number: int, _frame: Any) -> None:
-        signals.append(number)
-        raise KeyboardInterrupt(number)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number, handler in before.items():
-        # whoever started this process in the background has asked to ignore Ctrl-C
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
-    try:
-        yield signals
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _configure_nipype(config: Config, crash_dir: Path) -> None:

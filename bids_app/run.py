@@ -4,12 +4,12 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from bids_app.exitcodes import ExitCode, exit_code_of
 from bids_app.failures import DISK_ERRORS
+from bids_app.signals import interruptions
 from fusionprep.errors import FusionPrepError
 
 
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.update(NO_ET="1", NIPYPE_NO_ET="1")
     _ensure_home()
     try:
-        with _termination_interrupts():
+        with interruptions():
             if _is_demo(arguments):
                 return _demo(arguments[1:])
             return _analyse(arguments)
@@ -54,23 +54,6 @@ def _ensure_home() -> None:
         Path.home()
     except RuntimeError:
         os.environ["HOME"] = tempfile.gettempdir()
-
-
-@contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    """End on SIGTERM in the way of Ctrl-C, before and after the workflow's run too.
-
-    The first process of a container ignores it otherwise, and is killed some seconds later.
-    """
-
-    def interrupt(number: int, _frame: object) -> None:
-        raise KeyboardInterrupt(number)
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _is_demo(arguments: list[str]) -> bool:

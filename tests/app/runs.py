@@ -124,6 +124,15 @@ def resize(disk: Path, size: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{option}", str(disk)], check=True)
 
 
+def files_of(out: Path) -> list[str]:
+    """Everything written but the logs of single runs."""
+    return sorted(
+        str(path.relative_to(out))
+        for path in out.rglob("*")
+        if path.is_file() and path.parent.parent != out / "logs"
+    )
+
+
 def unfinished(folder: Path) -> list[Path]:
     """Files of a temporary name, which only a run that was cut off may leave."""
     return [path for path in folder.rglob("*") if path.name.startswith(".writing-")]

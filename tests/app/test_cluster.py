@@ -29,7 +29,7 @@ from nipype import config
 from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe
 from bids_app.cluster import new_plugin
-from bids_app.execution import _interruptions
+from bids_app.signals import interruptions
 from bids_app.failures import read_failures
 from bids_app.progress import Progress
 from bids_app.scheduler import Pace
@@ -64,7 +64,7 @@ plugin = new_plugin(
     name, {"status_callback": progress, "sbatch_args": sbatch_args, "max_tries": 0},
     Pace(seconds=0.1, patience=1.0))
 raised = None
-with _interruptions() as signals:
+with interruptions() as signals:
     plugin.signals = signals
     try:
         top.run(plugin=plugin)

@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from fusionprep.demo.dataset import SubjectTruth, read_truth, write_demo_dataset
 from fusionprep.evaluation.registration import dice, read_itk_affine, target_registration_error
+from tests.app.runs import files_of
 from tests.validator import issues
 
 EXPECTED_FILES = Path(__file__).parents[1] / "data" / "demo_outputs.txt"
@@ -67,12 +68,7 @@ def voxels(path: Path) -> np.ndarray:
 
 def test_files_are_those_on_the_list(demo):
     """But for the viewer, which is there only where npm could build its script."""
-    out = demo / "out"
-    written = sorted(
-        str(path.relative_to(out))
-        for path in out.rglob("*")
-        if path.is_file() and path.parent.parent != out / "logs" and "viewer" not in path.name
-    )
+    written = [name for name in files_of(demo / "out") if "viewer" not in name]
     assert written == EXPECTED_FILES.read_text().splitlines()
 
 

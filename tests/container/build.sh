@@ -18,3 +18,5 @@ DOCKER_BUILDKIT=1 "$builder" build -t "$tag" "${network[@]}" \
     --build-arg VERSION="$(sed -n 's/^__version__ = "\(.*\)"/\1/p' fusionprep/_version.py)" \
     --build-arg REVISION="$revision" \
     --build-arg CREATED="$(date -u +%Y-%m-%dT%H:%M:%SZ)" .
+# the images of this name before, which would fill the disk
+"$builder" image prune --force --filter label=org.opencontainers.image.title=fusionapp >/dev/null

@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -37,6 +37,20 @@ def engine(image) -> Callable[..., subprocess.CompletedProcess]:
         return done
 
     return call
+
+
+@pytest.fixture
+def new_container(engine) -> Iterator[Callable[..., str]]:
+    """Creates a container, which is removed after the test, and returns its name."""
+    made: list[str] = []
+
+    def create(*arguments: object) -> str:
+        made.append(engine("create", *arguments).stdout.strip())
+        return made[-1]
+
+    yield create
+    for container in made:
+        engine("rm", "--force", container)
 
 
 @pytest.fixture(scope="session")

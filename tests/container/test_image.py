@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from fusionprep import __version__
-from tests.app.runs import check_readable, unfinished
+from tests.app.runs import check_readable, files_of, unfinished
 from tests.container.conftest import GROUP, USER
 from tests.validator import issues
 
@@ -21,6 +22,8 @@ PROGRAM = "/opt/venv/bin/fusionapp"
 LARGEST_CPU_IMAGE = 1.9e9
 RUN = ("--network", "none", "--tmpfs", "/tmp", "-u", f"{USER}:{GROUP}")
 SECONDS_TO_START = 300
+SIGTERM_TOLD = str(128 + signal.SIGTERM)
+"""As opposed to 137, of a process that was killed."""
 
 
 def readme_commands() -> str:
@@ -29,15 +32,6 @@ def readme_commands() -> str:
     (block,) = (block for block in blocks if "docker run" in block and "/bids /out group" in block)
     commands = re.split(r"(?<!\\)\n", block)
     return "\n".join(line for line in commands if not line.startswith("docker build"))
-
-
-def files_of(out: Path) -> list[str]:
-    """Everything written but the logs of single runs."""
-    return sorted(
-        str(path.relative_to(out))
-        for path in out.rglob("*")
-        if path.is_file() and path.parent.parent != out / "logs"
-    )
 
 
 @pytest.fixture(scope="module")
@@ -119,56 +113,50 @@ def numbers(image: nib.Nifti1Image) -> np.ndarray:
     return voxels if voxels.dtype.fields is None else np.ascontiguousarray(voxels).view(np.uint8)
 
 
-def test_any_user_without_home_in_3_gb(engine, image, mounts):
+def test_any_user_without_home_in_3_gb(engine, image, mounts, new_container):
     """The root file system can be written to here, and nothing is."""
     folder, volumes = mounts
     options = ("--memory", "3g", "--memory-swap", "3g", "--entrypoint", "env")
     program = ("-u", "HOME", PROGRAM, "/bids", "/out", "participant", "-w", "/work")
-    container = engine("create", *RUN, *volumes, *options, image, *program).stdout.strip()
-    try:
-        engine("start", "--attach", container)
-        changed = [line.split()[1] for line in engine("diff", container).stdout.splitlines()]
-    finally:
-        engine("rm", "--force", container)
+    container = new_container(*RUN, *volumes, *options, image, *program)
+    engine("start", "--attach", container)
+    changed = {line.split()[1] for line in engine("diff", container).stdout.splitlines()}
     # podman gives the user an account
-    expected = {"/bids", "/out", "/work", "/tmp", "/etc", "/etc/passwd"}
-    assert set(changed) <= expected
+    assert changed <= {"/bids", "/out", "/work", "/tmp", "/etc", "/etc/passwd"}
     assert (folder / "out" / "sub-01.html").exists()
     written = [path for name in ("out", "work") for path in (folder / name).rglob("*")]
     assert {(path.lstat().st_uid, path.lstat().st_gid) for path in written} == {(USER, GROUP)}
 
 
-def test_a_stopped_container_goes_on_later(engine, image, mounts):
-    """The exit code tells SIGTERM, not the SIGKILL that follows it after 10 s."""
+def test_a_stopped_container_goes_on_later(engine, image, mounts, new_container):
     _, volumes = mounts
     arguments = ("/bids", "/out", "participant", "-w", "/work", "--sloppy")
     run = (*RUN, "--read-only", *volumes, image, *arguments, "--fusion-model", "average")
-    container = engine("run", "--detach", *run).stdout.strip()
-    try:
-        wait_for(engine, container, "correct bias")
-        engine("stop", "--time", 10, container)
-        code = engine("inspect", "--format", "{{.State.ExitCode}}", container).stdout.strip()
-        told = engine("logs", container).stderr
-    finally:
-        engine("rm", "--force", container)
-    assert code == "143", told
+    container = new_container(*run)
+    engine("start", container)
+    wait_for(engine, container, "correct bias")
+    code = stop(engine, container)
+    told = engine("logs", container).stderr
+    assert code == SIGTERM_TOLD, told
     assert told.splitlines()[-1].startswith("fusionapp: interrupted")
     again = engine("run", "--rm", *run).stderr
     assert int(re.search(r"(\d+) were taken from the work directory", again)[1]) > 0
 
 
-def test_a_container_stopped_at_once_ends_by_itself(engine, image, mounts):
+def test_a_container_stopped_at_once_ends_by_itself(engine, image, mounts, new_container):
     _, volumes = mounts
-    run = ("run", "--detach", "--read-only", *RUN, *volumes, image)
-    container = engine(*run, "/bids", "/out", "participant", "-w", "/work").stdout.strip()
-    try:
-        # Python has to be up: a first process without a handler ignores the signal
-        time.sleep(1)
-        engine("stop", "--time", 10, container)
-        code = engine("inspect", "--format", "{{.State.ExitCode}}", container).stdout.strip()
-    finally:
-        engine("rm", "--force", container)
-    assert code == "143"
+    arguments = ("/bids", "/out", "participant", "-w", "/work")
+    container = new_container("--read-only", *RUN, *volumes, image, *arguments)
+    engine("start", container)
+    # Python has to be up: a first process without a handler ignores the signal
+    time.sleep(1)
+    assert stop(engine, container) == SIGTERM_TOLD
+
+
+def stop(engine, container: str) -> str:
+    """The exit code of a container that has 10 s to end before it is killed."""
+    engine("stop", "--time", 10, container)
+    return engine("inspect", "--format", "{{.State.ExitCode}}", container).stdout.strip()
 
 
 def wait_for(engine, container: str, words: str) -> None:
