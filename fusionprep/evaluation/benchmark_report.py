@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
@@ -13,8 +12,8 @@ from fusionprep.evaluation.metrics import RANKED, Metric, get_metric
 from fusionprep.evaluation.ranking import RESAMPLES, Estimate
 from fusionprep.evaluation.summary import DatasetSummary, montage_file, patient_count
 from fusionprep.evaluation.volumes import ENOUGH_CONTENT, VOLUME_SLICES
+from fusionprep.pages import page_template
 
-_DATA = Path(__file__).resolve().parents[1] / "data"
 _NONE = "–"
 
 GUARD_TEXTS = {
@@ -88,15 +87,7 @@ def markdown_page(summaries: Sequence[DatasetSummary]) -> str:
 
 def html_page(summaries: Sequence[DatasetSummary]) -> str:
     """The summary as one HTML page; the montages lie beside it."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(str(_DATA)),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report-benchmark.tpl").render(
+    return page_template("report-benchmark.tpl").render(
         datasets=[
             {
                 "name": summary.name,

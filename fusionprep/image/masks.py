@@ -1,5 +1,7 @@
 """Brain masks."""
 
+import itertools
+
 import numpy as np
 
 from fusionprep.errors import DataError
@@ -25,6 +27,11 @@ def largest_component(mask: np.ndarray) -> np.ndarray:
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     return labels == sizes.argmax()
+
+
+def box_corners(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The corners (8, 3) of a box from its lowest and highest coordinates (3,)."""
+    return np.array(list(itertools.product(*zip(low, high, strict=True))))
 
 
 def is_skull_stripped(data: np.ndarray, affine: np.ndarray) -> bool:

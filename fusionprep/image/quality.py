@@ -3,8 +3,8 @@
 import nibabel as nib
 import numpy as np
 
-GRAY, WHITE = 1, 2
-"""Labels of the segmentation."""
+from fusionprep.image.masks import box_corners
+from fusionprep.image.segmentation import GRAY, WHITE
 
 ENOUGH_VOXELS = 500
 """A tissue keeps its outermost voxels where fewer than this are left without them."""
@@ -269,8 +269,7 @@ def _box_of(inside: np.ndarray, to_voxel: np.ndarray, image: np.ndarray) -> tupl
     """The part of an image that holds a mask of another grid; empty where it holds none of it."""
     voxels = np.argwhere(inside)
     low, high = voxels.min(axis=0), voxels.max(axis=0)
-    corners = np.stack(np.meshgrid(*zip(low, high, strict=True), indexing="ij"), axis=-1)
-    there = nib.affines.apply_affine(to_voxel, corners.reshape(-1, 3))
+    there = nib.affines.apply_affine(to_voxel, box_corners(low, high))
     first = np.clip(np.floor(there.min(axis=0)), 0, image.shape).astype(int)
     last = np.clip(np.ceil(there.max(axis=0)) + 1, first, image.shape).astype(int)
     return tuple(slice(a, b) for a, b in zip(first.tolist(), last.tolist(), strict=True))

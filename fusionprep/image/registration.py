@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 
+from fusionprep.image.masks import box_corners
 from fusionprep.image.resample import downsample, from_sitk
 from fusionprep.image.similarity import CT_LIMITS, Level, Similarity, emphasised
 
@@ -87,8 +88,7 @@ class Brain:
     def of(cls, mask: nib.Nifti1Image) -> "Brain":
         """Read a brain mask."""
         voxels = np.argwhere(np.asarray(mask.dataobj) > 0)
-        ends = voxels.min(axis=0), voxels.max(axis=0)
-        corners = np.array(list(itertools.product(*np.transpose(ends))))
+        corners = box_corners(voxels.min(axis=0), voxels.max(axis=0))
         return cls(
             nib.affines.apply_affine(mask.affine, voxels.mean(axis=0)),
             nib.affines.apply_affine(mask.affine, corners),

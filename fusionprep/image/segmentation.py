@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 TISSUES = ("GM", "WM", "CSF")
+GRAY, WHITE = 1, 2
+"""Labels of the first two."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from fusionprep.image.segmentation import GRAY, WHITE
 from fusionprep.reports import svg
 from fusionprep.reports.slices import Plane, Volume, outlines, to_gray, window
 from fusionprep.reports.thumbnails import centred_planes
@@ -135,7 +136,7 @@ def _regions(
     """Where brain, gray and white matter of the T1w lie on the PET's grid; only what is there."""
     brain = _on_pet(mask, pet, t1w_from_pet) > 0.5
     labels = _on_pet(dseg, pet, t1w_from_pet)
-    regions = dict(zip(CURVES, (brain, labels == 1, labels == 2), strict=True))
+    regions = dict(zip(CURVES, (brain, labels == GRAY, labels == WHITE), strict=True))
     return {name: region for name, region in regions.items() if region.any()}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from fusionprep.pages import page_template
 from fusionprep.reports.group_cohort import CohortImage, colour_scale
 from fusionprep.reports.group_columns import RATINGS
 from fusionprep.reports.group_models import Comparison
@@ -27,7 +28,6 @@ from fusionprep.reports.viewer import BUNDLES
 FIRST = 24
 """Scans to look at first; the others are in the table."""
 
-_DATA = Path(__file__).resolve().parents[1] / "data"
 _MOST_OUTLIERS = 5
 _MOST_COLUMNS = 6
 _MODALITIES = ("PET", "CT", "FLAIR", "T2w")
@@ -126,19 +126,10 @@ def render_page(
     warnings
         Shown above all.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(str(_DATA)),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = _number
     titles = _titles(findings.scans)
     cards = _cards(findings, titles)
     facts, fact_columns = _participant_facts(output_dir)
-    return environment.get_template("report-group.tpl").render(
+    return page_template("report-group.tpl", number=_number).render(
         findings=findings,
         cards=cards,
         sheet=sorted(cards, key=_order_of_sheet),

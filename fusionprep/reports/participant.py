@@ -10,11 +10,11 @@ from markupsafe import Markup
 
 from fusionprep.errors import DataError
 from fusionprep.image.io import write_whole
+from fusionprep.pages import DATA
 from fusionprep.reports import blocks, scores
 from fusionprep.reports.records import Scan, SubjectRecord, read_subject, split_name
 from fusionprep.reports.viewer import write_viewer
 
-_DATA = Path(__file__).resolve().parents[1] / "data"
 CITATION_FILES = ("CITATION.md", "CITATION.bib")
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_.+-]+")
 
@@ -155,11 +155,11 @@ def _assemble(
     report = Report(
         output_dir,
         run_uuid,
-        bootstrap_file=_DATA / "reports-spec.yml",
+        bootstrap_file=DATA / "reports-spec.yml",
         out_filename=str(target),
         reportlets_dir=figures,
         metadata={
-            "template": json.dumps(str(_DATA / "report-participant.tpl")),
+            "template": json.dumps(str(DATA / "report-participant.tpl")),
             "fused": _fused_names(figures, "pet"),
             "fused_ct": _fused_names(figures, "T1w"),
         },

@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from fusionprep.image.segmentation import GRAY, WHITE
 from fusionprep.reports import svg
 from fusionprep.reports.mosaic import plot_fused_mosaic
 from fusionprep.reports.slices import (
@@ -33,10 +34,9 @@ Image = nib.spatialimages.SpatialImage
 
 # After Okabe and Ito: told apart with any colour vision, and on gray.
 _BRAIN_COLOUR = "#22C990"
-_GREY_COLOUR = "#F0B323"
+_GRAY_COLOUR = "#F0B323"
 _WHITE_COLOUR = "#56B4E9"
 _REGION_COLOUR = "#F0B323"
-_GREY, _WHITE = 1, 2
 
 _SLICES = {2: 7, 1: 7, 0: 6}
 
@@ -60,8 +60,8 @@ def plot_tissue(t1w: Image, dseg: Image, mask: Image, out_svg: Path) -> Path:
     """
     contours = {
         "brain mask": (_BRAIN_COLOUR, Volume.of_mask(mask)),
-        "gray matter, outer": (_GREY_COLOUR, _labels(dseg, _GREY, _WHITE)),
-        "white matter": (_WHITE_COLOUR, _labels(dseg, _WHITE)),
+        "gray matter, outer": (_GRAY_COLOUR, _labels(dseg, GRAY, WHITE)),
+        "white matter": (_WHITE_COLOUR, _labels(dseg, WHITE)),
     }
     layers = {"T1w": Volume.from_image(t1w)}
     return _draw(layers, contours, mask, out_svg, title="T1w", description="Tissues on the T1w")
@@ -103,7 +103,7 @@ def plot_coregistration(
     """
     contours = {"brain mask": (_BRAIN_COLOUR, Volume.of_mask(mask))}
     if dseg is not None:
-        contours["white matter"] = (_WHITE_COLOUR, _labels(dseg, _WHITE))
+        contours["white matter"] = (_WHITE_COLOUR, _labels(dseg, WHITE))
     layers = {
         f"{moving_name} after registration": Volume.from_image(moving_after),
         f"{moving_name} before registration": Volume.from_image(moving_before),

@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import DataError
+from fusionprep.image.masks import box_corners
 from fusionprep.reports.slices import Volume, to_gray, window
 
 Image = nib.spatialimages.SpatialImage
@@ -42,8 +43,7 @@ def brain_grid(mask: Image, *, spacing: float = SPACING_MM, margin_mm: float = _
     inside = np.argwhere(Volume.of_mask(mask).voxels)
     if not inside.size:
         raise DataError(f"cannot crop to {mask.get_filename() or 'the brain mask'}: it is empty")
-    bounds = np.stack([inside.min(axis=0), inside.max(axis=0)])
-    corners = [[bounds[i, 0], bounds[j, 1], bounds[k, 2]] for i, j, k in np.ndindex(2, 2, 2)]
+    corners = box_corners(inside.min(axis=0), inside.max(axis=0))
     world = nib.affines.apply_affine(mask.affine, corners)
     low = np.floor((world.min(axis=0) - margin_mm) / spacing)
     high = np.ceil((world.max(axis=0) + margin_mm) / spacing)
@@ -72,7 +72,7 @@ def sample(image: Image, grid: Grid, *, outside: float | None = None) -> np.ndar
 
     volume = Volume.from_image(image)
     to_voxel = np.linalg.inv(volume.affine) @ grid.affine
-    ends = np.array(list(np.ndindex(2, 2, 2))) * (np.array(grid.shape) - 1)
+    ends = box_corners(np.zeros(3, int), np.array(grid.shape) - 1)
     corners = nib.affines.apply_affine(to_voxel, ends)
     # Only what the grid covers is blurred; the volume may hold ten times as many voxels.
     first = np.clip(np.floor(corners.min(axis=0)) - 4, 0, volume.voxels.shape).astype(int)
