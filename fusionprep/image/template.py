@@ -12,8 +12,13 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import UsageError
-from fusionprep.image.registration_quality import Verdict
-from fusionprep.image.resample import compose, downsample, from_sitk, itk_from_ras
+from fusionprep.image.resample import (
+    LPS_FROM_RAS,
+    compose,
+    downsample,
+    from_sitk,
+    itk_from_ras,
+)
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -183,28 +188,29 @@ def _register_greedy(
     import SimpleITK as sitk
     from picsl_greedy import Greedy3D
 
-    affine_steps, warp_steps = ("40x10x0", "20x5x0") if sloppy else ("100x50x20", "100x60x20")
+    steps = "20x5x0" if sloppy else "100x60x20"
     greedy = Greedy3D()
-    # Jitter and noise would make results differ from run to run.
+    # Jitter and noise would make results differ from run to run. With scales and shears to choose
+    # it may run away from where a head is far from the template, its pose alone does not.
     greedy.execute(
-        f"-a -dof 12 -i fixed moving -o affine -n {affine_steps} -m NMI -ia-image-centers"
-        f" -jitter 0 -threads 1 -V 0",
+        "-a -dof 6 -i fixed moving -o rigid -n 100x50x0 -m NMI -ia-image-centers"
+        " -jitter 0 -threads 1 -V 0",
         fixed=fixed,
         moving=moving,
-        affine=None,
+        rigid=None,
         out=io.StringIO(),
     )
-    affine = greedy["affine"]
-    greedy.execute(
-        f"-i fixed moving -it affine -o warp -oinv warp_inverse -n {warp_steps} -m NCC 2x2x2"
-        f" -noise 0 -s 1.732vox 0.707vox -threads {n_threads} -V 0",
-        fixed=fixed,
-        moving=moving,
-        warp=None,
-        warp_inverse=None,
-        out=io.StringIO(),
-    )
-    # greedy's matrix maps template points to T1w points, in RAS
+    # Rounding, since the warp would make 0.1 mm of the last digits, which differ from run to run.
+    affine = _refine_affine(fixed, moving, greedy["rigid"]).round(4)
+    with tempfile.TemporaryDirectory() as folder:
+        np.savetxt(path := Path(folder, "affine.mat"), affine)
+        greedy.execute(
+            f"-i fixed moving -it {path} -o warp -oinv warp_inverse -n {steps} -m NCC 2x2x2"
+            f" -noise 0 -s 1.732vox 0.707vox -threads {n_threads} -V 0",
+            warp=None,
+            warp_inverse=None,
+            out=io.StringIO(),
+        )
     t1w_from_template = itk_from_ras(np.linalg.inv(affine))
     field = sitk.DisplacementFieldTransform(sitk.Cast(greedy["warp"], sitk.sitkVectorFloat64))
     inverse = sitk.DisplacementFieldTransform(
@@ -215,6 +221,37 @@ def _register_greedy(
         t1w_from_template=compose([t1w_from_template.GetInverse(), inverse]),
         software=f"greedy {version('picsl_greedy')}",
     )
+
+
+def _refine_affine(fixed: "sitk.Image", moving: "sitk.Image", rigid: np.ndarray) -> np.ndarray:
+    """Affine (4, 4) by mutual information, from a rigid one; RAS points of `fixed` to `moving`.
+
+    By SimpleITK, since greedy's affine stays where it is for two images of one grid, and with
+    cross-correlation is not the same twice.
+    """
+    import SimpleITK as sitk
+
+    start = itk_from_ras(np.linalg.inv(rigid))
+    transform = sitk.AffineTransform(3)
+    middle = [(size - 1) / 2 for size in fixed.GetSize()]
+    transform.SetCenter(fixed.TransformContinuousIndexToPhysicalPoint(middle))
+    transform.SetMatrix(start.GetMatrix())
+    origin = transform.TransformPoint((0.0, 0.0, 0.0))
+    transform.SetTranslation(np.subtract(start.TransformPoint((0.0, 0.0, 0.0)), origin).tolist())
+    method = sitk.ImageRegistrationMethod()
+    method.SetNumberOfThreads(1)
+    method.SetMetricAsMattesMutualInformation(32)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetShrinkFactorsPerLevel([2])
+    method.SetSmoothingSigmasPerLevel([1])
+    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
+    method.SetOptimizerAsRegularStepGradientDescent(2.0, 0.01, 100, relaxationFactor=0.6)
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetInitialTransform(transform, inPlace=True)
+    method.Execute(fixed, moving)
+    matrix = np.reshape(transform.GetMatrix(), (3, 3))
+    shift = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
+    return LPS_FROM_RAS @ nib.affines.from_matvec(matrix, shift) @ LPS_FROM_RAS
 
 
 def _register_ants(
@@ -249,14 +286,3 @@ def _register_ants(
         t1w_from_template=compose([t1w_from_template.GetInverse(), fields[1]]),
         software=f"antspyx {ants.__version__}",
     )
-
-
-def judge_template(mask_dice: float, gm_dice: float | None) -> Verdict:
-    """Whether a registration to the template can be trusted, from overlaps after it."""
-    if mask_dice < 0.85:
-        return Verdict("fail", f"brain masks overlap by {mask_dice:.2f} (Dice)")
-    if mask_dice < 0.93:
-        return Verdict("review", f"brain masks overlap by {mask_dice:.2f} (Dice)")
-    if gm_dice is not None and gm_dice < 0.6:
-        return Verdict("review", f"gray matter overlaps by {gm_dice:.2f} (Dice)")
-    return Verdict("pass", "overlaps are in the expected range")

@@ -91,33 +91,31 @@ class RegisterTemplate(SimpleInterface):
     def _run_interface(self, runtime):
         import SimpleITK as sitk
 
-        from fusionprep.evaluation.registration import dice
         from fusionprep.image import template as tpl
-        from fusionprep.image.resample import resample
+        from fusionprep.image.template_quality import assess_template
 
+        brain = nib.load(self.inputs.t1w_brain)
         template = tpl.load_template(tpl.TemplateSpace.parse(self.inputs.template))
         found = tpl.register_template(
             template.brain,
-            nib.load(self.inputs.t1w_brain),
+            brain,
             backend=self.inputs.backend,
             seed=self.inputs.seed,
             n_threads=self.inputs.n_threads,
             sloppy=self.inputs.sloppy,
         )
 
-        def overlap(path: str, target: nib.Nifti1Image) -> float:
-            moved = resample(nib.load(path), target, found.template_from_t1w)
-            return dice(np.asarray(moved.dataobj) > 0.5, np.asarray(target.dataobj) > 0.5)
-
-        mask_dice = overlap(self.inputs.mask, template.mask)
-        gm_dice = None if template.gm is None else overlap(self.inputs.gm, template.gm)
         self._results["metadata"] = {
             "Registration": {
                 "Method": self.inputs.backend,
                 "Software": found.software,
-                "MaskDice": round(mask_dice, 4),
-                "GMDice": None if gm_dice is None else round(gm_dice, 4),
-                **tpl.judge_template(mask_dice, gm_dice).as_fields(),
+                **assess_template(
+                    template,
+                    brain,
+                    nib.load(self.inputs.mask),
+                    nib.load(self.inputs.gm),
+                    found.template_from_t1w,
+                ),
             }
         }
         for direction in ("template_from_t1w", "t1w_from_template"):

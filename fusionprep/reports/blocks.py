@@ -176,11 +176,14 @@ def anatomical_block(record: SubjectRecord, anatomy: Derivative) -> Markup:
 
 
 def _template_scores(item: Derivative) -> Markup:
-    return Markup("{} {}, Dice of brain masks {}, of gray matter {} — {}").format(
+    return Markup(
+        "{} {}, Dice of brain masks {}, of gray matter {}, largest displacement {} — {}"
+    ).format(
         badge(item.get("Registration", "Verdict")),
         show(item.get("Registration", "VerdictReason"), ""),
         show(finite(item.get("Registration", "MaskDice"))),
         show(finite(item.get("Registration", "GMDice"))),
+        show(finite(item.get("Registration", "DisplacementMillimetres")), unit="mm"),
         show(item.get("Registration", "Software"), "software not recorded"),
     )
 

@@ -65,6 +65,9 @@ MEASURES = (
     Measure(
         "template_gm_dice", "Dice of gray matter in the template", _TEMPLATE, "", "template", 0.01
     ),
+    Measure(
+        "template_displacement", "Displacement in the template", _TEMPLATE, "mm", "template", 0.3
+    ),
     Measure("t1w_cnr", "Contrast to noise of the T1w", _T1W, of="t1w"),
     Measure("t1w_cjv", "Joint variation of the T1w", _T1W, of="t1w"),
     Measure("t1w_snr_wm", "Signal to noise of the T1w", _T1W, of="t1w"),
@@ -163,6 +166,11 @@ _COLUMNS: dict[str, dict[str, Any]] = {
     },
     "template_gm_dice": {
         "Description": "Dice of the T1w's gray matter and the template's; template spaces only"
+    },
+    "template_displacement": {
+        "Description": "Largest displacement at which one of 27 blocks of the T1w's brain would fit"
+        " the template best; template spaces only",
+        "Units": "mm",
     },
     "template_verdict": {
         "Description": "Verdict on the registration of the T1w to the template",

@@ -302,7 +302,11 @@ def _fused_entry(
         **_numbers(
             template,
             "Registration",
-            {"template_mask_dice": "MaskDice", "template_gm_dice": "GMDice"},
+            {
+                "template_mask_dice": "MaskDice",
+                "template_gm_dice": "GMDice",
+                "template_displacement": "DisplacementMillimetres",
+            },
         ),
         "template_verdict": _recorded(template, "Registration", "Verdict"),
         "run_time": finite(fused.get("FusionModel", "RunTimeSeconds")),

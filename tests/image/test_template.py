@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from fusionprep.errors import UsageError
 from fusionprep.evaluation.registration import dice
@@ -13,7 +14,6 @@ from fusionprep.image.resample import compose, empty_like, itk_from_ras, resampl
 from fusionprep.image.template import (
     Template,
     TemplateSpace,
-    judge_template,
     load_template,
     register_template,
     templateflow_home,
@@ -174,7 +174,6 @@ def test_ants_finds_a_known_deformation(deformed):
     check(deformed, "ants", 0.92)
 
 
-@pytest.mark.slow
 def test_greedy_repeats_exactly(deformed):
     arguments = deformed.template.brain, deformed.brain
     first, second = (register_template(*arguments, sloppy=True) for _ in range(2))
@@ -184,15 +183,11 @@ def test_greedy_repeats_exactly(deformed):
         ) == second.template_from_t1w.TransformPoint(point)
 
 
-@pytest.mark.parametrize(
-    ("mask_dice", "gm_dice", "verdict"),
-    [
-        (0.97, 0.7, "pass"),
-        (0.97, None, "pass"),
-        (0.97, 0.59, "review"),
-        (0.92, 0.7, "review"),
-        (0.84, 0.9, "fail"),
-    ],
-)
-def test_verdicts(mask_dice, gm_dice, verdict):
-    assert judge_template(mask_dice, gm_dice).verdict == verdict
+def test_greedy_finds_a_head_that_is_turned_and_elsewhere(deformed):
+    turn = nib.affines.from_matvec(Rotation.from_euler("xyz", (30, -20, 25), True).as_matrix())
+    turn[:3, 3] = (40, -60, 50)
+    moved = new_image(np.asarray(deformed.brain.dataobj), turn @ deformed.brain.affine)
+    template = deformed.template
+    found = register_template(template.brain, moved, sloppy=True).template_from_t1w
+    gm = new_image(np.asarray(deformed.gm.dataobj), turn @ deformed.gm.affine)
+    assert overlap(gm, template.gm, found) > 0.9

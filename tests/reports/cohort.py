@@ -82,6 +82,7 @@ def write_anatomy(out: Path, label: str, random: np.random.Generator) -> None:
     registration = {
         "MaskDice": random.normal(0.965, 0.004),
         "GMDice": random.normal(0.81, 0.01),
+        "DisplacementMillimetres": random.normal(1.4, 0.3),
         "Verdict": "pass",
     }
     write_sidecar(

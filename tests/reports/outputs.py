@@ -79,6 +79,7 @@ def write_anatomy(out: Path, entities: str, *, verdict: str = "pass", resolution
             "Software": "greedy 1.4",
             "MaskDice": 0.97,
             "GMDice": 0.81,
+            "DisplacementMillimetres": 1.2,
             "Verdict": verdict,
             "VerdictReason": "Dice of grey matter 0.81",
         },

@@ -77,6 +77,7 @@ def test_values_and_missing_values(written):
     # The T1w lies in another session than the PET: found by the recorded pairing.
     assert float(second.gm_volume) == 701.5
     assert float(second.template_gm_dice) == 0.81
+    assert float(second.template_displacement) == 1.2
 
 
 def test_uptake_comes_from_the_sidecars(written):
