@@ -219,7 +219,7 @@ def _register_greedy(
     return TemplateTransforms(
         template_from_t1w=compose([field, t1w_from_template]),
         t1w_from_template=compose([t1w_from_template.GetInverse(), inverse]),
-        software=f"greedy {version('picsl_greedy')}",
+        software=f"greedy {version('picsl_greedy')}, SimpleITK {sitk.Version.VersionString()}",
     )
 
 

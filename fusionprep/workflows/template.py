@@ -13,13 +13,15 @@ from fusionprep.workflows.anatomical import t1w_path
 from fusionprep.workflows.nodes import Space, derivative_node, figure_node, node, template_images
 
 BACKENDS = {
-    "greedy": "*greedy* [@greedy], normalised cross-correlation",
-    "ants": "the SyN algorithm [@syn] of *ANTs*, as packaged in *ANTsPy* [@antspy]",
+    "greedy": "a rigid transform by *greedy* [@greedy], refined to an affine one by mutual "
+    "information [@mattes] in *SimpleITK* [@simpleitk], then a diffeomorphic one by *greedy* with "
+    "normalised cross-correlation",
+    "ants": "an affine transform, then a diffeomorphic one by the SyN algorithm [@syn] of *ANTs*, "
+    "as packaged in *ANTsPy* [@antspy]",
 }
 DESCRIPTION = """
-The brain-extracted T1w was registered to {template} [@mni] at 2 mm with {backend}: an affine
-transform, then a diffeomorphic one. Images were brought to template space in one interpolation
-through the concatenated transforms.
+The brain-extracted T1w was registered to {template} [@mni] at 2 mm: {backend}. Images were brought
+to template space in one interpolation through the concatenated transforms.
 """
 
 
