@@ -3,7 +3,10 @@
 import io
 import os
 import re
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -192,14 +195,15 @@ def _register_greedy(
     greedy = Greedy3D()
     # Jitter and noise would make results differ from run to run. With scales and shears to choose
     # it may run away from where a head is far from the template, its pose alone does not.
-    greedy.execute(
-        "-a -dof 6 -i fixed moving -o rigid -n 100x50x0 -m NMI -ia-image-centers"
-        " -jitter 0 -threads 1 -V 0",
-        fixed=fixed,
-        moving=moving,
-        rigid=None,
-        out=io.StringIO(),
-    )
+    with _nothing_printed():
+        greedy.execute(
+            "-a -dof 6 -i fixed moving -o rigid -n 100x50x0 -m NMI -ia-image-centers"
+            " -jitter 0 -threads 1 -V 0",
+            fixed=fixed,
+            moving=moving,
+            rigid=None,
+            out=io.StringIO(),
+        )
     # Rounding, since the warp would make 0.1 mm of the last digits, which differ from run to run.
     affine = _refine_affine(fixed, moving, greedy["rigid"]).round(4)
     with tempfile.TemporaryDirectory() as folder:
@@ -221,6 +225,20 @@ def _register_greedy(
         t1w_from_template=compose([t1w_from_template.GetInverse(), inverse]),
         software=f"greedy {version('picsl_greedy')}, SimpleITK {sitk.Version.VersionString()}",
     )
+
+
+@contextmanager
+def _nothing_printed() -> Iterator[None]:
+    """Keep off standard output what the optimiser says when no step improves on where it is."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _refine_affine(fixed: "sitk.Image", moving: "sitk.Image", rigid: np.ndarray) -> np.ndarray:
