@@ -134,7 +134,7 @@ def assess(template: Template, head: Head, transform: sitk.Transform) -> dict:
 
 def carry(transform: sitk.Transform, points: np.ndarray) -> np.ndarray:
     """Where an ITK transform brings points (N, 3), in RAS."""
-    lps = np.array([1, 1, 1]) * [-1, -1, 1]
+    lps = np.array([-1, -1, 1])
     return np.array([transform.TransformPoint(p) for p in (points * lps).tolist()]) * lps
 
 
