@@ -123,12 +123,14 @@ def run_head(path: Path, backend: str, seed: int) -> list[Row]:
 def register(
     template: Template, head: Head, backend: str, *, sloppy: bool = False
 ) -> sitk.Transform:
+    """``template_from_t1w`` of a head."""
     return register_template(
         template.brain, head.brain, backend=backend, sloppy=sloppy
     ).template_from_t1w
 
 
 def assess(template: Template, head: Head, transform: sitk.Transform) -> dict:
+    """Scores and verdict of a transform of a head."""
     return assess_template(template, head.brain, head.mask, head.gm, transform)
 
 

@@ -15,13 +15,7 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import UsageError
-from fusionprep.image.resample import (
-    LPS_FROM_RAS,
-    compose,
-    downsample,
-    from_sitk,
-    itk_from_ras,
-)
+from fusionprep.image.resample import compose, downsample, from_sitk, itk_from_ras, ras_from_itk
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -267,9 +261,7 @@ def _refine_affine(fixed: "sitk.Image", moving: "sitk.Image", rigid: np.ndarray)
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetInitialTransform(transform, inPlace=True)
     method.Execute(fixed, moving)
-    matrix = np.reshape(transform.GetMatrix(), (3, 3))
-    shift = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
-    return LPS_FROM_RAS @ nib.affines.from_matvec(matrix, shift) @ LPS_FROM_RAS
+    return np.linalg.inv(ras_from_itk(transform))
 
 
 def _register_ants(

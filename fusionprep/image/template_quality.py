@@ -23,7 +23,7 @@ LEAST_BRAIN = 0.25
 
 REVIEW_MM = 3.2
 FAIL_MM = 8.0
-"""Displacements of a block; see benchmarks/template.py for how they were set."""
+"""Displacements of a block; see benchmarks/README.md for how they were set."""
 
 
 def largest_displacement(

@@ -18,11 +18,12 @@ import numpy as np
 from markupsafe import Markup
 
 from fusionprep.image.io import read_image, write_bytes
+from fusionprep.pages import DATA
 from fusionprep.reports.records import Derivative, Scan, SubjectRecord, fused_title
 from fusionprep.reports.slices import Volume
 from fusionprep.reports.volumes import Grid, brain_grid, sample, small_volume
 
-BUNDLES = Path(__file__).resolve().parents[1] / "data" / "web"
+BUNDLES = DATA / "web"
 REPORT_BYTES = 12_000_000
 """What page, figures and viewer of a subject may take together."""
 
