@@ -18,7 +18,7 @@ from measure import run_measured
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.reports.cohort import write_cohort
+from tests.reports.group.cohort import write_cohort
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LIMITS = {"wall_s": 60.0, "peak_mb": 1000.0, "open_s": 3.0}

@@ -12,7 +12,7 @@ from bids_app.exitcodes import ExitCode
 from bids_app.failures import Failure, read_failures
 from bids_app.progress import Progress
 from bids_app.signals import interruptions
-from fusionprep.bids.plan import SubjectPlan
+from fusionprep.bids.types import SubjectPlan
 from fusionprep.config import Config
 from fusionprep.errors import DataError, FusionPrepError, UsageError
 
@@ -107,7 +107,7 @@ def _configure_nipype(config: Config, crash_dir: Path) -> None:
     from nipype import config as nipype_config
     from nipype import logging as nipype_logging
 
-    from bids_app.plugin import LOGGERS
+    from bids_app.plugins.local import LOGGERS
 
     # read by libraries that a worker or a cluster's job has still to load
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(config.omp_nthreads)))
@@ -147,7 +147,7 @@ def read_plugin_file(path: Path) -> dict[str, Any]:
     """
     import yaml
 
-    from bids_app.cluster import NAMES
+    from bids_app.plugins.batch import NAMES
 
     try:
         settings = yaml.safe_load(path.read_text("utf-8"))
@@ -169,9 +169,9 @@ def read_plugin_file(path: Path) -> dict[str, Any]:
 
 def _plugin(config: Config, progress: Progress) -> dict[str, Any]:
     """What to give to the workflow's ``run``."""
-    from bids_app.cluster import new_plugin
-    from bids_app.plugin import Workers
-    from bids_app.scheduler import PROGRAMS, Pace
+    from bids_app.plugins.batch import new_plugin
+    from bids_app.plugins.commands import PROGRAMS, Pace
+    from bids_app.plugins.local import Workers
 
     arguments: dict[str, Any] = {
         "n_procs": config.nprocs,

@@ -23,7 +23,7 @@ def run_group(config: Config) -> ExitCode:
     OutputError
         When the output folder cannot be written.
     """
-    from fusionprep.reports.group import write_group_report
+    from fusionprep.reports.group.report import write_group_report
 
     if config.output_dir.is_dir() and not os.access(config.output_dir, os.W_OK):
         raise OutputError(

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from bids_app.exitcodes import ExitCode
 from bids_app.failures import Failure, failure_lines, overall_code, read_failures
-from fusionprep.bids.plan import SubjectPlan
+from fusionprep.bids.types import SubjectPlan
 from fusionprep.config import Config
 from fusionprep.errors import NoInputError, NothingSelectedError, OutputError
-from fusionprep.image.io import UNFINISHED, write_bytes
+from fusionprep.files import UNFINISHED, write_bytes
 
 SECONDS_OF_A_DAY = 86400
 
@@ -30,7 +30,7 @@ def run_participant(config: Config, actions: argparse.Namespace) -> ExitCode:
         For whatever keeps the run from starting; the failure of a subject does not raise.
     """
     from fusionprep.bids.layout import check_dataset, open_layout, unknown_subjects
-    from fusionprep.bids.planning import describe_plan, plan_dataset
+    from fusionprep.bids.plan import describe_plan, plan_dataset
 
     check_dataset(config.bids_dir, config.skip_bids_validation)
     _check_resources(config)
@@ -123,8 +123,8 @@ def _check_resources(config: Config) -> None:
 
         resolve_device(config.device)
     if config.plugin_file is not None:
-        from bids_app.cluster import check_plugin
         from bids_app.execution import read_plugin_file
+        from bids_app.plugins.batch import check_plugin
 
         check_plugin(read_plugin_file(config.plugin_file)["plugin"], config.work_dir)
 
@@ -237,7 +237,7 @@ def _write_reports(
 ) -> None:
     from fusionprep import __version__
     from fusionprep.bids.dataset import write_participants
-    from fusionprep.reports.participant import write_participant_report
+    from fusionprep.reports.subject.report import write_participant_report
 
     write_participants(config)
     for plan in plans:

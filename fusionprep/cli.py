@@ -255,7 +255,7 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _join_vgg19(arguments: argparse.Namespace) -> None:
-    from fusionprep.models.vgg19 import TORCHVISION_SHA256, join_vgg19
+    from fusionprep.models.nets.vgg19 import TORCHVISION_SHA256, join_vgg19
 
     join_vgg19(
         arguments.vgg19,

@@ -1,16 +1,21 @@
 """The files that describe the derivative dataset as a whole."""
 
-import csv
-import json
 import os
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from fusionprep._version import __version__
-from fusionprep.bids.lock import taking_turns
 from fusionprep.config import Config
 from fusionprep.errors import OutputError
-from fusionprep.image.io import write_whole
+from fusionprep.files import (
+    json_text,
+    read_json_object,
+    read_table,
+    table_text,
+    taking_turns,
+    update_text,
+)
 from fusionprep.models.registry import get_model
 
 CODE_URL = "https://github.com/fusionprep/fusionprep"
@@ -35,9 +40,9 @@ def prepare_output(config: Config) -> None:
     _refuse_other_dataset(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _write_text(out / ".bidsignore", _packaged("bidsignore"))
-        _write_text(out / "README.md", _packaged("derivatives_readme.md"))
-        _write_json(out / "dataset_description.json", describe_dataset(config))
+        update_text(out / ".bidsignore", _packaged("bidsignore"))
+        update_text(out / "README.md", _packaged("derivatives_readme.md"))
+        update_text(out / "dataset_description.json", json_text(describe_dataset(config)))
         with taking_turns(out / "descriptions.tsv"):
             _write_descriptions(config)
     except OSError as error:
@@ -125,42 +130,29 @@ def _write_participants(config: Config) -> None:
     )
     if not present:
         return
-    raw_rows = {row["participant_id"]: row for row in _read_rows(config.bids_dir)}
+    raw_rows = {
+        row["participant_id"]: row
+        for row in read_table(config.bids_dir / "participants.tsv")
+        if row.get("participant_id")
+    }
     columns = list(next(iter(raw_rows.values()), {"participant_id": None}))
     rows = [
         {column: raw_rows.get(name, {}).get(column) or "n/a" for column in columns}
         | {"participant_id": name}
         for name in present
     ]
-    _write_tsv(config.output_dir / "participants.tsv", columns, rows)
+    update_text(config.output_dir / "participants.tsv", table_text(columns, rows))
     described = _read_json(config.bids_dir / "participants.json")
     copied = {"Description": "Copied from participants.tsv of the raw dataset"}
     sidecar = {"Description": "Subjects with derivatives in this dataset"}
     sidecar |= {column: described.get(column, copied) for column in columns}
-    _write_json(config.output_dir / "participants.json", sidecar)
-
-
-def _read_rows(bids_dir: Path) -> list[dict[str, str]]:
-    path = bids_dir / "participants.tsv"
-    if not path.is_file():
-        return []
-    # BIDS tables quote nothing; a table that is not UTF-8 must not lose the run's results
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-    named = ({name: row[name] for name in row if name is not None} for row in rows)
-    return [row for row in named if row.get("participant_id")]
+    update_text(config.output_dir / "participants.json", json_text(sidecar))
 
 
 def _write_descriptions(config: Config) -> None:
     """Add this run's ``desc-`` labels to those of earlier runs."""
     path = config.output_dir / "descriptions.tsv"
-    known: dict[str, str] = {}
-    if path.is_file():
-        with path.open(encoding="utf-8", newline="") as lines:
-            known = {
-                row["desc_id"].removeprefix("desc-"): row["description"]
-                for row in csv.DictReader(lines, delimiter="\t")
-            }
+    known = {row["desc_id"].removeprefix("desc-"): row["description"] for row in read_table(path)}
     for model in config.fusion_models:
         entry = get_model(model)
         known[f"fused{entry.label}"] = f"{entry.anatomy} and PET fused by {entry.label}"
@@ -171,39 +163,22 @@ def _write_descriptions(config: Config) -> None:
     rows = [
         {"desc_id": f"desc-{desc}", "description": text} for desc, text in sorted(known.items())
     ]
-    _write_tsv(path, ["desc_id", "description"], rows)
+    update_text(path, table_text(["desc_id", "description"], rows))
     columns = {
         "Description": "Labels of the desc entity in this dataset",
         "desc_id": {"Description": "Label of the desc entity"},
         "description": {"Description": "What images with that label are"},
     }
-    _write_json(config.output_dir / "descriptions.json", columns)
+    update_text(config.output_dir / "descriptions.json", json_text(columns))
 
 
 def _packaged(name: str) -> str:
     return resources.files("fusionprep").joinpath("data", name).read_text("utf-8")
 
 
-def _read_json(path: Path) -> dict:
+def _read_json(path: Path) -> dict[str, Any]:
     """A JSON object; empty where the file is missing or holds something else."""
     try:
-        content = json.loads(path.read_text("utf-8-sig"))
+        return read_json_object(path)
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _write_text(path: Path, text: str) -> None:
-    # other runs may be reading it; on a network file system a file replaced under them is lost
-    if path.is_file() and path.read_bytes() == text.encode():
-        return
-    write_whole(path, lambda temporary: temporary.write_text(text, "utf-8"))
-
-
-def _write_json(path: Path, content: dict) -> None:
-    _write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def _write_tsv(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
-    lines = ["\t".join(columns), *("\t".join(row[column] for column in columns) for row in rows)]
-    _write_text(path, "\n".join(lines) + "\n")

@@ -1,13 +1,13 @@
 """How many days lie between two images of a subject, as far as the dataset tells."""
 
-import csv
 import datetime
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fusionprep.bids.plan import ImageFile
+from fusionprep.bids.types import ImageFile
+from fusionprep.files import read_table
 
 DAYS_PER_MONTH = 30.44
 _DATE_COLUMNS = ("acq_time", "examination_date")
@@ -19,15 +19,6 @@ class SubjectDates:
 
     scans: Mapping[str, datetime.date] = field(default_factory=dict)
     sessions: Mapping[str, datetime.date] = field(default_factory=dict)
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a TSV file by column name; none where there is no such file."""
-    if not path.is_file():
-        return []
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    rows = csv.DictReader(text.splitlines(), delimiter="\t", restval="")
-    return [{key: value for key, value in row.items() if isinstance(key, str)} for row in rows]
 
 
 def read_dates(bids_dir: Path, subject: str) -> SubjectDates:

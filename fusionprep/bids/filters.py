@@ -6,7 +6,7 @@ from typing import Any
 
 from fusionprep.bids.layout import LABEL_PREFIXES, plain_label
 from fusionprep.bids.metadata import tracer_label
-from fusionprep.bids.plan import ImageFile
+from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config
 from fusionprep.errors import UsageError
 

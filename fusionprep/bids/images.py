@@ -20,8 +20,8 @@ from fusionprep.bids.filters import (
 )
 from fusionprep.bids.layout import plain_label
 from fusionprep.bids.metadata import tracer_label
-from fusionprep.bids.plan import KINDS, FoundImages, ImageFile, Problem
 from fusionprep.bids.sidecars import read_metadata
+from fusionprep.bids.types import KINDS, FoundImages, ImageFile, Problem
 from fusionprep.config import Config
 from fusionprep.errors import DataError, UsageError
 

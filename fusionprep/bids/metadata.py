@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fusionprep.bids.plan import ImageFile
 from fusionprep.bids.sidecars import FRAME_TABLE
+from fusionprep.bids.types import ImageFile
 from fusionprep.errors import DataError
 
 # A tracer in `acq-` is only told from a scan mode (`acq-static`) by knowing it.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from fusionprep.bids.dates import SubjectDates, day_gap, days, read_dates
-from fusionprep.bids.plan import FoundImages, ImageFile, Modality, Pairing, Problem
+from fusionprep.bids.types import FoundImages, ImageFile, Modality, Pairing, Problem
 from fusionprep.config import Config
 
 _ACCELERATED = re.compile("accel|sense|grappa|asset|caipi|fast", re.IGNORECASE)

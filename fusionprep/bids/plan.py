@@ -1,126 +1,221 @@
-"""What is to be processed: the images found, which T1w each belongs to, and what is wrong."""
+"""The plan of a run: for every subject what is processed, with what, and why something is not."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from __future__ import annotations
 
-Modality = Literal["pet", "ct", "flair", "t2w"]
-KINDS = {"t1w": "T1w", "pet": "PET", "ct": "CT", "flair": "FLAIR", "t2w": "T2w"}
-"""What people call the images of a query; all but the first are modalities."""
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from fusionprep.bids.dates import days
+from fusionprep.bids.filters import options_used
+from fusionprep.bids.headers import check_header
+from fusionprep.bids.images import find_images
+from fusionprep.bids.layout import find_subjects, unknown_subjects
+from fusionprep.bids.metadata import frame_timing, tracer_label
+from fusionprep.bids.names import kept_entities
+from fusionprep.bids.pairing import fusion_partner, pair_images
+from fusionprep.bids.sidecars import FRAME_TABLE
+from fusionprep.bids.types import KINDS, FoundImages, ImageFile, Pairing, Problem, SubjectPlan
+from fusionprep.config import Config
+from fusionprep.errors import DataError
+
+if TYPE_CHECKING:
+    from bids import BIDSLayout
+
+_DIMENSIONS = {name: (3, 4) if name == "pet" else (3,) for name in KINDS}
 
 
-@dataclass(frozen=True)
-class ImageFile:
-    """An image of the raw dataset.
+def plan_dataset(layout: BIDSLayout, config: Config) -> list[SubjectPlan]:
+    """Plan every subject asked for.
 
-    Attributes
-    ----------
-    path
-        Absolute path.
-    entities
-        pybids entity names to values as strings, without prefix (``{"subject": "01", "session":
-        "d0129", "tracer": "18FFDG", "run": "01"}``), plus ``suffix``.
-    metadata
-        The sidecars merged by the BIDS inheritance principle, and a PET's frame table under
-        :data:`fusionprep.bids.sidecars.FRAME_TABLE`; empty where there is neither.
-    shape, voxel_sizes
-        Of the header, without trailing axes of length one; sizes in mm. Empty until it is read.
+    Returns
+    -------
+    list of SubjectPlan
+        Sorted by label, then the participant labels asked for that the dataset does not have, each
+        with a problem.
     """
-
-    path: Path
-    entities: Mapping[str, str]
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    shape: tuple[int, ...] = ()
-    voxel_sizes: tuple[float, ...] = ()
-
-    @property
-    def subject(self) -> str:
-        return self.entities["subject"]
-
-    @property
-    def session(self) -> str | None:
-        return self.entities.get("session")
-
-    @property
-    def n_frames(self) -> int:
-        return self.shape[3] if len(self.shape) > 3 else 1
+    found = find_images(layout, config)
+    plans = [
+        plan_subject(found.get(label, FoundImages(label)), config)
+        for label in find_subjects(layout, config)
+    ]
+    for label in unknown_subjects(layout, config):
+        problem = Problem(label, "missing", f"the dataset has no folder sub-{label}")
+        plans.append(SubjectPlan(label, problems=(problem,)))
+    return plans
 
 
-@dataclass(frozen=True)
-class Pairing:
-    """A PET, CT, FLAIR or T2w image and the T1w it is brought to.
+def plan_subject(found: FoundImages, config: Config) -> SubjectPlan:
+    """Check the headers and frame times of a subject's images, and pair them.
 
-    Attributes
-    ----------
-    reason
-        One phrase for people, e.g. ``"same session"``, ``"nearest session"``.
-    day_gap
-        Days between the two scans; None where the dataset does not tell.
+    An image that cannot be used becomes a problem and leaves the others in.
     """
-
-    modality: Modality
-    image: ImageFile
-    t1w: ImageFile
-    reason: str
-    day_gap: int | None = None
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that keeps an image or a whole subject from being processed.
-
-    Attributes
-    ----------
-    kind
-        ``missing`` (no PET, no T1w), ``data`` (a file cannot be used).
-    message
-        One line: what is wrong, in which file, what to do.
-    """
-
-    subject: str
-    kind: Literal["missing", "data"]
-    message: str
+    subject = found.subject
+    if not re.fullmatch("[A-Za-z0-9+]+", subject):
+        message = f"sub-{subject} is no BIDS label (letters and digits only); rename the folder"
+        return SubjectPlan(subject, problems=(Problem(subject, "data", message),))
+    usable, faults = _check_images(found)
+    problems = [problem for _, problem in faults]
+    faulty = {name for name, _ in faults}
+    if not faulty & set(config.modalities) and not any(_wanted(found, config)):
+        problems.append(Problem(subject, "missing", _nothing_found(subject, config)))
+    pairings, unpaired = [], []
+    # Where every T1w is faulty the faults have been named: that there is no other is no news.
+    if usable.t1w or "t1w" not in faulty:
+        pairings, unpaired = pair_images(usable, config)
+    pairings, clashes = _without_clashes(pairings)
+    pairings, partnerless = _with_partners(pairings, config)
+    return SubjectPlan(
+        subject,
+        pairings=tuple(pairings),
+        problems=(*problems, *unpaired, *clashes, *partnerless),
+        notes=(*found.notes, *_notes(usable, pairings, faulty, config)),
+    )
 
 
-@dataclass(frozen=True)
-class FoundImages:
-    """The images of a subject that the options of the run keep.
-
-    Attributes
-    ----------
-    unreadable
-        Query name (``t1w``, …) and problem of each image left out for its sidecar.
-    notes
-        Lines for people about what was left out, and why.
-    """
-
-    subject: str
-    t1w: tuple[ImageFile, ...] = ()
-    pet: tuple[ImageFile, ...] = ()
-    ct: tuple[ImageFile, ...] = ()
-    flair: tuple[ImageFile, ...] = ()
-    t2w: tuple[ImageFile, ...] = ()
-    unreadable: tuple[tuple[str, Problem], ...] = ()
-    notes: tuple[str, ...] = ()
+def _wanted(images: FoundImages, config: Config) -> list[tuple[ImageFile, ...]]:
+    return [getattr(images, modality) for modality in config.modalities]
 
 
-@dataclass(frozen=True)
-class SubjectPlan:
-    """Everything to be done for one subject, and what cannot be.
+def _check_images(found: FoundImages) -> tuple[FoundImages, list[tuple[str, Problem]]]:
+    """The sound images with their headers read, and the query name and fault of each other."""
+    faults = list(found.unreadable)
+    usable: dict[str, tuple[ImageFile, ...]] = {}
+    for name in KINDS:
+        sound = []
+        for image in getattr(found, name):
+            try:
+                sound.append(_check_image(image, name))
+            except DataError as error:
+                faults.append((name, Problem(found.subject, "data", str(error))))
+        usable[name] = tuple(sound)
+    return FoundImages(found.subject, **usable), faults
 
-    Attributes
-    ----------
-    notes
-        Lines for people about what is unusual but no hindrance, e.g. a missing sidecar.
-    """
 
-    label: str
-    pairings: tuple[Pairing, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    notes: tuple[str, ...] = ()
+def _check_image(image: ImageFile, name: str) -> ImageFile:
+    header = check_header(image.path, _DIMENSIONS[name], KINDS[name])
+    checked = dataclasses.replace(image, shape=header.shape, voxel_sizes=header.voxel_sizes)
+    if name == "pet":
+        frame_timing(checked.metadata, checked.n_frames, checked.path)
+    return checked
 
-    @property
-    def t1ws(self) -> tuple[ImageFile, ...]:
-        """The T1w images used, each once, in the order of first use."""
-        return tuple({pairing.t1w.path: pairing.t1w for pairing in self.pairings}.values())
+
+def _nothing_found(subject: str, config: Config) -> str:
+    kinds = " or ".join(KINDS[modality] for modality in config.modalities)
+    # Several modalities share options; each is named once.
+    used = dict.fromkeys(
+        option for name in config.modalities for option in options_used(name, config)
+    )
+    return f"sub-{subject} has no {kinds} image" + (f" that passes {', '.join(used)}" * bool(used))
+
+
+def _without_clashes(pairings: Sequence[Pairing]) -> tuple[list[Pairing], list[Problem]]:
+    """Drop images whose derivatives would overwrite those of an earlier one."""
+    kept: dict[tuple, Pairing] = {}
+    clashes = []
+    for pairing in pairings:
+        image, modality = pairing.image, pairing.modality
+        entities = kept_entities(image, modality, _tracer(pairing))
+        key = (modality, image.session, tuple(sorted(entities.items())))
+        first = kept.setdefault(key, pairing)
+        if first is not pairing:
+            message = (
+                f"{image.path.name} would be written under the same names as "
+                f"{first.image.path.name}; choose one with --bids-filter-file"
+            )
+            clashes.append(Problem(image.subject, "data", message))
+    return list(kept.values()), clashes
+
+
+def _with_partners(
+    pairings: Sequence[Pairing], config: Config
+) -> tuple[list[Pairing], list[Problem]]:
+    """Drop PET and CT for which there is no image of the contrast they are to be fused with."""
+    kept, problems = [], []
+    for pairing in pairings:
+        together = [other for other in pairings if other.t1w.path == pairing.t1w.path]
+        fused = pairing.modality in ("pet", "ct")
+        if fused and config.anat_contrast != "T1w" and fusion_partner(together, config) is None:
+            message = (
+                f"{pairing.image.path.name} has no {config.anat_contrast} to be fused with, paired"
+                f" with {pairing.t1w.path.name}; leave out --anat-contrast, or add one"
+            )
+            problems.append(Problem(pairing.image.subject, "missing", message))
+        else:
+            kept.append(pairing)
+    return kept, problems
+
+
+def _tracer(pairing: Pairing) -> str | None:
+    return tracer_label(pairing.image) if pairing.modality == "pet" else None
+
+
+def _notes(
+    usable: FoundImages, pairings: Sequence[Pairing], faulty: set[str], config: Config
+) -> list[str]:
+    notes = [note for image in usable.pet if (note := _without_sidecar(image.metadata, image.path))]
+    if any(_wanted(usable, config)):
+        absent = [name for name in config.modalities if not getattr(usable, name)]
+        notes += [f"no {'usable ' * (name in faulty)}{KINDS[name]} image" for name in absent]
+    used = {pairing.t1w.path for pairing in pairings}
+    notes += [
+        f"{image.path.name} is not used: no image is paired with it"
+        for image in usable.t1w
+        if image.path not in used
+    ]
+    return notes
+
+
+def _without_sidecar(metadata: Mapping[str, Any], path: Path) -> str:
+    if not metadata:
+        return f"{path.name} has no sidecar: units, tracer and frame times are not known from it"
+    if set(metadata) == {FRAME_TABLE}:
+        return f"{path.name} has no sidecar: units and tracer are not known from it"
+    return ""
+
+
+def describe_plan(plans: Sequence[SubjectPlan]) -> str:
+    """The plan in words, for ``--dry-run``: one block for each subject and a line of totals."""
+    blocks = ["\n".join(_describe_subject(plan)) for plan in plans]
+    images = sum(len(plan.pairings) for plan in plans)
+    subjects = sum(bool(plan.pairings) for plan in plans)
+    problems = sum(len(plan.problems) for plan in plans)
+    totals = (
+        f"{images} image{'s' * (images != 1)} of {subjects} of {len(plans)} "
+        f"subject{'s' * (len(plans) != 1)} to process, "
+        f"{problems} problem{'s' * (problems != 1)}"
+    )
+    return "\n\n".join([*blocks, totals])
+
+
+def _describe_subject(plan: SubjectPlan) -> list[str]:
+    lines = [f"sub-{plan.label}" + ("" if plan.pairings else ": nothing to process")]
+    for pairing in plan.pairings:
+        gap = "" if pairing.day_gap is None else f", {days(pairing.day_gap)} apart"
+        lines.append(f"  {KINDS[pairing.modality]}: {_short(pairing.image, plan.label)}")
+        if pairing.modality == "pet":
+            lines.append(f"    {_describe_pet(pairing)}")
+        lines.append(f"    with {_short(pairing.t1w, plan.label)} ({pairing.reason}{gap})")
+    lines += [f"  skipped: {problem.message}" for problem in plan.problems]
+    lines += [f"  note: {note}" for note in plan.notes]
+    return lines
+
+
+def _describe_pet(pairing: Pairing) -> str:
+    image = pairing.image
+    frames = "3-D" if len(image.shape) == 3 else f"{image.n_frames} frames"
+    timing = frame_timing(image.metadata, image.n_frames, image.path)
+    weighting = ""
+    if image.n_frames > 1:
+        weighted = timing.durations is not None
+        weighting = (
+            f", weighted by duration ({timing.source})" if weighted else f", {timing.source}"
+        )
+    return f"tracer {_tracer(pairing) or 'unknown'}, {frames}{weighting}"
+
+
+def _short(image: ImageFile, label: str) -> PurePath:
+    parts = Path(image.path).parts
+    return PurePath(*parts[parts.index(f"sub-{label}") :])

@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fusionprep.bids.dates import read_table
 from fusionprep.errors import DataError
+from fusionprep.files import read_table
 
 FRAME_TABLE = "_FrameTable"
 """Key of a PET's table of frames in its metadata: an object with the table's ``Path`` and

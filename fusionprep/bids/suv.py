@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fusionprep.bids.dates import read_table
 from fusionprep.bids.metadata import (
     frame_timing,
     normalised_radionuclide,
@@ -14,6 +13,7 @@ from fusionprep.bids.metadata import (
     text_value,
     units_factor,
 )
+from fusionprep.files import read_table
 
 # Seconds; Table of Radionuclides (LNHB/DDEP recommended data).
 HALF_LIVES = {

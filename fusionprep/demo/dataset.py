@@ -13,7 +13,7 @@ import numpy as np
 from fusionprep.demo import phantom, scanner, sidecars
 from fusionprep.demo.subject import Grid, Subject, Traits, load_template, make_subject, sample
 from fusionprep.errors import NoInputError, OutputError
-from fusionprep.image.io import write_bytes
+from fusionprep.files import write_bytes
 
 TRUTH_DIR = Path("sourcedata") / "truth"
 # Bq/mL of one unit of activity: grey matter at an SUV of 7.5 for 185 MBq in 75 kg.

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import DataError, NoInputError, OutputError
-from fusionprep.image.io import write_bytes
+from fusionprep.files import write_bytes
 from fusionprep.image.resample import LPS_FROM_RAS
 
 _HEADER = "#Insight Transform File V1.0"

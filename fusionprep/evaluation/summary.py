@@ -24,7 +24,7 @@ from fusionprep.evaluation.benchmark import (
 from fusionprep.evaluation.metrics import RANKED, get_metric
 from fusionprep.evaluation.montage import montage
 from fusionprep.evaluation.ranking import RESAMPLES, SEED, Estimate, estimate, rank
-from fusionprep.image.io import write_bytes
+from fusionprep.files import write_bytes
 from fusionprep.models.inference import resolve_device
 
 MISSING = "n/a"

@@ -1,10 +1,7 @@
-"""Reading images with errors a user can act on, and writing them whole or not at all."""
+"""Reading images with errors a user can act on."""
 
 import gzip
-import os
-import tempfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -21,10 +18,6 @@ UNREADABLE = (
     nib.filebasedimages.ImageFileError,
     nib.spatialimages.HeaderDataError,
 )
-
-
-# begins the names of files that are being written
-UNFINISHED = ".writing-"
 
 
 def read_image(path: str | Path) -> nib.Nifti1Image:
@@ -131,30 +124,3 @@ def new_image(data: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
     image.set_sform(affine, code=1)
     image.set_qform(affine, code=1)
     return image
-
-
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Call `write` with a name beside `path`, then rename: `path` is never half written.
-
-    The temporary name keeps the suffixes of `path`, since writers choose the format by them.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    suffixes = "".join(path.suffixes[-2:])
-    handle, temporary_name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED, suffix=suffixes)
-    os.close(handle)
-    temporary = Path(temporary_name)
-    try:
-        write(temporary)
-        # mkstemp makes files private to the user; derivatives follow the user's umask
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` as :func:`write_whole` does."""
-    write_whole(path, lambda temporary: temporary.write_bytes(content))

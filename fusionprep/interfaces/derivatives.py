@@ -17,7 +17,7 @@ from nipype.interfaces.base import (
 )
 
 from fusionprep.errors import OutputError
-from fusionprep.image.io import write_whole
+from fusionprep.files import write_whole
 
 SPACE_CODES = {"scanner": 1, "aligned": 2, "mni": 4}
 

@@ -12,7 +12,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from fusionprep.image.io import write_whole
+from fusionprep.files import write_whole
 from fusionprep.interfaces.derivatives import is_of_same_time, take_time
 
 
@@ -72,7 +72,7 @@ class PlotTissue(_Figure):
     input_spec = _PlotTissueInputSpec
 
     def _draw(self, path: Path) -> None:
-        from fusionprep.reports.plots import plot_tissue
+        from fusionprep.reports.figures.plots import plot_tissue
 
         plot_tissue(*(nib.load(getattr(self.inputs, n)) for n in ("t1w", "dseg", "mask")), path)
 
@@ -92,7 +92,7 @@ class PlotCoregistration(_Figure):
     input_spec = _PlotCoregistrationInputSpec
 
     def _draw(self, path: Path) -> None:
-        from fusionprep.reports.plots import plot_coregistration
+        from fusionprep.reports.figures.plots import plot_coregistration
 
         images = [nib.load(getattr(self.inputs, n)) for n in ("t1w", "moving", "moved", "mask")]
         dseg = nib.load(self.inputs.dseg)
@@ -111,7 +111,7 @@ class PlotNormalization(_Figure):
 
     def _draw(self, path: Path) -> None:
         from fusionprep.image.template import TemplateSpace, load_template
-        from fusionprep.reports.plots import plot_normalization
+        from fusionprep.reports.figures.plots import plot_normalization
 
         space = TemplateSpace.parse(self.inputs.template)
         template = load_template(space)
@@ -145,7 +145,7 @@ class PlotReferenceRegion(_Figure):
     input_spec = _PlotReferenceRegionInputSpec
 
     def _draw(self, path: Path) -> None:
-        from fusionprep.reports.plots import plot_region
+        from fusionprep.reports.figures.plots import plot_region
 
         images = [nib.load(getattr(self.inputs, n)) for n in ("t1w", "pet", "region", "mask")]
         plot_region(*images, path, region_name=self.inputs.region_name)
@@ -167,7 +167,7 @@ class PlotFused(_Figure):
     input_spec = _PlotFusedInputSpec
 
     def _draw(self, path: Path) -> None:
-        from fusionprep.reports.plots import plot_fused_mosaic
+        from fusionprep.reports.figures.plots import plot_fused_mosaic
 
         names = ("anatomical", "functional", "fused", "colour", "mask")
         paths = [getattr(self.inputs, name) for name in names]
@@ -193,7 +193,7 @@ class PlotThumbnail(_Figure):
     input_spec = _PlotThumbnailInputSpec
 
     def _draw(self, path: Path) -> None:
-        from fusionprep.reports.thumbnails import draw_thumbnail
+        from fusionprep.reports.figures.thumbnails import draw_thumbnail
 
         images = [nib.load(getattr(self.inputs, n)) for n in ("fused", "functional", "mask")]
         draw_thumbnail(*images, path, colour=self.inputs.modality == "pet")
@@ -211,7 +211,7 @@ class PlotPlanes(_Figure):
 
     def _draw(self, path: Path) -> None:
         from fusionprep.image.template import TemplateSpace, load_template
-        from fusionprep.reports.thumbnails import draw_planes
+        from fusionprep.reports.figures.thumbnails import draw_planes
 
         template = load_template(TemplateSpace.parse(self.inputs.template))
         draw_planes(nib.load(self.inputs.fused), template.mask, path)
@@ -235,7 +235,7 @@ class PlotFrames(_Figure):
 
     def _draw(self, path: Path) -> None:
         from fusionprep.image.resample import ras_from_itk, read_transforms
-        from fusionprep.reports.frames import Timing, plot_frames
+        from fusionprep.reports.figures.frames import Timing, plot_frames
 
         # A compressed file is then decompressed once, not from its start for every frame.
         pet = nib.load(self.inputs.pet, keep_file_open=True)

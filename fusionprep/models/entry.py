@@ -12,7 +12,7 @@ from fusionprep.models.weights import Weights, fits, packaged_weights, read_own_
 
 if TYPE_CHECKING:
     from fusionprep.image.intensity import Scaling
-    from fusionprep.models.base import FusionModel
+    from fusionprep.models.nets.base import FusionModel
 
 AnatomicalInput = Literal["image", "gm_probseg"]
 
@@ -30,7 +30,7 @@ class ModelEntry:
     label
         CamelCase name in BIDS ``desc-`` entities, e.g. ``DenseFuse``.
     factory
-        ``module:callable`` that builds the model without weights, below ``fusionprep.models``.
+        ``module:callable`` that builds the model without weights, below ``fusionprep.models.nets``.
     citation
         The paper in a few words for running text, or what the method does.
     paper, year
@@ -45,7 +45,7 @@ class ModelEntry:
         What the model is given beside the functional image: ``image``, the MRI scaled to [0, 1], or
         ``gm_probseg``, the probability of gray matter as it is.
     variants
-        Factories, below ``fusionprep.models``, of other configurations of the model that own
+        Factories, below ``fusionprep.models.nets``, of other configurations of the model that own
         weights may be of, e.g. with the paper's number of channels.
     own_weights
         Weights of a user's training in place of the packaged ones, of which ``version`` is then.
@@ -196,5 +196,5 @@ class ModelEntry:
 
 def _build(factory: str) -> "FusionModel":
     module_name, _, factory_name = factory.partition(":")
-    module = importlib.import_module(f"fusionprep.models.{module_name}")
+    module = importlib.import_module(f"fusionprep.models.nets.{module_name}")
     return getattr(module, factory_name)()

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusionprep.errors import OutputError, UsageError
-from fusionprep.image.io import write_whole
+from fusionprep.files import write_whole
 from fusionprep.models.entry import ModelEntry
 from fusionprep.models.registry import get_model
 
 if TYPE_CHECKING:
-    from fusionprep.models.base import FusionModel
+    from fusionprep.models.nets.base import FusionModel
 
 OPSET = 20
 

@@ -10,9 +10,10 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import DataError, NoInputError, OutputError, UsageError
+from fusionprep.files import write_whole
 from fusionprep.image.colour import read_luminance
 from fusionprep.image.intensity import AIR, Scaling, anatomical_scaling, functional_scaling
-from fusionprep.image.io import new_image, read_volume, same_grid, write_whole
+from fusionprep.image.io import new_image, read_volume, same_grid
 from fusionprep.image.masks import fusion_mask
 from fusionprep.models.inference import fuse_volume, resolve_device
 from fusionprep.models.registry import get_model

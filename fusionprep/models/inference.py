@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from fusionprep.models.base import FusionModel
+    from fusionprep.models.nets.base import FusionModel
 
 SMALLEST_SIDE = 16
 """Smaller slices are padded with zeros to this side: reflection and wavelets need some room."""
@@ -79,7 +79,7 @@ def fuse_volume(
         It is meant for voxels that are about as thick as wide.
     voxel_sizes
         Along the axes of a volume, in any one unit. Models that smooth over neighbouring slices
-        (:class:`~fusionprep.models.base.PlannedFusion`) do so over fewer where slices are thick.
+        (:class:`~fusionprep.models.nets.base.PlannedFusion`) do so over fewer where they are thick.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def _add_fused(
     thickness: float,
 ) -> None:
     """Fuse stacks of slices (N, H, W) and add the result to the total; thickness in pixels."""
-    from fusionprep.models.base import PlannedFusion
+    from fusionprep.models.nets.base import PlannedFusion
 
     filled = np.flatnonzero(inside.any(axis=(1, 2)))
     sources = anatomical, functional

@@ -4,7 +4,7 @@ import re
 from importlib import resources
 from pathlib import Path
 
-from fusionprep.image.io import write_whole
+from fusionprep.files import write_whole
 
 CITATION = re.compile(r"\[@(\w+)\]|@(\w+)")
 

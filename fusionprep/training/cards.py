@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 from fusionprep.errors import OutputError
-from fusionprep.image.io import write_bytes
-from fusionprep.models.base import FusionModel
+from fusionprep.files import write_bytes
 from fusionprep.models.entry import ModelEntry
 from fusionprep.models.inference import fuse_volume
+from fusionprep.models.nets.base import FusionModel
 from fusionprep.models.registry import get_model
 from fusionprep.models.weights import PACKAGED, read_card, read_own_weights
 from fusionprep.training.card_text import card_text

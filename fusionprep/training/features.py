@@ -8,8 +8,8 @@ from torch.nn import functional as nnf
 
 from fusionprep.errors import DataError, NoInputError
 from fusionprep.models import weights
-from fusionprep.models.densefuse import GRAY_LEVELS, densefuse_l1
-from fusionprep.models.vgg import VGGFeatures
+from fusionprep.models.nets.densefuse import GRAY_LEVELS, densefuse_l1
+from fusionprep.models.nets.vgg import VGGFeatures
 
 VGG16_WIDTHS, VGG16_COUNTS = (64, 128, 256, 512, 512), (2, 2, 3, 3, 3)
 """Channels and number of convolutions between two poolings (Simonyan & Zisserman 2015, D)."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from fusionprep.errors import DataError, NoInputError
-from fusionprep.image.io import write_bytes
+from fusionprep.files import write_bytes
 
 VALIDATION_LOSS = "val/loss"
 

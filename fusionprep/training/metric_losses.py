@@ -9,7 +9,7 @@ import math
 import torch
 from torch.nn import functional as nnf
 
-from fusionprep.models.base import support
+from fusionprep.models.nets.base import support
 from fusionprep.training.losses import SMALLEST_NORM, in_float32, sobel
 from fusionprep.training.windows import gaussian_window, local_moments, smooth
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fusionprep.evaluation.montage import montage
-from fusionprep.image.io import write_bytes
+from fusionprep.files import write_bytes
 from fusionprep.training.cards import fused_levels, load_trained
 from fusionprep.training.log import EpochRecord, best_record
 from fusionprep.training.pairs import SlicePair

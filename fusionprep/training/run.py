@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fusionprep.errors import DataError, OutputError, UsageError
-from fusionprep.image.io import write_bytes
+from fusionprep.files import write_bytes
 from fusionprep.models.weights import PACKAGED, Weights, packaged_weights, read_own_weights
 from fusionprep.training.cards import finish_card, write_weights_and_card
 from fusionprep.training.datasets import PairSamples, read_pairs

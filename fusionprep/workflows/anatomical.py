@@ -6,8 +6,8 @@ from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids.derivatives import derivative_path, own_uri, raw_uri, still_true
-from fusionprep.bids.plan import ImageFile
+from fusionprep.bids.names import derivative_path, own_uri, raw_uri, still_true
+from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config
 from fusionprep.interfaces.anatomical import Conform, CorrectBias, ExtractBrain, Segment
 from fusionprep.interfaces.quality import AssessT1w

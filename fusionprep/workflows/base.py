@@ -8,7 +8,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep._version import __version__
 from fusionprep.bids.pairing import fusion_partner
-from fusionprep.bids.plan import ImageFile, Pairing, SubjectPlan
+from fusionprep.bids.types import ImageFile, Pairing, SubjectPlan
 from fusionprep.config import Config
 from fusionprep.workflows.anatomical import init_anatomical_wf
 from fusionprep.workflows.nodes import T1W_IMAGES, Space, template_spaces
@@ -30,7 +30,7 @@ def init_fusionprep_wf(config: Config, plans: list[SubjectPlan]) -> LiterateWork
     Parameters
     ----------
     plans
-        What was found (:func:`fusionprep.bids.planning.plan_dataset`).
+        What was found (:func:`fusionprep.bids.plan.plan_dataset`).
     """
     import nipype
 

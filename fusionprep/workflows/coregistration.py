@@ -4,8 +4,8 @@ from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids.derivatives import derivative_path, kept_entities, own_uri, raw_uri
-from fusionprep.bids.plan import Pairing
+from fusionprep.bids.names import derivative_path, kept_entities, own_uri, raw_uri
+from fusionprep.bids.types import Pairing
 from fusionprep.config import Config
 from fusionprep.interfaces.registration import RegisterRigid, Resample
 from fusionprep.interfaces.reports import PlotCoregistration

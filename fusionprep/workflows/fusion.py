@@ -8,7 +8,7 @@ from nipype.interfaces.base import Undefined
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids.derivatives import own_uri
+from fusionprep.bids.names import own_uri
 from fusionprep.config import Config
 from fusionprep.interfaces.fusion import Fuse
 from fusionprep.interfaces.reports import PlotFused, PlotPlanes, PlotThumbnail

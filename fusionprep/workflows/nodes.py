@@ -7,7 +7,7 @@ from typing import Any
 from nipype.interfaces.base import BaseInterface
 from nipype.pipeline import engine as pe
 
-from fusionprep.bids.derivatives import figure_path
+from fusionprep.bids.names import figure_path
 from fusionprep.config import Config
 from fusionprep.image.template import TemplateSpace
 from fusionprep.interfaces.derivatives import WriteDerivative

@@ -10,9 +10,9 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep.bids import metadata as meta
-from fusionprep.bids.derivatives import own_uri, still_true
-from fusionprep.bids.plan import Pairing
+from fusionprep.bids.names import own_uri, still_true
 from fusionprep.bids.suv import body_weight, suv_inputs
+from fusionprep.bids.types import Pairing
 from fusionprep.config import Config
 from fusionprep.interfaces.pet import AverageFrames, ReferenceMean, Scale
 from fusionprep.interfaces.quality import AssessPET

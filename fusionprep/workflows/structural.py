@@ -6,8 +6,8 @@ from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids.derivatives import derivative_path, still_true
-from fusionprep.bids.plan import Pairing
+from fusionprep.bids.names import derivative_path, still_true
+from fusionprep.bids.types import Pairing
 from fusionprep.config import Config
 from fusionprep.image.intensity import AIR
 from fusionprep.interfaces.anatomical import Conform, RemoveTable

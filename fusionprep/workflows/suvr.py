@@ -6,8 +6,8 @@ from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids.derivatives import derivative_path, own_uri
-from fusionprep.bids.plan import ImageFile
+from fusionprep.bids.names import derivative_path, own_uri
+from fusionprep.bids.types import ImageFile
 from fusionprep.config import ATLAS_REGIONS, TISSUE_REGIONS, Config
 from fusionprep.image.regions import atlas_name
 from fusionprep.image.template import PACKAGED_TEMPLATE

@@ -4,8 +4,8 @@ from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids.derivatives import derivative_path, own_uri
-from fusionprep.bids.plan import ImageFile
+from fusionprep.bids.names import derivative_path, own_uri
+from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config
 from fusionprep.interfaces.registration import RegisterTemplate, Resample
 from fusionprep.interfaces.reports import PlotNormalization

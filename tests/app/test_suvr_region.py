@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from nipype.pipeline.engine.utils import generate_expanded_graph
 
-from fusionprep.bids.plan import ImageFile, Pairing, SubjectPlan
+from fusionprep.bids.types import ImageFile, Pairing, SubjectPlan
 from fusionprep.config import Config
 from fusionprep.workflows.base import init_fusionprep_wf
 

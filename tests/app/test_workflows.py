@@ -8,7 +8,7 @@ import pytest
 from nipype.interfaces.base import isdefined
 from nipype.pipeline.engine.utils import generate_expanded_graph
 
-from fusionprep.bids.plan import ImageFile, Pairing, SubjectPlan
+from fusionprep.bids.types import ImageFile, Pairing, SubjectPlan
 from fusionprep.config import Config
 from fusionprep.workflows.base import init_fusionprep_wf
 

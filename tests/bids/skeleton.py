@@ -10,8 +10,8 @@ import numpy as np
 
 from fusionprep.bids.images import find_images
 from fusionprep.bids.layout import open_layout
-from fusionprep.bids.plan import Pairing, SubjectPlan
-from fusionprep.bids.planning import plan_dataset
+from fusionprep.bids.plan import plan_dataset
+from fusionprep.bids.types import Pairing, SubjectPlan
 from fusionprep.config import Config
 
 PET_SIDECAR = {

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fusionprep.bids.derivatives import derivative_path, kept_entities, still_true
 from fusionprep.bids.layout import check_dataset
+from fusionprep.bids.names import derivative_path, kept_entities, still_true
 from tests.bids.skeleton import (
     only_plan,
     pet,

@@ -11,8 +11,8 @@ import pytest
 
 from fusionprep.bids.dataset import prepare_output, write_participants
 from fusionprep.bids.layout import open_layout
-from fusionprep.bids.lock import taking_turns
 from fusionprep.config import Config
+from fusionprep.files import taking_turns
 from fusionprep.models.registry import get_model
 from tests.bids.skeleton import make_config, write_dataset
 

@@ -13,9 +13,9 @@ from fusionprep.bids.metadata import (
     tracer_name,
     units_factor,
 )
-from fusionprep.bids.plan import ImageFile
 from fusionprep.bids.sidecars import FRAME_TABLE
 from fusionprep.bids.suv import HALF_LIVES, body_weight, suv_inputs
+from fusionprep.bids.types import ImageFile
 from fusionprep.errors import DataError
 from tests.bids.skeleton import PET_SIDECAR
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from fusionprep.bids.derivatives import still_true
+from fusionprep.bids.names import still_true
 from fusionprep.bids.sidecars import FRAME_TABLE, read_metadata
 from fusionprep.errors import DataError
 from tests.bids.skeleton import plans_of, write_dataset, write_json

@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fusionprep.reports.group import write_group_report
-from fusionprep.reports.viewer import BUNDLES
-from tests.reports.cohort import write_cohort
+from fusionprep.reports.group.report import write_group_report
+from fusionprep.reports.subject.viewer import BUNDLES
+from tests.reports.group.cohort import write_cohort
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
 
@@ -213,7 +213,7 @@ def test_hostile_words_are_text(opened):
 
 
 def test_without_its_scripts_the_page_is_whole_and_says_so(out, visit, monkeypatch, tmp_path):
-    monkeypatch.setattr("fusionprep.reports.group_page.BUNDLES", tmp_path)
+    monkeypatch.setattr("fusionprep.reports.group.page.BUNDLES", tmp_path)
     path = write_group_report(out).html
     visited = visit(path)
     assert "were not built" in visited.page.locator("#static").text_content()

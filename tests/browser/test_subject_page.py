@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fusionprep.reports import viewer
-from fusionprep.reports.participant import write_participant_report
+from fusionprep.reports.subject import viewer
+from fusionprep.reports.subject.report import write_participant_report
 from tests.reports import outputs
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"

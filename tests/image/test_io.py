@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from fusionprep.errors import DataError
-from fusionprep.image.io import axial_axis, new_image, read_image, read_volume, write_whole
+from fusionprep.files import write_whole
+from fusionprep.image.io import axial_axis, new_image, read_image, read_volume
 
 
 def ramp(shape=(4, 5, 6)) -> np.ndarray:

@@ -9,8 +9,8 @@ import torch
 import fusionprep
 from fusionprep.cli import main
 from fusionprep.errors import OutputError, UsageError
-from fusionprep.models.arithmetic import Average
 from fusionprep.models.export import SMALLEST_SIDE, write_onnx
+from fusionprep.models.nets.arithmetic import Average
 from fusionprep.models.registry import get_model, model_names
 
 onnxruntime = pytest.importorskip("onnxruntime")

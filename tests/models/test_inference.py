@@ -8,8 +8,8 @@ from torch._subclasses import FakeTensorMode
 
 from fusionprep.errors import DataError, UsageError
 from fusionprep.evaluation.volumes import through_plane_inconsistency
-from fusionprep.models.base import FusionModel
 from fusionprep.models.inference import PLANES, fuse_volume, mixed_precision, resolve_device
+from fusionprep.models.nets.base import FusionModel
 from fusionprep.models.registry import get_model, model_names
 
 torch.set_num_threads(1)

@@ -146,7 +146,7 @@ def write_pet(
 
 def write_figures(out: Path, subject: str, anatomy: str, pets: tuple[str, ...]) -> None:
     """The figures of a subject, drawn from the fake images."""
-    from fusionprep.reports import plots
+    from fusionprep.reports.figures import plots
 
     data = brain(4)
     figures = out / f"sub-{subject}" / "figures"

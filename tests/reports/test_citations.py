@@ -5,7 +5,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from fusionprep.bids.plan import ImageFile, Pairing, SubjectPlan
+from fusionprep.bids.types import ImageFile, Pairing, SubjectPlan
 from fusionprep.config import Config
 from fusionprep.models.registry import model_names
 from fusionprep.reports.citations import CITATION, read_bibliography, write_citations

@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from fusionprep.bids.derivatives import derivative_path
+from fusionprep.bids.names import derivative_path
 from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.training.datasets import read_pairs
 from fusionprep.training.derivatives import split_subjects

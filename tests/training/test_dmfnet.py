@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from fusionprep.models.dmfnet import DMFNet
+from fusionprep.models.nets.dmfnet import DMFNet
 from fusionprep.training.options import TrainingOptions
 from fusionprep.training.recipes.dmfnet import (
     DETAIL_STEPS,

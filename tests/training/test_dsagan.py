@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fusionprep.models.dsagan import DSAGAN
+from fusionprep.models.nets.dsagan import DSAGAN
 from fusionprep.training.log import read_log
 from fusionprep.training.options import TrainingOptions
 from fusionprep.training.recipes.dsagan import DSAGANRecipe, verdict_loss

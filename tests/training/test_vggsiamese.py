@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fusionprep.models.vggsiamese import patches
+from fusionprep.models.nets.vggsiamese import patches
 from fusionprep.training.recipes.vggsiamese import VGGSiameseRecipe, contrast, decision
 
 torch.set_num_threads(1)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fusionprep.models.base import FusionModel
+from fusionprep.models.nets.base import FusionModel
 from fusionprep.training.options import TrainingOptions
 
 Sample = dict[str, np.ndarray]

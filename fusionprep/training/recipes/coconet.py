@@ -18,7 +18,7 @@ from typing import ClassVar
 import torch
 from torch.nn import functional as nnf
 
-from fusionprep.models.coconet import CoCoNet
+from fusionprep.models.nets.coconet import CoCoNet
 from fusionprep.training.features import feature_network
 from fusionprep.training.losses import SMALLEST_NORM, information_weighted, sobel, ssim
 from fusionprep.training.recipes.base import Recipe

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import torch
 
-from fusionprep.models.densefuse import DenseFuse, densefuse_l1
+from fusionprep.models.nets.densefuse import DenseFuse, densefuse_l1
 from fusionprep.training.losses import l2, ssim
 from fusionprep.training.recipes.base import Recipe
 

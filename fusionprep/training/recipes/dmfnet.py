@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 from torch.nn import functional as nnf
 
-from fusionprep.models.diffusion import STEPS, add_noise, sample, signal_levels
-from fusionprep.models.dmfnet import DMFNet
+from fusionprep.models.nets.diffusion import STEPS, add_noise, sample, signal_levels
+from fusionprep.models.nets.dmfnet import DMFNet
 from fusionprep.training.datasets import random_crop
 from fusionprep.training.losses import gradient_max, intensity_max, l2, structure_max
 from fusionprep.training.recipes.base import Recipe

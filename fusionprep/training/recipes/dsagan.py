@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as nnf
 
-from fusionprep.models.dsagan import DSAGAN, Discriminator
+from fusionprep.models.nets.dsagan import DSAGAN, Discriminator
 from fusionprep.training.losses import SWINFUSION_WEIGHTS, swinfusion
 from fusionprep.training.recipes.base import AdversarialRecipe
 

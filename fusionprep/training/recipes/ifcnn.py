@@ -16,7 +16,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
-from fusionprep.models.ifcnn import IFCNN, ifcnn_max
+from fusionprep.models.nets.ifcnn import IFCNN, ifcnn_max
 from fusionprep.training.features import feature_network
 from fusionprep.training.losses import l2, perceptual
 from fusionprep.training.recipes.base import Recipe, Sample

@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch.nn import functional as nnf
 
-from fusionprep.models.matr import MATR, matr_small
+from fusionprep.models.nets.matr import MATR, matr_small
 from fusionprep.training.losses import intensity_max, ssim_local
 from fusionprep.training.recipes.base import Recipe
 

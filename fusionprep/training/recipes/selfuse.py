@@ -18,7 +18,7 @@ from typing import ClassVar
 import torch
 from scipy.ndimage import binary_fill_holes
 
-from fusionprep.models.selfuse import SelFuse, compressed
+from fusionprep.models.nets.selfuse import SelFuse, compressed
 from fusionprep.training import metric_losses as metrics
 from fusionprep.training.losses import SMALLEST_NORM, scd, ssim
 from fusionprep.training.recipes.base import Recipe

@@ -8,7 +8,7 @@ of one after the other with elastic weight consolidation; Adam instead of RMSPro
 
 from typing import ClassVar
 
-from fusionprep.models.u2fusion import U2Fusion
+from fusionprep.models.nets.u2fusion import U2Fusion
 from fusionprep.training.features import feature_network
 from fusionprep.training.losses import information_weighted, information_weights, ssim
 from fusionprep.training.recipes.base import Recipe

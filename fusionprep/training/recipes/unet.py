@@ -6,7 +6,7 @@ shared between them pixel by pixel instead of half and half.
 
 from typing import ClassVar
 
-from fusionprep.models.unet import UNet
+from fusionprep.models.nets.unet import UNet
 from fusionprep.training.losses import SWINFUSION_WEIGHTS, swinfusion
 from fusionprep.training.recipes.base import Recipe
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch.nn import functional as nnf
 
-from fusionprep.models.vggsiamese import VGGSiamese, patches, vggsiamese
+from fusionprep.models.nets.vggsiamese import VGGSiamese, patches, vggsiamese
 from fusionprep.training.losses import (
     SMALLEST_NORM,
     SWINFUSION_WEIGHTS,
@@ -80,7 +80,7 @@ def decision(
     Parameters
     ----------
     scores
-        Logits (N, 2, h, w) of :meth:`fusionprep.models.vggsiamese.SiameseBranch.scores`.
+        Logits (N, 2, h, w) of :meth:`fusionprep.models.nets.vggsiamese.SiameseBranch.scores`.
     first, second, whole
         Two degraded copies and their original.
     """

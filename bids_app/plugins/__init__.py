@@ -1,0 +1,1 @@
+"""How the steps are run: local workers, and the batch systems of clusters."""

@@ -1,0 +1,165 @@
+"""Files that are read and written in one way everywhere: whole writes, tables, JSON, turns."""
+
+import csv
+import io
+import json
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+UNFINISHED = ".writing-"
+"""Begins the names of files that are being written."""
+
+SECONDS_TO_WAIT = 30.0
+SECONDS_BETWEEN = 0.05
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Call `write` with a name beside `path`, then rename: `path` is never half written.
+
+    The temporary name keeps the suffixes of `path`, since writers choose the format by them.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffixes = "".join(path.suffixes[-2:])
+    handle, temporary_name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED, suffix=suffixes)
+    os.close(handle)
+    temporary = Path(temporary_name)
+    try:
+        write(temporary)
+        # mkstemp makes files private to the user; derivatives follow the user's umask
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` as :func:`write_whole` does."""
+    write_whole(path, lambda temporary: temporary.write_bytes(content))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` in UTF-8 as :func:`write_whole` does."""
+    write_bytes(path, text.encode())
+
+
+def update_text(path: Path, text: str) -> None:
+    """Write `text` unless the file holds it already.
+
+    Other runs may be reading it; on a network file system a file replaced under them is lost.
+    """
+    if not (path.is_file() and path.read_bytes() == text.encode()):
+        write_text(path, text)
+
+
+def json_text(content: Any) -> str:
+    """JSON as people read it: indented, any script, with a line break at the end."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be read.
+    ValueError
+        When it is not JSON, or not an object.
+    """
+    content = json.loads(path.read_text(encoding="utf-8-sig"))
+    if not isinstance(content, dict):
+        raise ValueError("not a JSON object")
+    return content
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Rows of a TSV file by column name; none where there is no such file.
+
+    BIDS tables quote nothing, and a table that is not UTF-8 must not cost a run its results.
+    """
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    lines = io.StringIO(text, newline="")
+    rows = csv.DictReader(lines, delimiter="\t", restval="", quoting=csv.QUOTE_NONE)
+    return [{key: value for key, value in row.items() if isinstance(key, str)} for row in rows]
+
+
+def table_text(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
+    """A TSV table with a header line."""
+    lines = ["\t".join(columns), *("\t".join(row[column] for column in columns) for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+@contextmanager
+def taking_turns(path: Path, *, patience: float = SECONDS_TO_WAIT) -> Iterator[None]:
+    """Hold the lock on a file while it is read, changed and written.
+
+    The lock is a file that only one process can create, which also holds on NFS, where advisory
+    locks need a service that many sites do not run. The same of the package filelock takes a holder
+    for dead whose process id is not to be found, as between containers of one machine.
+
+    Parameters
+    ----------
+    path
+        The file to change, whose folder exists; it need not itself.
+    patience
+        Seconds after which a lock that one other run has held all the time is taken for one of a
+        run that was killed.
+
+    Raises
+    ------
+    OSError
+        When nothing can be written to the folder.
+    """
+    lock = path.with_name(f"{UNFINISHED}{path.name}.lock")
+    own = uuid.uuid4().hex
+    _acquire(lock, own, patience)
+    try:
+        yield
+    finally:
+        if _holder(lock) == own:
+            lock.unlink(missing_ok=True)
+
+
+def _acquire(lock: Path, own: str, patience: float) -> None:
+    holder, since = None, time.monotonic()
+    while not _create(lock, own):
+        present = _holder(lock)
+        if present != holder:
+            holder, since = present, time.monotonic()
+        elif time.monotonic() - since > patience:
+            lock.unlink(missing_ok=True)
+        else:
+            time.sleep(SECONDS_BETWEEN)
+
+
+def _create(lock: Path, own: str) -> bool:
+    try:
+        handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    except FileExistsError:
+        return False
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(own)
+    except OSError:
+        # the disk is full; nobody would know whose lock this is
+        lock.unlink(missing_ok=True)
+        raise
+    return True
+
+
+def _holder(lock: Path) -> str | None:
+    try:
+        return lock.read_text("utf-8")
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,1 @@
+"""The fusion models, one file for each paper."""

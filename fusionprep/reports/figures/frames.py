@@ -1,0 +1,280 @@
+"""The figure of a dynamic PET: its frames beside each other, and its time-activity curves."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from fusionprep.image.segmentation import GRAY, WHITE
+from fusionprep.reports.figures import svg
+from fusionprep.reports.figures.slices import Plane, Volume, outlines, to_gray, window
+from fusionprep.reports.figures.thumbnails import centred_planes
+
+Image = nib.spatialimages.SpatialImage
+
+MOST_FRAMES = 12
+"""So many frames are shown, evenly chosen; the curves are of all."""
+
+CURVES = {"whole brain": "#e8eaed", "gray matter": "#F0B323", "white matter": "#56B4E9"}
+_COLUMNS = 6
+_SIDE, _PIXEL_MM = 106, 2.0
+_BRAIN_COLOUR = "#22C990"
+_PLOT_HEIGHT = 260
+_LEFT = 90
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When each of N frames begins and ends, minutes; both None where it is not known."""
+
+    starts: Sequence[float] | None
+    ends: Sequence[float] | None
+
+    @classmethod
+    def from_seconds(
+        cls, starts: Sequence[float] | None, durations: Sequence[float] | None
+    ) -> "Timing":
+        """From starts and durations in seconds; frames without starts follow each other from 0."""
+        if durations is None:
+            return cls(None, None)
+        lengths = np.asarray(durations, float)
+        begins = np.cumsum(lengths) - lengths if starts is None else np.asarray(starts, float)
+        return cls(tuple(begins / 60), tuple((begins + lengths) / 60))
+
+    def positions(self, count: int) -> np.ndarray:
+        """The middle of each frame, minutes; without times its number from 1."""
+        if self.starts is None or self.ends is None:
+            return np.arange(1.0, count + 1)
+        return (np.asarray(self.starts) + np.asarray(self.ends)) / 2
+
+    def label(self, frame: int) -> str:
+        """E.g. ``10 to 15 min``, or ``frame 3``."""
+        if self.starts is None or self.ends is None:
+            return f"frame {frame + 1}"
+        return f"{_short(self.starts[frame])} to {_short(self.ends[frame])} min"
+
+
+def plot_frames(
+    pet: Image,
+    mask: Image,
+    dseg: Image,
+    t1w_from_pet: np.ndarray,
+    timing: Timing,
+    out_svg: Path,
+    *,
+    factor: float = 1.0,
+    units: str = "arbitrary",
+) -> Path:
+    """Draw axial and sagittal slices of the frames of a PET, and activity over time.
+
+    All slices are of the same two planes of the T1w, with the contour of its brain mask as brought
+    to the mean over frames: a head that moved leaves it. Each frame has its own window, from 0 to
+    the 99.7th percentile of its brain, since the first frames have hardly any of the activity of
+    the last; the curves below tell the activity. Frames are read one by one, each once.
+
+    Parameters
+    ----------
+    pet
+        4-D, on its own grid.
+    mask, dseg
+        Brain mask and tissue labels (1 gray, 2 white matter) of the T1w.
+    t1w_from_pet
+        (4, 4) world coordinates of the PET to those of the T1w.
+    timing
+        Of the frames.
+    out_svg
+        File to write.
+    factor
+        Multiplies voxels into `units`.
+    units
+        Of the activity; ``Bq/mL`` is drawn in kBq/mL.
+
+    Returns
+    -------
+    pathlib.Path
+        ``out_svg``.
+    """
+    if units == "Bq/mL":
+        factor, units = factor / 1000, "kBq/mL"
+    axial, _, sagittal = centred_planes(mask, _SIDE, _PIXEL_MM)
+    planes = (axial, sagittal)
+    inside = [Volume.of_mask(mask).sample(plane) for plane in planes]
+    regions = _regions(pet, mask, dseg, t1w_from_pet)
+    in_t1w = t1w_from_pet @ pet.affine
+    count = int(np.prod(pet.shape[3:]))
+    shown = np.unique(np.rint(np.linspace(0, count - 1, min(count, MOST_FRAMES))).astype(int))
+    curves = {name: np.full(count, np.nan) for name in regions}
+    tiles: dict[int, list[np.ndarray]] = {}
+    for index, frame in enumerate(read_frames(pet)):
+        for name, region in regions.items():
+            curves[name][index] = _mean_of_finite(frame[region]) * factor
+        if index in shown:
+            tiles[index] = _tiles(Volume(frame, in_t1w), planes, inside)
+    titles = [timing.label(index) for index in shown]
+    body, height = _frame_rows([tiles[index] for index in shown], titles, inside)
+    body += _curves(curves, timing, units, height)
+    which = "All" if len(shown) == count else f"{len(shown)} of {count}"
+    header = svg.text(f"{which} frames, each in its own window", svg.MARGIN, 28, "title")
+    header += svg.legend({"T1w brain mask": _BRAIN_COLOUR}, svg.WIDTH - svg.MARGIN, 28)
+    description = "Frames of the dynamic PET, and activity over time"
+    text = svg.document([header, *body], height + _PLOT_HEIGHT + 60, description)
+    out_svg.write_text(text, "utf-8")
+    return out_svg
+
+
+def read_frames(pet: Image) -> Iterator[np.ndarray]:
+    """Yield the frames (X, Y, Z) of an image one by one, float32, in the order of the file."""
+    for index in np.ndindex(*pet.shape[3:]):
+        yield np.asarray(pet.dataobj[(..., *index)], np.float32)
+
+
+def _regions(
+    pet: Image, mask: Image, dseg: Image, t1w_from_pet: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Where brain, gray and white matter of the T1w lie on the PET's grid; only what is there."""
+    brain = _on_pet(mask, pet, t1w_from_pet) > 0.5
+    labels = _on_pet(dseg, pet, t1w_from_pet)
+    regions = dict(zip(CURVES, (brain, labels == GRAY, labels == WHITE), strict=True))
+    return {name: region for name, region in regions.items() if region.any()}
+
+
+def _on_pet(image: Image, pet: Image, t1w_from_pet: np.ndarray) -> np.ndarray:
+    """An image of labels of the T1w on the PET's grid, by the nearest voxel."""
+    from scipy import ndimage
+
+    to_label = np.linalg.inv(image.affine) @ t1w_from_pet @ pet.affine
+    return ndimage.affine_transform(
+        np.asarray(image.dataobj),
+        to_label[:3, :3],
+        to_label[:3, 3],
+        output_shape=pet.shape[:3],
+        order=0,
+    )
+
+
+def _mean_of_finite(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean(dtype=np.float64)) if finite.size else np.nan
+
+
+def _tiles(
+    frame: Volume, planes: Sequence[Plane], inside: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """Slices of a frame in its own window, RGB."""
+    import matplotlib
+
+    sampled = [frame.sample(plane) for plane in planes]
+    _, high = window(sampled, inside)
+    table = matplotlib.colormaps["inferno"](np.arange(256), bytes=True)[:, :3]
+    return [table[to_gray(tile, 0.0, high if high > 0 else 1.0)] for tile in sampled]
+
+
+def _frame_rows(
+    frames: Sequence[Sequence[np.ndarray]], titles: Sequence[str], inside: Sequence[np.ndarray]
+) -> tuple[list[str], float]:
+    """Rows of frames, axial above sagittal slices, and where they end."""
+    width = (svg.WIDTH - 2 * svg.MARGIN) / _COLUMNS
+    scale = width / _SIDE
+    contours = [outlines(brain) for brain in inside]
+    body, y = [], float(svg.HEADER)
+    for first in range(0, len(frames), _COLUMNS):
+        row = frames[first : first + _COLUMNS]
+        y += 18
+        for column, title in enumerate(titles[first : first + _COLUMNS]):
+            middle = svg.MARGIN + (column + 0.5) * width
+            body.append(svg.text(title, middle, y - 4, anchor="middle"))
+        for plane, lines in enumerate(contours):
+            body.append(svg.raster_row([tiles[plane] for tiles in row], y, scale))
+            body.append(svg.contour_row([lines] * len(row), _SIDE, y, scale, _BRAIN_COLOUR))
+            left, right = ("L", "R") if plane == 0 else ("P", "A")
+            body.append(svg.text(left, svg.MARGIN + 6, y + 20, "side"))
+            body.append(svg.text(right, svg.MARGIN + width - 6, y + 20, "side", "end"))
+            y += width
+        y += svg.GAP
+    return body, y
+
+
+def _curves(curves: dict[str, np.ndarray], timing: Timing, units: str, top: float) -> list[str]:
+    """Axes and one line for each region."""
+    count = len(next(iter(curves.values()), ()))
+    x = timing.positions(count)
+    known = timing.starts is not None
+    span = (min(timing.starts), max(timing.ends)) if known else (0.5, count + 0.5)
+    values = np.concatenate([*curves.values(), [0.0]])
+    values = values[np.isfinite(values)]
+    low, high = min(0.0, float(values.min())), float(values.max())
+    high = high if high > low else low + 1
+    left, right = _LEFT, svg.WIDTH - svg.MARGIN - 10
+    named = "arbitrary units" if units == "arbitrary" else units
+    upper, lower = top + 40, top + _PLOT_HEIGHT
+    across, up = (_Axis(*span, left, right), _Axis(low, 1.05 * high, lower, upper))
+    body = [
+        svg.text(f"Mean activity ({named})", svg.MARGIN, top + 22, "title"),
+        svg.legend({name: CURVES[name] for name in curves}, svg.WIDTH - svg.MARGIN, top + 22),
+        *_grid(across, up, whole=not known),
+    ]
+    title = (
+        "Time from the start given in the sidecar (min)"
+        if known
+        else ("Frame number: the dataset gives no times")
+    )
+    body.append(svg.text(title, (left + right) / 2, lower + 42, anchor="middle"))
+    for name, line in curves.items():
+        body.append(_line(across(x), up(line), CURVES[name]))
+    return body
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A linear axis: values from `low` to `high` at the positions `begin` to `end`."""
+
+    low: float
+    high: float
+    begin: float
+    end: float
+
+    def __call__(self, values: np.ndarray | float) -> np.ndarray:
+        share = (np.asarray(values, float) - self.low) / (self.high - self.low)
+        return self.begin + share * (self.end - self.begin)
+
+    def ticks(self, *, whole: bool = False) -> list[float]:
+        from matplotlib.ticker import MaxNLocator
+
+        places = MaxNLocator(6, integer=whole).tick_values(self.low, self.high)
+        return [float(place) for place in places if self.low <= place <= self.high]
+
+
+def _grid(across: _Axis, up: _Axis, *, whole: bool) -> list[str]:
+    parts = []
+    for value in up.ticks():
+        y = float(up(value))
+        parts.append(_stroke(f"M{across.begin:.1f},{y:.1f}H{across.end:.1f}", "#3c4043"))
+        parts.append(svg.text(f"{value:g}", across.begin - 10, y + 5, anchor="end"))
+    for value in across.ticks(whole=whole):
+        x = float(across(value))
+        parts.append(_stroke(f"M{x:.1f},{up.begin:.1f}v6", "#bdc1c6"))
+        parts.append(svg.text(f"{value:g}", x, up.begin + 22, anchor="middle"))
+    parts.append(_stroke(f"M{across.begin:.1f},{up.begin:.1f}H{across.end:.1f}", "#bdc1c6"))
+    return parts
+
+
+def _line(x: np.ndarray, y: np.ndarray, colour: str) -> str:
+    """A line with a dot at each point; what is not finite is left out."""
+    points = [(a, b) for a, b in zip(x, y, strict=True) if np.isfinite(b)]
+    if not points:
+        return ""
+    path = "L".join(f"{a:.1f},{b:.1f}" for a, b in points)
+    dots = "".join(
+        f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{colour}"/>\n' for a, b in points
+    )
+    return _stroke(f"M{path}", colour, 2) + dots
+
+
+def _stroke(path: str, colour: str, width: float = 1) -> str:
+    return f'<path fill="none" stroke="{colour}" stroke-width="{width}" d="{path}"/>\n'
+
+
+def _short(minutes: float) -> str:
+    return f"{round(minutes, 1):g}"

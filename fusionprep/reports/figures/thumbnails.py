@@ -1,0 +1,194 @@
+"""Small pictures for the group report: a thumbnail of each scan, and planes of a template."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from fusionprep.image.colour import fuse_colour
+from fusionprep.reports.figures.slices import (
+    Plane,
+    Volume,
+    canonical_inside,
+    outlines,
+    to_gray,
+    window,
+)
+
+Image = nib.spatialimages.SpatialImage
+
+SIDE = 96
+PIXEL_MM = 2.2
+"""A thumbnail shows 211 mm: the longest brain, and 15 mm or more around it."""
+
+PLANES_PIXEL_MM = 2.0
+PLANES_BOX_MM = (176.0, 216.0, 176.0)
+"""Field of view along x, y and z: an adult head in MNI space without its face."""
+
+PLANES_MM = {2: (-20.0, 0.0, 20.0, 40.0), 1: (-32.0, 12.0), 0: (-8.0, 28.0)}
+"""Where axial, coronal and sagittal planes lie, from the middle of the template's brain."""
+
+_CENTRE_STEP_MM = 4.0
+_FINER = 4
+_CONTOUR = (34, 201, 144)
+
+
+def draw_thumbnail(
+    fused: Image, functional: Image, mask: Image, out_file: Path, *, colour: bool
+) -> Path:
+    """Draw the middle axial, coronal and sagittal slice of a fused image, 288 x 96 pixels.
+
+    A fused PET ends at the brain mask; around it the PET alone is shown, so that one that lies
+    beside the brain is seen there. Scale and size are the same for all subjects.
+
+    Parameters
+    ----------
+    fused
+        Scalar fused image, in [0, 1].
+    functional
+        PET or CT; any grid, sampled in world coordinates.
+    mask
+        Brain mask, whose contour is drawn.
+    out_file
+        The PNG to write.
+    colour
+        Whether to colour by the functional image, as for PET; else the fused image is gray.
+
+    Returns
+    -------
+    pathlib.Path
+        ``out_file``.
+
+    Raises
+    ------
+    DataError
+        When the mask is empty.
+    """
+    planes = centred_planes(mask, SIDE, PIXEL_MM)
+    inside = [Volume.of_mask(mask).sample(plane) for plane in planes]
+    grays = [np.clip(Volume.from_image(fused).sample(plane), 0, 1) for plane in planes]
+    if colour:
+        uptake = [Volume.from_image(functional).sample(plane) for plane in planes]
+        _, high = window(uptake, inside)
+        tiles = [
+            _coloured(gray, tile / max(high, 1e-12), brain)
+            for gray, tile, brain in zip(grays, uptake, inside, strict=True)
+        ]
+    else:
+        tiles = [np.repeat(to_gray(gray, 0, 1)[..., None], 3, axis=-1) for gray in grays]
+    strip = np.concatenate(
+        [_with_contour(tile, brain) for tile, brain in zip(tiles, inside, strict=True)], axis=1
+    )
+    return _save(strip, out_file)
+
+
+def draw_planes(fused: Image, template_mask: Image, out_file: Path) -> Path:
+    """Draw fixed planes of a template: four axial, two coronal, two sagittal, 744 x 108 pixels.
+
+    A gray level is 255 times the fused value. All images in the space of one template show the same
+    planes at the same size, so that means and deviations can be taken pixel by pixel.
+
+    Parameters
+    ----------
+    fused
+        Scalar fused image, in [0, 1]; any grid, sampled in world coordinates.
+    template_mask
+        Brain mask of the template, of which the planes are.
+    out_file
+        The PNG to write, 8-bit gray.
+
+    Returns
+    -------
+    pathlib.Path
+        ``out_file``.
+    """
+    volume = Volume.from_image(fused)
+    tiles = [to_gray(volume.sample(plane), 0, 1) for plane in template_planes(template_mask)]
+    height = max(len(tile) for tile in tiles)
+    room = [(height - len(tile)) // 2 for tile in tiles]
+    padded = [
+        np.pad(tile, ((above, height - len(tile) - above), (0, 0)))
+        for tile, above in zip(tiles, room, strict=True)
+    ]
+    return _save(np.concatenate(padded, axis=1), out_file)
+
+
+def template_planes(mask: Image) -> tuple[Plane, ...]:
+    """The planes of :func:`draw_planes`; of a template at any resolution the same."""
+    points = nib.affines.apply_affine(mask.affine, np.argwhere(np.asarray(mask.dataobj) > 0.5))
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    # The middle of a mask depends a little on its voxels' size.
+    middle = _CENTRE_STEP_MM * np.round(middle / _CENTRE_STEP_MM)
+    planes = []
+    for axis, offsets in PLANES_MM.items():
+        across, up = (other for other in range(3) if other != axis)
+        shape = tuple(round(PLANES_BOX_MM[side] / PLANES_PIXEL_MM) for side in (up, across))
+        for offset in offsets:
+            centre = middle.copy()
+            centre[axis] += offset
+            planes.append(_plane(axis, centre, np.eye(3), shape, PLANES_PIXEL_MM))
+    return tuple(planes)
+
+
+def centred_planes(mask: Image, side: int, pixel_mm: float) -> tuple[Plane, Plane, Plane]:
+    """Axial, coronal and sagittal square planes through the middle of a brain.
+
+    Parameters
+    ----------
+    mask
+        Brain mask (> 0.5) in any orientation; its grid gives the directions of the planes.
+    side
+        Rows and columns.
+    pixel_mm
+        Edge of a pixel.
+
+    Raises
+    ------
+    DataError
+        When the mask is empty.
+    """
+    inside, affine = canonical_inside(mask)
+    voxels = np.argwhere(inside)
+    middle = (voxels.min(axis=0) + voxels.max(axis=0)) / 2
+    centre = nib.affines.apply_affine(affine, middle)
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return tuple(_plane(axis, centre, directions, (side, side), pixel_mm) for axis in (2, 1, 0))
+
+
+def _plane(
+    axis: int, centre: np.ndarray, directions: np.ndarray, shape: tuple[int, int], pixel_mm: float
+) -> Plane:
+    """A plane around a point (3,), along the columns of `directions` (3, 3)."""
+    across, up = (other for other in range(3) if other != axis)
+    down, right = -directions[:, up] * pixel_mm, directions[:, across] * pixel_mm
+    origin = centre - down * (shape[0] - 1) / 2 - right * (shape[1] - 1) / 2
+    return Plane(axis, origin, down, right, shape)
+
+
+def _coloured(gray: np.ndarray, uptake: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """The fused slice coloured by the uptake, and around the brain the uptake alone."""
+    level = np.clip(uptake, 0, 1)
+    return fuse_colour(np.where(inside > 0.5, gray, level), level)
+
+
+def _with_contour(tile: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Draw the contour of a sampled mask over an RGB slice, smooth by drawing it finer first."""
+    from PIL import Image as Picture
+    from PIL import ImageDraw
+
+    rows, columns = inside.shape
+    canvas = Picture.new("L", (columns * _FINER, rows * _FINER))
+    draw = ImageDraw.Draw(canvas)
+    for line in outlines(inside):
+        points = [tuple(point) for point in (line[:, ::-1] + 0.5) * _FINER]
+        draw.line(points, fill=255, width=_FINER)
+    opacity = np.asarray(canvas.resize((columns, rows), Picture.Resampling.BOX)) / 255
+    mixed = tile * (1 - opacity[..., None]) + np.array(_CONTOUR) * opacity[..., None]
+    return np.rint(mixed).astype(np.uint8)
+
+
+def _save(picture: np.ndarray, out_file: Path) -> Path:
+    from PIL import Image as Picture
+
+    Picture.fromarray(picture).save(out_file, format="PNG", optimize=True)
+    return out_file

@@ -1,0 +1,172 @@
+"""Mean and standard deviation of fused images over a cohort, from small figures of fixed planes."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fusionprep.files import write_whole
+from fusionprep.reports.group.rows import ScanEntry
+
+FOLDER = "group_figures"
+_COLOURS = ("#000004", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf")
+"""Of the SD, from 0 to its largest: six colours of matplotlib's map magma (CC0)."""
+
+
+@dataclass(frozen=True)
+class CohortImage:
+    """Mean and SD of one model in one template space.
+
+    Attributes
+    ----------
+    kind, title, space
+        Modality and tracer, fusion model, and template.
+    n
+        Scans that went in.
+    odd
+        Scans whose figure has another size than the first one's, or cannot be read; not in it.
+    mean, sd
+        Pictures, relative to the output root; no SD of a single scan.
+    size
+        Width and height in pixels.
+    largest_sd
+        What the brightest colour of the SD stands for, in units of the fused value, 0 to 1.
+    """
+
+    kind: str
+    title: str
+    space: str
+    n: int
+    odd: int
+    mean: str
+    sd: str | None
+    size: tuple[int, int]
+    largest_sd: float
+
+
+def write_cohort_images(
+    output_dir: Path, scans: Sequence[ScanEntry], left_out: Iterable[int] = ()
+) -> list[CohortImage]:
+    """Write pictures of mean and SD into ``group_figures``, in place of those of an earlier run.
+
+    Parameters
+    ----------
+    left_out
+        Indices of scans that do not go in.
+
+    Returns
+    -------
+    list of CohortImage
+        One for each kind of scan, model and template that has figures, in this order.
+    """
+    members: dict[tuple[str, str, str], list[Path]] = {}
+    skipped = set(left_out)
+    for index, scan in enumerate(scans):
+        for fused in scan.fused:
+            if fused.planes is not None and index not in skipped:
+                key = (scan.kind, fused.space, fused.title)
+                members.setdefault(key, []).append(output_dir / fused.planes)
+    folder = output_dir / FOLDER
+    for stale in folder.glob("*.png"):
+        stale.unlink(missing_ok=True)
+    images = []
+    for number, (kind, space, title) in enumerate(sorted(members)):
+        paths = members[kind, space, title]
+        mean, sd, n = mean_and_sd(paths)
+        if mean is None:
+            continue
+        folder.mkdir(exist_ok=True)
+        stem = f"{number:03}_{re.sub('[^A-Za-z0-9]+', '-', f'{kind} {title} {space}')[:100]}"
+        largest = _largest(sd)
+        _write_picture(folder / f"{stem}_mean.png", np.round(mean).astype(np.uint8))
+        if sd is not None:
+            _write_picture(folder / f"{stem}_sd.png", _coloured(sd / largest))
+        images.append(
+            CohortImage(
+                kind=kind,
+                title=title,
+                space=space,
+                n=n,
+                odd=len(paths) - n,
+                mean=f"{FOLDER}/{stem}_mean.png",
+                sd=None if sd is None else f"{FOLDER}/{stem}_sd.png",
+                size=(mean.shape[1], mean.shape[0]),
+                largest_sd=largest / 255,
+            )
+        )
+    return images
+
+
+def mean_and_sd(
+    paths: Iterable[Path],
+) -> tuple[np.ndarray | None, np.ndarray | None, int]:
+    """Mean and sample standard deviation of gray pictures, which are read one after the other.
+
+    Parameters
+    ----------
+    paths
+        8-bit gray PNG files. The first that can be read sets the size; others are left out, as are
+        files that are no picture.
+
+    Returns
+    -------
+    mean, sd
+        (rows, columns) in gray levels, 0 to 255; the SD, with n - 1, is None below two pictures.
+    n
+        Pictures that went in.
+    """
+    total = squares = None
+    n = 0
+    for path in paths:
+        picture = _read_picture(path)
+        if picture is None or (total is not None and picture.shape != total.shape):
+            continue
+        # whole numbers: sums of any cohort stay exact
+        levels = picture.astype(np.int64)
+        if total is None:
+            total, squares = np.zeros_like(levels), np.zeros_like(levels)
+        total += levels
+        squares += levels * levels
+        n += 1
+    if total is None:
+        return None, None, 0
+    mean = total / n
+    if n < 2:
+        return mean, None, n
+    return mean, np.sqrt(np.maximum(squares - total * mean, 0) / (n - 1)), n
+
+
+def _read_picture(path: Path) -> np.ndarray | None:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("L"))
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+        # counted by the caller, and told on the page
+        return None
+
+
+def _largest(sd: np.ndarray | None) -> float:
+    return 1.0 if sd is None else max(float(np.percentile(sd, 99.9)), 1.0)
+
+
+def _coloured(shares: np.ndarray) -> np.ndarray:
+    """(rows, columns, 3) colours of values from 0 to 1."""
+    stops = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in _COLOURS], dtype=float)
+    at = np.linspace(0, 1, len(stops))
+    channels = [np.interp(shares, at, stops[:, channel]) for channel in range(3)]
+    return np.round(np.stack(channels, axis=-1)).astype(np.uint8)
+
+
+def colour_scale() -> str:
+    """The colours of the SD as a CSS gradient, from 0 to the largest."""
+    return f"linear-gradient(to right, {', '.join(_COLOURS)})"
+
+
+def _write_picture(path: Path, picture: np.ndarray) -> None:
+    from PIL import Image
+
+    write_whole(path, lambda temporary: Image.fromarray(picture).save(temporary, format="PNG"))

@@ -1,0 +1,342 @@
+"""What the outputs of all participants say, gathered from sidecars and names of figures alone."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fusionprep.reports.group.files import figure_of, find_figures, told_errors
+from fusionprep.reports.records import (
+    Derivative,
+    Scan,
+    SubjectRecord,
+    finite,
+    fused_title,
+    model_name,
+    model_version,
+    read_subject,
+    worst,
+)
+from fusionprep.reports.subject.blocks import without_paths
+
+IDENTITY = (
+    "participant_id",
+    "session_id",
+    "modality",
+    "tracer",
+    "reconstruction",
+    "run",
+    "task",
+    "acquisition",
+)
+"""Columns that tell one scan from all others."""
+
+MISSING = "n/a"
+_REGISTRATION = {
+    "mi_before": "MattesMIBefore",
+    "mi_after": "MattesMIAfter",
+    "brain_overlap": "BrainOverlap",
+    "brain_coverage": "BrainCoverage",
+    "uncertainty": "UncertaintyMillimetres",
+    "off_optimum": "OffOptimumMillimetres",
+    "runner_up": "RunnerUp",
+    "rotation": "RotationDegrees",
+    "translation": "TranslationMillimetres",
+}
+_T1W_QUALITY = {"t1w_cnr": "CNR", "t1w_cjv": "CJV", "t1w_snr_wm": "SNRWM"}
+_PET_QUALITY = {
+    "gm_wm_ratio": "GMWMRatio",
+    "gm_wm_contrast": "GMWMContrast",
+    "pet_noise": "Noise",
+}
+_CT_QUALITY = {"ct_brain_median": "BrainMedianHU", "ct_bone_volume": "BoneVolumeMillilitres"}
+
+
+@dataclass(frozen=True)
+class FusedEntry:
+    """A scalar fused image.
+
+    Attributes
+    ----------
+    title
+        Fusion model, and the anatomical image where that was not the T1w.
+    values
+        Its columns of the table, without those of its scan.
+    metrics
+        Fusion metrics by name.
+    thumbnail, planes
+        Figures, relative to the output root; None where there is none.
+    """
+
+    title: str
+    values: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    thumbnail: str | None
+    planes: str | None
+
+    @property
+    def space(self) -> str:
+        return self.values["space"]
+
+
+@dataclass(frozen=True)
+class ScanEntry:
+    """A PET, CT, FLAIR or T2w image and all that was fused from it.
+
+    Attributes
+    ----------
+    values
+        Its columns of the table.
+    anatomy
+        Name of the T1w it was brought to; None where that is not known.
+    reason
+        Why the registration got its verdict.
+    fused
+        All models and spaces.
+    """
+
+    values: Mapping[str, Any]
+    anatomy: str | None
+    reason: str
+    fused: tuple[FusedEntry, ...]
+
+    @property
+    def participant(self) -> str:
+        return self.values["participant_id"]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Values of :data:`IDENTITY` as they stand in the table."""
+        return tuple(cell(self.values.get(name)) for name in IDENTITY)
+
+    @property
+    def kind(self) -> str:
+        """Modality and tracer: scans of one kind can be compared."""
+        return " ".join(filter(None, (self.values["modality"], _text(self.values["tracer"]))))
+
+    @property
+    def image(self) -> str:
+        """What the scan is, without participant and session, e.g. ``PET FDG run 2``."""
+        named = (
+            f"{word}{_text(self.values[name])}"
+            for name, word in (
+                ("task", "task "),
+                ("acquisition", ""),
+                ("reconstruction", ""),
+                ("run", "run "),
+            )
+            if self.values[name]
+        )
+        return " ".join([self.kind, *named])
+
+    @property
+    def verdict(self) -> str | None:
+        """The worst verdict on it and on the T1w's registrations to templates."""
+        verdicts = [fused.values["template_verdict"] for fused in self.fused]
+        return worst([self.values["registration_verdict"], *verdicts])
+
+    @property
+    def judged(self) -> tuple[FusedEntry, ...]:
+        """One fused image of each model: in T1w space, else in the first one."""
+        found: dict[str, FusedEntry] = {}
+        for fused in sorted(self.fused, key=lambda item: item.space != "T1w"):
+            found.setdefault(fused.title, fused)
+        return tuple(found.values())
+
+
+@dataclass(frozen=True)
+class ParticipantEntry:
+    """A participant, complete or not.
+
+    Attributes
+    ----------
+    name
+        With prefix.
+    report
+        File name of the subject report; None where there is none.
+    anatomies
+        How many T1w images were preprocessed.
+    scans
+        Everything brought to a T1w.
+    problems
+        What went wrong, one line each.
+    """
+
+    name: str
+    report: str | None
+    anatomies: int
+    scans: tuple[ScanEntry, ...]
+    problems: tuple[str, ...] = field(default=())
+
+    @property
+    def missing(self) -> str:
+        """What is missing or went wrong; empty where all is complete."""
+        if self.problems:
+            return "; ".join(self.problems)
+        if not self.anatomies and not self.scans:
+            return "no outputs: the run failed before anything was written"
+        if not any(scan.fused for scan in self.scans):
+            finished = ", ".join(scan.image for scan in self.scans)
+            return f"no fused image; finished: {finished}" if finished else "nothing in T1w space"
+        return ""
+
+
+def find_participants(output_dir: Path) -> list[str]:
+    """Labels of all participants with a folder or a report, sorted."""
+    folders = {path.name for path in output_dir.glob("sub-*") if path.is_dir()}
+    reports = {path.name.removesuffix(".html") for path in output_dir.glob("sub-*.html")}
+    return sorted(name.removeprefix("sub-") for name in folders | reports)
+
+
+def read_participant(output_dir: Path, label: str, crashes: Iterable[str] = ()) -> ParticipantEntry:
+    """Read the sidecars of a participant, the names of its figures, and its errors.
+
+    Parameters
+    ----------
+    crashes
+        Errors of the last run, for a participant without the report that would tell of them.
+    """
+    record = read_subject(output_dir, label)
+    figures = find_figures(output_dir, label)
+    report = output_dir / f"sub-{label}.html"
+    errors = told_errors(output_dir, label)
+    told = [without_paths(line) for line in crashes] if errors is None else errors
+    problems = [*told, *record.problems]
+    return ParticipantEntry(
+        name=f"sub-{label}",
+        report=report.name if report.is_file() else None,
+        anatomies=len(record.anatomies()),
+        scans=tuple(_scan_entry(output_dir, record, scan, figures) for scan in record.scans()),
+        problems=tuple(dict.fromkeys(problems)),
+    )
+
+
+def _scan_entry(
+    output_dir: Path, record: SubjectRecord, scan: Scan, figures: Mapping[tuple, str]
+) -> ScanEntry:
+    anatomy = record.anatomy_of(scan)
+    native = scan.native
+    session = scan.entities.get("ses")
+    reason = None if native is None else native.get("Registration", "VerdictReason")
+    values = {
+        "participant_id": f"sub-{record.label}",
+        "session_id": f"ses-{session}" if session else None,
+        "modality": scan.modality,
+        "tracer": scan.entities.get("trc") or _recorded(native, "TracerName"),
+        "reconstruction": scan.entities.get("rec"),
+        "run": scan.entities.get("run"),
+        "task": scan.entities.get("task"),
+        "acquisition": scan.entities.get("acq"),
+        "t1w": _recorded(native, "Pairing", "T1w"),
+        "pairing_reason": _recorded(native, "Pairing", "Reason"),
+        "day_gap": finite(_recorded(native, "Pairing", "DayGap")),
+        "registration_method": _recorded(native, "Registration", "Method"),
+        "registration_verdict": _recorded(native, "Registration", "Verdict"),
+        **_numbers(native, "Registration", _REGISTRATION),
+        **_anatomy_values(record, anatomy),
+        **_quality(scan),
+    }
+    return ScanEntry(
+        values=values,
+        anatomy=None if anatomy is None else anatomy.image.name,
+        reason=_text(reason) or "",
+        fused=tuple(
+            _fused_entry(output_dir, record, anatomy, fused, figures) for fused in scan.fused
+        ),
+    )
+
+
+def _recorded(image: Derivative | None, *keys: str) -> Any:
+    return None if image is None else image.get(*keys)
+
+
+def _numbers(image: Derivative | None, group: str, names: Mapping[str, str]) -> dict[str, Any]:
+    return {column: finite(_recorded(image, group, key)) for column, key in names.items()}
+
+
+def _anatomy_values(record: SubjectRecord, anatomy: Derivative | None) -> dict[str, Any]:
+    mask = dseg = None
+    if anatomy is not None:
+        mask = record.beside(anatomy, "mask", desc="brain", space=None)
+        dseg = record.beside(anatomy, "dseg", space=None)
+    volumes = {f"{tissue.lower()}_volume": tissue for tissue in ("GM", "WM", "CSF")}
+    return {
+        **_numbers(anatomy, "Quality", _T1W_QUALITY),
+        "brain_volume": finite(_recorded(mask, "BrainVolumeMillilitres")),
+        **_numbers(dseg, "TissueVolumesMillilitres", volumes),
+    }
+
+
+def _quality(scan: Scan) -> dict[str, float | None]:
+    if scan.modality == "CT":
+        return _numbers(scan.native, "Quality", _CT_QUALITY)
+    if scan.modality != "PET":
+        return {}
+    reference = finite(_recorded(scan.variants.get("suvr"), "SUVR", "Reference"))
+    means = _numbers(scan.native, "Quality", {"suvr_gm": "GMMean", "suvr_wm": "WMMean"})
+    suvr = {
+        name: mean / reference if mean is not None and reference else None
+        for name, mean in means.items()
+    }
+    return {**suvr, **_numbers(scan.native, "Quality", _PET_QUALITY)}
+
+
+def _fused_entry(
+    output_dir: Path,
+    record: SubjectRecord,
+    anatomy: Derivative | None,
+    fused: Derivative,
+    figures: Mapping[tuple, str],
+) -> FusedEntry:
+    template = None
+    if anatomy is not None and fused.entities.get("space") != "T1w":
+        wanted = {key: fused.entities.get(key) for key in ("space", "res")}
+        template = record.beside(anatomy, "T1w", desc="preproc", **wanted)
+    metrics = fused.get("FusionMetrics")
+    numbers = metrics.items() if isinstance(metrics, Mapping) else ()
+    values = {
+        "space": fused.space,
+        "model": model_name(fused),
+        "model_version": model_version(fused),
+        **_numbers(
+            template,
+            "Registration",
+            {
+                "template_mask_dice": "MaskDice",
+                "template_gm_dice": "GMDice",
+                "template_displacement": "DisplacementMillimetres",
+            },
+        ),
+        "template_verdict": _recorded(template, "Registration", "Verdict"),
+        "run_time": finite(fused.get("FusionModel", "RunTimeSeconds")),
+        "software": fused.get("FusionModel", "Software"),
+        "fused_file": fused.image.relative_to(output_dir).as_posix(),
+    }
+    return FusedEntry(
+        title=fused_title(fused),
+        values=values,
+        metrics={
+            name: value
+            for name, item in numbers
+            if name != "Slices" and (value := finite(item)) is not None
+        },
+        thumbnail=figure_of(figures, "thumb", fused),
+        planes=figure_of(figures, "planes", fused),
+    )
+
+
+def _text(value: Any) -> str | None:
+    """A value of a sidecar on one line; None where nothing is left."""
+    if value is None:
+        return None
+    return re.sub(r"\s+", " ", str(value)).strip() or None
+
+
+def cell(value: Any) -> str:
+    """A value as it stands in the table; white space that would break a row becomes a space."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return _text(value) or MISSING

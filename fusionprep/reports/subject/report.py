@@ -1,0 +1,229 @@
+"""The report of a subject, assembled by nireports from figures and sidecars."""
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from markupsafe import Markup
+
+from fusionprep.errors import DataError
+from fusionprep.files import write_whole
+from fusionprep.pages import DATA
+from fusionprep.reports.records import Scan, SubjectRecord, read_subject, split_name
+from fusionprep.reports.subject import blocks, scores
+from fusionprep.reports.subject.viewer import write_viewer
+
+CITATION_FILES = ("CITATION.md", "CITATION.bib")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_.+-]+")
+
+
+def write_participant_report(
+    output_dir: Path,
+    subject: str,
+    *,
+    run_uuid: str,
+    version: str,
+    errors: Sequence[str] = (),
+    crash_dir: Path | None = None,
+) -> Path:
+    """Write ``sub-<label>.html`` from what the output root holds on a subject.
+
+    Works for a subject that failed before anything was written: the report then holds the errors.
+
+    Parameters
+    ----------
+    output_dir
+        Output root; figures are taken from ``sub-<label>/figures``, where the report's text blocks
+        are written too.
+    subject
+        Participant label without ``sub-``.
+    run_uuid, version
+        The run and the version of fusionprep, for the section *About*; the options come from
+        ``logs/<run_uuid>/fusionprep.toml`` where it exists.
+    errors
+        Messages for the section *Errors*.
+    crash_dir
+        Where ``crash-*.txt`` are; ``logs/<run_uuid>`` of the output root by default. Crashes that
+        name another subject are left out.
+
+    Returns
+    -------
+    pathlib.Path
+        The report.
+    """
+    output_dir = Path(output_dir).absolute()
+    logs = output_dir / "logs" / run_uuid
+    figures = output_dir / f"sub-{subject}" / "figures"
+    record = read_subject(output_dir, subject)
+    unsafe = [path.name for path in figures.glob("*") if not _SAFE_NAME.fullmatch(path.name)]
+    messages = [*errors, *record.problems]
+    messages += [f"Left out, its name is not a BIDS name: {name}" for name in unsafe]
+    crashes = _crashes(logs if crash_dir is None else Path(crash_dir), subject)
+    untold = [text for _, text in crashes if not _is_told(text, messages)]
+    configuration = _read(logs / "fusionprep.toml")
+    viewer, problem = _viewer(output_dir, record, configuration)
+    messages += [problem] if problem else []
+    texts = _texts(record, len(messages) + len(untold))
+    if viewer is not None:
+        texts[f"sub-{subject}_desc-viewer_T1w"] = viewer
+    texts[f"sub-{subject}_desc-methods_T1w"] = blocks.methods_block(
+        *(_read(logs / name) or _read(logs.parent / name) for name in CITATION_FILES)
+    )
+    texts[f"sub-{subject}_desc-about_T1w"] = blocks.about_block(version, run_uuid, configuration)
+    texts[f"sub-{subject}_desc-errors_T1w"] = blocks.errors_block(messages, crashes)
+    _write_texts(figures, texts)
+    return _assemble(output_dir, subject, run_uuid, unsafe, _region_captions(record))
+
+
+def _viewer(
+    output_dir: Path, record: SubjectRecord, configuration: str | None
+) -> tuple[Markup | None, str | None]:
+    """The block of the viewer, and why there is none where an image cannot be read."""
+    models = tomllib.loads(configuration or "").get("fusion_models", [])
+    try:
+        return write_viewer(output_dir, record, models), None
+    except DataError as error:
+        problem = f"No interactive viewer: {error}"
+        return Markup('<p class="missing">{}</p>').format(blocks.without_paths(problem)), problem
+
+
+def _texts(record: SubjectRecord, failures: int) -> dict[str, Markup]:
+    """Text blocks by file name without extension."""
+    prefix = f"sub-{record.label}"
+    spaces = dict.fromkeys(item.space for scan in record.scans() for item in scan.fused)
+    texts = {f"{prefix}_desc-summary_T1w": blocks.summary_block(record, list(spaces), failures)}
+    for anatomy in record.anatomies():
+        name = _block_name(prefix, {"ses": anatomy.entities.get("ses")}, "anatomical", "T1w")
+        texts[name] = blocks.anatomical_block(record, anatomy) + scores.quality_table(anatomy)
+    suffixes = {"PET": "pet", "CT": "ct"}
+    for scan in record.scans():
+        name = _block_name(
+            prefix, scan.entities, "summary", suffixes.get(scan.modality, scan.modality)
+        )
+        texts[name] = _scan_text(scan)
+    return texts
+
+
+def _scan_text(scan: Scan) -> Markup:
+    parts = [blocks.scan_block(scan)]
+    if scan.native is not None:
+        parts.append(scores.quality_table(scan.native, scan.variants.get("suvr")))
+    return Markup("\n").join([*parts, scores.fused_block(scan)])
+
+
+def _block_name(prefix: str, entities: dict[str, str | None], desc: str, suffix: str) -> str:
+    pairs = [f"{key}-{value}" for key, value in entities.items() if value is not None]
+    return "_".join([prefix, *pairs, f"desc-{desc}", suffix])
+
+
+def _write_texts(figures: Path, texts: dict[str, Markup]) -> None:
+    figures.mkdir(parents=True, exist_ok=True)
+    # A block of an image that is no longer there would come back in the report.
+    for stale in figures.glob("*.html"):
+        stale.unlink(missing_ok=True)
+    for name, text in texts.items():
+        content = str(text)
+        write_whole(
+            figures / f"{name}.html",
+            lambda path, content=content: path.write_text(content, encoding="utf-8"),
+        )
+
+
+def _region_captions(record: SubjectRecord) -> dict[str, str]:
+    """Captions of the figures of reference regions, by file name without extension."""
+    prefix = f"sub-{record.label}"
+    return {
+        _block_name(prefix, scan.entities, "suvr", "pet"): blocks.region_caption(scan)
+        for scan in record.scans()
+        if scan.modality == "PET"
+    }
+
+
+def _assemble(
+    output_dir: Path,
+    subject: str,
+    run_uuid: str,
+    unsafe: Sequence[str],
+    region_captions: Mapping[str, str],
+) -> Path:
+    from nireports.assembler.report import Report
+
+    figures = output_dir / f"sub-{subject}" / "figures"
+    target = output_dir / f"sub-{subject}.html"
+    report = Report(
+        output_dir,
+        run_uuid,
+        bootstrap_file=DATA / "reports-spec.yml",
+        out_filename=str(target),
+        reportlets_dir=figures,
+        metadata={
+            "template": json.dumps(str(DATA / "report-participant.tpl")),
+            "fused": _fused_names(figures, "pet"),
+            "fused_ct": _fused_names(figures, "T1w"),
+        },
+    )
+    report.title = f"sub-{subject} · fusionprep"
+    for section in report.sections:
+        for reportlet in section.reportlets:
+            # nireports puts a file's name into HTML as it is.
+            reportlet.components = [
+                (content, _caption(content, region_captions))
+                for content, _ in reportlet.components
+                if not any(name in content for name in unsafe)
+            ]
+
+    def write(path: Path) -> None:
+        report.out_filename = path
+        report.generate_report()
+
+    write_whole(target, write)
+    return target
+
+
+def _caption(content: str, region_captions: Mapping[str, str]) -> str:
+    """Model and space of a fused mosaic, or what is known of a figure of a reference region."""
+    found = re.search(r'src="[^"]*/([^"/]+)\.(png|jpg|svg)"', content)
+    if found is None:
+        return ""
+    if found[2] == "svg":
+        return region_captions.get(found[1], "")
+    entities, _ = split_name(found[1])
+    model = re.sub(r"^fused(CT)?", "", entities.get("desc", ""))
+    model = re.sub(r"^(FLAIR|T2w)(.+)", r"\2 with \1", model)
+    return f"{model} in the space {entities.get('space', 'T1w')}"
+
+
+def _fused_names(figures: Path, suffix: str) -> str:
+    """The ``desc`` of all fused mosaics as a YAML list."""
+    found = {
+        match[1]
+        for path in figures.glob(f"*_{suffix}.*")
+        if path.suffix in (".png", ".jpg")
+        and (match := re.search(r"_desc-(fused[A-Za-z0-9]+)_", path.name))
+    }
+    return json.dumps(sorted(found) or ["fused"])
+
+
+def _crashes(folder: Path, subject: str) -> list[tuple[str, str]]:
+    """Name and text of the crash files of a subject, and of those that name no subject."""
+    found = []
+    for path in sorted(folder.glob("crash-*.txt")):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        named = re.search(r"^Node: (.*)$", text, flags=re.MULTILINE)
+        owner = re.search(r"(?:^|\.)sub_(\w+?)_wf(?:\.|$)", named[1]) if named else None
+        # A workflow's name cannot hold the plus sign that a label may.
+        if owner is None or owner[1] == subject.replace("+", "_"):
+            found.append((named[1] if named else path.name, text))
+    return found
+
+
+def _is_told(crash: str, messages: Sequence[str]) -> bool:
+    """Whether a message tells of a crash: one error is not to be counted twice."""
+    last = crash.strip().rsplit("\n", 1)[-1].strip()
+    return any(message in crash or last in message for message in messages)
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None

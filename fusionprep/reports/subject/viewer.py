@@ -1,0 +1,318 @@
+"""The interactive viewer of the subject report: small volumes that a browser can show offline.
+
+The page loads two scripts from the subject's ``figures``: ``viewer.js``, a copy of the bundle that
+``make web`` builds around NiiVue, and ``sub-<label>_desc-viewer_data.js``, which holds the volumes.
+A script is the one kind of file that a page opened from a disk may load.
+"""
+
+import base64
+import gzip
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import nibabel as nib
+import numpy as np
+from markupsafe import Markup
+
+from fusionprep.files import write_bytes
+from fusionprep.image.io import read_image
+from fusionprep.pages import DATA
+from fusionprep.reports.figures.slices import Volume
+from fusionprep.reports.records import Derivative, Scan, SubjectRecord, fused_title
+from fusionprep.reports.subject.volumes import Grid, brain_grid, sample, small_volume
+
+BUNDLES = DATA / "web"
+REPORT_BYTES = 12_000_000
+"""What page, figures and viewer of a subject may take together."""
+
+DATA_BYTES = 6_000_000
+"""What the volumes may take of it: all of them are read when the page opens."""
+
+RESERVE_BYTES = 250_000
+"""What is kept of it for the page itself, which is written after the viewer."""
+
+_OWN_MODEL = "selfuse"
+_COLOURS = {"PET": "inferno", "CT": "bone", "FLAIR": "gray", "T2w": "gray"}
+_FAILED = (
+    "The interactive viewer did not start: it needs JavaScript, WebGL 2 and the folder {} beside "
+    "this page. The figures below show the same images."
+)
+_NOT_BUILT = (
+    "No interactive viewer: its script was not built when fusionprep was installed (make web, "
+    "needs npm). The figures below show the same images."
+)
+_CONTROLS = Markup(
+    """<div class="viewer" id="viewer-panel" hidden>
+<div class="controls" role="group" aria-label="Controls of the viewer">
+<label id="viewer-anatomy-label">Anatomy <select id="viewer-anatomy"></select></label>
+<label>Overlay <select id="viewer-overlay"></select></label>
+<label>Opacity <input type="range" id="viewer-opacity" min="0" max="100" step="1"></label>
+<label>Colours <select id="viewer-colours"></select></label>
+<label>Planes <select id="viewer-planes"></select></label>
+</div>
+<div class="stage"><canvas id="viewer-canvas" tabindex="0" role="application"
+ aria-label="Slices of the brain with a crosshair" aria-describedby="viewer-help"></canvas></div>
+<p class="position"><output id="viewer-position" for="viewer-canvas"></output></p>
+<p class="note" id="viewer-help">Click to move the crosshair. Once the picture has the focus, the
+mouse wheel goes through the slices; arrow keys move left, right, forwards and backwards, Page Up
+and Page Down up and down. Volumes are resampled to 2 mm for this page; the left of the subject is
+on the left.</p>
+</div>
+"""
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A volume of the viewer.
+
+    Attributes
+    ----------
+    image
+        File to resample.
+    label
+        How it is called in the page.
+    kind
+        ``T1w``, ``PET``, ``CT``, ``FLAIR``, ``T2w`` or ``fused``.
+    units
+        Unit of the values read at the crosshair; empty for none.
+    """
+
+    image: Path
+    label: str
+    kind: str
+    units: str = ""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A T1w, its brain mask (None where there is none), and what can be laid over it."""
+
+    anatomy: Layer
+    mask: Path | None
+    sources: tuple[Layer, ...]
+    fused: tuple[Layer, ...]
+
+
+def stages(record: SubjectRecord, models: Sequence[str] = ()) -> list[Stage]:
+    """What the viewer can show of a subject.
+
+    Parameters
+    ----------
+    models
+        Names of the fusion models in the order wanted; the project's own comes before them, models
+        that are not named come after them.
+
+    Returns
+    -------
+    list of Stage
+        One for each T1w in its own space, then those in template spaces that hold fused images
+        which the T1w's own space does not.
+    """
+    scans = [(scan, record.anatomy_of(scan)) for scan in record.scans()]
+    found = []
+    for anatomy in record.anatomies():
+        own = [scan for scan, of in scans if of is anatomy]
+        found.append(_stage(record, anatomy, own, "T1w", models))
+    for anatomy in record.anatomies():
+        own = [scan for scan, of in scans if of is anatomy]
+        elsewhere = [s for s in own if s.fused and not _in_space(s.fused, "T1w")]
+        spaces = dict.fromkeys(item.space for scan in elsewhere for item in scan.fused)
+        for space in spaces:
+            moved = [
+                item
+                for item in record.find("T1w", desc="preproc", ses=anatomy.entities.get("ses"))
+                if item.space == space
+            ]
+            if moved:
+                found.append(_stage(record, moved[0], elsewhere, space, models))
+    return found
+
+
+def _in_space(items: Sequence[Derivative], space: str) -> list[Derivative]:
+    return [item for item in items if item.space == space]
+
+
+def _stage(
+    record: SubjectRecord,
+    anatomy: Derivative,
+    scans: Sequence[Scan],
+    space: str,
+    models: Sequence[str],
+) -> Stage:
+    wanted = [_OWN_MODEL, *(name for name in models if name != _OWN_MODEL)]
+
+    def rank(item: Derivative) -> int:
+        name = str(item.get("FusionModel", "Name") or "").lower()
+        return wanted.index(name) if name in wanted else len(wanted)
+
+    where = [f"ses-{anatomy.entities['ses']}"] if "ses" in anatomy.entities else []
+    where += [] if space == "T1w" else [f"in {space}"]
+    mask = record.beside(anatomy, "mask", desc="brain", space=anatomy.entities.get("space"))
+    return Stage(
+        Layer(anatomy.image, " ".join(["T1w", *where]), "T1w"),
+        mask.image if mask is not None else None,
+        tuple(
+            Layer(scan.native.image, scan.label, scan.modality, str(scan.native.get("Units") or ""))
+            for scan in scans
+            if space == "T1w" and scan.native is not None
+        ),
+        tuple(
+            Layer(item.image, f"{fused_title(item)} of {scan.label}", "fused")
+            for item, scan in sorted(
+                ((item, scan) for scan in scans for item in _in_space(scan.fused, space)),
+                key=lambda pair: rank(pair[0]),
+            )
+        ),
+    )
+
+
+def write_viewer(
+    output_dir: Path,
+    record: SubjectRecord,
+    models: Sequence[str] = (),
+    *,
+    bundles: Path | None = None,
+) -> Markup | None:
+    """Write the viewer's scripts into the subject's figures.
+
+    Volumes are written until :data:`DATA_BYTES` are used up or the report has
+    :data:`REPORT_BYTES`, T1w images and the images fused with them first, then fused images.
+
+    Parameters
+    ----------
+    models
+        Names of the fusion models, most wanted first.
+    bundles
+        Folder of the bundled scripts; None for :data:`BUNDLES`.
+
+    Returns
+    -------
+    markupsafe.Markup or None
+        The block of the report that shows the viewer, or says why there is none; None for a
+        subject without a T1w in the outputs.
+
+    Raises
+    ------
+    DataError
+        When an image or its mask cannot be read.
+    """
+    figures = Path(output_dir) / f"sub-{record.label}" / "figures"
+    data, script = figures / f"sub-{record.label}_desc-viewer_data.js", figures / "viewer.js"
+    for stale in (data, script):
+        stale.unlink(missing_ok=True)
+    found = stages(record, models)
+    if not found:
+        return None
+    bundle = (bundles or BUNDLES) / "viewer.js"
+    if not bundle.is_file():
+        return Markup('<p class="missing">{}</p>').format(_NOT_BUILT)
+    code = bundle.read_bytes()
+    drawn = sum(path.stat().st_size for path in figures.glob("*") if path.is_file())
+    budget = min(DATA_BYTES, REPORT_BYTES - RESERVE_BYTES - drawn - len(code))
+    content, left_out = viewer_data(found, budget)
+    figures.mkdir(parents=True, exist_ok=True)
+    write_bytes(data, b"window.fusionprepVolumes = " + json.dumps(content).encode() + b";\n")
+    write_bytes(script, code)
+    return _block(record.label, [data.name, script.name], left_out)
+
+
+def _block(label: str, scripts: Sequence[str], left_out: Sequence[str]) -> Markup:
+    folder = f"sub-{label}"
+    parts = [
+        Markup('<p class="missing" id="viewer-missing">{}</p>\n').format(_FAILED.format(folder))
+    ]
+    parts.append(_CONTROLS)
+    if left_out:
+        parts.append(
+            Markup(
+                '<p class="note">Left out of the viewer to keep this report below {} MB: {}.</p>\n'
+            ).format(REPORT_BYTES // 1_000_000, ", ".join(left_out))
+        )
+    parts += [
+        Markup('<script defer src="./{}"></script>\n').format(quote(f"{folder}/figures/{name}"))
+        for name in scripts
+    ]
+    return Markup("").join(parts)
+
+
+def viewer_data(found: Sequence[Stage], budget: int) -> tuple[dict, list[str]]:
+    """The volumes of a viewer as base64 of gzipped NIfTI.
+
+    Parameters
+    ----------
+    found
+        What can be shown, see :func:`stages`.
+    budget
+        Bytes that the volumes may take. The first T1w is written whatever it takes.
+
+    Returns
+    -------
+    data : dict
+        ``stages``: a list, each with its ``label`` and ``volumes``, the T1w first; each volume has
+        ``label``, ``kind``, ``colours``, ``units`` and ``nifti``.
+    left_out : list of str
+        Labels of the images for which there was no room.
+    """
+    grids = [_grid_and_mask(stage) for stage in found]
+    written: list[list[dict]] = [[] for _ in found]
+    left_out, used = [], 0
+    for number, layer in _in_order(found):
+        grid, inside = grids[number]
+        room = budget - used
+        # No base, no overlay; and the first that finds no room is not overtaken by smaller ones.
+        fits = not left_out and (layer.kind == "T1w" or bool(written[number]))
+        entry = _entry(layer, grid, inside) if fits else None
+        if entry is None or (len(entry["nifti"]) > room and used):
+            where = f" ({found[number].anatomy.label})" if len(found) > 1 else ""
+            left_out.append(f"{layer.label}{where}")
+            continue
+        used += len(entry["nifti"])
+        written[number].append(entry)
+    shown = [
+        {"label": stage.anatomy.label, "volumes": volumes}
+        for stage, volumes in zip(found, written, strict=True)
+        if volumes
+    ]
+    return {"stages": shown}, left_out
+
+
+def _in_order(found: Sequence[Stage]) -> Iterator[tuple[int, Layer]]:
+    """Every layer with the number of its stage: sources of all stages, then fused in turn."""
+    for number, stage in enumerate(found):
+        yield number, stage.anatomy
+        for layer in stage.sources:
+            yield number, layer
+    for rank in range(max((len(stage.fused) for stage in found), default=0)):
+        for number, stage in enumerate(found):
+            if rank < len(stage.fused):
+                yield number, stage.fused[rank]
+
+
+def _grid_and_mask(stage: Stage) -> tuple[Grid, np.ndarray]:
+    if stage.mask is not None:
+        mask = read_image(stage.mask)
+    else:
+        anatomy = read_image(stage.anatomy.image)
+        voxels = Volume.from_image(anatomy).voxels
+        bright = np.nan_to_num(voxels) > 0.1 * np.nanpercentile(voxels, 99)
+        mask = nib.Nifti1Image(bright.astype(np.uint8), anatomy.affine)
+    grid = brain_grid(mask)
+    return grid, sample(nib.Nifti1Image(Volume.of_mask(mask).voxels, mask.affine), grid)
+
+
+def _entry(layer: Layer, grid: Grid, inside: np.ndarray) -> dict:
+    from_zero = layer.kind in ("PET", "fused")
+    small = small_volume(read_image(layer.image), grid, inside, from_zero=from_zero)
+    # The time in a gzip header would change the file from run to run.
+    packed = gzip.compress(small.to_bytes(), mtime=0)
+    return {
+        "label": layer.label,
+        "kind": layer.kind,
+        "colours": _COLOURS.get(layer.kind, "gray"),
+        "units": layer.units,
+        "nifti": base64.b64encode(packed).decode("ascii"),
+    }

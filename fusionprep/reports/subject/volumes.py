@@ -1,0 +1,127 @@
+"""Small 8-bit volumes on a coarse grid along the world axes, for showing in a browser."""
+
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+
+from fusionprep.errors import DataError
+from fusionprep.image.masks import box_corners
+from fusionprep.reports.figures.slices import Volume, to_gray, window
+
+Image = nib.spatialimages.SpatialImage
+
+SPACING_MM = 2.0
+_MARGIN_MM = 14.0
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Voxels along the world axes: the voxel-to-world affine and the shape."""
+
+    affine: np.ndarray
+    shape: tuple[int, int, int]
+
+
+def brain_grid(mask: Image, *, spacing: float = SPACING_MM, margin_mm: float = _MARGIN_MM) -> Grid:
+    """A grid along the world axes around the voxels of an image above 0.5.
+
+    Parameters
+    ----------
+    mask
+        Brain mask in any orientation.
+    spacing
+        Edge of the voxels, mm; their centres lie on multiples of it.
+    margin_mm
+        Space left around the brain.
+
+    Raises
+    ------
+    DataError
+        When the mask is empty.
+    """
+    inside = np.argwhere(Volume.of_mask(mask).voxels)
+    if not inside.size:
+        raise DataError(f"cannot crop to {mask.get_filename() or 'the brain mask'}: it is empty")
+    corners = box_corners(inside.min(axis=0), inside.max(axis=0))
+    world = nib.affines.apply_affine(mask.affine, corners)
+    low = np.floor((world.min(axis=0) - margin_mm) / spacing)
+    high = np.ceil((world.max(axis=0) + margin_mm) / spacing)
+    affine = np.diag([spacing, spacing, spacing, 1.0])
+    affine[:3, 3] = low * spacing
+    x, y, z = (int(n) + 1 for n in high - low)
+    return Grid(affine, (x, y, z))
+
+
+def sample(image: Image, grid: Grid, *, outside: float | None = None) -> np.ndarray:
+    """Resample an image, blurred to the resolution of the grid where the grid is the coarser.
+
+    Parameters
+    ----------
+    image
+        Three-dimensional image on any grid.
+    outside
+        Value outside the image; None takes the lowest of the image, or 0 where that is positive.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, of the grid's shape.
+    """
+    from scipy.ndimage import affine_transform, gaussian_filter
+
+    volume = Volume.from_image(image)
+    to_voxel = np.linalg.inv(volume.affine) @ grid.affine
+    ends = box_corners(np.zeros(3, int), np.array(grid.shape) - 1)
+    corners = nib.affines.apply_affine(to_voxel, ends)
+    # Only what the grid covers is blurred; the volume may hold ten times as many voxels.
+    first = np.clip(np.floor(corners.min(axis=0)) - 4, 0, volume.voxels.shape).astype(int)
+    last = np.clip(np.ceil(corners.max(axis=0)) + 5, 0, volume.voxels.shape).astype(int)
+    part = volume.voxels[tuple(slice(a, b) for a, b in zip(first, last, strict=True))]
+    part = np.nan_to_num(part.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    if outside is None:
+        outside = min(0.0, float(part.min(initial=0.0)))
+    if not part.size:
+        return np.full(grid.shape, outside, np.float32)
+    zooms = nib.affines.voxel_sizes(volume.affine)
+    spacing = nib.affines.voxel_sizes(grid.affine)
+    width = np.sqrt(np.maximum(spacing**2 - zooms**2, 0.0)) / zooms
+    part = gaussian_filter(part, width / 2.355, mode="nearest", truncate=2.5)
+    return affine_transform(
+        part,
+        to_voxel[:3, :3],
+        to_voxel[:3, 3] - first,
+        output_shape=grid.shape,
+        order=1,
+        cval=outside,
+    )
+
+
+def small_volume(
+    image: Image, grid: Grid, inside: np.ndarray, *, from_zero: bool
+) -> nib.Nifti1Image:
+    """An image for the viewer: on the grid, and 8 bits over the display range of its brain.
+
+    Parameters
+    ----------
+    inside
+        Brain mask on the grid; only voxels above 0.5 set the range. A mask that meets nothing but
+        zeros leaves it to the whole image.
+    from_zero
+        Let the range begin at 0, as is right for PET and for fused images.
+
+    Returns
+    -------
+    nibabel.Nifti1Image
+        uint8. Read from a file, its slope and intercept give the image's own values, clipped to
+        the range that ``cal_min`` and ``cal_max`` hold.
+    """
+    values = sample(image, grid)
+    chosen = [inside] if np.any(values[inside > 0.5]) else None
+    low, high = window([values], chosen)
+    low = 0.0 if from_zero and low > 0 else low
+    small = nib.Nifti1Image(to_gray(values, low, high), grid.affine)
+    small.header.set_xyzt_units("mm")
+    small.header.set_slope_inter((high - low) / 255.0, low)
+    small.header["cal_min"], small.header["cal_max"] = low, high
+    return small
