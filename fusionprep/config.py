@@ -1,107 +1,386 @@
-"""The configuration of a run: one frozen dataclass, read from and written to TOML."""
+"""The configuration of a run: frozen groups of options, checked where made, to and from TOML."""
 
 import dataclasses
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
+from fusionprep.choices import (
+    AnalysisLevel,
+    Backend,
+    Device,
+    Method,
+    Planes,
+    SkullStrip,
+    choices,
+)
 from fusionprep.errors import UsageError
-from fusionprep.models.registry import DEFAULT_MODEL
+from fusionprep.modalities import CONTRASTS, MOVED, PET, T1W, Modality, get_modality
+from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
+from fusionprep.spaces import NATIVE, PACKAGED_TEMPLATE, TemplateSpace, template_spaces
+from fusionprep.suvr_regions import NO_REGION, ReferenceRegion, find_region
 
-# Reference regions of SUVR: what the option calls them, and the label of the mask's file.
-TISSUE_REGIONS = {"whole-brain": "WholeBrain", "gm": "GM", "wm": "WM"}
-ATLAS_REGIONS = {"cerebellar-gm": "CerebellarGM", "cerebellum": "Cerebellum", "pons": "Pons"}
+
+class _Checked:
+    """A group of options that refuses values which cannot be."""
+
+    def __post_init__(self) -> None:
+        for name, hint in typing.get_type_hints(type(self)).items():
+            if typing.get_origin(hint) is Literal:
+                _check_among(name, (getattr(self, name),), choices(hint))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Selection(_Checked):
+    """Which images are processed.
+
+    Attributes
+    ----------
+    participant_label, session_label, tracer_label, rec_label, run_label
+        Labels to keep, without prefix; empty keeps all. Session labels restrict all but the T1w.
+    bids_filters
+        pybids filters by the name of a modality.
+    bids_database_dir
+        Where the index of the dataset is kept; None keeps none.
+    skip_bids_validation
+        Accept a dataset whose description is not that of BIDS.
+    modalities
+        Names of what is brought to the T1w.
+    max_day_gap
+        Days that may lie between an image and the T1w of another session.
+    anat_session
+        Session whose T1w is taken; None lets the nearest one decide.
+    """
+
+    participant_label: tuple[str, ...] = ()
+    session_label: tuple[str, ...] = ()
+    tracer_label: tuple[str, ...] = ()
+    rec_label: tuple[str, ...] = ()
+    run_label: tuple[str, ...] = ()
+    bids_filters: Mapping[str, Any] = field(default_factory=dict)
+    bids_database_dir: Path | None = None
+    skip_bids_validation: bool = False
+    modalities: tuple[str, ...] = (PET.name,)
+    max_day_gap: int = 365
+    anat_session: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_names("modalities", self.modalities, [modality.name for modality in MOVED])
+        _check_at_least("max_day_gap", self.max_day_gap, 0)
+        if not all(isinstance(entities, Mapping) for entities in self.bids_filters.values()):
+            raise UsageError('a BIDS filter must be an object of objects, e.g. {"pet": {"run": 1}}')
+
+    @property
+    def moved(self) -> tuple[Modality, ...]:
+        """The modalities that are brought to the T1w."""
+        return tuple(get_modality(name) for name in self.modalities)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Processing(_Checked):
+    """How images are brought to the output spaces.
+
+    Attributes
+    ----------
+    output_spaces
+        ``T1w`` and templates with resolution, e.g. ``MNI152NLin2009aSym:res-1``.
+    pet2anat_method
+        Registration of PET to the T1w; other modalities are always registered.
+    registration_backend
+        Software of the registration to templates.
+    skull_strip_t1w
+        Extract the brain: where it is not done yet, never, or always.
+    suvr_region
+        Name of one of :data:`~fusionprep.suvr_regions.REFERENCE_REGIONS`, ``none``, or the path of
+        a mask in the first template's space.
+    random_seed
+        Of everything random.
+    sloppy
+        Fast and inexact, for trying things out.
+    """
+
+    output_spaces: tuple[str, ...] = (NATIVE, f"{PACKAGED_TEMPLATE}:res-1")
+    pet2anat_method: Method = "rigid"
+    registration_backend: Backend = "greedy"
+    skull_strip_t1w: SkullStrip = "auto"
+    suvr_region: str = "whole-brain"
+    random_seed: int = 0
+    sloppy: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_at_least("random_seed", self.random_seed, 0)
+        templates = self.templates
+        if len(set(templates)) < len(templates):
+            raise UsageError("--output-spaces names a space twice")
+        if self.suvr_region == NO_REGION:
+            return
+        if self.region is None and not templates:
+            raise UsageError(
+                f"--suvr-region {self.suvr_region} is no region's name, and a mask needs a template"
+                " in --output-spaces"
+            )
+        of_atlas = self.region is not None and self.region.tissue is None
+        if of_atlas and all(template.name != PACKAGED_TEMPLATE for template in templates):
+            raise UsageError(
+                f"--suvr-region {self.suvr_region} is of an atlas in {PACKAGED_TEMPLATE}; add it to"
+                " --output-spaces"
+            )
+
+    @property
+    def templates(self) -> list[TemplateSpace]:
+        """The templates among the output spaces, in order."""
+        return template_spaces(self.output_spaces)
+
+    @property
+    def region(self) -> ReferenceRegion | None:
+        """The reference region of SUVR; None for a user's mask, and for no SUVR."""
+        return find_region(self.suvr_region)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fusion(_Checked):
+    """What is fused by which models, and how.
+
+    Attributes
+    ----------
+    models
+        Names in the model registry.
+    weights
+        Name of a model to a safetensors file that takes the place of its packaged weights.
+    anat_contrast
+        What PET and CT are fused with: ``T1w``, or the ``FLAIR`` or ``T2w`` brought to it.
+    planes
+        Orientations that are fused.
+    batch_size
+        How many slices a model holds in memory at once.
+    device
+        Where models run; ``auto`` takes a GPU where there is one.
+    """
+
+    models: tuple[str, ...] = (DEFAULT_MODEL,)
+    weights: Mapping[str, Path] = field(default_factory=dict)
+    anat_contrast: str = T1W.label
+    planes: Planes = "axial"
+    batch_size: int = 4
+    device: Device = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_names("models", self.models, model_names())
+        _check_among("anat_contrast", (self.anat_contrast,), [m.label for m in CONTRASTS])
+        _check_at_least("batch_size", self.batch_size, 1)
+        for name, path in self.weights.items():
+            if name not in self.models:
+                raise UsageError(
+                    f"--fusion-weights {name}={path} is for no model of --fusion-model"
+                    f" ({', '.join(self.models)})"
+                )
+
+    @property
+    def contrast(self) -> Modality:
+        """The anatomical image that is fused."""
+        return get_modality(self.anat_contrast)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Execution(_Checked):
+    """How the run uses the machine, and what it tells; no result depends on it.
+
+    Attributes
+    ----------
+    nprocs, omp_nthreads
+        How many processes run side by side, and threads of each.
+    mem_gb
+        Upper bound for Nipype's scheduler; None takes 90% of the machine's memory.
+    plugin_file
+        YAML with a Nipype plugin and its arguments; None runs on this machine.
+    stop_on_first_crash
+        End at the first failure instead of finishing what does not depend on it.
+    write_graph, resource_monitor
+        Draw the workflow; record what each step uses.
+    verbose
+        0, 1 or 2: how much is said.
+    """
+
+    nprocs: int = 1
+    omp_nthreads: int = 1
+    mem_gb: float | None = None
+    plugin_file: Path | None = None
+    stop_on_first_crash: bool = False
+    write_graph: bool = False
+    resource_monitor: bool = False
+    verbose: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("nprocs", "omp_nthreads"):
+            _check_at_least(name, getattr(self, name), 1)
+        if self.mem_gb is not None and not self.mem_gb > 0:
+            raise UsageError(f"mem_gb must be above 0, not {self.mem_gb}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(_Checked):
     """Every option of a run.
 
     Attributes
     ----------
     bids_dir, output_dir, work_dir
         Absolute paths of the raw dataset, the derivatives and the Nipype cache.
-    participant_label, session_label, tracer_label, rec_label, run_label
-        Labels to keep, without prefix; empty keeps all.
-    bids_filters
-        pybids filters by query (``t1w``, ``pet``, ``ct``, ``flair``, ``t2w``).
-    modalities
-        Which of ``pet``, ``ct``, ``flair``, ``t2w`` are brought to the T1w.
-    output_spaces
-        ``T1w`` and templates with resolution, e.g. ``MNI152NLin2009aSym:res-1``.
-    fusion_models
-        Names in the model registry.
-    fusion_weights
-        Name of a model to the safetensors file of an own training, in place of packaged weights.
-    planes, batch_size
-        ``axial`` or ``triplanar``, and how many slices a model holds in memory at once.
-    anat_contrast
-        What PET and CT are fused with: ``T1w``, or the ``FLAIR`` or ``T2w`` brought to it.
-    suvr_region
-        One of :data:`TISSUE_REGIONS` or :data:`ATLAS_REGIONS`, ``none``, or the path of a mask in
-        the first template's space.
-    mem_gb
-        Upper bound for Nipype's scheduler; None takes 90% of the machine's memory.
-    omp_nthreads
-        Threads of one process; nprocs is how many processes run side by side.
+    analysis_level
+        Process participants, or gather their outputs.
     ratings_file
         Ratings of scans by people, for the group level.
+    selection, processing, fusion, execution
+        Groups of options.
     """
 
     bids_dir: Path
     output_dir: Path
     work_dir: Path
-    analysis_level: str = "participant"
-    participant_label: tuple[str, ...] = ()
-    session_label: tuple[str, ...] = ()
-    tracer_label: tuple[str, ...] = ()
-    rec_label: tuple[str, ...] = ()
-    run_label: tuple[str, ...] = ()
-    bids_filters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    bids_database_dir: Path | None = None
-    skip_bids_validation: bool = False
-    modalities: tuple[str, ...] = ("pet",)
-    output_spaces: tuple[str, ...] = ("T1w", "MNI152NLin2009aSym:res-1")
-    fusion_models: tuple[str, ...] = (DEFAULT_MODEL,)
-    fusion_weights: Mapping[str, Path] = dataclasses.field(default_factory=dict)
-    planes: str = "axial"
-    batch_size: int = 4
-    device: str = "auto"
-    pet2anat_method: str = "rigid"
-    registration_backend: str = "greedy"
-    max_day_gap: int = 365
-    anat_session: str | None = None
-    skull_strip_t1w: str = "auto"
-    anat_contrast: str = "T1w"
-    suvr_region: str = "whole-brain"
-    nprocs: int = 1
-    omp_nthreads: int = 1
-    mem_gb: float | None = None
-    plugin_file: Path | None = None
+    analysis_level: AnalysisLevel = "participant"
     ratings_file: Path | None = None
-    stop_on_first_crash: bool = False
-    write_graph: bool = False
-    resource_monitor: bool = False
-    random_seed: int = 0
-    sloppy: bool = False
-    verbose: int = 0
+    selection: Selection = field(default_factory=Selection)
+    processing: Processing = field(default_factory=Processing)
+    fusion: Fusion = field(default_factory=Fusion)
+    execution: Execution = field(default_factory=Execution)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.analysis_level == "group":
+            # reads the output folder alone, which may be given as the dataset too
+            return
+        if self.ratings_file is not None:
+            raise UsageError("--ratings is for the group level; leave it out")
+        self._check_models()
+        self._check_folders()
+
+    def _check_models(self) -> None:
+        moved, contrast = self.selection.moved, self.fusion.contrast
+        for name in self.fusion.models:
+            if not get_model(name).takes_image and not any(m.tracer for m in moved):
+                raise UsageError(
+                    f"--fusion-model {name} fuses {PET.label} alone; add {PET.name} to"
+                    " --modalities, or leave it out"
+                )
+        if contrast in MOVED and contrast not in moved:
+            raise UsageError(
+                f"--anat-contrast {contrast.label} needs {contrast.name} among --modalities"
+            )
+
+    def _check_folders(self) -> None:
+        bids_dir, output_dir = self.bids_dir, self.output_dir
+        if bids_dir == output_dir:
+            raise UsageError("the output folder is the dataset itself; choose another")
+        derivatives = bids_dir / "derivatives"
+        if output_dir.is_relative_to(bids_dir) and not output_dir.is_relative_to(derivatives):
+            raise UsageError(
+                f"the output folder {output_dir} is inside the dataset; choose one outside,"
+                f" or below {derivatives}"
+            )
+        for folder, name in ((bids_dir, "dataset"), (output_dir, "output folder")):
+            if self.work_dir.is_relative_to(folder):
+                raise UsageError(
+                    f"the work directory {self.work_dir} is inside the {name}; choose another"
+                    " with -w"
+                )
+
+    @classmethod
+    def from_options(cls, **options: Any) -> Self:
+        """Make a configuration from options by name, whichever their group.
+
+        The FLAIR or T2w that PET and CT are to be fused with joins the modalities.
+
+        Raises
+        ------
+        UsageError
+            When an option is unknown or cannot have its value.
+
+        Examples
+        --------
+        >>> here = Path("/data")
+        >>> config = Config.from_options(
+        ...     bids_dir=here / "raw", output_dir=here / "out", work_dir=here / "work",
+        ...     anat_contrast="FLAIR", batch_size=16)
+        >>> config.selection.modalities, config.fusion.batch_size
+        (('pet', 'flair'), 16)
+        """
+        contrast = str(options.get("anat_contrast", T1W.label)).lower()
+        modalities = tuple(options.get("modalities", Selection.modalities))
+        if contrast in [modality.name for modality in MOVED] and contrast not in modalities:
+            options["modalities"] = (*modalities, contrast)
+        if unknown := sorted(set(options) - set(option_hints())):
+            raise UsageError(f"unknown option: {', '.join(unknown)}")
+        groups = {
+            name: group(**{key: options.pop(key) for key in _fields(group) if key in options})
+            for name, group in _GROUPS.items()
+        }
+        return cls(**groups, **options)
+
+    def options(self) -> dict[str, Any]:
+        """Every option by name, whichever its group."""
+        own = {name: getattr(self, name) for name in _fields(Config) if name not in _GROUPS}
+        for name in _GROUPS:
+            group = getattr(self, name)
+            own |= {key: getattr(group, key) for key in _fields(type(group))}
+        return own
+
+    def with_options(self, **changes: Any) -> Self:
+        """This configuration with other values of some options."""
+        return self.from_options(**{**self.options(), **changes})
 
     def to_toml(self) -> str:
-        """The configuration as TOML; unset options are left out."""
+        """The configuration as TOML, a table for each group; unset options are left out."""
         import tomli_w
 
-        values = {
-            name: _plain(value)
-            for name, value in dataclasses.asdict(self).items()
-            if value is not None
-        }
-        return tomli_w.dumps(values)
+        return tomli_w.dumps(_plain(dataclasses.asdict(self)))
 
 
-def _plain(value: Any) -> Any:
+_GROUPS: Mapping[str, type] = {
+    "selection": Selection,
+    "processing": Processing,
+    "fusion": Fusion,
+    "execution": Execution,
+}
+_EARLIER_NAMES = {"fusion_models": "models", "fusion_weights": "weights"}
+
+
+def _fields(group: type) -> list[str]:
+    return [item.name for item in dataclasses.fields(group)]
+
+
+def option_hints() -> dict[str, Any]:
+    """The type of every option by name, whichever its group."""
+    hints = {k: v for k, v in typing.get_type_hints(Config).items() if k not in _GROUPS}
+    for group in _GROUPS.values():
+        hints |= typing.get_type_hints(group)
+    return hints
+
+
+def _check_among(name: str, values: Sequence[str], allowed: Sequence[str]) -> None:
+    for value in values:
+        if value not in allowed:
+            raise UsageError(f"{name} cannot be {value!r}; choose from {', '.join(allowed)}")
+
+
+def _check_names(name: str, values: Sequence[str], allowed: Sequence[str]) -> None:
+    _check_among(name, values, allowed)
+    if not values or len(set(values)) < len(values):
+        raise UsageError(f"{name} must name one or more, each once: {', '.join(values)}")
+
+
+def _check_at_least(name: str, value: int, smallest: int) -> None:
+    if value < smallest:
+        raise UsageError(f"{name} must be at least {smallest}, not {value}")
+
+
+def _plain(value: Any, key: str = "") -> Any:
     if value is None:
         # TOML has no null; in a filter it stands for "without this entity"
         return "Query.NONE"
@@ -110,17 +389,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        kept = {k: v for k, v in value.items() if v is not None or key == "bids_filters"}
+        inner = "bids_filters" if key == "bids_filters" else ""
+        return {k: _plain(v, inner or k) for k, v in kept.items()}
     return value
 
 
 def read_options(path: Path) -> dict[str, Any]:
-    """Read options from a TOML file written by :meth:`Config.to_toml`.
+    """Read options from a TOML file written by :meth:`Config.to_toml`, of this version or earlier.
 
     Returns
     -------
     dict
-        Field names to values of the fields' types; only those the file holds.
+        Names of options, whichever their group, to values of their types; only those the file
+        holds.
 
     Raises
     ------
@@ -131,9 +413,15 @@ def read_options(path: Path) -> dict[str, Any]:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"cannot read the configuration file {path}: {error}") from error
-    hints = typing.get_type_hints(Config)
-    unknown = sorted(set(values) - set(hints))
-    if unknown:
+    for group in _GROUPS:
+        table = values.pop(group, {})
+        if not isinstance(table, dict):
+            raise UsageError(f"{group} in {path} must be a table of options")
+        values |= table
+    # files of the first release have no tables
+    values = {_EARLIER_NAMES.get(name, name): value for name, value in values.items()}
+    hints = option_hints()
+    if unknown := sorted(set(values) - set(hints)):
         raise UsageError(f"unknown option in {path}: {', '.join(unknown)}")
     return {name: _typed(name, value, hints[name], path) for name, value in values.items()}
 
@@ -141,6 +429,8 @@ def read_options(path: Path) -> dict[str, Any]:
 def _typed(name: str, value: Any, hint: Any, path: Path) -> Any:
     if isinstance(hint, types.UnionType):
         hint = next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
+    if typing.get_origin(hint) is Literal:
+        hint = str
     if typing.get_origin(hint) is tuple and isinstance(value, list):
         return tuple(str(item) for item in value)
     if typing.get_origin(hint) is Mapping and isinstance(value, dict):

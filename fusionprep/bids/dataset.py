@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionprep._version import __version__
+from fusionprep.bids.names import DESCRIPTIONS, IMAGE, fused_descriptions
 from fusionprep.config import Config
 from fusionprep.errors import OutputError
 from fusionprep.files import (
@@ -20,12 +21,6 @@ from fusionprep.models.registry import get_model
 
 CODE_URL = "https://github.com/fusionprep/fusionprep"
 BIDS_VERSION = "1.10.0"
-DESCRIPTIONS = {
-    "preproc": "Preprocessed image",
-    "brain": "Brain mask",
-    "suv": "Standardised uptake value",
-    "suvr": "Standardised uptake value ratio, or the mask of its reference region",
-}
 
 
 def prepare_output(config: Config) -> None:
@@ -125,7 +120,7 @@ def _write_participants(config: Config) -> None:
     present = sorted(
         {
             path.relative_to(config.output_dir).parts[0]
-            for path in config.output_dir.glob("sub-*/**/*.nii.gz")
+            for path in config.output_dir.glob(f"sub-*/**/*{IMAGE}")
         }
     )
     if not present:
@@ -153,13 +148,9 @@ def _write_descriptions(config: Config) -> None:
     """Add this run's ``desc-`` labels to those of earlier runs."""
     path = config.output_dir / "descriptions.tsv"
     known = {row["desc_id"].removeprefix("desc-"): row["description"] for row in read_table(path)}
-    for model in config.fusion_models:
-        entry = get_model(model)
-        known[f"fused{entry.label}"] = f"{entry.anatomy} and PET fused by {entry.label}"
-        known[f"fused{entry.label}Color"] = f"The same in colour, hue from the PET ({entry.label})"
-        if entry.fuses("ct"):
-            known[f"fusedCT{entry.label}"] = f"T1w and CT fused by {entry.label}"
-    known.update(DESCRIPTIONS)
+    entries = [get_model(model) for model in config.fusion.models]
+    known |= fused_descriptions(entries, config.selection.moved, config.fusion.contrast)
+    known |= DESCRIPTIONS
     rows = [
         {"desc_id": f"desc-{desc}", "description": text} for desc, text in sorted(known.items())
     ]

@@ -1,4 +1,4 @@
-"""Options and BIDS filters of a run as pybids queries, one for each kind of image."""
+"""Options and BIDS filters of a run as pybids queries, one for each modality."""
 
 from __future__ import annotations
 
@@ -6,69 +6,67 @@ from typing import Any
 
 from fusionprep.bids.layout import LABEL_PREFIXES, plain_label
 from fusionprep.bids.metadata import tracer_label
+from fusionprep.bids.names import BIDS
 from fusionprep.bids.types import ImageFile
-from fusionprep.config import Config
+from fusionprep.config import Selection
 from fusionprep.errors import UsageError
+from fusionprep.modalities import APP_MODALITIES, T1W, Modality
 
-SUFFIXES = {
-    "t1w": ["T1w"],
-    "pet": ["pet"],
-    "ct": ["ct", "CT", "Ct"],
-    "flair": ["FLAIR"],
-    "t2w": ["T2w"],
-}
-MAGNITUDE_ONLY = ("t1w", "flair", "t2w")
 EXTENSIONS = [".nii", ".nii.gz"]
-_BIDS_KEYS = {
+PYBIDS_NAMES = {
+    "sub": "subject",
     "ses": "session",
     "acq": "acquisition",
     "ce": "ceagent",
     "trc": "tracer",
     "rec": "reconstruction",
     "dir": "direction",
+    "res": "resolution",
 }
+"""Entities that pybids does not call as they stand in names of files."""
 
 
-def check_filters(config: Config) -> None:
+def check_filters(selection: Selection) -> None:
     """Refuse BIDS filters for images that are never looked for.
 
     Raises
     ------
     UsageError
     """
-    if unknown := sorted(set(config.bids_filters) - set(SUFFIXES)):
+    queries = [modality.name for modality in APP_MODALITIES]
+    if unknown := sorted(set(selection.bids_filters) - set(queries)):
         raise UsageError(
-            f"unknown query in the BIDS filter: {', '.join(unknown)}; use {', '.join(SUFFIXES)}"
+            f"unknown query in the BIDS filter: {', '.join(unknown)}; use {', '.join(queries)}"
         )
 
 
-def default_filter(name: str, config: Config) -> dict[str, Any]:
-    """The pybids query ``t1w``, ``pet``, ``ct``, ``flair`` or ``t2w`` by the options of the run."""
+def default_filter(modality: Modality, selection: Selection) -> dict[str, Any]:
+    """The pybids query for a modality by the options of the run."""
     from bids.layout import Query
 
     filters: dict[str, Any] = {
-        "suffix": SUFFIXES[name],
+        "suffix": list(BIDS[modality].raw_suffixes),
         "extension": EXTENSIONS,
         "space": Query.NONE,
         "desc": Query.NONE,
     }
-    if config.participant_label:
-        filters["subject"] = [plain_label(label, "sub-") for label in config.participant_label]
-    if name in MAGNITUDE_ONLY:
+    if selection.participant_label:
+        filters["subject"] = [plain_label(label, "sub-") for label in selection.participant_label]
+    if modality.magnitude_only:
         filters["part"] = [Query.NONE, "mag"]
-    if name != "t1w" and config.session_label:
-        filters["session"] = [plain_label(label, "ses-") for label in config.session_label]
-    if name == "pet" and config.rec_label:
-        filters["reconstruction"] = [plain_label(label, "rec-") for label in config.rec_label]
-    if name == "pet" and config.run_label:
-        filters["run"] = [plain_label(label, "run-") for label in config.run_label]
+    if modality != T1W and selection.session_label:
+        filters["session"] = [plain_label(label, "ses-") for label in selection.session_label]
+    if modality.tracer and selection.rec_label:
+        filters["reconstruction"] = [plain_label(label, "rec-") for label in selection.rec_label]
+    if modality.tracer and selection.run_label:
+        filters["run"] = [plain_label(label, "run-") for label in selection.run_label]
     return filters
 
 
-def user_filter(name: str, config: Config) -> dict[str, Any]:
-    """The user's BIDS filter for a query, its entities by their pybids names."""
-    own = config.bids_filters.get(name, {})
-    named = {_BIDS_KEYS.get(key, key): value for key, value in own.items()}
+def user_filter(modality: Modality, selection: Selection) -> dict[str, Any]:
+    """The user's BIDS filter for a modality, its entities by their pybids names."""
+    own = selection.bids_filters.get(modality.name, {})
+    named = {PYBIDS_NAMES.get(key, key): value for key, value in own.items()}
     return {
         key: [_filter_value(key, item) for item in value]
         if isinstance(value, (list, tuple))
@@ -97,12 +95,12 @@ def tracer_kept(image: ImageFile, labels: tuple[str, ...]) -> bool:
     return len(asked) == 1 if tracer is None else tracer.lower() in asked
 
 
-def options_used(name: str, config: Config) -> list[str]:
+def options_used(modality: Modality, selection: Selection) -> list[str]:
     """The options, as users write them, that restrict a query."""
-    options = {"session": config.session_label} if name != "t1w" else {}
-    if name == "pet":
-        options["tracer"] = config.tracer_label
-        options["rec"] = config.rec_label
-        options["run"] = config.run_label
+    options = {"session": selection.session_label} if modality != T1W else {}
+    if modality.tracer:
+        options["tracer"] = selection.tracer_label
+        options["rec"] = selection.rec_label
+        options["run"] = selection.run_label
     used = [f"--{option}-label {' '.join(labels)}" for option, labels in options.items() if labels]
-    return used + ["the BIDS filter"] * bool(config.bids_filters.get(name))
+    return used + ["the BIDS filter"] * bool(selection.bids_filters.get(modality.name))

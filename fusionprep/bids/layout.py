@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusionprep.config import Config
+from fusionprep.config import Selection
 from fusionprep.errors import NoInputError, NotBIDSError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ def check_dataset(bids_dir: Path, skip_validation: bool = False) -> None:
         raise NotBIDSError(f"{path} lacks {' and '.join(missing)}; add it")
 
 
-def open_layout(config: Config) -> BIDSLayout:
-    """Index the dataset, or open the index kept in ``config.bids_database_dir``.
+def open_layout(bids_dir: Path, selection: Selection) -> BIDSLayout:
+    """Index the dataset, or open the index kept in ``selection.bids_database_dir``.
 
     File names only are indexed; sidecars are read per image (see :mod:`fusionprep.bids.sidecars`).
     A kept index always covers all subjects, so that it serves later runs on others; it is not
@@ -88,15 +88,15 @@ def open_layout(config: Config) -> BIDSLayout:
     OutputError
         When the index cannot be written.
     """
-    if config.bids_database_dir is None:
-        layout = _index(config, None, config.participant_label)
+    if selection.bids_database_dir is None:
+        layout = _index(bids_dir, None, selection.participant_label)
     else:
-        layout = _open_kept_index(config, config.bids_database_dir)
+        layout = _open_kept_index(bids_dir, selection.bids_database_dir)
     _check_root_path(layout)
     return layout
 
 
-def _index(config: Config, database: Path | None, participants: tuple[str, ...] = ()) -> BIDSLayout:
+def _index(bids_dir: Path, database: Path | None, participants: tuple[str, ...] = ()) -> BIDSLayout:
     from bids import BIDSLayout, BIDSLayoutIndexer
 
     ignore = [
@@ -109,7 +109,7 @@ def _index(config: Config, database: Path | None, participants: tuple[str, ...] 
         ignore.append(re.compile(rf"^/sub-(?!(?:{kept})(?:/|$))"))
     indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=ignore)
     return BIDSLayout(
-        config.bids_dir,
+        bids_dir,
         validate=False,
         config=["bids", "derivatives"],
         database_path=database,
@@ -117,28 +117,28 @@ def _index(config: Config, database: Path | None, participants: tuple[str, ...] 
     )
 
 
-def _open_kept_index(config: Config, folder: Path) -> BIDSLayout:
+def _open_kept_index(bids_dir: Path, folder: Path) -> BIDSLayout:
     from bids import BIDSLayout
     from sqlalchemy.exc import SQLAlchemyError
 
     database = folder / "layout_index.sqlite"
     if not database.exists():
-        _write_index(config, folder, database)
+        _write_index(bids_dir, folder, database)
     try:
         layout = BIDSLayout(database_path=folder, validate=False)
     except (SQLAlchemyError, AttributeError, ValueError) as error:
         raise UsageError(
             f"the index {database} is damaged or of another pybids version; delete it"
         ) from error
-    if Path(layout.root).resolve() != config.bids_dir.resolve():
+    if Path(layout.root).resolve() != bids_dir.resolve():
         raise UsageError(
-            f"the index {database} belongs to the dataset {layout.root}, not {config.bids_dir}; "
+            f"the index {database} belongs to the dataset {layout.root}, not {bids_dir}; "
             "give another --bids-database-dir"
         )
     return layout
 
 
-def _write_index(config: Config, folder: Path, database: Path) -> None:
+def _write_index(bids_dir: Path, folder: Path, database: Path) -> None:
     # pybids creates the file before it walks the dataset: built in place, an index left by a
     # killed run would look complete and hold nothing.
     try:
@@ -147,7 +147,7 @@ def _write_index(config: Config, folder: Path, database: Path) -> None:
     except OSError as error:
         raise OutputError(f"cannot write the index to {folder}: {error.strerror}") from error
     try:
-        manager = _index(config, scratch).connection_manager
+        manager = _index(bids_dir, scratch).connection_manager
         manager.session.close()
         manager.engine.dispose()
         _publish(scratch / database.name, database)
@@ -180,23 +180,23 @@ def _check_root_path(layout: BIDSLayout) -> None:
                 )
 
 
-def find_subjects(layout: BIDSLayout, config: Config) -> tuple[str, ...]:
+def find_subjects(layout: BIDSLayout, selection: Selection) -> tuple[str, ...]:
     """Labels of the subjects to process, without ``sub-``, sorted.
 
-    Participant labels of the configuration that the dataset does not have are left out; see
+    Participant labels asked for that the dataset does not have are left out; see
     :func:`unknown_subjects`.
     """
     present = _subjects_present(Path(layout.root))
-    if not config.participant_label:
+    if not selection.participant_label:
         return present
-    asked = {plain_label(label, "sub-") for label in config.participant_label}
+    asked = {plain_label(label, "sub-") for label in selection.participant_label}
     return tuple(label for label in present if label in asked)
 
 
-def unknown_subjects(layout: BIDSLayout, config: Config) -> tuple[str, ...]:
+def unknown_subjects(layout: BIDSLayout, selection: Selection) -> tuple[str, ...]:
     """Participant labels asked for, without ``sub-``, that the dataset does not have."""
     present = set(_subjects_present(Path(layout.root)))
-    asked = {plain_label(label, "sub-"): None for label in config.participant_label}
+    asked = {plain_label(label, "sub-"): None for label in selection.participant_label}
     return tuple(label for label in asked if label not in present)
 
 

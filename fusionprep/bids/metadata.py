@@ -4,12 +4,11 @@ import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fusionprep.bids.sidecars import FRAME_TABLE
-from fusionprep.bids.types import ImageFile
+from fusionprep.bids.types import FrameTiming, ImageFile
 from fusionprep.errors import DataError
 
 # A tracer in `acq-` is only told from a scan mode (`acq-static`) by knowing it.
@@ -52,25 +51,6 @@ _UNITS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class FrameTiming:
-    """Frames of a PET image in seconds; None where the dataset does not tell.
-
-    Attributes
-    ----------
-    starts
-        Start of each frame relative to the time zero of the scan.
-    durations
-        Duration of each frame; None makes all frames weigh the same.
-    source
-        Where the times were found, for people.
-    """
-
-    starts: tuple[float, ...] | None
-    durations: tuple[float, ...] | None
-    source: str
-
-
 def text_value(metadata: Mapping[str, Any], *keys: str) -> str | None:
     """The text at a key path of nested objects; None if absent, blank or ``n/a``."""
     value: Any = metadata
@@ -98,9 +78,9 @@ def tracer_label(image: ImageFile) -> str | None:
     Taken from ``trc-``, else from ``acq-`` where it names a known tracer (OASIS-3, older Clinica),
     else from the sidecar, else from whatever ``acq-`` says. None if nothing tells.
     """
-    if tracer := _alphanumeric(image.entities.get("tracer")):
+    if tracer := _alphanumeric(image.entities.get("trc")):
         return tracer
-    acquisition = _alphanumeric(image.entities.get("acquisition"))
+    acquisition = _alphanumeric(image.entities.get("acq"))
     if acquisition and _TRACER_PATTERN.fullmatch(acquisition):
         return acquisition
     return _alphanumeric(_sidecar_tracer(image.metadata)) or acquisition

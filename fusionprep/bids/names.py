@@ -1,68 +1,244 @@
-"""Names of derivatives, their URIs and the files that describe the dataset."""
+"""Names of images: what BIDS calls each modality, and every output's name, written and read."""
 
+import functools
+import itertools
 import re
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath, PurePosixPath
 
-from fusionprep.bids.sidecars import FRAME_TABLE
-from fusionprep.bids.types import ImageFile, Modality
+from fusionprep.bids.types import ImageFile
 from fusionprep.errors import DataError
+from fusionprep.modalities import CONTRASTS, CT, FLAIR, PET, T1W, T2W, Modality
+from fusionprep.models.entry import COLOUR_ENDING, ModelEntry
+from fusionprep.models.registry import get_model, model_names
+
+
+@dataclass(frozen=True)
+class BIDSNames:
+    """What BIDS says of a modality.
+
+    Attributes
+    ----------
+    datatype, suffix
+        Of its images, raw and derived.
+    raw_suffixes
+        Suffixes under which raw datasets have it.
+    kept
+        Entities of a raw image that its derivatives keep.
+    fused_datatype, fused_suffix
+        Of the images fused from it.
+    """
+
+    datatype: str
+    suffix: str
+    raw_suffixes: tuple[str, ...]
+    kept: tuple[str, ...]
+    fused_datatype: str
+    fused_suffix: str
+
+
+def _names(datatype: str, suffix: str, *kept: str) -> BIDSNames:
+    return BIDSNames(datatype, suffix, (suffix,), kept, datatype, suffix)
+
+
+# BIDS allows acq- on anatomical images but not on PET, whose tracer goes to trc-. It does not know
+# CT, so that what is fused from one is written as the T1w it was fused with.
+BIDS: Mapping[Modality, BIDSNames] = {
+    T1W: _names("anat", "T1w"),
+    PET: _names("pet", "pet", "task", "trc", "rec", "run"),
+    CT: replace(
+        _names("ct", "ct", "acq", "run"),
+        raw_suffixes=("ct", "CT", "Ct"),
+        fused_datatype="anat",
+        fused_suffix="T1w",
+    ),
+    FLAIR: _names("anat", "FLAIR", "acq", "run"),
+    T2W: _names("anat", "T2w", "acq", "run"),
+}
+DATATYPES = tuple(dict.fromkeys(names.datatype for names in BIDS.values()))
+"""Folders of images."""
 
 ENTITY_ORDER = (
-    "task",
-    "acquisition",
-    "tracer",
-    "reconstruction",
-    "run",
-    "space",
-    "resolution",
-    "label",
-    "from",
-    "to",
-    "mode",
-    "desc",
-)
-ENTITY_KEYS = {
-    "acquisition": "acq",
-    "tracer": "trc",
-    "reconstruction": "rec",
-    "resolution": "res",
+    "sub", "ses", "task", "acq", "ce", "trc", "rec", "dir", "run", "space", "seg", "res", "label",
+    "from", "to", "mode", "desc",
+)  # fmt: skip
+IMAGE = ".nii.gz"
+"""Extension of every image written."""
+
+XFM = "xfm"
+MASK, DSEG, PROBSEG = "mask", "dseg", "probseg"
+PREPROC, BRAIN, SUV, SUVR = "preproc", "brain", "suv", "suvr"
+COREG, FRAMES, NORM, TISSUE = "coreg", "frames", "norm", "tissue"
+"""Labels of figures."""
+
+SUMMARY, VIEWER, ANATOMICAL, METHODS, ABOUT, ERRORS = (
+    "summary", "viewer", "anatomical", "methods", "about", "errors",
+)  # fmt: skip
+"""Labels of text blocks of the subject report."""
+
+FUSED, THUMBNAIL, PLANES = "fused", "thumb", "planes"
+"""What labels of fused images and of their figures begin with."""
+
+DESCRIPTIONS = {
+    PREPROC: "Preprocessed image",
+    BRAIN: "Brain mask",
+    SUV: "Standardised uptake value",
+    SUVR: "Standardised uptake value ratio, or the mask of its reference region",
 }
-# BIDS allows acq- on anatomical images but not on PET, whose tracer goes to trc-.
-KEPT_ENTITIES: dict[Modality, tuple[str, ...]] = {
-    "pet": ("task", "tracer", "reconstruction", "run"),
-    "flair": ("acquisition", "run"),
-    "ct": ("acquisition", "run"),
-    "t2w": ("acquisition", "run"),
-}
+
+
+@dataclass(frozen=True)
+class FusedDesc:
+    """The label ``desc-`` of a fused image.
+
+    Attributes
+    ----------
+    model
+        Label of the fusion model.
+    modality
+        What was fused with an anatomical image, and ...
+    contrast
+        ... that image, or the one that its gray matter is of.
+    colour
+        Whether the image is in colour.
+
+    Examples
+    --------
+    >>> from fusionprep.modalities import CT, FLAIR
+    >>> str(FusedDesc("Average", CT, FLAIR))
+    'fusedCTFLAIRAverage'
+    >>> FusedDesc.parse("fusedFLAIRAverageColor").contrast.label
+    'FLAIR'
+    >>> FusedDesc.parse("fusedNobodyKnows") is None
+    True
+    """
+
+    model: str
+    modality: Modality = PET
+    contrast: Modality = T1W
+    colour: bool = False
+
+    def __str__(self) -> str:
+        return self.figure(FUSED)
+
+    def figure(self, kind: str) -> str:
+        """The label of a figure of it, e.g. with :data:`THUMBNAIL`."""
+        names = BIDS[self.modality]
+        modality = "" if names.fused_suffix == names.suffix else self.modality.label
+        contrast = "" if self.contrast == CONTRASTS[0] else self.contrast.label
+        ending = COLOUR_ENDING if self.colour else ""
+        return f"{kind}{modality}{contrast}{self.model}{ending}"
+
+    @property
+    def title(self) -> str:
+        """The model, and the anatomical image where that was not the T1w."""
+        return self.model + (
+            "" if self.contrast == CONTRASTS[0] else f" with {self.contrast.label}"
+        )
+
+    @classmethod
+    def of(cls, entry: ModelEntry, modality: Modality, contrast: Modality) -> "FusedDesc":
+        """The label of what a model makes; a model of the gray matter takes no other contrast."""
+        return cls(entry.label, modality, contrast if entry.takes_image else CONTRASTS[0])
+
+    @classmethod
+    def parse(cls, label: str, kind: str = FUSED) -> "FusedDesc | None":
+        """Read a label, by default of a fused image; None for any that is never written."""
+        return _fused_descs().get(label.removeprefix(kind)) if label.startswith(kind) else None
+
+
+@functools.cache
+def _fused_descs() -> Mapping[str, FusedDesc]:
+    """Every label without what it begins with; the registry's labels keep them apart."""
+    models = [get_model(name).label for name in model_names()]
+    fused = [modality for modality in BIDS if modality.fused]
+    every = itertools.product(models, fused, CONTRASTS, (False, True))
+    return {desc.figure(""): desc for desc in itertools.starmap(FusedDesc, every)}
+
+
+def describe_fused(entry: ModelEntry, desc: FusedDesc) -> str:
+    """What an image with that label is, in a few words."""
+    if desc.colour:
+        return f"The same in colour, hue from the {desc.modality.label} ({entry.label})"
+    anatomy = desc.contrast.label if entry.takes_image else entry.anatomy
+    return f"{anatomy} and {desc.modality.label} fused by {entry.label}"
+
+
+def fused_descriptions(
+    entries: Iterable[ModelEntry], modalities: Sequence[Modality], contrast: Modality
+) -> Iterator[tuple[str, str]]:
+    """Label and description of every fused image that models make of modalities."""
+    for entry, modality in itertools.product(entries, modalities):
+        if entry.fuses(modality):
+            desc = FusedDesc.of(entry, modality, contrast)
+            colours = (False, True) if modality.tracer else (False,)
+            for label in (replace(desc, colour=colour) for colour in colours):
+                yield str(label), describe_fused(entry, label)
 
 
 def derivative_path(
-    subject: str, session: str | None, datatype: str, suffix: str, extension: str, **entities: str
+    datatype: str, suffix: str, extension: str = IMAGE, /, **entities: str | None
 ) -> str:
     """Path of a derivative relative to the output root, entities in the order of BIDS.
 
     Parameters
     ----------
     entities
-        Names of :data:`ENTITY_ORDER` (``from_`` for ``from``) to labels; None is left out.
+        Of :data:`ENTITY_ORDER` (``from_`` for ``from``) to labels; None is left out.
+
+    Raises
+    ------
+    DataError
+        When a label is not one.
 
     Examples
     --------
-    >>> derivative_path("01", None, "pet", "pet", ".nii.gz", desc="preproc", tracer="18FFDG",
-    ...                 space="T1w")
+    >>> derivative_path("pet", "pet", sub="01", desc="preproc", trc="18FFDG", space="T1w")
     'sub-01/pet/sub-01_trc-18FFDG_space-T1w_desc-preproc_pet.nii.gz'
+    >>> derivative_path("anat", "dseg", sub="01", ses="A", seg="DK", res="1")
+    'sub-01/ses-A/anat/sub-01_ses-A_seg-DK_res-1_dseg.nii.gz'
     """
     given = {name.rstrip("_"): value for name, value in entities.items() if value is not None}
     unknown = set(given) - set(ENTITY_ORDER)
     if unknown:
         raise ValueError(f"unknown entities: {sorted(unknown)}")
-    for name, value in {"subject": subject, "session": session or "0", **given}.items():
+    for name, value in given.items():
         if re.fullmatch(r"[A-Za-z0-9+]+", value) is None:
             raise DataError(f"{name} label {value!r} may hold letters and digits only; rename it")
-    stem = [f"sub-{subject}", *([f"ses-{session}"] if session else [])]
-    labels = [f"{ENTITY_KEYS.get(n, n)}-{given[n]}" for n in ENTITY_ORDER if n in given]
-    return str(PurePosixPath(*stem, datatype, "_".join([*stem, *labels, suffix]) + extension))
+    labels = [f"{name}-{given[name]}" for name in ENTITY_ORDER if name in given]
+    folders = [label for label in labels if label.startswith(("sub-", "ses-"))]
+    return str(PurePosixPath(*folders, datatype, "_".join([*labels, suffix]) + extension))
+
+
+def parse_name(name: str) -> tuple[dict[str, str], str]:
+    """Entities and suffix of a file name.
+
+    Examples
+    --------
+    >>> parse_name("sub-01_space-T1w_desc-preproc_pet.nii.gz")
+    ({'sub': '01', 'space': 'T1w', 'desc': 'preproc'}, 'pet')
+    """
+    *pairs, suffix = name.split(".", 1)[0].split("_")
+    return dict(pair.split("-", 1) for pair in pairs if "-" in pair), suffix
+
+
+def beside(path: Path, suffix: str, **entities: str | None) -> Path:
+    """The image of another suffix, with some other entities, in the folder of a derivative.
+
+    Examples
+    --------
+    >>> beside(Path("sub-01/anat/sub-01_desc-preproc_T1w.nii.gz"), "mask", desc="brain").name
+    'sub-01_desc-brain_mask.nii.gz'
+    """
+    known, _ = parse_name(path.name)
+    other = derivative_path(path.parent.name, suffix, **{**known, **entities})
+    return path.with_name(PurePosixPath(other).name)
+
+
+def sidecar_path(image: Path) -> Path:
+    """The sidecar of an image."""
+    return image.with_name(image.name.split(".", 1)[0] + ".json")
 
 
 def figure_path(derivative: str, extension: str) -> str:
@@ -74,14 +250,66 @@ def figure_path(derivative: str, extension: str) -> str:
     'sub-01/figures/sub-01_ses-2_desc-coreg_pet.svg'
     """
     path = PurePosixPath(derivative)
-    stem = path.name.removesuffix(".nii.gz")
-    return str(PurePosixPath(path.parts[0], "figures", stem + extension))
+    return str(figures_folder(path.parts[0]) / (path.name.removesuffix(IMAGE) + extension))
 
 
-def kept_entities(image: ImageFile, modality: Modality, tracer: str | None) -> dict[str, str]:
+def figures_folder(participant: str) -> PurePosixPath:
+    """The folder of a participant's figures, relative to the output root.
+
+    Parameters
+    ----------
+    participant
+        With ``sub-``.
+    """
+    return PurePosixPath(participant, "figures")
+
+
+def kept_entities(image: ImageFile, modality: Modality) -> dict[str, str]:
     """The entities of a source image that its derivatives keep."""
-    entities = {**image.entities, **({"tracer": tracer} if tracer else {})}
-    return {name: entities[name] for name in KEPT_ENTITIES[modality] if name in entities}
+    tracer = {"trc": image.pet.tracer} if image.pet and image.pet.tracer else {}
+    entities = {**image.entities, **tracer}
+    return {name: entities[name] for name in BIDS[modality].kept if name in entities}
+
+
+class OutputNames:
+    """Names of what is made of one image.
+
+    Examples
+    --------
+    >>> pet = ImageFile(Path("sub-01_ses-a_pet.nii"), {"sub": "01", "ses": "a"}, "pet")
+    >>> OutputNames(pet, PET)(desc="preproc", space="T1w")
+    'sub-01/ses-a/pet/sub-01_ses-a_space-T1w_desc-preproc_pet.nii.gz'
+    """
+
+    def __init__(self, image: ImageFile, modality: Modality) -> None:
+        self.bids = BIDS[modality]
+        self.modality = modality
+        self.entities = {
+            "sub": image.subject,
+            "ses": image.session,
+            **kept_entities(image, modality),
+        }
+
+    def __call__(
+        self, suffix: str | None = None, extension: str = IMAGE, **entities: str | None
+    ) -> str:
+        """Path of an output, by default of an image of the modality."""
+        suffix = suffix or self.bids.suffix
+        return derivative_path(self.bids.datatype, suffix, extension, **self.entities, **entities)
+
+    def fused(self, **entities: str | None) -> str:
+        """Path of a fused image."""
+        names = self.bids
+        return derivative_path(
+            names.fused_datatype, names.fused_suffix, **self.entities, **entities
+        )
+
+
+def modality_of(image: ImageFile) -> Modality | None:
+    """The modality of a derivative, or of what was fused; None for masks and the like."""
+    if desc := FusedDesc.parse(image.entities.get("desc", "")):
+        return desc.modality
+    return next((m for m, names in BIDS.items() if names.suffix == image.suffix), None)
 
 
 def raw_uri(image: ImageFile, bids_dir: Path) -> str:
@@ -89,42 +317,14 @@ def raw_uri(image: ImageFile, bids_dir: Path) -> str:
     return f"bids:raw:{PurePosixPath(image.path.relative_to(bids_dir))}"
 
 
-def own_uri(relative: str) -> str:
+OWN = "bids::"
+
+
+def own_uri(relative: str | PurePath) -> str:
     """BIDS URI of a file of this derivative dataset."""
-    return f"bids::{relative}"
+    return f"{OWN}{relative}"
 
 
-# Raw fields that processing makes untrue, or that describe frames which no longer exist.
-STALE_FIELDS = frozenset(
-    {
-        FRAME_TABLE,
-        "FrameTimesStart",
-        "FrameDuration",
-        "Time",
-        "Units",
-        "DecayCorrectionFactor",
-        "DecayFactor",
-        "FrameReferenceTime",
-        "ScatterFraction",
-        "PromptRate",
-        "RandomRate",
-        "SinglesRate",
-        "SkullStripped",
-        "ImageOrientation",
-        "ImageOrientationText",
-        "ImageOrientationPatientDICOM",
-        "IntendedFor",
-        "SpatialReference",
-        "Resolution",
-        "Sources",
-        "RawSources",
-        "Description",
-        "ConversionSoftware",
-        "ConversionSoftwareVersion",
-    }
-)
-
-
-def still_true(metadata: Mapping[str, object]) -> dict[str, object]:
-    """The fields of a raw sidecar that hold for a static image made from it."""
-    return {name: value for name, value in metadata.items() if name not in STALE_FIELDS}
+def own_path(uri: object) -> str | None:
+    """The path in :func:`own_uri`; None for anything else."""
+    return uri.removeprefix(OWN) if isinstance(uri, str) and uri.startswith(OWN) else None

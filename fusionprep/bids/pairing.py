@@ -1,13 +1,14 @@
-"""Which T1w each PET, CT, FLAIR and T2w image is brought to, and why."""
+"""Which T1w each image of another modality is brought to, and why."""
 
 import math
 import re
 from collections.abc import Sequence
-from typing import get_args
+from pathlib import Path
 
 from fusionprep.bids.dates import SubjectDates, day_gap, days, read_dates
-from fusionprep.bids.types import FoundImages, ImageFile, Modality, Pairing, Problem
-from fusionprep.config import Config
+from fusionprep.bids.types import FoundImages, ImageFile, Pairing, Problem
+from fusionprep.config import Selection
+from fusionprep.modalities import MOVED, T1W, Modality
 
 _ACCELERATED = re.compile("accel|sense|grappa|asset|caipi|fast", re.IGNORECASE)
 _CHOICE_REASONS = (
@@ -19,13 +20,15 @@ _CHOICE_REASONS = (
 )
 
 
-def pair_images(images: FoundImages, config: Config) -> tuple[list[Pairing], list[Problem]]:
-    """Pair each PET, CT, FLAIR and T2w image of a subject with a T1w.
+def pair_images(
+    images: FoundImages, bids_dir: Path, selection: Selection
+) -> tuple[list[Pairing], list[Problem]]:
+    """Pair each image of a subject with a T1w.
 
-    In this order: the session ``config.anat_session``; the image's own session; the nearest session
-    in days, at most ``config.max_day_gap`` away (see :func:`fusionprep.bids.dates.day_gap`);
-    without any date, a T1w outside the sessions or the only session that has a T1w. Of several
-    T1w in a session :func:`choose_t1w` takes one.
+    In this order: the session ``selection.anat_session``; the image's own session; the nearest
+    session in days, at most ``selection.max_day_gap`` away
+    (see :func:`fusionprep.bids.dates.day_gap`); without any date, a T1w outside the sessions or the
+    only session that has a T1w. Of several T1w in a session :func:`choose_t1w` takes one.
 
     Parameters
     ----------
@@ -35,37 +38,37 @@ def pair_images(images: FoundImages, config: Config) -> tuple[list[Pairing], lis
     Returns
     -------
     pairings
-        PET first, then CT, FLAIR and T2w, each in the order found.
+        By modality in the order of its table, each in the order found.
     problems
         One for each image that no T1w belongs to, or one for a subject without any T1w.
     """
     wanted = [
         (modality, image)
-        for modality in get_args(Modality)
-        if modality in config.modalities
-        for image in getattr(images, modality)
+        for modality in MOVED
+        if modality in selection.moved
+        for image in images.of(modality)
     ]
     if not wanted:
         return [], []
-    if not images.t1w:
+    t1ws = images.of(T1W)
+    if not t1ws:
         message = (
             f"sub-{images.subject} has no T1w image for {wanted[0][1].path.name}; "
             "add one or widen the filters"
         )
         return [], [Problem(images.subject, "missing", message)]
-    dates = read_dates(config.bids_dir, images.subject)
-    results = [_pair(modality, image, images.t1w, dates, config) for modality, image in wanted]
+    dates = read_dates(bids_dir, images.subject)
+    results = [_pair(modality, image, t1ws, dates, selection) for modality, image in wanted]
     pairings = [result for result in results if isinstance(result, Pairing)]
     return pairings, [result for result in results if isinstance(result, Problem)]
 
 
-def fusion_partner(pairings: Sequence[Pairing], config: Config) -> Pairing | None:
-    """The first FLAIR or T2w among images paired with one T1w that PET and CT are fused with.
+def fusion_partner(pairings: Sequence[Pairing], contrast: Modality) -> Pairing | None:
+    """The first image of a contrast among those paired with one T1w.
 
-    None where they are fused with the T1w, or there is no such image.
+    None where there is no such image, or the contrast is the T1w itself.
     """
-    wanted = config.anat_contrast.lower()
-    return next((pairing for pairing in pairings if pairing.modality == wanted), None)
+    return next((pairing for pairing in pairings if pairing.modality == contrast), None)
 
 
 def choose_t1w(candidates: Sequence[ImageFile]) -> tuple[ImageFile, str]:
@@ -90,8 +93,8 @@ def choose_t1w(candidates: Sequence[ImageFile]) -> tuple[ImageFile, str]:
 
 def _rank(image: ImageFile) -> tuple[bool, bool, float, int, str]:
     return (
-        _ACCELERATED.search(image.entities.get("acquisition", "")) is not None,
-        "ceagent" in image.entities,
+        _ACCELERATED.search(image.entities.get("acq", "")) is not None,
+        "ce" in image.entities,
         round(math.prod(image.voxel_sizes), 3),
         int(image.entities.get("run", 0)),
         str(image.path),
@@ -103,9 +106,9 @@ def _pair(
     image: ImageFile,
     t1ws: Sequence[ImageFile],
     dates: SubjectDates,
-    config: Config,
+    selection: Selection,
 ) -> Pairing | Problem:
-    candidates, reason = _candidates(image, t1ws, dates, config)
+    candidates, reason = _candidates(image, t1ws, dates, selection)
     if not candidates:
         return Problem(image.subject, "missing", reason)
     t1w, choice = choose_t1w(candidates)
@@ -114,11 +117,11 @@ def _pair(
 
 
 def _candidates(
-    image: ImageFile, t1ws: Sequence[ImageFile], dates: SubjectDates, config: Config
+    image: ImageFile, t1ws: Sequence[ImageFile], dates: SubjectDates, selection: Selection
 ) -> tuple[list[ImageFile], str]:
     """T1w of the session to use and why, or none and what is wrong."""
-    if config.anat_session is not None:
-        label = config.anat_session.removeprefix("ses-")
+    if selection.anat_session is not None:
+        label = selection.anat_session.removeprefix("ses-")
         chosen = _of_session(t1ws, label)
         missing = f"sub-{image.subject} has no T1w in ses-{label}, which --anat-session names"
         return chosen, "session named by --anat-session" if chosen else missing
@@ -126,7 +129,7 @@ def _candidates(
         return same, "same session" if image.session else "subject without sessions"
     gaps = [(gap, t1w) for t1w in t1ws if (gap := day_gap(dates, image, t1w)) is not None]
     if gaps:
-        return _nearest(image, gaps, t1ws, config.max_day_gap)
+        return _nearest(image, gaps, t1ws, selection.max_day_gap)
     return _undated(image, t1ws)
 
 

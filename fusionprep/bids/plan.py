@@ -13,18 +13,24 @@ from fusionprep.bids.filters import options_used
 from fusionprep.bids.headers import check_header
 from fusionprep.bids.images import find_images
 from fusionprep.bids.layout import find_subjects, unknown_subjects
-from fusionprep.bids.metadata import frame_timing, tracer_label
 from fusionprep.bids.names import kept_entities
 from fusionprep.bids.pairing import fusion_partner, pair_images
+from fusionprep.bids.pet_facts import pet_facts
 from fusionprep.bids.sidecars import FRAME_TABLE
-from fusionprep.bids.types import KINDS, FoundImages, ImageFile, Pairing, Problem, SubjectPlan
-from fusionprep.config import Config
+from fusionprep.bids.types import (
+    FoundImages,
+    ImageFile,
+    Pairing,
+    PETFacts,
+    Problem,
+    SubjectPlan,
+)
+from fusionprep.config import Config, Selection
 from fusionprep.errors import DataError
+from fusionprep.modalities import APP_MODALITIES, T1W, Modality
 
 if TYPE_CHECKING:
     from bids import BIDSLayout
-
-_DIMENSIONS = {name: (3, 4) if name == "pet" else (3,) for name in KINDS}
 
 
 def plan_dataset(layout: BIDSLayout, config: Config) -> list[SubjectPlan]:
@@ -36,19 +42,20 @@ def plan_dataset(layout: BIDSLayout, config: Config) -> list[SubjectPlan]:
         Sorted by label, then the participant labels asked for that the dataset does not have, each
         with a problem.
     """
-    found = find_images(layout, config)
+    selection = config.selection
+    found = find_images(layout, config.bids_dir, selection)
     plans = [
         plan_subject(found.get(label, FoundImages(label)), config)
-        for label in find_subjects(layout, config)
+        for label in find_subjects(layout, selection)
     ]
-    for label in unknown_subjects(layout, config):
+    for label in unknown_subjects(layout, selection):
         problem = Problem(label, "missing", f"the dataset has no folder sub-{label}")
         plans.append(SubjectPlan(label, problems=(problem,)))
     return plans
 
 
 def plan_subject(found: FoundImages, config: Config) -> SubjectPlan:
-    """Check the headers and frame times of a subject's images, and pair them.
+    """Check the headers of a subject's images, settle the facts of its PET, and pair them.
 
     An image that cannot be used becomes a problem and leaves the others in.
     """
@@ -56,57 +63,56 @@ def plan_subject(found: FoundImages, config: Config) -> SubjectPlan:
     if not re.fullmatch("[A-Za-z0-9+]+", subject):
         message = f"sub-{subject} is no BIDS label (letters and digits only); rename the folder"
         return SubjectPlan(subject, problems=(Problem(subject, "data", message),))
-    usable, faults = _check_images(found)
+    usable, faults = _check_images(found, config.bids_dir)
     problems = [problem for _, problem in faults]
-    faulty = {name for name, _ in faults}
-    if not faulty & set(config.modalities) and not any(_wanted(found, config)):
-        problems.append(Problem(subject, "missing", _nothing_found(subject, config)))
+    faulty = {modality for modality, _ in faults}
+    moved = config.selection.moved
+    if not faulty & set(moved) and not any(map(found.of, moved)):
+        problems.append(Problem(subject, "missing", _nothing_found(subject, config.selection)))
     pairings, unpaired = [], []
     # Where every T1w is faulty the faults have been named: that there is no other is no news.
-    if usable.t1w or "t1w" not in faulty:
-        pairings, unpaired = pair_images(usable, config)
+    if usable.of(T1W) or T1W not in faulty:
+        pairings, unpaired = pair_images(usable, config.bids_dir, config.selection)
     pairings, clashes = _without_clashes(pairings)
-    pairings, partnerless = _with_partners(pairings, config)
+    pairings, partnerless = _with_partners(pairings, config.fusion.contrast)
     return SubjectPlan(
         subject,
         pairings=tuple(pairings),
         problems=(*problems, *unpaired, *clashes, *partnerless),
-        notes=(*found.notes, *_notes(usable, pairings, faulty, config)),
+        notes=(*found.notes, *_notes(usable, pairings, faulty, moved)),
     )
 
 
-def _wanted(images: FoundImages, config: Config) -> list[tuple[ImageFile, ...]]:
-    return [getattr(images, modality) for modality in config.modalities]
-
-
-def _check_images(found: FoundImages) -> tuple[FoundImages, list[tuple[str, Problem]]]:
-    """The sound images with their headers read, and the query name and fault of each other."""
+def _check_images(
+    found: FoundImages, bids_dir: Path
+) -> tuple[FoundImages, list[tuple[Modality, Problem]]]:
+    """The sound images with headers read and facts settled, and the fault of each other."""
     faults = list(found.unreadable)
-    usable: dict[str, tuple[ImageFile, ...]] = {}
-    for name in KINDS:
+    usable: dict[Modality, tuple[ImageFile, ...]] = {}
+    for modality in APP_MODALITIES:
         sound = []
-        for image in getattr(found, name):
+        for image in found.of(modality):
             try:
-                sound.append(_check_image(image, name))
+                sound.append(_check_image(image, modality, bids_dir))
             except DataError as error:
-                faults.append((name, Problem(found.subject, "data", str(error))))
-        usable[name] = tuple(sound)
-    return FoundImages(found.subject, **usable), faults
+                faults.append((modality, Problem(found.subject, "data", str(error))))
+        usable[modality] = tuple(sound)
+    return FoundImages(found.subject, usable), faults
 
 
-def _check_image(image: ImageFile, name: str) -> ImageFile:
-    header = check_header(image.path, _DIMENSIONS[name], KINDS[name])
+def _check_image(image: ImageFile, modality: Modality, bids_dir: Path) -> ImageFile:
+    header = check_header(image.path, (3, 4) if modality.tracer else (3,), modality.label)
     checked = dataclasses.replace(image, shape=header.shape, voxel_sizes=header.voxel_sizes)
-    if name == "pet":
-        frame_timing(checked.metadata, checked.n_frames, checked.path)
+    if modality.tracer:
+        return dataclasses.replace(checked, pet=pet_facts(checked, bids_dir))
     return checked
 
 
-def _nothing_found(subject: str, config: Config) -> str:
-    kinds = " or ".join(KINDS[modality] for modality in config.modalities)
+def _nothing_found(subject: str, selection: Selection) -> str:
+    kinds = " or ".join(modality.label for modality in selection.moved)
     # Several modalities share options; each is named once.
     used = dict.fromkeys(
-        option for name in config.modalities for option in options_used(name, config)
+        option for modality in selection.moved for option in options_used(modality, selection)
     )
     return f"sub-{subject} has no {kinds} image" + (f" that passes {', '.join(used)}" * bool(used))
 
@@ -117,7 +123,7 @@ def _without_clashes(pairings: Sequence[Pairing]) -> tuple[list[Pairing], list[P
     clashes = []
     for pairing in pairings:
         image, modality = pairing.image, pairing.modality
-        entities = kept_entities(image, modality, _tracer(pairing))
+        entities = kept_entities(image, modality)
         key = (modality, image.session, tuple(sorted(entities.items())))
         first = kept.setdefault(key, pairing)
         if first is not pairing:
@@ -130,16 +136,16 @@ def _without_clashes(pairings: Sequence[Pairing]) -> tuple[list[Pairing], list[P
 
 
 def _with_partners(
-    pairings: Sequence[Pairing], config: Config
+    pairings: Sequence[Pairing], contrast: Modality
 ) -> tuple[list[Pairing], list[Problem]]:
-    """Drop PET and CT for which there is no image of the contrast they are to be fused with."""
+    """Drop images for which there is none of the contrast they are to be fused with."""
     kept, problems = [], []
     for pairing in pairings:
         together = [other for other in pairings if other.t1w.path == pairing.t1w.path]
-        fused = pairing.modality in ("pet", "ct")
-        if fused and config.anat_contrast != "T1w" and fusion_partner(together, config) is None:
+        apart = pairing.modality.fused and contrast != T1W
+        if apart and fusion_partner(together, contrast) is None:
             message = (
-                f"{pairing.image.path.name} has no {config.anat_contrast} to be fused with, paired"
+                f"{pairing.image.path.name} has no {contrast.label} to be fused with, paired"
                 f" with {pairing.t1w.path.name}; leave out --anat-contrast, or add one"
             )
             problems.append(Problem(pairing.image.subject, "missing", message))
@@ -148,21 +154,26 @@ def _with_partners(
     return kept, problems
 
 
-def _tracer(pairing: Pairing) -> str | None:
-    return tracer_label(pairing.image) if pairing.modality == "pet" else None
-
-
 def _notes(
-    usable: FoundImages, pairings: Sequence[Pairing], faulty: set[str], config: Config
+    usable: FoundImages,
+    pairings: Sequence[Pairing],
+    faulty: set[Modality],
+    moved: Sequence[Modality],
 ) -> list[str]:
-    notes = [note for image in usable.pet if (note := _without_sidecar(image.metadata, image.path))]
-    if any(_wanted(usable, config)):
-        absent = [name for name in config.modalities if not getattr(usable, name)]
-        notes += [f"no {'usable ' * (name in faulty)}{KINDS[name]} image" for name in absent]
+    notes = [
+        note
+        for modality in moved
+        if modality.tracer
+        for image in usable.of(modality)
+        if (note := _without_sidecar(image.metadata, image.path))
+    ]
+    if any(map(usable.of, moved)):
+        absent = [modality for modality in moved if not usable.of(modality)]
+        notes += [f"no {'usable ' * (m in faulty)}{m.label} image" for m in absent]
     used = {pairing.t1w.path for pairing in pairings}
     notes += [
         f"{image.path.name} is not used: no image is paired with it"
-        for image in usable.t1w
+        for image in usable.of(T1W)
         if image.path not in used
     ]
     return notes
@@ -194,26 +205,24 @@ def _describe_subject(plan: SubjectPlan) -> list[str]:
     lines = [f"sub-{plan.label}" + ("" if plan.pairings else ": nothing to process")]
     for pairing in plan.pairings:
         gap = "" if pairing.day_gap is None else f", {days(pairing.day_gap)} apart"
-        lines.append(f"  {KINDS[pairing.modality]}: {_short(pairing.image, plan.label)}")
-        if pairing.modality == "pet":
-            lines.append(f"    {_describe_pet(pairing)}")
+        lines.append(f"  {pairing.modality.label}: {_short(pairing.image, plan.label)}")
+        if pairing.image.pet is not None:
+            lines.append(f"    {_describe_pet(pairing.image, pairing.image.pet)}")
         lines.append(f"    with {_short(pairing.t1w, plan.label)} ({pairing.reason}{gap})")
     lines += [f"  skipped: {problem.message}" for problem in plan.problems]
     lines += [f"  note: {note}" for note in plan.notes]
     return lines
 
 
-def _describe_pet(pairing: Pairing) -> str:
-    image = pairing.image
+def _describe_pet(image: ImageFile, facts: PETFacts) -> str:
     frames = "3-D" if len(image.shape) == 3 else f"{image.n_frames} frames"
-    timing = frame_timing(image.metadata, image.n_frames, image.path)
-    weighting = ""
+    timing, weighting = facts.timing, ""
     if image.n_frames > 1:
         weighted = timing.durations is not None
         weighting = (
             f", weighted by duration ({timing.source})" if weighted else f", {timing.source}"
         )
-    return f"tracer {_tracer(pairing) or 'unknown'}, {frames}{weighting}"
+    return f"tracer {facts.tracer or 'unknown'}, {frames}{weighting}"
 
 
 def _short(image: ImageFile, label: str) -> PurePath:

@@ -4,12 +4,14 @@ pybids reads every sidecar of a dataset while it indexes, so one broken file sto
 Here a broken sidecar only concerns the images it applies to.
 """
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fusionprep.bids.names import BIDS
 from fusionprep.errors import DataError
-from fusionprep.files import read_table
+from fusionprep.files import read_json_object, read_table
+from fusionprep.modalities import PET
 
 FRAME_TABLE = "_FrameTable"
 """Key of a PET's table of frames in its metadata: an object with the table's ``Path`` and
@@ -64,7 +66,7 @@ def _table_path(image_path: Path) -> Path:
 
 
 def _frame_rows(image_path: Path) -> list[dict[str, str]]:
-    if _name_parts(image_path)[1] != "pet":
+    if _name_parts(image_path)[1] != BIDS[PET].suffix:
         return []
     path = _table_path(image_path)
     try:
@@ -106,9 +108,42 @@ def _name_parts(path: Path) -> tuple[frozenset[str], str]:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        return read_json_object(path)
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read the sidecar {path}: {error}; correct or remove it") from error
-    if not isinstance(content, dict):
-        raise DataError(f"the sidecar {path} is not a JSON object; correct or remove it")
-    return content
+
+
+# Raw fields that processing makes untrue, or that describe frames which no longer exist.
+STALE_FIELDS = frozenset(
+    {
+        FRAME_TABLE,
+        "FrameTimesStart",
+        "FrameDuration",
+        "Time",
+        "Units",
+        "DecayCorrectionFactor",
+        "DecayFactor",
+        "FrameReferenceTime",
+        "ScatterFraction",
+        "PromptRate",
+        "RandomRate",
+        "SinglesRate",
+        "SkullStripped",
+        "ImageOrientation",
+        "ImageOrientationText",
+        "ImageOrientationPatientDICOM",
+        "IntendedFor",
+        "SpatialReference",
+        "Resolution",
+        "Sources",
+        "RawSources",
+        "Description",
+        "ConversionSoftware",
+        "ConversionSoftwareVersion",
+    }
+)
+
+
+def still_true(metadata: Mapping[str, object]) -> dict[str, object]:
+    """The fields of a raw sidecar that hold for a static image made from it."""
+    return {name: value for name, value in metadata.items() if name not in STALE_FIELDS}

@@ -2,17 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fusionprep.bids.metadata import (
-    frame_timing,
     normalised_radionuclide,
     number_value,
     text_value,
     units_factor,
 )
+from fusionprep.bids.types import FrameTiming, SUVInputs
 from fusionprep.files import read_table
 
 # Seconds; Table of Radionuclides (LNHB/DDEP recommended data).
@@ -39,44 +38,8 @@ _WEIGHT_COLUMNS = ("weight", "bodyweight", "body_weight", "weight_kg")
 _PLAUSIBLE_KG = (0.5, 500.0)
 
 
-@dataclass(frozen=True)
-class SUVInputs:
-    """Everything that turns activity concentration into SUV.
-
-    Attributes
-    ----------
-    dose
-        Injected radioactivity (Bq) at injection.
-    reference_dose
-        The dose (Bq) decayed to the time that the image's values refer to.
-    weight_kg
-        Body weight.
-    radionuclide
-        E.g. ``"F18"``; None where no decay had to be computed.
-    """
-
-    dose: float
-    reference_dose: float
-    weight_kg: float
-    radionuclide: str | None
-
-    @property
-    def factor(self) -> float:
-        """SUV (g/mL) per Bq/mL: body weight in grams over the decayed dose."""
-        return 1000.0 * self.weight_kg / self.reference_dose
-
-    def to_dict(self) -> dict[str, float]:
-        """For a sidecar."""
-        return {
-            "Factor": self.factor,
-            "InjectedDoseBecquerel": self.dose,
-            "DecayedDoseBecquerel": self.reference_dose,
-            "BodyWeightKilogram": self.weight_kg,
-        }
-
-
 def suv_inputs(
-    metadata: Mapping[str, Any], weight_kg: float | None, n_frames: int = 1
+    metadata: Mapping[str, Any], weight_kg: float | None, timing: FrameTiming, n_frames: int = 1
 ) -> tuple[SUVInputs | None, str]:
     """Dose and weight for SUV(t) = C(t) * weight / dose, when the sidecar allows it.
 
@@ -91,6 +54,8 @@ def suv_inputs(
         :func:`fusionprep.bids.metadata.units_factor`.
     weight_kg
         Body weight in kg, e.g. of :func:`body_weight`; None if unknown.
+    timing
+        Of the frames, e.g. of :func:`fusionprep.bids.metadata.frame_timing`.
     n_frames
         Frames of the image.
 
@@ -110,7 +75,7 @@ def suv_inputs(
     if dose is None:
         return None, "InjectedRadioactivity or its units are not given"
     nuclide = normalised_radionuclide(text_value(metadata, "TracerRadionuclide") or "") or None
-    remaining, reason = _remaining_fraction(metadata, nuclide, n_frames)
+    remaining, reason = _remaining_fraction(metadata, nuclide, timing, n_frames)
     if remaining is None:
         return None, reason
     return SUVInputs(dose, dose * remaining, weight_kg, nuclide), ""
@@ -125,7 +90,7 @@ def _injected_dose(metadata: Mapping[str, Any]) -> float | None:
 
 
 def _remaining_fraction(
-    metadata: Mapping[str, Any], nuclide: str | None, n_frames: int
+    metadata: Mapping[str, Any], nuclide: str | None, timing: FrameTiming, n_frames: int
 ) -> tuple[float | None, str]:
     """Share of the injected activity left at the time that the image's values refer to."""
     injection = number_value(metadata, "InjectionStart")
@@ -146,13 +111,12 @@ def _remaining_fraction(
         return math.exp(-constant * (reference - injection)), ""
     if n_frames > 1:
         return None, "the image is dynamic and not decay-corrected"
-    return _mean_over_frame(metadata, injection, constant)
+    return _mean_over_frame(timing, injection, constant)
 
 
 def _mean_over_frame(
-    metadata: Mapping[str, Any], injection: float, constant: float
+    timing: FrameTiming, injection: float, constant: float
 ) -> tuple[float | None, str]:
-    timing = frame_timing(metadata, 1)
     if timing.starts is None or timing.durations is None:
         return None, "the image is not decay-corrected and its frame times are not given"
     start = math.exp(-constant * (timing.starts[0] - injection))

@@ -1,58 +1,170 @@
-"""What is to be processed: the images found, which T1w each belongs to, and what is wrong."""
+"""What finding, planning and reporting hand to each other: images, facts, pairings, plans."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Modality = Literal["pet", "ct", "flair", "t2w"]
-KINDS = {"t1w": "T1w", "pet": "PET", "ct": "CT", "flair": "FLAIR", "t2w": "T2w"}
-"""What people call the images of a query; all but the first are modalities."""
+from fusionprep.modalities import Modality
+
+
+@dataclass(frozen=True)
+class FrameTiming:
+    """Frames of a PET image in seconds; None where the dataset does not tell.
+
+    Attributes
+    ----------
+    starts
+        Start of each frame relative to the time zero of the scan.
+    durations
+        Duration of each frame; None makes all frames weigh the same.
+    source
+        Where the times were found, for people.
+    """
+
+    starts: tuple[float, ...] | None
+    durations: tuple[float, ...] | None
+    source: str
+
+
+@dataclass(frozen=True)
+class SUVInputs:
+    """Everything that turns activity concentration into SUV.
+
+    Attributes
+    ----------
+    dose
+        Injected radioactivity (Bq) at injection.
+    reference_dose
+        The dose (Bq) decayed to the time that the image's values refer to.
+    weight_kg
+        Body weight.
+    radionuclide
+        E.g. ``"F18"``; None where no decay had to be computed.
+    """
+
+    dose: float
+    reference_dose: float
+    weight_kg: float
+    radionuclide: str | None
+
+    @property
+    def factor(self) -> float:
+        """SUV (g/mL) per Bq/mL: body weight in grams over the decayed dose."""
+        return 1000.0 * self.weight_kg / self.reference_dose
+
+    def to_dict(self) -> dict[str, float]:
+        """For a sidecar."""
+        return {
+            "Factor": self.factor,
+            "InjectedDoseBecquerel": self.dose,
+            "DecayedDoseBecquerel": self.reference_dose,
+            "BodyWeightKilogram": self.weight_kg,
+        }
+
+
+@dataclass(frozen=True)
+class PETFacts:
+    """What a dataset says of one PET image, decided once, when its subject is planned.
+
+    Attributes
+    ----------
+    tracer
+        As a BIDS label, e.g. ``"18FFDG"``; None where nothing tells.
+    tracer_name
+        As the sidecar writes it, e.g. ``"[18F]FDG"``, else the label.
+    radionuclide
+        As PET-BIDS writes it, e.g. ``"F18"``.
+    timing
+        Of its frames.
+    units, factor
+        Units of the image after multiplication by the factor.
+    suv
+        What SUV is computed from; None where it is not.
+    no_suv
+        Why not; empty otherwise.
+    """
+
+    tracer: str | None
+    tracer_name: str | None
+    radionuclide: str | None
+    timing: FrameTiming
+    units: str
+    factor: float
+    suv: SUVInputs | None
+    no_suv: str
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image of the raw dataset.
+    """An image of the raw dataset or of the derivatives.
 
     Attributes
     ----------
     path
         Absolute path.
     entities
-        pybids entity names to values as strings, without prefix (``{"subject": "01", "session":
-        "d0129", "tracer": "18FFDG", "run": "01"}``), plus ``suffix``.
+        Entities as they stand in its name, without prefix, e.g. ``{"sub": "01", "ses": "d0129",
+        "trc": "18FFDG", "run": "01"}``.
+    suffix
+        E.g. ``"T1w"``, as it is written.
     metadata
-        The sidecars merged by the BIDS inheritance principle, and a PET's frame table under
-        :data:`fusionprep.bids.sidecars.FRAME_TABLE`; empty where there is neither.
+        Of a raw image the sidecars merged by the BIDS inheritance principle, and a PET's frame
+        table under :data:`fusionprep.bids.sidecars.FRAME_TABLE`; of a derivative its sidecar.
+        Empty where there is neither.
     shape, voxel_sizes
         Of the header, without trailing axes of length one; sizes in mm. Empty until it is read.
+    pet
+        Of a PET whose subject has been planned; else None.
     """
 
     path: Path
     entities: Mapping[str, str]
+    suffix: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
     shape: tuple[int, ...] = ()
     voxel_sizes: tuple[float, ...] = ()
+    pet: PETFacts | None = None
 
     @property
     def subject(self) -> str:
-        return self.entities["subject"]
+        """Label without ``sub-``."""
+        return self.entities["sub"]
 
     @property
     def session(self) -> str | None:
-        return self.entities.get("session")
+        """Label without ``ses-``; None outside of sessions."""
+        return self.entities.get("ses")
 
     @property
     def n_frames(self) -> int:
+        """How many volumes it holds."""
         return self.shape[3] if len(self.shape) > 3 else 1
+
+    @property
+    def space(self) -> str:
+        """Space and resolution as one label, e.g. ``MNI152NLin2009aSym_res-1``."""
+        space, resolution = self.entities.get("space", "T1w"), self.entities.get("res")
+        return f"{space}_res-{resolution}" if resolution else space
+
+    def get(self, *keys: str) -> Any:
+        """A value of the sidecar; None where any key on the way is missing."""
+        value: Any = self.metadata
+        for key in keys:
+            if not isinstance(value, Mapping):
+                return None
+            value = value.get(key)
+        return value
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """A PET, CT, FLAIR or T2w image and the T1w it is brought to.
+    """An image and the T1w it is brought to.
 
     Attributes
     ----------
+    modality
+        Of the image.
     reason
         One phrase for people, e.g. ``"same session"``, ``"nearest session"``.
     day_gap
@@ -89,20 +201,22 @@ class FoundImages:
 
     Attributes
     ----------
+    images
+        By modality; one without images may be absent.
     unreadable
-        Query name (``t1w``, …) and problem of each image left out for its sidecar.
+        Modality and problem of each image left out for its sidecar.
     notes
         Lines for people about what was left out, and why.
     """
 
     subject: str
-    t1w: tuple[ImageFile, ...] = ()
-    pet: tuple[ImageFile, ...] = ()
-    ct: tuple[ImageFile, ...] = ()
-    flair: tuple[ImageFile, ...] = ()
-    t2w: tuple[ImageFile, ...] = ()
-    unreadable: tuple[tuple[str, Problem], ...] = ()
+    images: Mapping[Modality, tuple[ImageFile, ...]] = field(default_factory=dict)
+    unreadable: tuple[tuple[Modality, Problem], ...] = ()
     notes: tuple[str, ...] = ()
+
+    def of(self, modality: Modality) -> tuple[ImageFile, ...]:
+        """The images of a modality, in natural order of their paths."""
+        return self.images.get(modality, ())
 
 
 @dataclass(frozen=True)

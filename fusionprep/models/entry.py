@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fusionprep._version import __version__
 from fusionprep.errors import UsageError
+from fusionprep.modalities import FUSED, T1W, Modality
 from fusionprep.models.weights import Weights, fits, packaged_weights, read_own_weights
 
 if TYPE_CHECKING:
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
 AnatomicalInput = Literal["image", "gm_probseg"]
 
-_ANATOMY: dict[AnatomicalInput, str] = {"image": "T1w", "gm_probseg": "Gray matter of the T1w"}
+_ANATOMY: dict[AnatomicalInput, str] = {
+    "image": T1W.label,
+    "gm_probseg": f"Gray matter of the {T1W.label}",
+}
+
+COLOUR_ENDING = "Color"
+"""Ends the name of a fused image in colour, so that no label may."""
 
 
 @dataclass(frozen=True)
@@ -71,20 +78,36 @@ class ModelEntry:
         """The anatomical input in words."""
         return _ANATOMY[self.anatomical_input]
 
-    def fuses(self, modality: str) -> bool:
-        """Whether a modality can be the functional image.
+    @property
+    def takes_image(self) -> bool:
+        """Whether it is given an anatomical image, not a map of its gray matter."""
+        return self.anatomical_input == "image"
 
-        The gray matter is where uptake is of interest; in a CT it says nothing.
+    def fuses(self, modality: Modality) -> bool:
+        """Whether a modality can be fused with the anatomical image.
+
+        The gray matter is where uptake is of interest; elsewhere it says nothing.
         """
-        return modality != "ct" or self.anatomical_input == "image"
+        return modality.fused and (modality.tracer or self.takes_image)
 
-    def check_modality(self, modality: str) -> None:
-        """Raise :class:`UsageError` when the modality cannot be the functional image."""
+    def check_modality(self, name: str) -> Modality:
+        """The modality of that name.
+
+        Raises
+        ------
+        UsageError
+            When there is no such modality, or the model cannot fuse it.
+        """
+        names = ", ".join(modality.name for modality in FUSED)
+        modality = next((modality for modality in FUSED if modality.name == name), None)
+        if modality is None:
+            raise UsageError(f"unknown modality {name!r}; there are: {names}")
         if not self.fuses(modality):
             raise UsageError(
-                f"{self.name} shows uptake in the gray matter and cannot fuse a {modality.upper()};"
+                f"{self.name} shows uptake in the gray matter and cannot fuse a {modality.label};"
                 " choose another model"
             )
+        return modality
 
     def load(self, device: str = "cpu") -> "FusionModel":
         """Build the model in evaluation mode, with its weights.

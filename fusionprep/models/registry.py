@@ -1,10 +1,12 @@
 """The fusion models by name. Imports no torch, so that a command line can list them at once."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from fusionprep.errors import UsageError
-from fusionprep.models.entry import ModelEntry
+from fusionprep.modalities import MODALITIES
+from fusionprep.models.entry import COLOUR_ENDING, ModelEntry
 
 DEFAULT_MODEL = "selfuse"
 """What is run where no model is named."""
@@ -244,6 +246,34 @@ _ENTRIES = (
         factory="gmpet:gmpet_probability",
     ),
 )
+
+
+def check_labels(labels: Sequence[str]) -> None:
+    """Refuse labels of models that would make the name of an output ambiguous.
+
+    A name is put together from the labels of a modality, a contrast and a model, and an ending for
+    colour (:class:`fusionprep.bids.names.FusedDesc`).
+
+    Raises
+    ------
+    ValueError
+        When a label is not of letters and digits, stands twice, begins with the label of a modality
+        or ends like an image in colour.
+    """
+    modalities = tuple(modality.label for modality in MODALITIES)
+    for label in labels:
+        if not (label.isascii() and label.isalnum()):
+            raise ValueError(f"the label {label!r} of a model may hold letters and digits only")
+        if labels.count(label) > 1:
+            raise ValueError(f"two models have the label {label!r}")
+        if label.startswith(modalities) or label.endswith(COLOUR_ENDING):
+            raise ValueError(
+                f"the label {label!r} of a model begins with a modality or ends with"
+                f" {COLOUR_ENDING}, so that names of fused images would be ambiguous"
+            )
+
+
+check_labels([entry.label for entry in _ENTRIES])
 
 
 def model_names() -> tuple[str, ...]:

@@ -7,12 +7,14 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from bids import BIDSLayout
 
 from fusionprep.bids.images import find_images
 from fusionprep.bids.layout import open_layout
 from fusionprep.bids.plan import plan_dataset
-from fusionprep.bids.types import Pairing, SubjectPlan
+from fusionprep.bids.types import FoundImages, Pairing, SubjectPlan
 from fusionprep.config import Config
+from fusionprep.modalities import get_modality
 
 PET_SIDECAR = {
     "Units": "Bq/mL",
@@ -61,20 +63,30 @@ def write_dataset(root: Path, *images: str, sidecar: Mapping[str, Any] | None = 
 
 
 def make_config(root: Path, **options: Any) -> Config:
-    return Config(bids_dir=root, output_dir=root / "../out", work_dir=root / "../work", **options)
+    beside = root.parent / f"{root.name}-results"
+    folders = {"output_dir": beside / "out", "work_dir": beside / "work"}
+    return Config.from_options(bids_dir=root, **folders, **options)
+
+
+def layout_of(config: Config) -> BIDSLayout:
+    return open_layout(config.bids_dir, config.selection)
+
+
+def images_of(config: Config) -> dict[str, FoundImages]:
+    return find_images(layout_of(config), config.bids_dir, config.selection)
 
 
 def plans_of(root: Path, **options: Any) -> dict[str, SubjectPlan]:
     """Plans of all subjects by label."""
     config = make_config(root, **options)
-    return {plan.label: plan for plan in plan_dataset(open_layout(config), config)}
+    return {plan.label: plan for plan in plan_dataset(layout_of(config), config)}
 
 
 def image_names(root: Path, subject: str = "01", query: str = "pet", **options: Any) -> list[str]:
     """Names of the images found for a query when every modality is asked for."""
     config = make_config(root, **{"modalities": ("pet", "ct", "flair", "t2w"), **options})
-    images = find_images(open_layout(config), config)[subject]
-    return [image.path.name for image in getattr(images, query)]
+    images = images_of(config)[subject]
+    return [image.path.name for image in images.of(get_modality(query))]
 
 
 def t1w(session: str | None = None, rest: str = "", subject: str = "01") -> str:

@@ -3,7 +3,8 @@
 import pytest
 
 from fusionprep.bids.layout import check_dataset
-from fusionprep.bids.names import derivative_path, kept_entities, still_true
+from fusionprep.bids.names import OutputNames
+from fusionprep.bids.sidecars import still_true
 from tests.bids.skeleton import (
     only_plan,
     pet,
@@ -41,7 +42,7 @@ def test_the_layouts_of_cermep(tmp_path, folder, ct):
     root = write_release(tmp_path / folder, *images)
     plan = plans_of(root, modalities=ALL)["0001"]
     assert not plan.problems
-    assert [pairing.modality for pairing in plan.pairings] == ["pet", "ct", "flair"]
+    assert [pairing.modality.name for pairing in plan.pairings] == ["pet", "ct", "flair"]
     assert used(plan) == {path.split("/")[1] for path in images}
     assert "images are those of space-pet, as there is no T1w without space-" in plan.notes
 
@@ -148,10 +149,7 @@ def test_derivatives_do_not_claim_the_space_of_their_source(tmp_path):
     write_image(root / aligned("MNI", "pet")[0], sidecar=sidecar)
     (pairing,) = plans_of(root)["0001"].pairings
     assert pairing.image.entities["space"] == pairing.t1w.entities["space"] == "MNI"
-    kept = kept_entities(pairing.image, "pet", "FDG")
-    name = derivative_path(
-        pairing.image.subject, None, "pet", "pet", ".nii.gz", space="T1w", desc="preproc", **kept
-    )
+    name = OutputNames(pairing.image, pairing.modality)(space="T1w", desc="preproc")
     assert name == "sub-0001/pet/sub-0001_trc-FDG_space-T1w_desc-preproc_pet.nii.gz"
     assert still_true(pairing.image.metadata) == {"TracerName": "FDG"}
 

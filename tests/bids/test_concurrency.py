@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from fusionprep.bids.dataset import prepare_output, write_participants
-from fusionprep.bids.layout import open_layout
 from fusionprep.config import Config
 from fusionprep.files import taking_turns
 from fusionprep.models.registry import get_model
-from tests.bids.skeleton import make_config, write_dataset
+from tests.bids.skeleton import layout_of, make_config, write_dataset
 
 MODELS = ("densefuse", "ifcnn", "average", "max", "pca", "wavelet")
 LABELS = ("01", "02", "03", "04", "05", "06")
@@ -55,8 +54,8 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def config_of(raw: Path, number: int, model: str = "average") -> Config:
     out = raw.parent / f"out{number}"
-    return Config(
-        bids_dir=raw, output_dir=out, work_dir=raw.parent / "work", fusion_models=(model,)
+    return Config.from_options(
+        bids_dir=raw, output_dir=out, work_dir=raw.parent / "work", models=(model,)
     )
 
 
@@ -77,7 +76,7 @@ def add_participant(number: int, raw: Path, label: str) -> None:
 
 def open_index(number: int, raw: Path) -> tuple[list[str], int]:
     kept = raw.parent / f"index{number}"
-    subjects = open_layout(make_config(raw, bids_database_dir=kept)).get_subjects()
+    subjects = layout_of(make_config(raw, bids_database_dir=kept)).get_subjects()
     return subjects, (kept / "layout_index.sqlite").stat().st_ino
 
 

@@ -2,10 +2,9 @@
 
 import pytest
 
-from fusionprep.bids.images import find_images
-from fusionprep.bids.layout import open_layout
 from fusionprep.errors import UsageError
-from tests.bids.skeleton import image_names, make_config, write_dataset, write_image
+from fusionprep.modalities import PET
+from tests.bids.skeleton import image_names, images_of, make_config, write_dataset, write_image
 
 
 @pytest.fixture
@@ -133,21 +132,20 @@ def test_old_clinica_names(tmp_path):
 def test_one_tracer_label_names_the_tracer_of_images_that_tell_none(tmp_path):
     root = write_dataset(tmp_path, "sub-01/pet/sub-01_pet.nii.gz")
     config = make_config(root, tracer_label=("18FFDG",))
-    image = find_images(open_layout(config), config)["01"].pet[0]
-    assert image.entities["tracer"] == "18FFDG"
+    image = images_of(config)["01"].of(PET)[0]
+    assert image.entities["trc"] == "18FFDG"
     assert image_names(root, tracer_label=("FDG", "PIB")) == []
 
 
-def test_entities_are_pybids_names_and_strings(rich):
+def test_entities_are_those_of_the_name(rich):
     config = make_config(rich)
-    image = find_images(open_layout(config), config)["01"].pet[0]
+    image = images_of(config)["01"].of(PET)[0]
     assert dict(image.entities) == {
-        "subject": "01",
-        "session": "a",
-        "tracer": "FDG",
-        "reconstruction": "acdyn",
+        "sub": "01",
+        "ses": "a",
+        "trc": "FDG",
+        "rec": "acdyn",
         "run": "01",
-        "suffix": "pet",
-        "datatype": "pet",
     }
+    assert image.suffix == "pet"
     assert image.path.is_file()

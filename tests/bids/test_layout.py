@@ -4,10 +4,17 @@ import shutil
 
 import pytest
 
-from fusionprep.bids.images import find_images
-from fusionprep.bids.layout import check_dataset, find_subjects, open_layout, unknown_subjects
+from fusionprep.bids.layout import check_dataset, find_subjects, unknown_subjects
 from fusionprep.errors import NoInputError, NotBIDSError, OutputError, UsageError
-from tests.bids.skeleton import image_names, make_config, write_dataset, write_json
+from fusionprep.modalities import T1W
+from tests.bids.skeleton import (
+    image_names,
+    images_of,
+    layout_of,
+    make_config,
+    write_dataset,
+    write_json,
+)
 
 
 def test_subjects(tmp_path):
@@ -18,11 +25,11 @@ def test_subjects(tmp_path):
         "sub-03/func/sub-03_task-rest_bold.nii.gz",
     )
     config = make_config(root)
-    assert find_subjects(open_layout(config), config) == ("01", "02", "03")
+    assert find_subjects(layout_of(config), config.selection) == ("01", "02", "03")
     config = make_config(root, participant_label=("sub-02", "9"))
-    layout = open_layout(config)
-    assert find_subjects(layout, config) == ("02",)
-    assert unknown_subjects(layout, config) == ("9",)
+    layout = layout_of(config)
+    assert find_subjects(layout, config.selection) == ("02",)
+    assert unknown_subjects(layout, config.selection) == ("9",)
     assert layout.get_subjects() == ["02"]
 
 
@@ -31,10 +38,10 @@ def test_a_kept_index_serves_other_participants_and_is_not_rebuilt(tmp_path):
         tmp_path / "raw", *(f"sub-0{n}/anat/sub-0{n}_T1w.nii.gz" for n in range(1, 4))
     )
     kept = tmp_path / "index"
-    first = open_layout(make_config(root, bids_database_dir=kept, participant_label=("01",)))
+    first = layout_of(make_config(root, bids_database_dir=kept, participant_label=("01",)))
     assert first.get_subjects() == ["01", "02", "03"]
     stamp = (kept / "layout_index.sqlite").stat().st_mtime_ns
-    again = open_layout(make_config(root, bids_database_dir=kept, participant_label=("02",)))
+    again = layout_of(make_config(root, bids_database_dir=kept, participant_label=("02",)))
     assert again.get_subjects() == ["01", "02", "03"]
     assert (kept / "layout_index.sqlite").stat().st_mtime_ns == stamp
     assert [path.name for path in kept.iterdir()] == ["layout_index.sqlite"]
@@ -42,20 +49,20 @@ def test_a_kept_index_serves_other_participants_and_is_not_rebuilt(tmp_path):
 
 def test_a_kept_index_works_through_a_link(tmp_path):
     root = write_dataset(tmp_path / "raw", "sub-01/anat/sub-01_T1w.nii.gz")
-    open_layout(make_config(root, bids_database_dir=tmp_path / "index"))
+    layout_of(make_config(root, bids_database_dir=tmp_path / "index"))
     link = tmp_path / "link"
     link.symlink_to(root)
     config = make_config(link, bids_database_dir=tmp_path / "index")
-    image = find_images(open_layout(config), config)["01"].t1w[0]
+    image = images_of(config)["01"].of(T1W)[0]
     assert image.path == link / "sub-01/anat/sub-01_T1w.nii.gz"
 
 
 def test_a_kept_index_of_another_dataset_is_refused(tmp_path):
     for name in ("one", "two"):
         write_dataset(tmp_path / name, "sub-01/anat/sub-01_T1w.nii.gz")
-    open_layout(make_config(tmp_path / "one", bids_database_dir=tmp_path / "index"))
+    layout_of(make_config(tmp_path / "one", bids_database_dir=tmp_path / "index"))
     with pytest.raises(UsageError, match="belongs to the dataset"):
-        open_layout(make_config(tmp_path / "two", bids_database_dir=tmp_path / "index"))
+        layout_of(make_config(tmp_path / "two", bids_database_dir=tmp_path / "index"))
 
 
 def test_a_damaged_index_is_one_clear_line(tmp_path):
@@ -64,20 +71,20 @@ def test_a_damaged_index_is_one_clear_line(tmp_path):
     for content in (b"no database at all, whatever", b""):
         (tmp_path / "index/layout_index.sqlite").write_bytes(content)
         with pytest.raises(UsageError, match="delete it"):
-            open_layout(make_config(root, bids_database_dir=tmp_path / "index"))
+            layout_of(make_config(root, bids_database_dir=tmp_path / "index"))
 
 
 def test_an_index_that_cannot_be_written(tmp_path):
     root = write_dataset(tmp_path / "raw", "sub-01/anat/sub-01_T1w.nii.gz")
     (tmp_path / "file").touch()
     with pytest.raises(OutputError):
-        open_layout(make_config(root, bids_database_dir=tmp_path / "file/index"))
+        layout_of(make_config(root, bids_database_dir=tmp_path / "file/index"))
 
 
 def test_a_dataset_below_a_folder_named_like_an_entity_is_refused(tmp_path):
     root = write_dataset(tmp_path / "sub-99/raw", "sub-01/anat/sub-01_T1w.nii.gz")
     with pytest.raises(UsageError, match="sub-99"):
-        open_layout(make_config(root))
+        layout_of(make_config(root))
 
 
 def test_check_dataset(tmp_path):
@@ -111,7 +118,7 @@ def test_indexing_without_a_sound_description(tmp_path, content):
 def test_a_removed_file_in_a_kept_index_is_no_crash(tmp_path):
     root = write_dataset(tmp_path / "raw", "sub-01/pet/sub-01_pet.nii.gz")
     options = {"bids_database_dir": tmp_path / "index"}
-    open_layout(make_config(root, **options))
+    layout_of(make_config(root, **options))
     shutil.rmtree(root / "sub-01/pet")
     (root / "sub-01/pet").mkdir()
     assert image_names(root, **options) == ["sub-01_pet.nii.gz"]

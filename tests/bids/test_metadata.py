@@ -21,21 +21,21 @@ from tests.bids.skeleton import PET_SIDECAR
 
 
 def pet(metadata=None, **entities):
-    return ImageFile(Path("sub-01_pet.nii.gz"), {"subject": "01", **entities}, metadata or {})
+    return ImageFile(Path("sub-01_pet.nii.gz"), {"sub": "01", **entities}, "pet", metadata or {})
 
 
 @pytest.mark.parametrize(
     ("image", "label"),
     [
-        (pet(tracer="18FFDG", acquisition="PIB"), "18FFDG"),
-        (pet({"TracerName": "FDG"}, acquisition="AV45"), "AV45"),
-        (pet({"TracerName": "[18F]FDG"}, acquisition="static"), "18FFDG"),
-        (pet(acquisition="18FNEWONE"), "18FNEWONE"),
-        (pet(acquisition="fdg"), "fdg"),
+        (pet(trc="18FFDG", acq="PIB"), "18FFDG"),
+        (pet({"TracerName": "FDG"}, acq="AV45"), "AV45"),
+        (pet({"TracerName": "[18F]FDG"}, acq="static"), "18FFDG"),
+        (pet(acq="18FNEWONE"), "18FNEWONE"),
+        (pet(acq="fdg"), "fdg"),
         (pet({"TracerName": " ", "Radiopharmaceutical": "FDG -- fluorodeoxyglucose"}), "FDG"),
         (pet({"TracerName": "n/a", "Tracer": {"Name": "PIB", "Isotope": "C11"}}), "PIB"),
         (pet({"Tracer": {"Name": ""}}), None),
-        (pet({"Tracer": "not an object"}, acquisition="static"), "static"),
+        (pet({"Tracer": "not an object"}, acq="static"), "static"),
         (pet(), None),
     ],
 )
@@ -44,8 +44,8 @@ def test_tracer_label(image, label):
 
 
 def test_tracer_name_is_the_sidecar_s():
-    assert tracer_name(pet({"TracerName": "[18F]FDG"}, tracer="18FFDG")) == "[18F]FDG"
-    assert tracer_name(pet(tracer="18FFDG")) == "18FFDG"
+    assert tracer_name(pet({"TracerName": "[18F]FDG"}, trc="18FFDG")) == "[18F]FDG"
+    assert tracer_name(pet(trc="18FFDG")) == "18FFDG"
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_tracer_name_is_the_sidecar_s():
         (pet({"TracerRadionuclide": "Fluorine-18"}), "F18"),
         (pet({"Tracer": {"Isotope": "c-11"}}), "C11"),
         (pet({"TracerRadionuclide": "CU64"}), "Cu64"),
-        (pet(tracer="11CPIB"), "C11"),
-        (pet(tracer="FDG"), None),
+        (pet(trc="11CPIB"), "C11"),
+        (pet(trc="FDG"), None),
     ],
 )
 def test_radionuclide(image, nuclide):
@@ -260,9 +260,13 @@ def test_units(written, expected):
     assert units_factor({"Units": written}) == expected
 
 
+def suv_of(metadata, weight_kg=70.0, n_frames=1):
+    return suv_inputs(metadata, weight_kg, frame_timing(metadata, n_frames), n_frames)
+
+
 def test_suv_of_an_evenly_spread_dose_is_one():
     # 200 MBq in 70 kg of water give 200e6 / 70000 Bq/mL, which is the definition of SUV 1.
-    inputs, reason = suv_inputs(PET_SIDECAR, 70.0)
+    inputs, reason = suv_of(PET_SIDECAR)
     assert reason == ""
     assert 200e6 / 70000 * inputs.factor == pytest.approx(1.0)
 
@@ -270,7 +274,7 @@ def test_suv_of_an_evenly_spread_dose_is_one():
 def test_dose_is_decayed_to_the_correction_time():
     half_life = HALF_LIVES["F18"]
     metadata = {**PET_SIDECAR, "InjectionStart": -100, "ImageDecayCorrectionTime": half_life - 100}
-    inputs, _ = suv_inputs(metadata, 70.0)
+    inputs, _ = suv_of(metadata)
     assert inputs.reference_dose == pytest.approx(100e6)
     assert inputs.dose == pytest.approx(200e6)
     assert half_life / 60 == pytest.approx(109.7, abs=0.1)
@@ -279,7 +283,7 @@ def test_dose_is_decayed_to_the_correction_time():
 def test_an_uncorrected_static_image_is_referred_to_the_mean_over_its_frame():
     metadata = {**PET_SIDECAR, "ImageDecayCorrected": False, "TracerRadionuclide": "C-11"}
     metadata.pop("ImageDecayCorrectionTime")
-    inputs, _ = suv_inputs(metadata, 70.0)
+    inputs, _ = suv_of(metadata)
     times = np.linspace(1800, 2400, 100001)
     mean = np.mean(0.5 ** (times / HALF_LIVES["C11"]))
     assert inputs.reference_dose == pytest.approx(200e6 * mean, rel=1e-5)
@@ -287,16 +291,16 @@ def test_an_uncorrected_static_image_is_referred_to_the_mean_over_its_frame():
 
 def test_an_uncorrected_image_may_be_timed_by_a_table():
     metadata = {**PET_SIDECAR, "ImageDecayCorrected": False}
-    expected, _ = suv_inputs(metadata, 70.0)
+    expected, _ = suv_of(metadata)
     for key in ("FrameTimesStart", "FrameDuration"):
         metadata.pop(key)
-    inputs, _ = suv_inputs({**metadata, **table("start_min duration_min", "30 10")}, 70.0)
+    inputs, _ = suv_of({**metadata, **table("start_min duration_min", "30 10")})
     assert inputs == expected
 
 
 @pytest.mark.parametrize("units", [("mCi", 3.7e7), ("MBq", 1e6), ("Bq", 1.0), ("kBq", 1e3)])
 def test_dose_units(units):
-    inputs, _ = suv_inputs({**PET_SIDECAR, "InjectedRadioactivityUnits": units[0]}, 70.0)
+    inputs, _ = suv_of({**PET_SIDECAR, "InjectedRadioactivityUnits": units[0]})
     assert inputs.dose == pytest.approx(200 * units[1])
 
 
@@ -316,7 +320,7 @@ def test_dose_units(units):
     ],
 )
 def test_suv_is_refused_with_a_reason(change, reason):
-    inputs, told = suv_inputs({**PET_SIDECAR, **change}, 70.0)
+    inputs, told = suv_of({**PET_SIDECAR, **change})
     assert inputs is None
     assert reason in told
 
@@ -324,13 +328,13 @@ def test_suv_is_refused_with_a_reason(change, reason):
 @pytest.mark.parametrize("times", [{"FrameTimesStart": [0, 60]}, {}])
 def test_suv_of_uncorrected_dynamic_pet_is_refused(times):
     change = {"ImageDecayCorrected": False, "FrameDuration": [60, 60], "FrameTimesStart": None}
-    inputs, told = suv_inputs({**PET_SIDECAR, **change, **times}, 70.0, n_frames=2)
+    inputs, told = suv_of({**PET_SIDECAR, **change, **times}, n_frames=2)
     assert inputs is None
     assert "dynamic" in told
 
 
 def test_suv_needs_a_weight():
-    assert suv_inputs(PET_SIDECAR, None) == (None, "the body weight is not given")
+    assert suv_of(PET_SIDECAR, None) == (None, "the body weight is not given")
 
 
 @pytest.mark.parametrize(

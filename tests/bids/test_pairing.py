@@ -280,7 +280,7 @@ def test_ct_and_flair_are_paired_when_asked_for(tmp_path):
         "sub-01/ses-a/anat/sub-01_ses-a_FLAIR.nii.gz",
     )
     plan = only_plan(root, modalities=("pet", "ct", "flair"))
-    assert [pairing.modality for pairing in plan.pairings] == ["ct", "flair"]
+    assert [pairing.modality.name for pairing in plan.pairings] == ["ct", "flair"]
     assert not plan.problems
     assert "no PET image" in plan.notes
     (problem,) = only_plan(root).problems
@@ -292,7 +292,7 @@ def test_images_without_the_contrast_they_are_to_be_fused_with(tmp_path):
     images = [image(subject=label) for label in ("01", "02") for image in (t1w, pet)]
     root = write_dataset(tmp_path, *images, "sub-01/anat/sub-01_FLAIR.nii.gz")
     plans = plans_of(root, modalities=("pet", "flair"), anat_contrast="FLAIR")
-    assert [pairing.modality for pairing in plans["01"].pairings] == ["pet", "flair"]
+    assert [pairing.modality.name for pairing in plans["01"].pairings] == ["pet", "flair"]
     assert not plans["01"].problems
     assert not plans["02"].pairings
     assert "has no FLAIR to be fused with" in plans["02"].problems[-1].message

@@ -67,7 +67,7 @@ def test_a_bad_pet_leaves_the_others_in(tmp_path):
     (root / pet(rest="_trc-B")).write_bytes(b"no gzip at all")
     write_image(root / pet(rest="_trc-C"), (4, 4, 4, 3), sidecar={"FrameDuration": [1, 2]})
     plan = only_plan(root)
-    assert [pairing.image.entities["tracer"] for pairing in plan.pairings] == ["A"]
+    assert [pairing.image.entities["trc"] for pairing in plan.pairings] == ["A"]
     assert [problem.kind for problem in plan.problems] == ["data", "data"]
     assert "3 frames but FrameDuration lists 2" in plan.problems[1].message
 

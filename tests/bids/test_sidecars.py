@@ -4,8 +4,7 @@ import os
 
 import pytest
 
-from fusionprep.bids.names import still_true
-from fusionprep.bids.sidecars import FRAME_TABLE, read_metadata
+from fusionprep.bids.sidecars import FRAME_TABLE, read_metadata, still_true
 from fusionprep.errors import DataError
 from tests.bids.skeleton import plans_of, write_dataset, write_json
 
@@ -74,7 +73,7 @@ def test_a_broken_sidecar_hurts_only_its_images(tmp_path):
     broken = root / "sub-01/pet/sub-01_trc-PIB_pet.json"
     broken.write_text("{", encoding="utf-8")
     plans = plans_of(root)
-    assert [p.image.entities["tracer"] for p in plans["01"].pairings] == ["FDG"]
+    assert [p.image.entities["trc"] for p in plans["01"].pairings] == ["FDG"]
     assert [p.kind for p in plans["01"].problems] == ["data"]
     assert str(broken) in plans["01"].problems[0].message
     assert len(plans["02"].pairings) == 1

@@ -1,0 +1,30 @@
+"""Closed options, each once: the command lines, the configuration and the functions read them here.
+
+Open ones have tables: modalities, fusion models, reference regions, templates.
+"""
+
+from typing import Any, Literal, get_args
+
+AnalysisLevel = Literal["participant", "group"]
+Method = Literal["rigid", "identity", "auto"]
+"""Registration to the T1w: always, never, or where the header's alignment is worse."""
+
+Backend = Literal["greedy", "ants"]
+"""Registration of the T1w to a template."""
+
+SkullStrip = Literal["auto", "skip", "force"]
+Planes = Literal["axial", "triplanar"]
+"""Fusion of axial slices, or the mean of the three orientations."""
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def choices(option: Any) -> tuple[str, ...]:
+    """What a closed option may be.
+
+    Examples
+    --------
+    >>> choices(Planes)
+    ('axial', 'triplanar')
+    """
+    return get_args(option)
