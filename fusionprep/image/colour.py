@@ -54,7 +54,7 @@ def fuse_colour(
 
 
 def colour_table(levels: int = 256) -> np.ndarray:
-    """sRGB colours for every pair of fused gray level and uptake.
+    """Colours (sRGB) for every pair of fused gray level and uptake.
 
     Lightness is CIELAB L* (D65) = 100 times the fused level. Where sRGB cannot show the hue with
     the map's chroma at that lightness, the chroma is lowered until it can; hue and lightness are

@@ -36,12 +36,12 @@ _FWHM_PER_SIGMA = 2.3548
 def t1w_quality(
     corrected: np.ndarray, acquired: np.ndarray, dseg: np.ndarray, affine: np.ndarray
 ) -> dict[str, float | None]:
-    """Contrast to noise, joint variation and signal to noise of a T1w, as MRIQC defines them.
+    r"""Contrast to noise, joint variation and signal to noise of a T1w, as MRIQC defines them.
 
-    * ``CNR``: \\|median WM - median GM\\| / sqrt(SD_air² + SD_GM² + SD_WM²)
+    * ``CNR``: \|median WM - median GM\| / sqrt(SD_air² + SD_GM² + SD_WM²)
       (Magnotta & Friedman, J Digit Imaging 2006;19:140-147); higher is better. Where the air holds
       no noise, as in defaced or skull-stripped images, its SD is taken as 0.
-    * ``CJV``: (MAD_WM + MAD_GM) / \\|median WM - median GM\\|, MAD scaled to the SD of a Gaussian
+    * ``CJV``: (MAD_WM + MAD_GM) / \|median WM - median GM\|, MAD scaled to the SD of a Gaussian
       (Ganzetti et al., Front Neuroinform 2016;10:10); lower is better.
     * ``SNRWM``: median WM / (SD_WM sqrt(n / (n - 1))) (Dietrich et al., JMRI 2007;26:375-385, the
       estimate from one region); higher is better.

@@ -77,8 +77,10 @@ class RigidResult:
 
 @dataclass(frozen=True)
 class Brain:
-    """Where the brain is in T1w space, mm: its centre (3,), the corners (8, 3) of its box, and
-    points (N, 3) all over it."""
+    """Where the brain is in T1w space, in mm.
+
+    Its centre (3,), the corners (8, 3) of its box, and points (N, 3) all over it.
+    """
 
     centre: np.ndarray
     corners: np.ndarray
