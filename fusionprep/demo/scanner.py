@@ -24,7 +24,7 @@ class Frames:
 
 
 def scanner_grid(
-    centre: np.ndarray, shape: tuple[int, int, int], voxel_size: tuple[float, float, float]
+    centre: np.ndarray, shape: tuple[int, ...], voxel_size: tuple[float, float, float]
 ) -> Grid:
     """Grid stored right to left, as most scanners' images are after conversion.
 
@@ -80,7 +80,7 @@ def acquire_mr(
     return np.rint(scale * np.sqrt(real**2 + imaginary**2)).astype(np.int16)
 
 
-def _bias_shape(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
+def _bias_shape(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     coarse = tuple(16 for _ in shape)
     field = phantom.smooth_noise(coarse, 4.0, rng)
     field = (field - field.mean()) / np.max(np.abs(field - field.mean()))

@@ -3,9 +3,11 @@
 import gzip
 import zlib
 from pathlib import Path
+from typing import cast
 
 import nibabel as nib
 import numpy as np
+from nibabel.spatialimages import SpatialImage
 
 from fusionprep.errors import DataError
 
@@ -18,6 +20,11 @@ UNREADABLE = (
     nib.filebasedimages.ImageFileError,
     nib.spatialimages.HeaderDataError,
 )
+
+
+def load_image(path: str | Path) -> SpatialImage:
+    """Open an image; the type that nibabel gives has neither voxels nor an affine."""
+    return cast(SpatialImage, nib.load(path))
 
 
 def read_image(path: str | Path) -> nib.Nifti1Image:
@@ -52,8 +59,8 @@ def read_image(path: str | Path) -> nib.Nifti1Image:
     return nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
 
 
-def _read_voxels(path: Path) -> tuple[nib.Nifti1Image, np.ndarray]:
-    image = nib.load(path)
+def _read_voxels(path: Path) -> tuple[SpatialImage, np.ndarray]:
+    image = load_image(path)
     if path.suffix != ".gz" or not isinstance(image, nib.Nifti1Image):
         return image, np.asarray(image.dataobj, dtype=np.float32)
     with gzip.open(path) as stream:

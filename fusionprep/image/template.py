@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
+from nibabel.spatialimages import SpatialImage
 
 from fusionprep.errors import UsageError
+from fusionprep.image.io import load_image
 from fusionprep.image.resample import compose, downsample, from_sitk, itk_from_ras, ras_from_itk
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ def _load_packaged(resolution: int) -> Template:
     return Template(_float(brain), _float(mask), _float(gm))
 
 
-def _float(image: nib.Nifti1Image) -> nib.Nifti1Image:
+def _float(image: SpatialImage) -> nib.Nifti1Image:
     return nib.Nifti1Image(image.get_fdata(dtype=np.float32), image.affine)
 
 
@@ -131,11 +133,11 @@ def _templateflow_paths(space: TemplateSpace) -> dict[str, Path]:
 
 def _load_templateflow(space: TemplateSpace) -> Template:
     paths = _templateflow_paths(space)
-    mask = _float(nib.load(paths["mask"]))
-    head = _float(nib.load(paths["T1w"]))
+    mask = _float(load_image(paths["mask"]))
+    head = _float(load_image(paths["T1w"]))
     brain = nib.Nifti1Image(np.asarray(head.dataobj) * (np.asarray(mask.dataobj) > 0), head.affine)
     has_gm = paths["GM"].is_file() and paths["GM"].stat().st_size > 0
-    return Template(brain, mask, _float(nib.load(paths["GM"])) if has_gm else None)
+    return Template(brain, mask, _float(load_image(paths["GM"])) if has_gm else None)
 
 
 @dataclass(frozen=True)

@@ -200,8 +200,10 @@ def _curves(curves: dict[str, np.ndarray], timing: Timing, units: str, top: floa
     """Axes and one line for each region."""
     count = len(next(iter(curves.values()), ()))
     x = timing.positions(count)
-    known = timing.starts is not None
-    span = (min(timing.starts), max(timing.ends)) if known else (0.5, count + 0.5)
+    if known := timing.starts is not None and timing.ends is not None:
+        span = (min(timing.starts), max(timing.ends))
+    else:
+        span = (0.5, count + 0.5)
     values = np.concatenate([*curves.values(), [0.0]])
     values = values[np.isfinite(values)]
     low, high = min(0.0, float(values.min())), float(values.max())

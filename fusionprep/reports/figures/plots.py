@@ -5,6 +5,7 @@ Figures carry no date, so the same images give the same bytes. Left of the subje
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -228,7 +229,7 @@ def _draw(
     spans: Mapping[int, tuple[float, float]] | None = None,
 ) -> Path:
     """Write rows of slices; the second layer flickers over the first, ``still`` stands above."""
-    chosen = {axis: {"span": span} for axis, span in (spans or {}).items()}
+    chosen: dict[int, dict[str, Any]] = {a: {"span": span} for a, span in (spans or {}).items()}
     frames = {
         axis: brain_planes(mask, axis, count, margin_mm=margin_mm, **chosen.get(axis, {}))
         for axis, count in _SLICES.items()

@@ -67,7 +67,7 @@ class Volume:
             When the image is not three-dimensional.
         """
         voxels = np.asanyarray(image.dataobj)
-        if voxels.dtype.fields is not None:
+        if voxels.dtype.names is not None:
             voxels = np.stack([voxels[name] for name in voxels.dtype.names], axis=-1)
         elif voxels.ndim == 4 and voxels.shape[3] == 1:
             voxels = voxels[..., 0]

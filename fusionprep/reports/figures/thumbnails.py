@@ -122,11 +122,11 @@ def template_planes(mask: Image) -> tuple[Plane, ...]:
     planes = []
     for axis, offsets in PLANES_MM.items():
         across, up = (other for other in range(3) if other != axis)
-        shape = tuple(round(PLANES_BOX_MM[side] / PLANES_PIXEL_MM) for side in (up, across))
+        rows, columns = (round(PLANES_BOX_MM[side] / PLANES_PIXEL_MM) for side in (up, across))
         for offset in offsets:
             centre = middle.copy()
             centre[axis] += offset
-            planes.append(_plane(axis, centre, np.eye(3), shape, PLANES_PIXEL_MM))
+            planes.append(_plane(axis, centre, np.eye(3), (rows, columns), PLANES_PIXEL_MM))
     return tuple(planes)
 
 
@@ -152,7 +152,10 @@ def centred_planes(mask: Image, side: int, pixel_mm: float) -> tuple[Plane, Plan
     middle = (voxels.min(axis=0) + voxels.max(axis=0)) / 2
     centre = nib.affines.apply_affine(affine, middle)
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    return tuple(_plane(axis, centre, directions, (side, side), pixel_mm) for axis in (2, 1, 0))
+    axial, coronal, sagittal = (
+        _plane(axis, centre, directions, (side, side), pixel_mm) for axis in (2, 1, 0)
+    )
+    return axial, coronal, sagittal
 
 
 def _plane(
