@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from fusionprep.errors import OutputError, UsageError
 from fusionprep.files import write_whole
@@ -100,6 +100,8 @@ def _onnx_bytes(model: "FusionModel", metadata: Mapping[str, str]) -> bytes:
     import torch
     from torch.export import Dim
 
+    from fusionprep.models.nets.base import in_layout
+
     free = {
         0: Dim("batch"),
         2: Dim("height", min=SMALLEST_SIDE),
@@ -108,7 +110,7 @@ def _onnx_bytes(model: "FusionModel", metadata: Mapping[str, str]) -> bytes:
     example = tuple(
         torch.rand(_EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0)) for _ in range(2)
     )
-    model = model.cpu().eval().to(memory_format=torch.contiguous_format)
+    model = in_layout(model.cpu().eval(), torch.contiguous_format)
     try:
         with _quiet():
             program = torch.onnx.export(
@@ -126,7 +128,7 @@ def _onnx_bytes(model: "FusionModel", metadata: Mapping[str, str]) -> bytes:
             f"{kind} cannot be exported to ONNX: it does not consist of tensor operations alone; "
             "choose another model"
         ) from error
-    proto = program.model_proto
+    proto = cast("torch.onnx.ONNXProgram", program).model_proto
     # The exporter writes down where each operation stands in the source, with paths of the machine.
     for item in (*proto.graph.node, *proto.graph.value_info, *proto.functions, proto.graph):
         item.ClearField("metadata_props")

@@ -7,6 +7,7 @@ scalar, and 0 at best unless said otherwise.
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import nn
@@ -63,7 +64,7 @@ def in_float32(function: Callable) -> Callable:
     """Keep a function of tensors out of mixed precision: differences of squares need the digits."""
 
     @functools.wraps(function)
-    def wrapped(*images: torch.Tensor, **options):
+    def wrapped(*images: torch.Tensor, **options: Any) -> Any:
         with torch.autocast(images[0].device.type, enabled=False):
             return function(*(image.float() for image in images), **options)
 

@@ -55,7 +55,7 @@ def gradient_preservation(
     See :func:`fusionprep.evaluation.gradients.gradient_preservation`.
     """
     magnitude_f, angle_f = _gradient(fused)
-    preserved = total = 0.0
+    preserved = total = fused.new_zeros(())
     for magnitude, angle in (_gradient(anatomical), _gradient(functional)):
         strength = torch.minimum(magnitude, magnitude_f) / torch.maximum(magnitude, magnitude_f)
         kept = _sigmoid(strength, 0.9994, 15, 0.5)

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -240,7 +240,7 @@ def _trainer(
         devices=options.devices,
         num_nodes=options.nodes,
         strategy=strategy,
-        precision=options.precision,
+        precision=cast(Any, options.precision),  # checked by Lightning
         deterministic="warn",
         logger=_tensorboard(out_dir) if options.tensorboard else False,
         # Without a quantity to monitor, every epoch is saved. The best weights are kept elsewhere.

@@ -1,10 +1,15 @@
 """What every fusion model is."""
 
+from typing import TypeVar
+
 import torch
+from torch import nn
 from torch.nn import functional as nnf
 
 PRESENT = 0.06
 """Mean level of a neighbourhood from which on an image counts as wholly present there."""
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class FusionModel(torch.nn.Module):
@@ -55,6 +60,11 @@ class PlannedFusion(FusionModel):
 
     def forward(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
         return self.follow(anatomical, functional, self.plan(anatomical, functional))
+
+
+def in_layout(module: Module, layout: torch.memory_format) -> Module:
+    """The module with its weights in a memory layout, an argument PyTorch's types do not know."""
+    return module.to(memory_format=layout)  # type: ignore[call-overload]
 
 
 def support(anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,7 @@ and where both images are 0 the result is 0. For the training see
 """
 
 import itertools
+from typing import cast
 
 import torch
 from torch import nn
@@ -98,12 +99,12 @@ class SourceFeatures(nn.Module):
         )
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
-        first, second = self.stages[0]
+        first, second = cast(nn.ModuleList, self.stages[0])
         maps = torch.relu(second(nnf.max_pool2d(torch.relu(first(image)), 2)))
         levels = [maps]
         for stage in self.stages[1:]:
             maps = nnf.max_pool2d(maps, 2)
-            for convolution in stage:
+            for convolution in cast(nn.ModuleList, stage):
                 maps = torch.relu(convolution(maps))
             levels.append(maps)
         return levels

@@ -15,6 +15,7 @@ features of the decoder, which are all that the fusion needs.
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import nn
@@ -178,7 +179,7 @@ class DiffusionUNet(nn.Module):
             if level:
                 features = self.shrink[level - 1](features)
                 made.append(features)
-            for block in blocks:
+            for block in cast(nn.ModuleList, blocks):
                 features = block(features, step)
                 made.append(features)
         features = self.after(self.attention(self.before(features, step)), step)
@@ -186,7 +187,7 @@ class DiffusionUNet(nn.Module):
             if level:
                 larger = nnf.interpolate(features, size=made[-1].shape[-2:], mode="nearest")
                 features = self.grow[level - 1](larger)
-            for block in blocks:
+            for block in cast(nn.ModuleList, blocks):
                 features = block(torch.cat([features, made.pop()], dim=1), step)
                 yield features
 

@@ -89,8 +89,9 @@ class ScaleFusion(nn.Module):
 
     def __init__(self, width: int, width_out: int, width_before_last: int | None) -> None:
         super().__init__()
-        has_two = width_before_last is not None
-        self.before_last = _narrow_and_mix(width_before_last, width) if has_two else None
+        self.before_last = None
+        if width_before_last is not None:
+            self.before_last = _narrow_and_mix(width_before_last, width)
         self.convolutions = _narrow_and_mix(width, width_out)
 
     def forward(self, features: torch.Tensor, coarser: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -176,6 +177,10 @@ class DMFNet(FusionModel):
     steps
         Steps of noise at which the prior's features are taken, of 2000.
     """
+
+    noise: torch.Tensor
+    step_numbers: torch.Tensor
+    levels: torch.Tensor
 
     def __init__(
         self,

@@ -105,6 +105,8 @@ class WindowAttention(nn.Module):
         How many pixels the windows begin below and right of the corner of the grid.
     """
 
+    relative: torch.Tensor
+
     def __init__(self, channels: int, heads: int, window: int, shift: int) -> None:
         super().__init__()
         self.heads = heads

@@ -87,8 +87,8 @@ class SelFuse(PlannedFusion):
         )
         self.last = nn.Conv2d(channels, 3, 3, padding=1)
         for layer in (self.summary[-1], self.last):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
 
     def plan(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
         """What the network says of each block: two openings of gates and an exponent (N, 3, h, w).

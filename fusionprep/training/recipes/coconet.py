@@ -13,15 +13,17 @@ edge.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
+from torch import nn
 from torch.nn import functional as nnf
 
 from fusionprep.models.nets.coconet import CoCoNet
 from fusionprep.training.features import feature_network
 from fusionprep.training.losses import SMALLEST_NORM, information_weighted, sobel, ssim
-from fusionprep.training.recipes.base import Recipe
+from fusionprep.training.options import TrainingOptions
+from fusionprep.training.recipes.base import Batch, Recipe, Terms
 
 STRUCTURE_TEMPERATURE, INTENSITY_TEMPERATURE = 0.5, 0.75
 
@@ -32,7 +34,7 @@ NEGATIVES = 3
 """The other source of the same pair, and of the next two pairs of the batch."""
 
 
-class CoCoNetRecipe(Recipe):
+class CoCoNetRecipe(Recipe[CoCoNet]):
     """Measured structure and intensity, and the coupled contrast."""
 
     loss_weights: ClassVar = {"structure": 20.0, "intensity": 4.0, "contrast": 2.0}
@@ -51,21 +53,24 @@ class CoCoNetRecipe(Recipe):
     def build(self) -> CoCoNet:
         return CoCoNet()
 
-    def helper_network(self, options):
+    def helper_network(self, options: TrainingOptions) -> nn.Module:
         return feature_network(options.perceptual_weights)
 
-    def loss_terms(self, model, batch, helper):
+    def loss_terms(self, model: CoCoNet, batch: Batch, helper: Any) -> Terms:
         sources = batch["anatomical"], batch["functional"]
         fused = model(*sources)
-        by_gradient = measured_shares(*map(mean_gradient, sources), STRUCTURE_TEMPERATURE)
-        by_entropy = measured_shares(*map(entropy, sources), INTENSITY_TEMPERATURE)
+        gradients, entropies = (
+            [measure(s) for s in sources] for measure in (mean_gradient, entropy)
+        )
+        by_gradient = measured_shares(gradients[0], gradients[1], STRUCTURE_TEMPERATURE)
+        by_entropy = measured_shares(entropies[0], entropies[1], INTENSITY_TEMPERATURE)
         dissimilarity = [1 - ssim(source, fused) for source in sources]
         error = [(source - fused).square().mean(dim=(1, 2, 3)) for source in sources]
         foreground = (sources[1] > sources[0]).to(fused.dtype)
         anchor, anatomical, functional = map(helper, (fused, *sources))
         return {
-            "structure": information_weighted(*dissimilarity, by_gradient),
-            "intensity": information_weighted(*error, by_entropy),
+            "structure": information_weighted(dissimilarity[0], dissimilarity[1], by_gradient),
+            "intensity": information_weighted(error[0], error[1], by_entropy),
             "contrast": contrast(anchor, functional, anatomical, foreground)
             + contrast(anchor, anatomical, functional, 1 - foreground),
         }
@@ -114,11 +119,12 @@ def contrast(
         Weighted sum over the depths; 0 where the anchor is the positive, and where the mask is
         empty.
     """
-    terms = []
+    terms: list[torch.Tensor] = []
     for weight, *maps in zip(
         DEPTH_WEIGHTS[-len(anchor) :], anchor, positive, negative, strict=True
     ):
-        part = nnf.adaptive_avg_pool2d(mask, maps[0].shape[-2:])
+        height, width = maps[0].shape[-2:]
+        part = nnf.adaptive_avg_pool2d(mask, (height, width))
         others = [maps[2].roll(shift, 0) for shift in range(min(len(mask), NEGATIVES))]
         apart = torch.stack([_distance(maps[0], other, part) for other in others]).mean()
         terms.append(weight * _distance(maps[0], maps[1], part) / (apart + SMALLEST_NORM))

@@ -10,7 +10,7 @@ ResNet101; here they are those of the encoder shipped with the package, or of a 
 file.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -19,7 +19,8 @@ from torch import nn
 from fusionprep.models.nets.ifcnn import IFCNN, ifcnn_max
 from fusionprep.training.features import feature_network
 from fusionprep.training.losses import l2, perceptual
-from fusionprep.training.recipes.base import Recipe, Sample
+from fusionprep.training.options import TrainingOptions
+from fusionprep.training.recipes.base import Batch, Recipe, Sample, Terms
 
 BLUR = (1.0, 4.0)
 """Smallest and largest standard deviation of the blur, pixels."""
@@ -34,7 +35,7 @@ SMALLEST_DEVIATION = 1e-6
 """Taken for that of a constant image."""
 
 
-class IFCNNRecipe(Recipe):
+class IFCNNRecipe(Recipe[IFCNN]):
     """Synthetic pairs with their whole original as truth."""
 
     loss_weights: ClassVar = {"pixel": 1.0, "perceptual": 1.0}
@@ -51,10 +52,10 @@ class IFCNNRecipe(Recipe):
     def build(self) -> IFCNN:
         return ifcnn_max()
 
-    def helper_network(self, options):
+    def helper_network(self, options: TrainingOptions) -> nn.Module:
         return feature_network(options.perceptual_weights)
 
-    def begin_epoch(self, model, options):
+    def begin_epoch(self, model: IFCNN, options: TrainingOptions) -> None:
         """Weights that were trained already are tuned with their batch statistics held fixed.
 
         Those of a batch of crops differ from batch to batch, and with them what becomes of black:
@@ -65,11 +66,13 @@ class IFCNNRecipe(Recipe):
                 if isinstance(layer, nn.BatchNorm2d):
                     layer.eval()
 
-    def prepare(self, anatomical, functional, rng):
+    def prepare(
+        self, anatomical: np.ndarray, functional: np.ndarray, rng: np.random.Generator
+    ) -> Sample:
         whole, other = (anatomical, functional)[:: rng.choice((-1, 1))]
         return degraded_in_parts(whole, rng, other)
 
-    def loss_terms(self, model, batch, helper):
+    def loss_terms(self, model: IFCNN, batch: Batch, helper: Any) -> Terms:
         output = model.merge(batch["first"], batch["second"])
         return {
             "pixel": l2(output, batch["whole"]),

@@ -7,14 +7,14 @@ image, which that program first reduces to a third; SSIM is shared between the s
 pixel; and a third term asks for the brighter intensity, on which the information says nothing.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch.nn import functional as nnf
 
 from fusionprep.models.nets.matr import MATR, matr_small
 from fusionprep.training.losses import intensity_max, ssim_local
-from fusionprep.training.recipes.base import Recipe
+from fusionprep.training.recipes.base import Batch, Recipe, Terms
 
 REGION = 3
 """Side of the regions, pixels."""
@@ -23,7 +23,7 @@ NOISE = 5e-4
 """Variance below which regions tell nothing of each other, as in the authors' program."""
 
 
-class MATRRecipe(Recipe):
+class MATRRecipe(Recipe[MATR]):
     """Structure, region mutual information and intensity."""
 
     loss_weights: ClassVar = {"structure": 1.0, "information": 1.0, "intensity": 5.0}
@@ -39,7 +39,7 @@ class MATRRecipe(Recipe):
     def build(self) -> MATR:
         return matr_small()
 
-    def loss_terms(self, model, batch, helper):  # noqa: ARG002
+    def loss_terms(self, model: MATR, batch: Batch, helper: Any) -> Terms:  # noqa: ARG002
         sources = batch["anatomical"], batch["functional"]
         fused = model.unbounded(*sources)
         told = [region_information(source, fused) for source in sources]

@@ -13,15 +13,16 @@ Some of the pairs are shown as the App gives them, without what lies outside the
 image.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from scipy.ndimage import binary_fill_holes
 
 from fusionprep.models.nets.selfuse import SelFuse, compressed
 from fusionprep.training import metric_losses as metrics
 from fusionprep.training.losses import SMALLEST_NORM, scd, ssim
-from fusionprep.training.recipes.base import Recipe
+from fusionprep.training.recipes.base import Batch, Recipe, Sample, Terms
 
 GUARD_SHARE = 0.78
 """How far regression weights are to come from those in the maximum towards those in the mean."""
@@ -45,7 +46,7 @@ BRIGHT_KEPT = 0.97
 """Share of their brightness that bright functional pixels are to keep."""
 
 
-class SelFuseRecipe(Recipe):
+class SelFuseRecipe(Recipe[SelFuse]):
     """Metrics and guards."""
 
     loss_weights: ClassVar = {
@@ -68,13 +69,15 @@ class SelFuseRecipe(Recipe):
     def build(self) -> SelFuse:
         return SelFuse()
 
-    def prepare(self, anatomical, functional, rng):
+    def prepare(
+        self, anatomical: np.ndarray, functional: np.ndarray, rng: np.random.Generator
+    ) -> Sample:
         if rng.random() < STRIPPED_SHARE:
             inside = binary_fill_holes(functional > FUNCTIONAL_BORDER)
             anatomical, functional = anatomical * inside, functional * inside
         return {"anatomical": anatomical, "functional": functional}
 
-    def loss_terms(self, model, batch, helper):  # noqa: ARG002
+    def loss_terms(self, model: SelFuse, batch: Batch, helper: Any) -> Terms:  # noqa: ARG002
         sources = batch["anatomical"], batch["functional"]
         uncompressed = model.uncompressed(*sources, model.plan(*sources))
         fused = compressed(uncompressed, *sources)

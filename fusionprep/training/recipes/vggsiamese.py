@@ -10,8 +10,9 @@ The meta-learner of the stack is trained on the branches' images, which get no g
 the loss of SwinFusion as the U-Net is.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch.nn import functional as nnf
 
@@ -21,7 +22,7 @@ from fusionprep.training.losses import (
     SWINFUSION_WEIGHTS,
     swinfusion,
 )
-from fusionprep.training.recipes.base import Recipe
+from fusionprep.training.recipes.base import Batch, Recipe, Sample, Terms
 from fusionprep.training.recipes.ifcnn import degraded_in_parts
 
 TEMPERATURE = 0.2
@@ -34,7 +35,7 @@ LEAST_DAMAGE = 1e-3
 """Patches that differ less from the original, in mean gray levels of 0 to 1, teach no decision."""
 
 
-class VGGSiameseRecipe(Recipe):
+class VGGSiameseRecipe(Recipe[VGGSiamese]):
     """Contrastive features, decisions between patches, and a stack on top of both."""
 
     loss_weights: ClassVar = {
@@ -54,19 +55,23 @@ class VGGSiameseRecipe(Recipe):
     def build(self) -> VGGSiamese:
         return vggsiamese()
 
-    def prepare(self, anatomical, functional, rng):
+    def prepare(
+        self, anatomical: np.ndarray, functional: np.ndarray, rng: np.random.Generator
+    ) -> Sample:
         whole = functional if rng.integers(2) else anatomical
         images = {"anatomical": anatomical, "functional": functional}
         return images | degraded_in_parts(whole, rng)
 
-    def loss_terms(self, model, batch, helper):  # noqa: ARG002
+    def loss_terms(self, model: VGGSiamese, batch: Batch, helper: Any) -> Terms:  # noqa: ARG002
         sources = batch["anatomical"], batch["functional"]
         copies = batch["first"], batch["second"]
         with torch.no_grad():
             branches = model.branches(*sources)
         fused = model.stacked(*branches)
         return {
-            "contrast": contrast(*map(model.vgg.maps, copies), batch["whole"]),
+            "contrast": contrast(
+                model.vgg.maps(copies[0]), model.vgg.maps(copies[1]), batch["whole"]
+            ),
             "decision": decision(model.siamese.scores(*copies), *copies, batch["whole"]),
             **swinfusion(fused, *sources),
         }
