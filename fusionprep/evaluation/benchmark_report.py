@@ -8,9 +8,9 @@ from urllib.parse import quote
 import numpy as np
 
 from fusionprep.evaluation.benchmark import FLICKER, GUARDS, TIME, Method
+from fusionprep.evaluation.comparison import DatasetSummary, montage_file, patient_count
 from fusionprep.evaluation.metrics import RANKED, Metric, get_metric
 from fusionprep.evaluation.ranking import RESAMPLES, Estimate
-from fusionprep.evaluation.summary import DatasetSummary, montage_file, patient_count
 from fusionprep.evaluation.volumes import ENOUGH_CONTENT, VOLUME_SLICES
 from fusionprep.pages import page_template
 

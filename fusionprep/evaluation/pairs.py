@@ -61,8 +61,8 @@ class PairSet:
 
     def patients(self) -> list[str] | None:
         """The patient of each pair; None unless all are known and there is more than one."""
-        subjects = [pair.subject for pair in self.pairs]
-        if None in subjects or len(set(subjects)) < 2:
+        subjects = [pair.subject for pair in self.pairs if pair.subject is not None]
+        if len(subjects) < len(self.pairs) or len(set(subjects)) < 2:
             return None
         return subjects
 
@@ -230,7 +230,7 @@ def read_pair(pair: Pair, functional_folder: str) -> GrayPair:
         functional_scaling(arrays[1], mask, "ct" if is_ct else "pet").apply(arrays[1]),
     )
     levels = [to_gray_levels(np.where(mask, 255 * image, 0)) for image in scaled]
-    return GrayPair(*levels, mask, nib.affines.voxel_sizes(anatomical.affine))
+    return GrayPair(levels[0], levels[1], mask, nib.affines.voxel_sizes(anatomical.affine))
 
 
 def read_fused(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -82,12 +82,12 @@ def volume_metrics(
     if not inside.any():
         raise DataError("fusion metrics need a mask that holds a voxel")
     chosen = content_slices(mask > 0 if brain is None else brain > 0, slices, axis)
-    sides = [_side(inside.any(axis=other)) for other in ((0, 2), (0, 1))]
+    sides = [_side(np.asarray(inside.any(axis=other))) for other in ((0, 2), (0, 1))]
     volumes = [np.moveaxis(image, axis, 0) for image in (anatomical, functional, fused)]
     scores = []
     for index in chosen.tolist():
         levels = [_levels(volume[index], inside[index], sides) for volume in volumes]
-        scores.append(fusion_metrics(*levels, names))
+        scores.append(fusion_metrics(levels[0], levels[1], levels[2], names))
     means = {name: _mean_of_finite([each[name] for each in scores]) for name in names}
     return {"Planes": "axial", "Slices": len(chosen), **means}
 
