@@ -78,7 +78,7 @@ PHRASES = {
     r"\bin few pixels\b": "at low resolution",
     r"\bin the mean(?=[.,;:)]|$)": "on average",
     r"\bin turns\b": "in turn",
-    r"\bso many (?!that\b)": "this many, up to ...",
+    r"\bso many\b(?! that)": "this many, up to ...",
     r"\bsome (days|hours|minutes|seconds)\b": "a few",
     r"(?<!as it )(?<!as they )\bstands? (among|in its|in the|under)\b": "is in",
     r"\btells? (another|no|none)\b": "gives, names, says",

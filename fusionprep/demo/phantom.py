@@ -198,7 +198,7 @@ def brain_signal(fractions: tuple[np.ndarray, ...], modality: str) -> np.ndarray
 def head_signals(
     points: np.ndarray, envelope: np.ndarray, texture: np.ndarray, edge: float
 ) -> Mapping[str, np.ndarray]:
-    """Everything of the head but the brain, whose place is filled with CSF.
+    """Everything in the head but the brain, whose place is filled with CSF.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from fusionprep.demo.subject import Grid, Subject, sample
 
 FWHM_PER_SIGMA = float(np.sqrt(8.0 * np.log(2.0)))
 FLUORINE_18_HALF_LIFE_S = 6586.2
-# 4.5 mm of detector blur before the noise and a 4 mm filter after it make 6 mm in all.
+# 4.5 mm of detector blur before the noise and a 4 mm filter after it make about 6 mm in all.
 DETECTOR_FWHM_MM = 4.5
 FILTER_FWHM_MM = 4.0
 
@@ -126,7 +126,7 @@ def acquire_pet(
     voxel_size
         mm along each axis.
     counts_per_unit_second
-        Counts of a voxel of 8 mm³ with unit activity in a second at injection.
+        Counts that a voxel of 8 mm³ with unit activity gives in one second at injection.
 
     Returns
     -------

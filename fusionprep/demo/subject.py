@@ -11,7 +11,7 @@ from fusionprep.demo import phantom
 FIELD_SPACING_MM = 4.0
 HEAD_SPACING_MM = 2.0
 SHAPE_MM = (192.0, 240.0, 200.0)
-# The scanners see a little more neck than the T1w, as each has its own field of view.
+# The other scanners see a little more neck than the T1w, since each has its own field of view.
 NECK_MM = 32.0
 # T1w world coordinates of the brain's middle: a head lies near a scanner's isocentre, not on it.
 BRAIN_CENTRE_MM = (2.0, 14.0, 16.0)
@@ -214,7 +214,7 @@ def _template_points(grid: Grid, traits: Traits, rng: np.random.Generator) -> np
     linear = linear @ phantom.random_rotation(rng, traits.tilt_degrees)
     offset = world_points(grid) - np.reshape(BRAIN_CENTRE_MM, (3, 1, 1, 1))
     points = np.tensordot(linear, offset, axes=1) + np.reshape(TEMPLATE_CENTRE_MM, (3, 1, 1, 1))
-    # 20 mm of smoothing keep the gradient below one, so that the map can be inverted.
+    # 20 mm of smoothing keeps the gradient below one, so that the map can be inverted.
     sigma = 20.0 / FIELD_SPACING_MM
     for axis in range(3):
         points[axis] += traits.peak_mm * phantom.smooth_noise(grid.shape, sigma, rng)
@@ -270,7 +270,7 @@ def _paint_brain(
     maps: Template,
 ) -> None:
     csf = np.clip(1.0 - maps.gm - maps.wm, 0.0, 1.0)
-    # What the template's T1w shows beyond three tissues: thalamus, pallidum, brainstem.
+    # What the template's T1w shows beyond the three tissues: thalamus, pallidum, brainstem.
     detail = maps.t1w - phantom.brain_signal((maps.gm, maps.wm, csf), "t1w")
     for modality, signal in signals.items():
         brain = phantom.brain_signal(fractions, modality)

@@ -49,17 +49,17 @@ class BenchmarkRequest:
     models
         Names in the registry.
     external
-        Name of a method to the folder of its fused images, named like the pairs; a subfolder with
-        the name of the dataset is preferred.
+        Name of a method to the folder of its fused images, named like the pairs; a subfolder named
+        like the dataset is preferred.
     weights
-        Name of a model to the safetensors file of an own training, in place of the packaged
-        weights.
+        Name of a model to the safetensors file of your own weights, used in place of the packaged
+        ones.
     anatomical, functional
         Names of the subfolders; None looks for the usual ones.
     stride
         Take every ``stride``-th pair.
     threads
-        CPU threads of the models; None leaves PyTorch's choice.
+        CPU threads of the models; None leaves the choice to PyTorch.
     metrics
         Names of the metrics; None computes all.
     """
@@ -86,7 +86,8 @@ class Method:
         Pair and its gray levels to the fused image (gray levels 0..255, not rounded) and the wall
         time of the model for one slice in milliseconds (NaN when no model was run).
     entry
-        The model with the weights that were loaded; None for what is no model of ours.
+        The model with the weights that were loaded; None for a method that is not one of our
+        models.
     """
 
     name: str
@@ -105,7 +106,7 @@ class DatasetScores:
     values
         Metric, guard, ``through_plane`` or ``ms`` to an array (methods, pairs).
     shown
-        For the montage: name of a pair, and its sources and fused images, (H, W) uint8.
+        For the montage: the name of a pair, with its sources and fused images, (H, W) uint8.
     """
 
     pair_set: PairSet
@@ -150,7 +151,7 @@ def run_benchmark(request: BenchmarkRequest) -> list[DatasetScores]:
         )
         from tqdm import tqdm
 
-        # disable=None: a bar on a terminal only
+        # disable=None: a bar only on a terminal
         with tqdm(total=steps, unit="image", dynamic_ncols=True, disable=None) as bar:
             return [
                 _score_dataset(pair_set, rows, names, bar)
@@ -194,7 +195,7 @@ def _model(entry: ModelEntry, device: str) -> Method:
     def run(
         a: np.ndarray, b: np.ndarray, mask: np.ndarray | None = None, **options: Any
     ) -> np.ndarray:
-        # One slice at a time, so that the time is that of one slice.
+        # One slice at a time, so that the time measured is that of one slice.
         return fuse_volume(network, a, b, mask, device=device, batch_size=1, **options)
 
     def fuse(_: Pair, gray: GrayPair) -> tuple[np.ndarray, float]:

@@ -18,9 +18,9 @@ class DatasetSummary:
     ----------
     estimates
         Metric, guard, ``through_plane`` or ``ms`` to one estimate per method. Time is the median
-        over the pairs, without interval.
+        over the pairs, without an interval.
     ranks
-        Metric that has a better side to the rank of each method. Probes do not compete.
+        Metric with a better direction to the rank of each method. Probes do not compete.
     mean_ranks
         (methods,), over the metrics of ``RANKED`` that were computed; NaN when none was.
     """
@@ -70,7 +70,7 @@ def summarise(scores: DatasetScores) -> DatasetSummary:
 
 
 def patient_count(scores: DatasetScores) -> int | None:
-    """How many patients the pairs are of; None when it is not known of all."""
+    """How many patients the pairs come from; None unless all are known."""
     subjects = {pair.subject for pair in scores.pair_set.pairs}
     return None if None in subjects else len(subjects)
 

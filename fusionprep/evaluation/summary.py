@@ -117,7 +117,7 @@ def _cell(value: Any) -> str:
 
 
 def _provenance(request: BenchmarkRequest, results: Sequence[DatasetScores]) -> dict[str, Any]:
-    """What is needed to repeat the benchmark; no path, which is true on one machine only."""
+    """What is needed to repeat the benchmark; no paths, which hold on one machine only."""
     import platform
     from importlib.metadata import version
 

@@ -54,14 +54,15 @@ def plot_fused_mosaic(
     mask
         Brain mask: crops the figure and sets the display ranges.
     out_file
-        File to write, 1600 pixels wide: PNG, or JPEG of a fifth of the size where its name ends in
+        File to write, 1600 pixels wide: PNG, or JPEG at a fifth of the size where its name ends in
         ``.jpg``.
     anatomical_name, functional_name, fused_name
         Labels of the rows.
     units
         Unit of the functional image, written at its colour bar.
     colour_map
-        A perceptually uniform matplotlib colour map for the functional image; None draws it gray.
+        A perceptually uniform matplotlib colour map for the functional image; None draws it in
+        gray.
 
     Returns
     -------
@@ -107,7 +108,7 @@ def _frames(mask: Image) -> list[Plane]:
     ]
     available = _WIDTH - _SIDE - _GAP * len(_SLICES)
     pixel = sum(plane.shape[1] for plane in coarse) / available
-    # A pixel never much below the voxel: finer sampling only makes the file bigger.
+    # Pixels never much smaller than voxels: finer sampling only makes the file bigger.
     return [
         plane
         for axis, count in _SLICES.items()
