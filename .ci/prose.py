@@ -58,7 +58,7 @@ PHRASES = {
     r"\ban own\b": "your own, or ... of its own",
     r"(?-i:\bOwn\b)": "your own, or ... of its own",
     r"(?<!your )(?<!'s )(?<!our )(?<!an )\bown (training|weights)\b": "your own, the user's own",
-    r"\b(?<!of )(an?|each|every|one) ((earlier|finished|later|long|new|second) )?training\b"
+    r"\b(an?|each|every|one) ((earlier|finished|later|long|new|second) )?training\b"
     r"(?! (and|configuration|curve|data|folder|image|log|loop|loss|option|pair|patient|run|sample"
     r"|script|set|slice|step|subject|time)s?\b)": "a training run",
     r"\btrainings\b": "training runs",
@@ -86,8 +86,8 @@ PHRASES = {
     r"\btime of modification\b": "modification time",
     r"\bwhat comes of\b": "the result of",
     # "failed alike", but not "look alike" or "how alike"
-    r"(?<!how )(?<!look )(?<!looks )(?<!more )(?<!much )(?<!are )(?<!is )\balike(?=[.,;:)]|$| from)"
-    "": "in the same way, like this",
+    r"(?<!how )(?<!look )(?<!looks )(?<!never )(?<!more )(?<!much )(?<!are )(?<!is )"
+    r"\balike(?=[.,;:)]|$| from)": "in the same way, like this",
     r"\b0 at best\b": "best 0, whose best value is 0",
     r"\b(below|beneath|beside|under) each other\b": "one below the other, side by side",
     r"\bgo(es|ing)? on from\b": "resume from",
