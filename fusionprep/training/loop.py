@@ -1,4 +1,4 @@
-"""The training of a recipe as Lightning runs it: loss, optimiser, records of the epochs."""
+"""Training a recipe with Lightning: loss, optimiser, records of the epochs."""
 
 import math
 import time
@@ -23,8 +23,8 @@ class TrainingModule(lightning.LightningModule):
     """A recipe's model, loss and data.
 
     The frozen helper network of the loss is kept out of the module's state: checkpoints hold what
-    is trained, the opponents of an :class:`AdversarialRecipe` included. Only these are optimised
-    by hand, because two optimisers take turns.
+    is trained, including the opponents of an :class:`AdversarialRecipe`. Only such a recipe is
+    optimised manually, because two optimisers take turns.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class TrainingModule(lightning.LightningModule):
     def train_dataloader(self) -> DataLoader:
         epoch = self.trainer.current_epoch
         self.train_set.epoch = epoch
-        # Losses that draw random numbers repeat after a resumption too.
+        # Losses that draw random numbers then repeat when a run is resumed, too.
         torch.manual_seed(self.options.seed * 100_003 + epoch)
         return DataLoader(self.train_set, batch_size=self.options.batch_size)
 
@@ -138,10 +138,10 @@ def _total(terms: Terms) -> torch.Tensor:
 
 
 class Records(lightning.Callback):
-    """Keeps a record of every epoch, through resumptions, and ends a training in time.
+    """Keeps a record of every epoch, also when a run is resumed, and ends the run in time.
 
-    Both limits follow from the records alone, so that a training which has ended does not go on
-    when it is resumed, unless its limits were raised.
+    Both limits follow from the records alone, so that a run which has ended does not continue when
+    it is resumed, unless its limits were raised.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ class Records(lightning.Callback):
         if not all(map(math.isfinite, losses.values())):
             raise DataError(
                 f"the loss is no longer finite after epoch {epoch + 1}; lower learning_rate in a "
-                "new training"
+                "new training run"
             )
         module = cast(TrainingModule, module)
         rate = module.options.learning_rate * module.options.learning_rate_decay**epoch

@@ -1,4 +1,4 @@
-"""What a recipe says of the training of one model."""
+"""What a recipe says about training one model."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar

@@ -1,10 +1,10 @@
 """CoCoNet is trained to resemble each source as far as it was measured, and where it is salient.
 
 Liu et al. 2024: structure (SSIM) and intensity (mean squared error) of both sources, shared by
-their mean gradients and by their entropies, and the coupled contrast, which pulls the foreground to
-the functional and the background to the anatomical image in feature space, and pushes them from the
-other one. Where the paper's text leaves room, the figures are those of the authors' published
-training.
+their mean gradients and by their entropies, and the coupled contrast, which in feature space pulls
+the foreground towards the functional and the background towards the anatomical image, and pushes
+each away from the other image. Where the paper's text leaves room, the figures are those of the
+authors' published training.
 
 The authors' program reads its foreground from masks of hot objects in infrared photographs. Medical
 images come without such masks: here it is measured, as where the functional image is the brighter
@@ -28,7 +28,7 @@ from fusionprep.training.recipes.base import Batch, Recipe, Terms
 STRUCTURE_TEMPERATURE, INTENSITY_TEMPERATURE = 0.5, 0.75
 
 DEPTH_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1)
-"""Of the contrast at five depths of features; fewer depths take the last ones."""
+"""Weights of the contrast at five depths of features; with fewer depths, the last ones."""
 
 NEGATIVES = 3
 """The other source of the same pair, and of the next two pairs of the batch."""
@@ -45,9 +45,9 @@ class CoCoNetRecipe(Recipe[CoCoNet]):
         "are 0 the result is 0. The foreground is where the functional image is the brighter one "
         "instead of a mask read from a file; it is laid on the features instead of on the "
         "images; the contrast compares features of the DenseFuse encoder (or of a VGG-16 given "
-        "by file) instead of a VGG-19, divides by the mean distance from the negatives "
+        "as a file) instead of a VGG-19, divides by the mean distance from the negatives "
         "instead of the sum, weighs 2 instead of 1, and is in the loss from the start instead of "
-        "in a second training."
+        "in a second training run."
     )
 
     def build(self) -> CoCoNet:
@@ -111,7 +111,7 @@ def contrast(
         Features at several depths, each (N, C, H, W). The negatives of an image are those at its
         own place in the batch and at the next two.
     mask
-        (N, 1, H, W) in [0, 1], what counts of the image.
+        (N, 1, H, W) in [0, 1], the part of the image that counts.
 
     Returns
     -------

@@ -10,7 +10,7 @@ from fusionprep.training.recipes.base import Batch, Recipe, Terms
 
 
 class DenseFuseRecipe(Recipe[DenseFuse]):
-    """Every image is to be returned as it is; the fusion rule has no part in it.
+    """Every image should come back unchanged; the fusion rule takes no part.
 
     The loss is the paper's eq. 1 with lambda = 100; its pixel term is in gray levels 0 to 255.
     """

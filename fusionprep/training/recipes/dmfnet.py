@@ -1,13 +1,13 @@
 """DM-FNet is trained in two stages: a diffusion model of slices, then the fusion of its features.
 
-He et al. 2025. Stage I learns to tell the noise in single slices of every modality; stage II starts
-from its weights and leaves them as they are. Its hybrid loss asks for the brighter intensity, the
-stronger gradient and the structure of the more contrasted source.
+He et al. 2025. Stage I learns to predict the noise in single slices of every modality; stage II
+starts from its weights and leaves them as they are. Its hybrid loss asks for the brighter
+intensity, the stronger gradient and the structure of the more contrasted source.
 
-The paper draws crops of 160 pixels at all steps of the diffusion. Little is learnt from them in the
-time of a CPU, so here stage I sees whole slices in few pixels, which teaches it the shape of a
-brain, and crops in full resolution at the early steps only, where the noise hides nothing: the
-fusion takes its features at such steps.
+The paper draws crops of 160 pixels at all steps of the diffusion. On a CPU, little is learnt from
+them in the time there is, so here stage I sees whole slices at low resolution, which teach it the
+shape of a brain, and crops at full resolution at the early steps only, where the noise hides
+nothing: the fusion takes its features at such steps.
 """
 
 import io
@@ -31,10 +31,10 @@ SIDE = 32
 """Side in pixels of what stage I sees."""
 
 DETAIL_STEPS = 200
-"""Crops in full resolution are noisy up to this step: noise of 0.17 in images from -1 to 1."""
+"""Crops at full resolution get noise up to this step: 0.17 in images from -1 to 1."""
 
 DETAIL_SHARE = 0.25
-"""Share of crops in full resolution among the samples of stage I."""
+"""Share of crops at full resolution among the samples of stage I."""
 
 
 class DMFNetPriorRecipe(Recipe[DMFNet]):
@@ -94,10 +94,10 @@ class DMFNetRecipe(Recipe[DMFNet]):
     loss_weights: ClassVar = {"intensity": 3.0, "gradient": 16.0, "structure": 0.5}
     differences = (
         "about a fifth of the channels; the U-Net predicts the noise at a step instead of the "
-        "image at a noise level, and was trained on slices in few pixels and on small crops; the "
-        "attention between the modalities is a share between 0 and 1; both slices get the same "
+        "image at a noise level, and was trained on slices at low resolution and on small crops; "
+        "the attention between the modalities is a share between 0 and 1; both slices get the same "
         "noise, always the same; the result lies between the darker and the brighter of the two "
-        "images, and where only one shows anything it is that one."
+        "images, and where only one image shows anything it is that image."
     )
 
     def build(self) -> DMFNet:

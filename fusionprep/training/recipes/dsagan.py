@@ -45,7 +45,7 @@ class DSAGANRecipe(AdversarialRecipe[DSAGAN]):
         "paper's losses are not published with its code: here binary cross entropy of the "
         "verdicts, with the loss of SwinFusion (Ma et al. 2022) for the content, SSIM shared "
         "between the sources pixel by pixel; where both images are 0 the result is 0, and where "
-        "only one shows anything it is that one."
+        "only one image shows anything it is that image."
     )
 
     def build(self) -> DSAGAN:

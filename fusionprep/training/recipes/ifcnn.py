@@ -1,13 +1,12 @@
 """IFCNN is trained to make one whole image of two that are each degraded in one part.
 
 Zhang et al. 2020, section 3.3. The paper blurs photographs where their depth says so. Here a random
-mask parts each slice, and only a quarter of the slices is blurred: two modalities differ in
-brightness more than in sharpness, and from blur alone the features may as well answer to dark as to
-bright, so that their maximum loses what only one image shows. A quarter is dimmed, and half gets
-the brightness of the other modality where that is darker, since among real pairs it is another
-structure that must be overcome, not a copy. The paper's perceptual loss compares features of a
-ResNet101; here they are those of the encoder shipped with the package, or of a VGG-16 given by
-file.
+mask divides each slice, and only a quarter of the slices are blurred: two modalities differ in
+brightness more than in sharpness, and features learnt from blur alone may respond to dark as well
+as to bright, so that their maximum loses what only one image shows. A quarter are dimmed, and half
+get the brightness of the other modality where that is darker, since in real pairs the rival is
+another structure, not a copy. The paper's perceptual loss compares features of a ResNet101; here
+they are those of the encoder shipped with the package, or of a VGG-16 given as a file.
 """
 
 from typing import Any, ClassVar
@@ -32,7 +31,7 @@ LARGEST_LEVEL_SHARE = 3.0
 """How much a mask may follow gray levels, in their standard deviations, where noise has 1."""
 
 SMALLEST_DEVIATION = 1e-6
-"""Taken for that of a constant image."""
+"""A smaller deviation is that of a constant image."""
 
 
 class IFCNNRecipe(Recipe[IFCNN]):
@@ -40,13 +39,14 @@ class IFCNNRecipe(Recipe[IFCNN]):
 
     loss_weights: ClassVar = {"pixel": 1.0, "perceptual": 1.0}
     differences = (
-        "trained on brain slices that behind a random mask are blurred, dimmed, or as dark as the "
-        "other modality, instead of photographs blurred by their depth (in the first trainings "
-        "blurred or dimmed behind a smooth mask only); the first layer is trained instead of being "
-        "that of a ResNet101; trained in steps, the later ones with fixed batch statistics; "
-        "the perceptual loss compares features of the DenseFuse encoder (or of a VGG-16 given by "
-        "file) instead of a ResNet101; gray images enter as three equal channels, and the three "
-        "output channels are averaged, clipped and set to 0 where both images are 0."
+        "trained on brain slices that are blurred, dimmed or made as dark as the other modality "
+        "behind a random mask, instead of photographs blurred by their depth (in the first "
+        "training runs only blurred or dimmed, behind a smooth mask); the first layer is trained "
+        "instead of being that of a ResNet101; trained in steps, the later ones with fixed batch "
+        "statistics; the perceptual loss compares features of the DenseFuse encoder (or of a "
+        "VGG-16 given as a file) instead of a ResNet101; gray images enter as three equal "
+        "channels, and the three output channels are averaged, clipped and set to 0 where both "
+        "images are 0."
     )
 
     def build(self) -> IFCNN:
@@ -56,9 +56,9 @@ class IFCNNRecipe(Recipe[IFCNN]):
         return feature_network(options.perceptual_weights)
 
     def begin_epoch(self, model: IFCNN, options: TrainingOptions) -> None:
-        """Weights that were trained already are tuned with their batch statistics held fixed.
+        """Hold the batch statistics fixed while weights that were trained already are tuned.
 
-        Those of a batch of crops differ from batch to batch, and with them what becomes of black:
+        The statistics of crops differ from batch to batch, and with them what becomes of black:
         whole slices would get a gray background.
         """
         if options.initial_weights is not None:

@@ -1,7 +1,7 @@
 """MATR is trained without truth, on structure and region mutual information.
 
-Tang et al. 2022: SSIM with both sources, and what 3x3 regions of the fused image tell of those of
-each source. What differs: both sources count alike, where the authors' program weighs the
+Tang et al. 2022: SSIM with both sources, and what 3x3 regions of the fused image say about those of
+each source. What differs: both sources count the same, where the authors' program weighs the
 information of the MRI 2.5 times, which ends in a copy of it; the regions are those of the whole
 image, which that program first reduces to a third; SSIM is shared between the sources pixel by
 pixel; and a third term asks for the brighter intensity, on which the information says nothing.
@@ -20,7 +20,7 @@ REGION = 3
 """Side of the regions, pixels."""
 
 NOISE = 5e-4
-"""Variance below which regions tell nothing of each other, as in the authors' program."""
+"""Variance below which regions say nothing about each other, as in the authors' program."""
 
 
 class MATRRecipe(Recipe[MATR]):
@@ -51,7 +51,7 @@ class MATRRecipe(Recipe[MATR]):
 
 
 def region_information(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Mutual information of the 3x3 regions of two images, as of Gaussian vectors.
+    """Mutual information of the 3x3 regions of two images, taken as Gaussian vectors.
 
     Zhao S, Wang Y, Yang Z, Cai D. Region Mutual Information Loss for Semantic Segmentation. NeurIPS
     2019. Their lower bound leaves out the entropy of the truth, which no network changes.

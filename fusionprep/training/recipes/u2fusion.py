@@ -1,7 +1,7 @@
 """U2Fusion is trained without truth, to resemble each source as far as it carries information.
 
 Xu et al. 2022, eqs. 1-6. What differs: the information is measured in features of the encoder
-shipped with the package (or of a VGG-16 given by file, as in the paper) and scaled as
+shipped with the package (or of a VGG-16 given as a file, as in the paper) and scaled as
 :func:`fusionprep.training.losses.information_weights` says; the tasks are trained together instead
 of one after the other with elastic weight consolidation; Adam instead of RMSProp.
 """
@@ -23,10 +23,10 @@ class U2FusionRecipe(Recipe[U2Fusion]):
     loss_weights: ClassVar = {"ssim": 1.0, "pixel": 20.0}
     differences = (
         "the information of a source is measured in features of the DenseFuse encoder (or of a "
-        "VGG-16 given by file) and divided by the mean of both sources' instead of a constant "
+        "VGG-16 given as a file) and divided by the mean of both sources' instead of a constant "
         "chosen by hand; all modalities are trained together instead of one after the other with "
         "elastic weight consolidation; Adam instead of RMSProp; where both images are 0 the result "
-        "is 0, and where only one shows anything it is that one."
+        "is 0, and where only one image shows anything it is that image."
     )
 
     def build(self) -> U2Fusion:

@@ -1,13 +1,13 @@
 """The VGG-Siamese ensemble is trained without truth, its three networks side by side.
 
 The reduced VGG-19 is pretrained self-supervised on the slices by dense contrastive learning: the
-features at one place of two differently degraded copies of a slice shall resemble each other more
+features at one place of two differently degraded copies of a slice should resemble each other more
 than those at other places (Wang X et al. Dense Contrastive Learning for Self-Supervised Visual
 Pre-Training. CVPR 2021:3024-3033, doi:10.1109/CVPR46437.2021.00304), here at every stage and
 without a projection head. The Siamese network learns to say which of two patches is the whole and
-which the degraded one (Liu et al. 2017, with dimmed patches beside blurred ones).
-The meta-learner of the stack is trained on the branches' images, which get no gradient from it, by
-the loss of SwinFusion as the U-Net is.
+which the degraded one (Liu et al. 2017, with dimmed patches beside blurred ones). The meta-learner
+of the stack is trained on the branches' images, which get no gradient from it, by the loss of
+SwinFusion as the U-Net is.
 """
 
 from typing import Any, ClassVar
@@ -26,10 +26,10 @@ from fusionprep.training.recipes.base import Batch, Recipe, Sample, Terms
 from fusionprep.training.recipes.ifcnn import degraded_in_parts
 
 TEMPERATURE = 0.2
-"""Of the contrastive loss, as in the paper on dense contrastive learning."""
+"""Temperature of the contrastive loss, as in the paper on dense contrastive learning."""
 
 PLACES = 8
-"""Places a side of each image and stage between which the contrastive loss tells apart."""
+"""Places along each side of an image that the contrastive loss tells apart, at each stage."""
 
 LEAST_DAMAGE = 1e-3
 """Patches that differ less from the original, in mean gray levels of 0 to 1, teach no decision."""
@@ -102,8 +102,8 @@ def contrast(
 ) -> torch.Tensor:
     """Contrastive loss between features (N, C, h, w) of two copies, mean over their stages.
 
-    Places where the original (N, 1, H, W) is black all look alike, and none has to be told apart;
-    0 at best.
+    Places where the original (N, 1, H, W) is black all look alike, and none has to be told apart.
+    The best value is 0.
     """
     losses = []
     for maps1, maps2 in zip(first, second, strict=True):
