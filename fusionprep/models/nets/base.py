@@ -1,4 +1,4 @@
-"""What every fusion model is."""
+"""What all fusion models have in common."""
 
 from typing import TypeVar
 
@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as nnf
 
 PRESENT = 0.06
-"""Mean level of a neighbourhood from which on an image counts as wholly present there."""
+"""Mean level of a neighbourhood at which an image counts as wholly present there."""
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -49,7 +49,7 @@ class PlannedFusion(FusionModel):
     plan_smoothing: float
 
     def plan(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
-        """How to fuse slices (N, 1, H, W): (N, ...), numbers of which a mean makes sense."""
+        """How to fuse slices (N, 1, H, W): (N, ...), numbers that can be averaged."""
         raise NotImplementedError
 
     def follow(
@@ -88,7 +88,7 @@ def keep_alone(
         (nnf.avg_pool2d(image, 5, stride=1, padding=2) / PRESENT).clamp(0, 1)
         for image in (anatomical, functional)
     ]
-    # In mixed precision a network computes in half precision, and what it is given is not.
+    # In mixed precision a network computes in half precision, but its inputs are not.
     fused = torch.lerp(functional, fused.to(functional.dtype), shown[0])
     return torch.lerp(anatomical, fused, torch.maximum(shown[1], 1 - shown[0]))
 
