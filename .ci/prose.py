@@ -63,7 +63,7 @@ PHRASES = {
     r"|script|set|slice|step|subject|time)s?\b)": "a training run",
     r"\btrainings\b": "training runs",
     r"\bgo(es)? before\b": "takes precedence over",
-    r"(?<!there )\b(is|are) (?-i:none)\b": "is not one",
+    r"(?<!there )\b(is|are) (?-i:none)\b(?! of (my|our|your) business)": "is not one",
     r"(?<!there )(?<!here )\b(is|are|was|were) no (?!\w+er\b|doubt|help|less|match|matter|more|need"
     r"|one|point|reason|such|use|way|worse)\w+": "is not a",
     r"\b(is|are) (for|of) no (?!help|interest|use)\w+": "belongs to no ..., matches no ...",
