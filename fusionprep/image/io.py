@@ -22,9 +22,9 @@ UNREADABLE = (
 )
 
 
-def load_image(path: str | Path) -> SpatialImage:
-    """Open an image; the type that nibabel gives has neither voxels nor an affine."""
-    return cast(SpatialImage, nib.load(path))
+def load_image(path: str | Path) -> nib.Nifti1Image:
+    """Open a NIfTI image; nibabel's own type for it promises neither voxels nor an affine."""
+    return cast(nib.Nifti1Image, nib.load(path))
 
 
 def read_image(path: str | Path) -> nib.Nifti1Image:
@@ -60,7 +60,7 @@ def read_image(path: str | Path) -> nib.Nifti1Image:
 
 
 def _read_voxels(path: Path) -> tuple[SpatialImage, np.ndarray]:
-    image = load_image(path)
+    image: SpatialImage = load_image(path)
     if path.suffix != ".gz" or not isinstance(image, nib.Nifti1Image):
         return image, np.asarray(image.dataobj, dtype=np.float32)
     with gzip.open(path) as stream:

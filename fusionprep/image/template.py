@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
-from nibabel.spatialimages import SpatialImage
 
 from fusionprep.errors import UsageError
 from fusionprep.image.io import load_image
@@ -105,7 +104,7 @@ def _load_packaged(resolution: int) -> Template:
     return Template(_float(brain), _float(mask), _float(gm))
 
 
-def _float(image: SpatialImage) -> nib.Nifti1Image:
+def _float(image: nib.Nifti1Image) -> nib.Nifti1Image:
     return nib.Nifti1Image(image.get_fdata(dtype=np.float32), image.affine)
 
 
