@@ -24,7 +24,7 @@ ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 ARG PIP_EXTRA_INDEX_URL
 WORKDIR /src
 
-# The dependencies come before the sources, so that a change of the code does not install them anew.
+# The dependencies come before the sources, so that a change of the code does not install them again.
 COPY pyproject.toml constraints.txt ./
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=site_ca,target=/run/secrets/site_ca \

@@ -26,7 +26,7 @@ help:
 	@echo 'make test-all   all tests'
 	@echo 'make image      container image $(IMAGE); CONTAINER_ENGINE=podman for podman'
 	@echo 'make test-image the image, then its tests: as any user, read-only, without network'
-	@echo 'make lint       ruff check and ruff format --check; make format applies both'
+	@echo 'make lint       ruff, mypy and a word list for prose; make format applies what ruff can mend'
 	@echo 'make benchmark  cost and accuracy on one subject against plain antspyx'
 	@echo 'make clean      remove what the above wrote; make distclean also removes $(VENV)'
 
@@ -64,6 +64,8 @@ test-image: $(STAMP) web-if-possible image
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python .ci/prose.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
@@ -79,7 +81,7 @@ benchmark: $(STAMP)
 	$(BIN)/python benchmarks/one_subject.py runs/benchmark
 
 clean:
-	rm -rf demo runs/benchmark build dist *.egg-info .pytest_cache .ruff_cache .coverage
+	rm -rf demo runs/benchmark build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean

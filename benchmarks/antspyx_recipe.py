@@ -3,8 +3,8 @@
 Writes the images fusionapp writes for ``--output-spaces T1w MNI152NLin2009aSym:res-1``, under the
 same names, with the settings a user of antspyx would reach for: N4 inside the foreground, brain
 extraction by registering a head template whose brain is known, Atropos, ``Rigid`` for the PET and
-SyNQuick at 1 mm. The fusion is the average. Progress goes to the standard output, with the CPU
-time so far.
+SyNQuick at 1 mm. The fusion is the average. Progress goes to standard output, with the CPU time so
+far.
 """
 
 import argparse

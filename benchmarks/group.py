@@ -57,7 +57,7 @@ def parse() -> argparse.Namespace:
 
 
 def write_outputs(out: Path, subjects: int, n_models: int) -> None:
-    """Write the cohort under another name first: one half written is not taken for whole."""
+    """Write the cohort under another name first: a half-written one must not look complete."""
     from fusionprep.models.registry import get_model, model_names
 
     models = [get_model(name).label for name in model_names()[:n_models]]
@@ -67,7 +67,7 @@ def write_outputs(out: Path, subjects: int, n_models: int) -> None:
 
 
 def seconds_to_open(page: Path, repeats: int = 3) -> float:
-    """Fastest of some openings, from the address to the end of the page's scripts."""
+    """Fastest of several openings, from the address to the end of the page's scripts."""
     from playwright.sync_api import sync_playwright
 
     times = []

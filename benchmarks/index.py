@@ -1,9 +1,9 @@
-"""How long a cohort takes to be indexed and planned, without and with a kept index.
+"""How long it takes to index and plan a cohort, without and with a kept index.
 
 Writes a cohort of tiny images (a T1w and an FDG PET with its sidecar for every subject and
-session), runs ``fusionapp … --dry-run`` on it without ``--bids-database-dir``, then with it for the
-first and for a second time, and prints time and peak memory, and their ratio to the first row. Each
-is run several times and the fastest counts; start of Python is included. Linux only.
+session), runs ``fusionapp … --dry-run`` on it without ``--bids-database-dir``, then with it a first
+and a second time, and prints time and peak memory, and their ratio to the first row. Each is run
+several times and the fastest counts; start of Python is included. Linux only.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def parse() -> argparse.Namespace:
 
 
 def write_cohort(cohort: Path, n_subjects: int, n_sessions: int) -> None:
-    """Write the dataset under another name first: one half written is not taken for whole."""
+    """Write the dataset under another name first: a half-written one must not look complete."""
     unfinished = cohort.with_name(f"unfinished-{cohort.name}")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)

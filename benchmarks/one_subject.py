@@ -85,7 +85,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1, help="threads of either pipeline")
     parser.add_argument("--only", choices=("fusionapp", "recipe"), help="run one of the two")
     parser.add_argument(
-        "--reuse", type=Path, metavar="WORK", help="take the recipe's result of an earlier run"
+        "--reuse", type=Path, metavar="WORK", help="take the recipe's result from an earlier run"
     )
     for name, value, text in LIMIT_OPTIONS:
         parser.add_argument(name, type=float, default=value, help=f"{text} (default {value})")
@@ -109,7 +109,7 @@ def find_images(work: Path) -> Images:
 
 
 def sha256_of(paths: list[Path]) -> str:
-    """One digest over the voxels of all images, the same for every compression of them."""
+    """One digest over the voxels of all images, whatever their compression."""
     import nibabel as nib
 
     digest = hashlib.sha256()
@@ -139,7 +139,7 @@ def recipe_command(bids: Path, out: Path, images: Images, threads: int) -> list[
 def run(command: list[str], folder: Path, truth: Truth, inputs: str, threads: int) -> Result:
     """Run a pipeline from scratch, score it, and keep the result beside its outputs."""
     if folder.exists():
-        raise SystemExit(f"{folder} is there from an earlier run; remove it or name a new folder")
+        raise SystemExit(f"{folder} exists from an earlier run; remove it or name a new folder")
     folder.mkdir(parents=True)
     libraries = ("OMP", "OPENBLAS", "MKL")
     environment = dict(os.environ) | {f"{name}_NUM_THREADS": str(threads) for name in libraries}
@@ -159,7 +159,7 @@ def reuse(path: Path, inputs: str, threads: int) -> Result:
         raise SystemExit(f"nothing to reuse: {path} does not exist")
     kept = json.loads(path.read_text(encoding="utf-8"))
     if (kept["inputs_sha256"], kept["threads"]) != (inputs, threads):
-        raise SystemExit(f"{path} was measured on other inputs or with other threads; run it anew")
+        raise SystemExit(f"{path} was measured on other inputs or with other threads; run it again")
     return Result(Usage(**kept["usage"]), Scores(**kept["scores"]), inputs, threads)
 
 

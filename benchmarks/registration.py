@@ -31,7 +31,7 @@ HEADS = {
     "half-real": ("prisma_T1w.nii.gz",),
     "half-colin27": ("colin27_T1w.nii.gz", "colin27_brain.nii.gz"),
 }
-"""Real whole heads among the shared volumes, and brains, that get a simulated PET."""
+"""Real whole heads among the shared volumes, and their brains, for which a PET is simulated."""
 
 BASES = ("phantom-01", "phantom-02", "real", *HEADS)
 

@@ -158,7 +158,7 @@ def with_header(case: Case, move: np.ndarray) -> Case:
 
 
 def hardest(base: Case, seed: int, codes: Iterator[tuple[int, ...]]) -> Iterator[Case]:
-    """What should often fail, to see whether verdicts tell: little of the brain, few counts."""
+    """What should often fail, to see whether verdicts say so: little of the brain, few counts."""
     rng = np.random.default_rng(seed)
     for keep in (0.35, 0.25):
         for axis, part in ((2, "upper"), (2, "lower"), (0, "left"), (1, "front"), (1, "back")):
@@ -171,7 +171,7 @@ def hardest(base: Case, seed: int, codes: Iterator[tuple[int, ...]]) -> Iterator
 
 
 def cropped(case: Case, axis: int, *, upper: bool, keep: float = 0.5) -> Case:
-    """Of the brain's extent along an axis a part only lies in the field of view."""
+    """Only part of the brain's extent along an axis lies in the field of view."""
     pet_from_t1w = np.linalg.inv(case.pet.affine) @ np.linalg.inv(case.t1w_from_pet)
     voxels = np.argwhere(np.asarray(case.mask.dataobj) > 0)[::97]
     inside = nib.affines.apply_affine(pet_from_t1w @ case.mask.affine, voxels)[:, axis]

@@ -1,8 +1,8 @@
 """How robust T1w to template registration is, and whether its verdicts can be trusted.
 
-Heads are posed anew, made noisy and given thick slices, and registered as fusionapp does; the
-reference is where the same head, as it is, was registered to. Then that registration is displaced
-on purpose, as a whole and in one part of the brain, and judged.
+Heads are put in new poses, made noisy or given thick slices, and registered as fusionapp does; the
+reference is the registration of the same head as it is. Then that registration is displaced on
+purpose, as a whole and in one part of the brain, and judged.
 """
 
 import argparse
@@ -212,7 +212,7 @@ def summarise(rows: list[Row]) -> int:
     seconds = np.mean([row.seconds for row in tried if row.seconds])
     print(
         f"\n{len(tried)} registrations, {seconds:.1f} s each: {len(wrong)} differ by more than"
-        f" {RIGHT_MM:g} mm in the mean; {len(alarms)} false alarms without --sloppy. Of all that"
+        f" {RIGHT_MM:g} mm on average; {len(alarms)} false alarms without --sloppy. Of all that"
         f" differ by more, {len(missed)} pass."
     )
     return int(bool(wrong or missed) or len(alarms) > 0.03 * len(full))

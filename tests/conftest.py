@@ -20,7 +20,7 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def write_weights(tmp_path):
-    """Writes random weights of a model, as a training would; returns their file and the model.
+    """Writes random weights of a model, as a training run would; returns their file and the model.
 
     The card beside them names the version; without a version there is no card.
     """

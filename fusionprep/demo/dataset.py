@@ -242,7 +242,7 @@ def _field_of_view(
     extent_mm: tuple[float, float, float],
     voxel_size: tuple[float, float, float],
 ) -> Grid:
-    """A scanner's grid of about this extent around the brain of the displaced head."""
+    """A scanner's grid of about the given extent around the brain of the displaced head."""
     shape = tuple(round(extent / size) for extent, size in zip(extent_mm, voxel_size, strict=True))
     return scanner.scanner_grid(scanner.brain_centre_in(pose, subject), shape, voxel_size)
 

@@ -84,7 +84,7 @@ def inside(distance: np.ndarray, edge: float) -> np.ndarray:
     return np.clip(0.5 - distance / edge, 0.0, 1.0)
 
 
-def upsample(coarse: np.ndarray, ratio: float, shape: tuple[int, int, int]) -> np.ndarray:
+def upsample(coarse: np.ndarray, ratio: float, shape: tuple[int, ...]) -> np.ndarray:
     """Trilinear interpolation onto a finer grid with the same first voxel centre.
 
     Parameters
@@ -114,7 +114,7 @@ def _interpolation_matrix(n_coarse: int, n_fine: int, ratio: float) -> np.ndarra
     return np.maximum(0.0, 1.0 - distance).astype(np.float32)
 
 
-def smooth_noise(shape: tuple[int, int, int], sigma: float, rng: np.random.Generator) -> np.ndarray:
+def smooth_noise(shape: tuple[int, ...], sigma: float, rng: np.random.Generator) -> np.ndarray:
     """Gaussian-filtered white noise, scaled to values in [-1, 1] (float32)."""
     noise = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma)
     return noise / np.max(np.abs(noise))
@@ -188,16 +188,17 @@ def tissue_fractions(
 def brain_signal(fractions: tuple[np.ndarray, ...], modality: str) -> np.ndarray:
     """Signal of a mixture of GM, WM and CSF (float32)."""
     tissues = (GREY_MATTER, WHITE_MATTER, CEREBROSPINAL_FLUID)
-    return sum(
+    weighted = (
         np.float32(tissue.signal(modality)) * fraction
         for tissue, fraction in zip(tissues, fractions, strict=True)
     )
+    return sum(weighted, start=np.zeros((), np.float32))
 
 
 def head_signals(
     points: np.ndarray, envelope: np.ndarray, texture: np.ndarray, edge: float
 ) -> Mapping[str, np.ndarray]:
-    """Everything of the head but the brain, whose place is filled with CSF.
+    """Everything in the head but the brain, whose place is filled with CSF.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from fusionprep.demo.subject import Grid, Subject, sample
 
 FWHM_PER_SIGMA = float(np.sqrt(8.0 * np.log(2.0)))
 FLUORINE_18_HALF_LIFE_S = 6586.2
-# 4.5 mm of detector blur before the noise and a 4 mm filter after it make 6 mm in all.
+# 4.5 mm of detector blur before the noise and a 4 mm filter after it make about 6 mm in all.
 DETECTOR_FWHM_MM = 4.5
 FILTER_FWHM_MM = 4.0
 
@@ -24,7 +24,7 @@ class Frames:
 
 
 def scanner_grid(
-    centre: np.ndarray, shape: tuple[int, int, int], voxel_size: tuple[float, float, float]
+    centre: np.ndarray, shape: tuple[int, ...], voxel_size: tuple[float, float, float]
 ) -> Grid:
     """Grid stored right to left, as most scanners' images are after conversion.
 
@@ -80,7 +80,7 @@ def acquire_mr(
     return np.rint(scale * np.sqrt(real**2 + imaginary**2)).astype(np.int16)
 
 
-def _bias_shape(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
+def _bias_shape(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     coarse = tuple(16 for _ in shape)
     field = phantom.smooth_noise(coarse, 4.0, rng)
     field = (field - field.mean()) / np.max(np.abs(field - field.mean()))
@@ -126,7 +126,7 @@ def acquire_pet(
     voxel_size
         mm along each axis.
     counts_per_unit_second
-        Counts of a voxel of 8 mm³ with unit activity in a second at injection.
+        Counts that a voxel of 8 mm³ with unit activity gives in one second at injection.
 
     Returns
     -------

@@ -37,6 +37,7 @@ TIME_ZERO = "10:00:00"
 
 
 def dataset_description(seed: int) -> dict[str, Any]:
+    """Content of ``dataset_description.json``."""
     return {
         "Name": "fusionprep demo dataset (simulated)",
         "BIDSVersion": "1.10.0",
@@ -109,6 +110,7 @@ def mr(contrast: str) -> dict[str, Any]:
 
 
 def ct() -> dict[str, Any]:
+    """Sidecar of a CT."""
     return {
         "Modality": "CT",
         **_SIMULATED_SCANNER,

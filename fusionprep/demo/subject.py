@@ -11,7 +11,7 @@ from fusionprep.demo import phantom
 FIELD_SPACING_MM = 4.0
 HEAD_SPACING_MM = 2.0
 SHAPE_MM = (192.0, 240.0, 200.0)
-# The scanners see a little more neck than the T1w, as each has its own field of view.
+# The other scanners see a little more neck than the T1w, since each has its own field of view.
 NECK_MM = 32.0
 # T1w world coordinates of the brain's middle: a head lies near a scanner's isocentre, not on it.
 BRAIN_CENTRE_MM = (2.0, 14.0, 16.0)
@@ -43,7 +43,7 @@ class Template:
 class Grid:
     """Voxel grid: shape and voxel-to-world affine (4, 4), RAS mm."""
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     affine: np.ndarray
 
     @property
@@ -96,7 +96,7 @@ class Subject:
 
     grid: Grid
     t1w_grid: Grid
-    fractions: tuple[np.ndarray, np.ndarray, np.ndarray]
+    fractions: tuple[np.ndarray, ...]
     mask: np.ndarray
     signals: Mapping[str, np.ndarray]
     displacement: np.ndarray
@@ -117,8 +117,8 @@ def load_template() -> Template:
         datasets.load_mni152_wm_template(resolution=1),
         datasets.load_mni152_brain_mask(resolution=1),
     ]
-    arrays = [np.asarray(image.dataobj, np.float32) for image in images]
-    return Template(*arrays, affine=np.asarray(images[0].affine, np.float64))
+    t1w, gm, wm, mask = (np.asarray(image.dataobj, np.float32) for image in images)
+    return Template(t1w, gm, wm, mask, np.asarray(images[0].affine, np.float64))
 
 
 def make_subject(
@@ -214,7 +214,7 @@ def _template_points(grid: Grid, traits: Traits, rng: np.random.Generator) -> np
     linear = linear @ phantom.random_rotation(rng, traits.tilt_degrees)
     offset = world_points(grid) - np.reshape(BRAIN_CENTRE_MM, (3, 1, 1, 1))
     points = np.tensordot(linear, offset, axes=1) + np.reshape(TEMPLATE_CENTRE_MM, (3, 1, 1, 1))
-    # 20 mm of smoothing keep the gradient below one, so that the map can be inverted.
+    # 20 mm of smoothing keeps the gradient below one, so that the map can be inverted.
     sigma = 20.0 / FIELD_SPACING_MM
     for axis in range(3):
         points[axis] += traits.peak_mm * phantom.smooth_noise(grid.shape, sigma, rng)
@@ -245,7 +245,7 @@ def _envelope(template: Template, points: np.ndarray) -> np.ndarray:
 
 def _brain(
     template: Template, grid: Grid, points: np.ndarray
-) -> tuple[tuple[slice, slice, slice], Template]:
+) -> tuple[tuple[slice, ...], Template]:
     """Template maps on the part of the grid that holds the brain."""
     ratio = FIELD_SPACING_MM / float(grid.voxel_size[0])
     origin = template.affine[:3, 3]
@@ -256,21 +256,21 @@ def _brain(
     high = np.minimum(np.ceil((nodes.max(axis=0) + 2) * ratio).astype(int), grid.shape)
     box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     fine = np.stack([phantom.upsample(axis, ratio, grid.shape)[box] for axis in index])
-    maps = [
+    t1w, gm, wm, mask = (
         ndimage.map_coordinates(array, fine, order=1, mode="constant")
         for array in (template.t1w, template.gm, template.wm, template.mask)
-    ]
-    return box, Template(*maps, affine=grid.affine)
+    )
+    return box, Template(t1w, gm, wm, mask, grid.affine)
 
 
 def _paint_brain(
     signals: dict[str, np.ndarray],
-    box: tuple[slice, slice, slice],
+    box: tuple[slice, ...],
     fractions: tuple[np.ndarray, ...],
     maps: Template,
 ) -> None:
     csf = np.clip(1.0 - maps.gm - maps.wm, 0.0, 1.0)
-    # What the template's T1w shows beyond three tissues: thalamus, pallidum, brainstem.
+    # What the template's T1w shows beyond the three tissues: thalamus, pallidum, brainstem.
     detail = maps.t1w - phantom.brain_signal((maps.gm, maps.wm, csf), "t1w")
     for modality, signal in signals.items():
         brain = phantom.brain_signal(fractions, modality)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from fusionprep.models.entry import ModelEntry
 from fusionprep.models.inference import fuse_volume, resolve_device
 from fusionprep.models.registry import get_model
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 GUARDS = ("bA", "bB", "pB", "added_edges", "background", "bone", "bone_lost")
 FLICKER = "through_plane"
 TIME = "ms"
@@ -46,17 +49,17 @@ class BenchmarkRequest:
     models
         Names in the registry.
     external
-        Name of a method to the folder of its fused images, named like the pairs; a subfolder with
-        the name of the dataset is preferred.
+        Name of a method to the folder of its fused images, named like the pairs; a subfolder named
+        like the dataset is preferred.
     weights
-        Name of a model to the safetensors file of an own training, in place of the packaged
-        weights.
+        Name of a model to the safetensors file of your own weights, used in place of the packaged
+        ones.
     anatomical, functional
         Names of the subfolders; None looks for the usual ones.
     stride
         Take every ``stride``-th pair.
     threads
-        CPU threads of the models; None leaves PyTorch's choice.
+        CPU threads of the models; None leaves the choice to PyTorch.
     metrics
         Names of the metrics; None computes all.
     """
@@ -83,7 +86,8 @@ class Method:
         Pair and its gray levels to the fused image (gray levels 0..255, not rounded) and the wall
         time of the model for one slice in milliseconds (NaN when no model was run).
     entry
-        The model with the weights that were loaded; None for what is no model of ours.
+        The model with the weights that were loaded; None for a method that is not one of our
+        models.
     """
 
     name: str
@@ -102,7 +106,7 @@ class DatasetScores:
     values
         Metric, guard, ``through_plane`` or ``ms`` to an array (methods, pairs).
     shown
-        For the montage: name of a pair, and its sources and fused images, (H, W) uint8.
+        For the montage: the name of a pair, with its sources and fused images, (H, W) uint8.
     """
 
     pair_set: PairSet
@@ -147,7 +151,7 @@ def run_benchmark(request: BenchmarkRequest) -> list[DatasetScores]:
         )
         from tqdm import tqdm
 
-        # disable=None: a bar on a terminal only
+        # disable=None: a bar only on a terminal
         with tqdm(total=steps, unit="image", dynamic_ncols=True, disable=None) as bar:
             return [
                 _score_dataset(pair_set, rows, names, bar)
@@ -188,18 +192,21 @@ def _model(entry: ModelEntry, device: str) -> Method:
     network = entry.load(device)
     warm: set[tuple[int, ...]] = set()
 
-    def run(*images: np.ndarray, **options) -> np.ndarray:
-        # One slice at a time, so that the time is that of one slice.
-        return fuse_volume(network, *images, device=device, batch_size=1, **options)
+    def run(
+        a: np.ndarray, b: np.ndarray, mask: np.ndarray | None = None, **options: Any
+    ) -> np.ndarray:
+        # One slice at a time, so that the time measured is that of one slice.
+        return fuse_volume(network, a, b, mask, device=device, batch_size=1, **options)
 
     def fuse(_: Pair, gray: GrayPair) -> tuple[np.ndarray, float]:
         images = [image.astype(np.float32) / 255 for image in (gray.anatomical, gray.functional)]
         shape = images[0].shape[:2]
         if shape not in warm:
             warm.add(shape)
-            run(*np.full((2, *shape), 0.5, np.float32))
+            empty = np.full(shape, 0.5, np.float32)
+            run(empty, empty)
         began = time.perf_counter()
-        fused = run(*images, gray.mask, voxel_sizes=gray.voxel_sizes)
+        fused = run(images[0], images[1], gray.mask, voxel_sizes=gray.voxel_sizes)
         seconds = time.perf_counter() - began
         slices = 1 if gray.mask is None else np.count_nonzero(gray.mask.any(axis=(0, 1)))
         return 255 * fused, 1000 * seconds / max(slices, 1)
@@ -233,7 +240,7 @@ def _probe(probe: Probe) -> Method:
 
 
 def _score_dataset(
-    pair_set: PairSet, methods: tuple[Method, ...], names: Sequence[str], bar
+    pair_set: PairSet, methods: tuple[Method, ...], names: Sequence[str], bar: "tqdm[Any]"
 ) -> DatasetScores:
     quantities = (*names, *GUARDS, FLICKER, TIME)
     values = {name: np.full((len(methods), len(pair_set.pairs)), np.nan) for name in quantities}
@@ -271,7 +278,7 @@ def _scores(
     if key not in known:
         images = (gray.anatomical, gray.functional, rounded)
         try:
-            each = [_slice_scores(*planes, names) for planes in _scored_slices(images, gray.mask)]
+            each = [_slice_scores(planes, names) for planes in _scored_slices(images, gray.mask)]
         except DataError as error:
             raise DataError(f"{pair.anatomical}: {error}") from error
         known[key] = {name: _mean([scores[name] for scores in each]) for name in each[0]}
@@ -282,12 +289,11 @@ def _scores(
     return {**known[key], FLICKER: flicker}
 
 
-def _slice_scores(
-    anatomical: np.ndarray, functional: np.ndarray, fused: np.ndarray, names: Sequence[str]
-) -> dict[str, float]:
-    images = [image.astype(np.float64) for image in (anatomical, functional, fused)]
-    found = guards(*images)
-    return {**fusion_metrics(*images, names), **{name: found[name] for name in GUARDS}}
+def _slice_scores(planes: Sequence[np.ndarray], names: Sequence[str]) -> dict[str, float]:
+    anatomical, functional, fused = (plane.astype(np.float64) for plane in planes)
+    found = guards(anatomical, functional, fused)
+    metrics = fusion_metrics(anatomical, functional, fused, names)
+    return {**metrics, **{name: found[name] for name in GUARDS}}
 
 
 def _mean(values: Sequence[float]) -> float:

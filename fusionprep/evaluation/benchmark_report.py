@@ -1,4 +1,4 @@
-"""The benchmark's pages for people: Markdown and HTML with the same tables."""
+"""The benchmark's pages: Markdown and HTML with the same tables."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,9 +8,9 @@ from urllib.parse import quote
 import numpy as np
 
 from fusionprep.evaluation.benchmark import FLICKER, GUARDS, TIME, Method
+from fusionprep.evaluation.comparison import DatasetSummary, montage_file, patient_count
 from fusionprep.evaluation.metrics import RANKED, Metric, get_metric
 from fusionprep.evaluation.ranking import RESAMPLES, Estimate
-from fusionprep.evaluation.summary import DatasetSummary, montage_file, patient_count
 from fusionprep.evaluation.volumes import ENOUGH_CONTENT, VOLUME_SLICES
 from fusionprep.pages import page_template
 
@@ -42,11 +42,11 @@ class Cell:
     value
         The mean, ``–`` where there is none.
     interval
-        ``low, high``, empty without interval.
+        ``low, high``, empty without an interval.
     rank
         Empty where the metric is not ranked.
     best
-        Whether no method that competes is better.
+        Whether no competing method is better.
     """
 
     value: str
@@ -198,7 +198,7 @@ def _table(
 
 
 def _least(summary: DatasetSummary, ranks: np.ndarray) -> np.ndarray:
-    """Which of the methods that compete has the best rank."""
+    """Which of the competing methods have the best rank."""
     competes = np.array([method.kind != "probe" for method in summary.methods])
     return competes & (ranks == ranks[competes].min())
 

@@ -22,8 +22,8 @@ def gradient_preservation(
     Returns
     -------
     float
-        In [0, 1); 0.975 where the fused image equals both sources, 0 where neither has a
-        gradient. A gray image has one at its border, from the padding.
+        In [0, 1); 0.975 where the fused image equals both sources, 0 where neither has a gradient.
+        A gray image has a gradient at its border, from the padding.
     """
     magnitude_f, angle_f = _gradient(fused)
     preserved = total = 0.0

@@ -6,7 +6,7 @@ from fusionprep.evaluation.gradients import sobel
 from fusionprep.evaluation.regions import head_mask
 
 BONE = 200
-"""Gray level of a CT from which on a pixel is bone."""
+"""Gray level of a CT at or above which a pixel is bone."""
 
 
 def guards(anatomical: np.ndarray, functional: np.ndarray, fused: np.ndarray) -> dict[str, float]:

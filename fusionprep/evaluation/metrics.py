@@ -17,7 +17,7 @@ from fusionprep.evaluation import (
 )
 
 SMALLEST_SIDE = 48
-"""Pixels; below it the coarsest scale of VIF has no window left."""
+"""Pixels; below this side, the coarsest scale of VIF has no window left."""
 
 RANKED = ("MI", "VIF", "VIFmin", "Qabf", "SSIM255", "SCD", "FMI_p", "QCB", "Q_Y")
 """The metrics of the mean rank."""
@@ -39,8 +39,8 @@ class Metric:
     title
         What it measures.
     better
-        Which direction is better; ``neither`` for figures never to rank by: sharpening alone raises
-        them, or noise counts like structure.
+        Which direction is better; ``neither`` for figures that must not rank: sharpening alone
+        raises them, or noise counts as structure.
     convention
         Sum or mean over the two sources, base of the logarithm, dynamic range.
     source
@@ -328,7 +328,7 @@ def fusion_metrics(
     fused: np.ndarray,
     names: Sequence[str] | None = None,
 ) -> dict[str, float]:
-    """Judge a fused image by its sources.
+    """Judge a fused image against its sources.
 
     Parameters
     ----------
@@ -347,7 +347,7 @@ def fusion_metrics(
     DataError
         When the images are not slices of one shape of at least 48 x 48 finite gray levels 0..255.
     UsageError
-        When there is no metric of a name.
+        When a name is not that of a metric.
     """
     metrics = METRICS if names is None else [get_metric(name) for name in names]
     images = {"anatomical": anatomical, "functional": functional, "fused": fused}
@@ -359,7 +359,7 @@ def _checked(image: np.ndarray, role: str, shape: tuple[int, ...]) -> np.ndarray
     levels = np.asarray(image, np.float64)
     if levels.shape != shape:
         raise DataError(
-            f"the {role} image is {levels.shape}, the anatomical one {shape}; resample them alike"
+            f"the {role} image is {levels.shape}, the anatomical one {shape}; resample it"
         )
     if levels.ndim != 2 or min(levels.shape) < SMALLEST_SIDE:
         raise DataError(

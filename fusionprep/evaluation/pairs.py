@@ -1,4 +1,4 @@
-"""Folders of aligned image pairs: which images belong together, of which patient, as gray levels.
+"""Folders of aligned image pairs: which images belong together, and their gray levels.
 
 A dataset is a folder with two subfolders of same-named images, PNG slices or NIfTI volumes::
 
@@ -22,7 +22,7 @@ from fusionprep.image.io import read_volume, same_grid
 ANATOMICAL_FOLDERS = ("anatomical", "mri", "mr", "t1", "t1w", "t2", "t2w", "flair")
 FUNCTIONAL_FOLDERS = ("functional", "pet", "spect", "ct")
 SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "test", "testing")
-"""Folder names that tell the part of a dataset, not which dataset it is."""
+"""Folder names for parts of a dataset, which do not say which dataset it is."""
 
 SUFFIXES = (".png", ".nii", ".nii.gz")
 
@@ -34,7 +34,7 @@ class Pair:
     Attributes
     ----------
     subject
-        The patient by ``slices.csv``; None when no such table lists the image.
+        The patient according to ``slices.csv``; None when no such table lists the image.
     """
 
     anatomical: Path
@@ -61,8 +61,8 @@ class PairSet:
 
     def patients(self) -> list[str] | None:
         """The patient of each pair; None unless all are known and there is more than one."""
-        subjects = [pair.subject for pair in self.pairs]
-        if None in subjects or len(set(subjects)) < 2:
+        subjects = [pair.subject for pair in self.pairs if pair.subject is not None]
+        if len(subjects) < len(self.pairs) or len(set(subjects)) < 2:
             return None
         return subjects
 
@@ -110,7 +110,7 @@ def find_pair_sets(
     NoInputError
         When a folder is missing or holds no image.
     DataError
-        When an image has no partner of its name.
+        When an image has no partner with the same name.
     """
     if stride < 1:
         raise UsageError(f"a stride of {stride} takes no pair; give 1 or more")
@@ -130,7 +130,7 @@ def find_pair_sets(
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths that tell the datasets apart, if possible without split."""
+    """The shortest path ends that tell the datasets apart, if possible without the split."""
     names = [
         next((part for part in folder.parts[:0:-1] if part.lower() not in SPLIT_FOLDERS), "pairs")
         for folder in folders
@@ -230,7 +230,7 @@ def read_pair(pair: Pair, functional_folder: str) -> GrayPair:
         functional_scaling(arrays[1], mask, "ct" if is_ct else "pet").apply(arrays[1]),
     )
     levels = [to_gray_levels(np.where(mask, 255 * image, 0)) for image in scaled]
-    return GrayPair(*levels, mask, nib.affines.voxel_sizes(anatomical.affine))
+    return GrayPair(levels[0], levels[1], mask, nib.affines.voxel_sizes(anatomical.affine))
 
 
 def read_fused(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -90,7 +90,7 @@ def chen_blum(anatomical: np.ndarray, functional: np.ndarray, fused: np.ndarray)
     Returns
     -------
     float
-        In [0, 1]; 1 for three equal images, also constant ones.
+        In [0, 1]; 1 for three equal images, constant ones included.
     """
     contrast_a, contrast_b, contrast_f = (
         _masked_contrast(stretch(image)) for image in (anatomical, functional, fused)

@@ -1,4 +1,4 @@
-"""Fusions nobody wants, which show what a metric or a mean rank can be won by."""
+"""Fusions nobody wants, which show how a metric or a mean rank can be won."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ SHARPENING = 1.0
 """How many times the detail finer than a Gaussian of one pixel is added to the sharpened probe."""
 
 BACKGROUND = 32.0
-"""Gray levels of the lifted background, as networks leave it that were trained on crops."""
+"""Gray level of the lifted background that networks trained on crops leave."""
 
 
 @dataclass(frozen=True)

@@ -56,15 +56,15 @@ def estimate(values: np.ndarray, groups: Sequence[str] | None = None) -> list[Es
 def rank(means: Sequence[float], better: str, competes: Sequence[bool]) -> np.ndarray:
     """Rank of each method, 1 the best; equal means share the mean of their ranks.
 
-    A method that does not compete gets the rank it would have as the only further one, and moves
-    no other. A method without a mean is last.
+    A method that does not compete gets the rank it would have as the only one added, and does not
+    move the others. A method without a mean is last.
 
     Parameters
     ----------
     better
         ``higher`` or ``lower``.
     """
-    # Sums of floats differ in their last digits by the order of the pairs alone.
+    # The order of the pairs alone changes the last digits of sums of floats.
     scores = np.round(means, 10) * (1 if better == "higher" else -1)
     scores = np.where(np.isfinite(scores), scores, -np.inf)
     ranks = np.empty(len(scores))

@@ -1,7 +1,7 @@
 """Can each source still be read from the fused image? Metrics that a copy of one source cannot win.
 
 The field's metrics are sums or means over both sources, so a copy of the richer one scores well.
-These two ask of each source what it was acquired for: the order of uptake (PET), the course of
+These two ask for what each source was acquired for: the order of uptake (PET), the direction of
 edges (MRI). Neither asks for gray levels, so a fusion is free to scale and to blend.
 """
 
@@ -41,7 +41,7 @@ def functional_recoverability(
     -------
     float
         In [-1, 1]; 1 for a copy of the functional image, 0 for a constant fused image. 1 for a
-        constant functional image, of which nothing can be lost (as VIF has it).
+        constant functional image, of which nothing can be lost (as in VIF).
     """
     from scipy import ndimage, stats
 
@@ -52,7 +52,7 @@ def functional_recoverability(
     if functional.max() == functional.min():
         return 1.0
     seen = ndimage.gaussian_filter(fused, sigma)[brain]
-    # Smoothing leaves rounding errors in flat regions, and ranks would blow them up.
+    # Smoothing leaves rounding errors in flat regions, which ranks would magnify.
     ranks = [stats.rankdata(np.round(levels, _DECIMALS)) for levels in (uptake, seen)]
     return correlation(*ranks)
 
@@ -64,8 +64,8 @@ def anatomical_recoverability(
 
     Mean of cos 2d, d the angle between the gradients (Gaussian derivatives, sigma 1 pixel) of MRI
     and fused image, so 0 is chance and inverted contrast counts as agreement. Edges are the quarter
-    of the head with the strongest MRI gradients, at least 2 gray levels per pixel. An edge on which
-    the fused image changes by less than 1 gray level per pixel cannot be seen and counts 0.
+    of the head with the strongest MRI gradients, at least 2 gray levels per pixel. An edge where
+    the fused image changes by less than 1 gray level per pixel cannot be seen and counts as 0.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def anatomical_recoverability(
 def source_recoverability(
     anatomical: np.ndarray, functional: np.ndarray, fused: np.ndarray
 ) -> float:
-    """The smaller of both recoverabilities (MinSource): no copy of one source has it high.
+    """The smaller of the two recoverabilities (MinSource), which no copy of one source raises.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ def target_registration_error(
     true_t1w_from_moving: np.ndarray,
     mask_image: nib.spatialimages.SpatialImage,
 ) -> np.ndarray:
-    """Distance by which each brain voxel of the T1w is missed.
+    """Distance by which each brain voxel of the T1w is misplaced.
 
     For a voxel at x in T1w space, the anatomy found there lies at ``inv(true) @ x`` in the moving
     image, which the estimate brings to ``estimate @ inv(true) @ x``; the error is the distance of

@@ -40,7 +40,7 @@ def sum_of_correlations_of_differences(
     """r(A, F - B) + r(B, F - A) (SCD), in [-2, 2].
 
     Aslantas and Bendes, AEU Int J Electron Commun 2015;69(12):1890-1896. A correlation with a
-    constant difference counts 0, so a copy of one source has 0 from that term.
+    constant difference counts as 0, so a copy of one source gets 0 from that term.
     """
     return correlation(anatomical, fused - functional) + correlation(functional, fused - anatomical)
 

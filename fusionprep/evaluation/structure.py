@@ -22,7 +22,7 @@ def ssim_field(source: np.ndarray, fused: np.ndarray) -> float:
     """SSIM as many fusion papers compute it: data range 2 for images of 0..255.
 
     scikit-image before 0.16 took the range of floating point images to be -1..1; evaluators of the
-    field kept that. Its constants are so small that noise counts like structure: report it beside
+    field kept that. Its constants are so small that noise counts as structure: report it beside
     others' figures, never rank by it. Uniform 7 x 7 window, sample covariance.
 
     Parameters
@@ -74,7 +74,7 @@ def ms_ssim(source: np.ndarray, fused: np.ndarray) -> float:
 
     Contrast-structure terms of up to five scales, halved by 2 x 2 means, and luminance at the
     coarsest, to the powers of the paper. An image too small for five scales gets those that fit an
-    11 x 11 window, with their powers scaled to sum 1. Negative terms count 0.
+    11 x 11 window, with their powers scaled to sum 1. Negative terms count as 0.
 
     Parameters
     ----------

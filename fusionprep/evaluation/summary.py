@@ -1,11 +1,10 @@
-"""What a benchmark found: means, intervals and ranks, as tables and files."""
+"""What a benchmark found, as tables and files."""
 
 import csv
 import io
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,80 +12,21 @@ import numpy as np
 
 from fusionprep._version import __version__
 from fusionprep.errors import OutputError
-from fusionprep.evaluation.benchmark import (
-    FLICKER,
-    GUARDS,
-    TIME,
-    BenchmarkRequest,
-    DatasetScores,
-    Method,
+from fusionprep.evaluation.benchmark import BenchmarkRequest, DatasetScores
+from fusionprep.evaluation.benchmark_report import html_page, markdown_page
+from fusionprep.evaluation.comparison import (
+    DatasetSummary,
+    montage_file,
+    patient_count,
+    summarise,
 )
-from fusionprep.evaluation.metrics import RANKED, get_metric
+from fusionprep.evaluation.metrics import RANKED
 from fusionprep.evaluation.montage import montage
-from fusionprep.evaluation.ranking import RESAMPLES, SEED, Estimate, estimate, rank
+from fusionprep.evaluation.ranking import RESAMPLES, SEED, Estimate
 from fusionprep.files import write_bytes
 from fusionprep.models.inference import resolve_device
 
 MISSING = "n/a"
-
-
-@dataclass(frozen=True)
-class DatasetSummary:
-    """The methods of one dataset compared.
-
-    Attributes
-    ----------
-    estimates
-        Metric, guard, ``through_plane`` or ``ms`` to one estimate per method. Time is the median
-        over the pairs, without interval.
-    ranks
-        Metric that has a better side to the rank of each method. Probes do not compete.
-    mean_ranks
-        (methods,), over the metrics of ``RANKED`` that were computed; NaN when none was.
-    """
-
-    scores: DatasetScores
-    estimates: dict[str, list[Estimate]]
-    ranks: dict[str, np.ndarray]
-    mean_ranks: np.ndarray
-
-    @property
-    def name(self) -> str:
-        return self.scores.pair_set.name
-
-    @property
-    def methods(self) -> tuple[Method, ...]:
-        return self.scores.methods
-
-    def metrics(self) -> list[str]:
-        """Names of the metrics, without guards, flicker and time."""
-        return [name for name in self.estimates if name not in (*GUARDS, FLICKER, TIME)]
-
-    def order(self) -> list[int]:
-        """Indices of the methods by mean rank, the probes last."""
-        return sorted(
-            range(len(self.methods)),
-            key=lambda row: (self.methods[row].kind == "probe", self.mean_ranks[row]),
-        )
-
-
-def summarise(scores: DatasetScores) -> DatasetSummary:
-    """Means, intervals and ranks of one dataset."""
-    groups = scores.pair_set.patients()
-    competes = [method.kind != "probe" for method in scores.methods]
-    estimates = {name: estimate(array, groups) for name, array in scores.values.items()}
-    estimates[TIME] = [
-        Estimate(float(median), math.nan, math.nan)
-        for median in np.median(scores.values[TIME], axis=1)
-    ]
-    ranks = {}
-    for name in estimates:
-        if name not in (*GUARDS, FLICKER, TIME) and get_metric(name).better != "neither":
-            means = [found.mean for found in estimates[name]]
-            ranks[name] = rank(means, get_metric(name).better, competes)
-    ranked = [ranks[name] for name in RANKED if name in ranks]
-    mean_ranks = np.mean(ranked, axis=0) if ranked else np.full(len(competes), np.nan)
-    return DatasetSummary(scores, estimates, ranks, mean_ranks)
 
 
 def write_benchmark(
@@ -104,8 +44,6 @@ def write_benchmark(
     OutputError
         When the folder cannot be written.
     """
-    from fusionprep.evaluation.benchmark_report import html_page, markdown_page
-
     summaries = [summarise(scores) for scores in results]
     contents = {
         "pairs.tsv": _tsv(_pair_rows(results)).encode(),
@@ -124,11 +62,6 @@ def write_benchmark(
     except OSError as error:
         raise OutputError(f"cannot write into {out}: {error}") from error
     return [Path(out) / name for name in contents]
-
-
-def montage_file(dataset: str) -> str:
-    """Name of the montage of a dataset."""
-    return f"montage-{dataset}.png"
 
 
 def _pair_rows(results: Iterable[DatasetScores]) -> Iterable[dict[str, Any]]:
@@ -184,11 +117,11 @@ def _cell(value: Any) -> str:
 
 
 def _provenance(request: BenchmarkRequest, results: Sequence[DatasetScores]) -> dict[str, Any]:
-    """What is needed to repeat the benchmark; no path, which is true on one machine only."""
+    """What is needed to repeat the benchmark; no paths, which hold on one machine only."""
     import platform
+    from importlib.metadata import version
 
     import scipy
-    import skimage
     import torch
 
     entries = [method.entry for method in results[0].methods if method.entry is not None]
@@ -199,7 +132,7 @@ def _provenance(request: BenchmarkRequest, results: Sequence[DatasetScores]) -> 
             "torch": torch.__version__,
             "numpy": np.__version__,
             "scipy": scipy.__version__,
-            "scikit-image": skimage.__version__,
+            "scikit-image": version("scikit-image"),
         },
         "Machine": {
             "Processor": platform.machine(),
@@ -223,9 +156,3 @@ def _provenance(request: BenchmarkRequest, results: Sequence[DatasetScores]) -> 
         "Bootstrap": {"Resamples": RESAMPLES, "Seed": SEED},
         "MeanRankOver": list(RANKED),
     }
-
-
-def patient_count(scores: DatasetScores) -> int | None:
-    """How many patients the pairs are of; None when it is not known of all."""
-    subjects = {pair.subject for pair in scores.pair_set.pairs}
-    return None if None in subjects else len(subjects)

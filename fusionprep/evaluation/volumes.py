@@ -1,4 +1,4 @@
-"""Fused volumes judged: metrics of their slices, and consistency from slice to slice."""
+"""Judging fused volumes: metrics of their slices, and consistency from slice to slice."""
 
 import numpy as np
 
@@ -6,20 +6,22 @@ from fusionprep.errors import DataError
 from fusionprep.evaluation.metrics import RANKED, SMALLEST_SIDE, fusion_metrics
 
 VOLUME_SLICES = 24
-"""So many axial slices of a volume are scored, evenly spaced among those with enough content."""
+"""At most this many axial slices of a volume are scored, evenly spaced among those with enough
+content."""
 
 ENOUGH_CONTENT = 0.25
 """A slice counts when the mask covers this share of what it covers in the fullest slice."""
 
 SIDECAR_METRICS = (*RANKED, "Nabf", "CC", "EN", "SD", "SF")
-"""The metrics that stand in the sidecar of every fused image."""
+"""The metrics in the sidecar of every fused image."""
 
 SIDECAR_SLICES = 8
 MARGIN = 8
 """Pixels of background around the brain, so that its edge counts as in an uncropped slice."""
 
 MAXIMA = (0.5, 0.7, 0.85, 1.0, 1.2, 1.4, 2.0)
-"""Multiples of the functional image whose maximum with the anatomical one may be the rule."""
+"""Multiples of the functional image whose maximum with the anatomical one may be the fusion
+rule."""
 
 
 def content_slices(mask: np.ndarray, count: int = VOLUME_SLICES, axis: int = 2) -> np.ndarray:
@@ -50,7 +52,7 @@ def volume_metrics(
 
     Slices are rounded to gray levels 0..255, black outside the mask, and cropped to it with a
     margin; where the volume ends sooner, or the mask is smaller than the metrics need, black is
-    added, as in a larger field of view.
+    added as if the field of view were larger.
 
     Parameters
     ----------
@@ -82,18 +84,18 @@ def volume_metrics(
     if not inside.any():
         raise DataError("fusion metrics need a mask that holds a voxel")
     chosen = content_slices(mask > 0 if brain is None else brain > 0, slices, axis)
-    sides = [_side(inside.any(axis=other)) for other in ((0, 2), (0, 1))]
+    sides = [_side(np.asarray(inside.any(axis=other))) for other in ((0, 2), (0, 1))]
     volumes = [np.moveaxis(image, axis, 0) for image in (anatomical, functional, fused)]
     scores = []
     for index in chosen.tolist():
         levels = [_levels(volume[index], inside[index], sides) for volume in volumes]
-        scores.append(fusion_metrics(*levels, names))
+        scores.append(fusion_metrics(levels[0], levels[1], levels[2], names))
     means = {name: _mean_of_finite([each[name] for each in scores]) for name in names}
     return {"Planes": "axial", "Slices": len(chosen), **means}
 
 
 def _side(covered: np.ndarray) -> tuple[int, int]:
-    """First and last pixel, exclusive, of what is scored along one side; may lie outside it."""
+    """First pixel and end (exclusive) of what is scored along one side; may lie outside it."""
     hits = np.flatnonzero(covered)
     low, high = int(hits[0]) - MARGIN, int(hits[-1]) + 1 + MARGIN
     missing = max(0, SMALLEST_SIDE - (high - low))
@@ -128,14 +130,14 @@ def through_plane_inconsistency(
 ) -> float:
     """Flicker of a volume fused slice by slice; 0 for pixelwise fusion such as average or maximum.
 
-    Second differences along each axis are regressed on those of both sources and of maxima of the
-    one and multiples of the other, which explain any weighted mean, maximum and minimum, and other
-    pixelwise rules closely; the coefficients are fitted within the slices. What is left within the
-    slices is noise and local processing. Flicker is what is left along the slice axis beyond that,
-    where the larger of two expectations is granted: the same residual energy as within the slices
-    (noise), or the same share of the explained energy (processing that follows the anatomy). Its
-    root, over the root of the energy explained along the slice axis, is returned: 1 means that
-    slices jump as much by flicker as by anatomy.
+    Second differences along each axis are regressed on those of both sources and of the maxima of
+    one source and multiples of the other. These explain any weighted mean, maximum and minimum, and
+    other pixelwise rules closely; the coefficients are fitted within the slices. What remains
+    within the slices is noise and local processing. Flicker is what remains along the slice axis
+    beyond the larger of two expectations: the same residual energy as within the slices (noise), or
+    the same share of the explained energy (processing that follows the anatomy). Its root, over the
+    root of the energy explained along the slice axis, is returned: 1 means that slices jump as much
+    from flicker as from anatomy.
 
     Parameters
     ----------
@@ -176,7 +178,7 @@ def through_plane_inconsistency(
     left_across, left_within = (float(residual @ m @ residual) for m in (across, within))
     explained, explained_within = (float(slopes @ m[:-1, :-1] @ slopes) for m in (across, within))
     granted = max(1.0, explained / explained_within) if explained_within > 0 else 1.0
-    # Rounding of the quadratic forms; below it a residual is none.
+    # Rounding of the quadratic forms; a smaller residual counts as zero.
     excess = left_across - granted * max(left_within, 0.0)
     if excess <= 1e-12 * across[-1, -1]:
         return 0.0

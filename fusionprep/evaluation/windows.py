@@ -49,7 +49,7 @@ def smooth_valid(image: np.ndarray, window: np.ndarray) -> np.ndarray:
 
 
 def local_moments(a: np.ndarray, b: np.ndarray, window: np.ndarray) -> LocalMoments:
-    """Weighted moments of two images (H, W) inside each window that fits into them.
+    """Weighted moments of two images (H, W) in each window that fits into them.
 
     Variances are of the population and not below 0.
     """

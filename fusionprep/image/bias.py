@@ -18,7 +18,7 @@ def correct_bias(
     """Divide out the smooth field that N4 (Tustison et al., 2010) fits inside `mask`.
 
     The field is fitted on an image shrunk to voxels of about 6 mm, which estimates a smooth field
-    as well and costs a fraction, and is then interpolated to the full grid.
+    just as well at a fraction of the cost, and is then interpolated to the full grid.
 
     Parameters
     ----------

@@ -9,8 +9,8 @@ from fusionprep.errors import DataError, NoInputError
 
 COLOUR_MAP = "plasma"
 """Matplotlib's map that lends hue and chroma. Lightness comes from the fusion, so a map must differ
-in hue over its whole range: plasma runs from violet over red and orange to yellow with a chroma of
-55 or more throughout, where inferno, magma and hot start black and end nearly white."""
+in hue over its whole range: plasma runs from violet through red and orange to yellow with a chroma
+of 55 or more throughout, where inferno, magma and hot start black and end nearly white."""
 
 COLOUR_MAP_END = 0.93
 """The part of the map in use; beyond it lies a yellow that turns greenish when it is darkened."""
@@ -54,7 +54,7 @@ def fuse_colour(
 
 
 def colour_table(levels: int = 256) -> np.ndarray:
-    """sRGB colours for every pair of fused gray level and uptake.
+    """Colours (sRGB) for every pair of fused gray level and uptake.
 
     Lightness is CIELAB L* (D65) = 100 times the fused level. Where sRGB cannot show the hue with
     the map's chroma at that lightness, the chroma is lowered until it can; hue and lightness are

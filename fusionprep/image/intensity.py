@@ -8,7 +8,7 @@ import numpy as np
 from fusionprep.errors import DataError, UsageError
 
 AIR = -1000.0
-"""Hounsfield units of air, for where a CT has no values."""
+"""Hounsfield units of air, used where a CT has no values."""
 
 CT_WINDOWS = {
     "brain": (0.0, 80.0),
@@ -42,7 +42,7 @@ PET_PERCENTILES = {
     "dopamine": 99.9,
     "other": 99.5,
 }
-"""Which percentile of the brain is white; the reasons stand in :func:`pet_scaling`."""
+"""Percentile of the brain that becomes white; :func:`pet_scaling` says why."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Scaling:
     Attributes
     ----------
     method
-        How the limits were found, for people.
+        How the limits were found, in words.
     low, high
         Intensities that become 0 and 1, in the image's units.
     """
@@ -120,7 +120,7 @@ def probability_scaling(array: np.ndarray) -> Scaling:
 
 
 def anatomical_scaling(array: np.ndarray, mask: np.ndarray, kind: str) -> Scaling:
-    """Scaling of what a fusion model is given beside the functional image.
+    """Scaling of the image that a fusion model is given with the functional one.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def pet_scaling(array: np.ndarray, mask: np.ndarray, tracer: str | None = None) 
       binding; in a positive scan most of the cortex is as bright or brighter, so the bright
       share is large and a little of it may saturate.
     * tau (flortaucipir, MK-6240, ...), 98: off-target binding in choroid plexus, basal ganglia or
-      meninges is small and hot; it must not push cortical uptake to the bottom.
+      meninges is small and hot; it must not push cortical uptake to the bottom of the scale.
     * dopamine system (DOPA, raclopride, ...), 99.9: the striatum, one to two percent of the brain,
       is the signal; a lower percentile would cut through it.
     * others, or no tracer given: 99.5.

@@ -3,9 +3,11 @@
 import gzip
 import zlib
 from pathlib import Path
+from typing import cast
 
 import nibabel as nib
 import numpy as np
+from nibabel.spatialimages import SpatialImage
 
 from fusionprep.errors import DataError
 
@@ -13,11 +15,16 @@ UNREADABLE = (
     OSError,
     EOFError,
     ValueError,
-    TypeError,  # voxels that are no numbers, as in colour images
+    TypeError,  # voxels that are not numbers, as in colour images
     zlib.error,
     nib.filebasedimages.ImageFileError,
     nib.spatialimages.HeaderDataError,
 )
+
+
+def load_image(path: str | Path) -> nib.Nifti1Image:
+    """Open a NIfTI image; nibabel's own type for it promises neither voxels nor an affine."""
+    return cast(nib.Nifti1Image, nib.load(path))
 
 
 def read_image(path: str | Path) -> nib.Nifti1Image:
@@ -52,14 +59,14 @@ def read_image(path: str | Path) -> nib.Nifti1Image:
     return nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
 
 
-def _read_voxels(path: Path) -> tuple[nib.Nifti1Image, np.ndarray]:
-    image = nib.load(path)
+def _read_voxels(path: Path) -> tuple[SpatialImage, np.ndarray]:
+    image: SpatialImage = load_image(path)
     if path.suffix != ".gz" or not isinstance(image, nib.Nifti1Image):
         return image, np.asarray(image.dataobj, dtype=np.float32)
     with gzip.open(path) as stream:
         data = np.asarray(type(image).from_stream(stream).dataobj, dtype=np.float32)
-        # Damaged bytes often decompress into other voxels; only the checksum tells, which stands at
-        # the end, where nibabel does not read.
+        # Damaged bytes often decompress into wrong voxels. Only the checksum at the end shows that,
+        # and nibabel does not read that far.
         while stream.read(1 << 20):
             pass
     return image, data
@@ -104,7 +111,7 @@ def axial_axis(affine: np.ndarray) -> int:
 
 
 def same_grid(image: nib.Nifti1Image, reference: nib.Nifti1Image) -> bool:
-    """Whether two images have one shape and, to a thousandth of a millimetre, one affine."""
+    """Whether two images have the same shape and, to 0.001 mm, the same affine."""
     return image.shape == reference.shape and np.allclose(image.affine, reference.affine, atol=1e-3)
 
 
@@ -118,7 +125,7 @@ def check_affine(affine: np.ndarray, path: str | Path) -> None:
 
 
 def new_image(data: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
-    """An image in millimetres whose sform and qform are both `affine`, of scanner space."""
+    """An image in millimetres whose sform and qform are both `affine`, in scanner space."""
     image = nib.Nifti1Image(data, affine)
     image.header.set_xyzt_units("mm", "sec")
     image.set_sform(affine, code=1)

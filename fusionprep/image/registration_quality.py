@@ -15,16 +15,16 @@ LEAST_INFORMATION = 0.1
 """Mutual information (nats) of images that have something in common."""
 
 AMBIGUOUS, UNDECIDED = 0.8, 0.93
-"""Runner-up's share of the best mutual information: from here to review, from there to fail."""
+"""Runner-up's share of the best mutual information: limits for review and for fail."""
 
 UNSURE_MM, LOST_MM = 3.0, 10.0
-"""Uncertainty, see :func:`uncertainty`: to review, to fail."""
+"""Uncertainty (:func:`uncertainty`): limits for review and for fail."""
 
 OFF_MM, FAR_OFF_MM = 3.0, 6.0
-"""Distance of the alignment that was kept from the best one: to review, to fail."""
+"""Distance of the alignment that was kept from the best one: limits for review and for fail."""
 
 THIN_OVERLAP, LEAST_OVERLAP = 0.75, 0.5
-"""Share of the brain seen that shows uptake: below to review, to fail."""
+"""Share of the visible brain that shows uptake: review and fail below these."""
 
 
 OVERLAP_SPACING_MM = 3.0
@@ -63,12 +63,12 @@ class Overlap:
     def of(
         cls, moved: np.ndarray, seen: np.ndarray, brain: np.ndarray, *, brain_is_bright: bool
     ) -> "Overlap":
-        """Measure it.
+        """Measure coverage and brightness.
 
         Parameters
         ----------
         moved, seen, brain
-            (X, Y, Z) on the T1w grid: the image, where it has a field of view, the brain.
+            (X, Y, Z) on the T1w grid: the image, its field of view, the brain.
         """
         brain, seen = brain > 0, seen > 0
         inside = brain & seen
@@ -110,10 +110,10 @@ def assess_rigid(
 
 
 def uncertainty(result: RigidResult, overlap: Overlap) -> float | None:
-    """How sure the alignment is anywhere in the brain, mm; None where that was not measured.
+    """Uncertainty of the alignment, in mm; None where it was not measured.
 
-    The largest standard error in the brain, larger in proportion where the image shows a part of
-    the brain only and the rest is extrapolated.
+    The largest standard error in the brain, scaled up where the image shows only part of the brain
+    and the rest is extrapolated.
     """
     if result.standard_error_mm is None or overlap.coverage == 0:
         return None
@@ -135,12 +135,12 @@ def judge_rigid(result: RigidResult, overlap: Overlap) -> Verdict:
         (
             result.runner_up,
             (AMBIGUOUS, UNDECIDED),
-            "another alignment explains {:.0%} as much",
+            "another alignment explains the images {:.0%} as well",
         ),
         (
             uncertainty(result, overlap),
             (UNSURE_MM, LOST_MM),
-            "the alignment is sure to {:.1f} mm only",
+            "the uncertainty of the alignment is {:.1f} mm",
         ),
         (
             None if overlap.bright is None else 1 - overlap.bright,
@@ -163,8 +163,8 @@ def describe_rigid(
     Parameters
     ----------
     centre
-        (3,) world coordinates of the brain's centre in the T1w: the translation is what happens
-        there, since the translation at the origin depends on where that lies.
+        (3,) world coordinates of the brain's centre in the T1w: the translation is given there,
+        since the translation at the origin depends on where that lies.
     """
     import scipy
 

@@ -1,8 +1,12 @@
 """Tissue classes of a T1w."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
 
 TISSUES = ("GM", "WM", "CSF")
 GRAY, WHITE = 1, 2
@@ -82,7 +86,7 @@ def segment_tissues(
     return Tissues(probability, labels)
 
 
-def _fit_mixture(scaled: np.ndarray, seed: int):
+def _fit_mixture(scaled: np.ndarray, seed: int) -> "GaussianMixture":
     from sklearn.mixture import GaussianMixture
 
     rng = np.random.default_rng(seed)

@@ -37,7 +37,7 @@ class Level:
     bins
         Of the joint histogram, along each axis.
     samples
-        At most so many, drawn with a fixed seed.
+        Upper limit on their number; they are drawn with a fixed seed.
     """
 
     spacing: float
@@ -51,12 +51,12 @@ class Level:
 class Similarity:
     """Mutual information over samples that stay the same for every transform.
 
-    The samples are the object in the moving image and some air around it. What of them lies outside
-    the T1w's field of view is compared with air, so that neither a cropped image nor a transform
-    that slides the images apart gains by comparing less. The T1w is shown with its brain brighter
-    than the rest of the head: where the brain ends is then told apart from where the head ends.
+    The samples are the object in the moving image and some air around it. Samples outside the T1w's
+    field of view are compared with air, so that neither a cropped image nor a transform that slides
+    the images apart gains by comparing less. The brain of the T1w is made brighter than the rest of
+    the head, so that the edge of the brain is not mistaken for that of the head.
 
-    Mutual information as of Mattes et al. (IEEE Trans Med Imaging 2003;22(1):120-128), but with
+    Mutual information as in Mattes et al. (IEEE Trans Med Imaging 2003;22(1):120-128), but with
     linear Parzen windows along both axes.
 
     Attributes
@@ -138,7 +138,7 @@ class Similarity:
         pairs += [pair + self.bins for pair in pairs]
         other, rest = 1 - self.lower_shares, 1 - share
         shares = [self.lower_shares * share, self.lower_shares * rest, other * share, other * rest]
-        # One row and column more than there are bins: the share of the last one's next is 0.
+        # One row and column more than there are bins: each sample has a share in the next bin too.
         size = self.bins * (self.bins + 1) + 1
         joint = np.bincount(np.concatenate(pairs), np.concatenate(shares), size)
         joint = joint[: self.bins**2].reshape(self.bins, self.bins) / joint.sum()

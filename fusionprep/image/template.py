@@ -15,6 +15,7 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import UsageError
+from fusionprep.image.io import load_image
 from fusionprep.image.resample import compose, downsample, from_sitk, itk_from_ras, ras_from_itk
 
 if TYPE_CHECKING:
@@ -131,11 +132,11 @@ def _templateflow_paths(space: TemplateSpace) -> dict[str, Path]:
 
 def _load_templateflow(space: TemplateSpace) -> Template:
     paths = _templateflow_paths(space)
-    mask = _float(nib.load(paths["mask"]))
-    head = _float(nib.load(paths["T1w"]))
+    mask = _float(load_image(paths["mask"]))
+    head = _float(load_image(paths["T1w"]))
     brain = nib.Nifti1Image(np.asarray(head.dataobj) * (np.asarray(mask.dataobj) > 0), head.affine)
     has_gm = paths["GM"].is_file() and paths["GM"].stat().st_size > 0
-    return Template(brain, mask, _float(nib.load(paths["GM"])) if has_gm else None)
+    return Template(brain, mask, _float(load_image(paths["GM"])) if has_gm else None)
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def register_template(
         ``greedy`` (Yushkevich et al., 2016; normalised cross-correlation) or ``ants``
         (SyN, Avants et al., 2008).
     seed
-        Of ANTs' sampling; has its effect with one thread, greedy's result needs none.
+        Seed of ANTs' sampling, which has an effect with one thread only; greedy needs none.
     sloppy
         A fraction of greedy's iterations, for trying things out; ANTs' quick preset is kept.
     """
@@ -187,8 +188,8 @@ def _register_greedy(
 
     steps = "20x5x0" if sloppy else "100x60x20"
     greedy = Greedy3D()
-    # Jitter and noise would make results differ from run to run. With scales and shears to choose
-    # it may run away from where a head is far from the template, its pose alone does not.
+    # Jitter and noise would make results differ from run to run. An affine can run away when the
+    # head is far from the template, a rigid transform does not.
     with _nothing_printed():
         greedy.execute(
             "-a -dof 6 -i fixed moving -o rigid -n 100x50x0 -m NMI -ia-image-centers"
@@ -198,7 +199,7 @@ def _register_greedy(
             rigid=None,
             out=io.StringIO(),
         )
-    # Rounding, since the warp would make 0.1 mm of the last digits, which differ from run to run.
+    # Rounded, since the last digits differ from run to run and the warp would make 0.1 mm of them.
     affine = _refine_affine(fixed, moving, greedy["rigid"]).round(4)
     with tempfile.TemporaryDirectory() as folder:
         np.savetxt(path := Path(folder, "affine.mat"), affine)
@@ -223,7 +224,7 @@ def _register_greedy(
 
 @contextmanager
 def _nothing_printed() -> Iterator[None]:
-    """Keep off standard output what the optimiser says when no step improves on where it is."""
+    """Keep the optimiser's remark that no step improves the result off standard output."""
     sys.stdout.flush()
     kept = os.dup(1)
     try:
@@ -238,8 +239,8 @@ def _nothing_printed() -> Iterator[None]:
 def _refine_affine(fixed: "sitk.Image", moving: "sitk.Image", rigid: np.ndarray) -> np.ndarray:
     """Affine (4, 4) by mutual information, from a rigid one; RAS points of `fixed` to `moving`.
 
-    By SimpleITK, since greedy's affine stays where it is for two images of one grid, and with
-    cross-correlation is not the same twice.
+    By SimpleITK, since greedy's affine does not move for two images on the same grid, and differs
+    from run to run with cross-correlation.
     """
     import SimpleITK as sitk
 

@@ -23,7 +23,7 @@ LEAST_BRAIN = 0.25
 
 REVIEW_MM = 3.2
 FAIL_MM = 8.0
-"""Displacements of a block; see benchmarks/README.md for how they were set."""
+"""Limits of a block's displacement; see benchmarks/README.md for how they were set."""
 
 
 def largest_displacement(
@@ -99,7 +99,7 @@ def _peak(values: np.ndarray) -> np.ndarray:
 
 def judge_template(mask_dice: float, gm_dice: float | None, displacement_mm: float) -> Verdict:
     """Whether a registration to the template can be trusted."""
-    off = f"a part of the brain would fit {displacement_mm:.1f} mm away"
+    off = f"part of the brain fits better {displacement_mm:.1f} mm away"
     if mask_dice < 0.85:
         return Verdict("fail", f"brain masks overlap by {mask_dice:.2f} (Dice)")
     if displacement_mm > FAIL_MM:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from fusionprep.errors import OutputError, UsageError
 from fusionprep.files import write_whole
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 OPSET = 20
 
 SMALLEST_SIDE = 32
-"""Of the images an exported model takes: on smaller ones the Laplacian pyramid has fewer levels,
-but the exported graph is one for all sizes."""
+"""Smallest side of the images an exported model takes: on smaller ones the Laplacian pyramid has
+fewer levels, but one exported graph serves all sizes."""
 
 _EXAMPLE_SHAPE = (2, 1, 96, 80)
-"""Sides differ, lest the exporter take height and width for one variable."""
+"""The sides differ, so that the exporter does not take height and width for one variable."""
 
 
 def export_onnx(name: str, output: Path, weights: Path | None = None) -> None:
@@ -38,7 +38,7 @@ def export_onnx(name: str, output: Path, weights: Path | None = None) -> None:
     name
         One of :func:`fusionprep.models.registry.model_names`.
     weights
-        Safetensors file of an own training of the model; None takes the packaged weights.
+        Safetensors file of your own weights of the model; None takes the packaged ones.
 
     Raises
     ------
@@ -100,6 +100,8 @@ def _onnx_bytes(model: "FusionModel", metadata: Mapping[str, str]) -> bytes:
     import torch
     from torch.export import Dim
 
+    from fusionprep.models.nets.base import in_layout
+
     free = {
         0: Dim("batch"),
         2: Dim("height", min=SMALLEST_SIDE),
@@ -108,7 +110,7 @@ def _onnx_bytes(model: "FusionModel", metadata: Mapping[str, str]) -> bytes:
     example = tuple(
         torch.rand(_EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0)) for _ in range(2)
     )
-    model = model.cpu().eval().to(memory_format=torch.contiguous_format)
+    model = in_layout(model.cpu().eval(), torch.contiguous_format)
     try:
         with _quiet():
             program = torch.onnx.export(
@@ -126,8 +128,8 @@ def _onnx_bytes(model: "FusionModel", metadata: Mapping[str, str]) -> bytes:
             f"{kind} cannot be exported to ONNX: it does not consist of tensor operations alone; "
             "choose another model"
         ) from error
-    proto = program.model_proto
-    # The exporter writes down where each operation stands in the source, with paths of the machine.
+    proto = cast("torch.onnx.ONNXProgram", program).model_proto
+    # The exporter records where each operation is in the source, with paths of this machine.
     for item in (*proto.graph.node, *proto.graph.value_info, *proto.functions, proto.graph):
         item.ClearField("metadata_props")
     onnx.helper.set_model_props(proto, dict(metadata))
@@ -137,7 +139,7 @@ def _onnx_bytes(model: "FusionModel", metadata: Mapping[str, str]) -> bytes:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress and remarks to developers from users."""
+    """Hide the exporter's progress and its remarks for developers."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

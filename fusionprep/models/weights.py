@@ -1,6 +1,6 @@
 """Weights of the fusion models: safetensors, each beside a card that names its SHA-256.
 
-They are shipped with the package, or a user's own from ``fusionprep train``.
+They are shipped with the package, or come from a user's own ``fusionprep train``.
 """
 
 import hashlib
@@ -29,9 +29,9 @@ class Weights:
     Attributes
     ----------
     version
-        Of the card; None without a card.
+        From the card; None without a card.
     parameters
-        How many were trained.
+        Number of trained parameters.
     """
 
     path: Traversable
@@ -136,14 +136,14 @@ def read_own_weights(path: Path, name: str, module: "torch.nn.Module") -> Weight
         raise NoInputError(f"cannot read the weights {path}: {error.strerror}") from error
     except SafetensorError as error:
         raise DataError(
-            f"{path} is not a safetensors file ({error}); give the one fusionprep train has written"
+            f"{path} is not a safetensors file ({error}); give the one that fusionprep train wrote"
         ) from error
     differences = _differences(module.state_dict(), tensors)
     if differences:
         more = f", and {len(differences) - 1} more" if differences[1:] else ""
         raise DataError(
             f"{path} does not hold weights of {name}: {differences[0]}{more}; give the file of "
-            "a training of this model"
+            "a training run of this model"
         )
     sha256 = hashlib.sha256(content).hexdigest()
     version = _card_version(path.with_suffix(".json"), path, sha256)
@@ -152,7 +152,7 @@ def read_own_weights(path: Path, name: str, module: "torch.nn.Module") -> Weight
 
 
 def fits(path: Path, module: "torch.nn.Module") -> bool:
-    """Whether a file holds weights of a module, by their names and shapes; no file holds none."""
+    """Whether a file holds weights of a module, by names and shapes; False if it is missing."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -165,7 +165,7 @@ def fits(path: Path, module: "torch.nn.Module") -> bool:
 def _differences(
     expected: Mapping[str, "torch.Tensor"], found: Mapping[str, "torch.Tensor"]
 ) -> list[str]:
-    """What is wrong with names and shapes of tensors, in words."""
+    """What is wrong with the names and shapes of tensors, in words."""
     differences = [f"no tensor {key}" for key in expected if key not in found]
     differences += [f"unknown tensor {key}" for key in sorted(found) if key not in expected]
     return differences + [
@@ -176,21 +176,21 @@ def _differences(
 
 
 def _card_version(card_file: Path, weights_file: Path, sha256: str) -> str | None:
-    """Version in the card beside own weights; None without one."""
+    """Version in the card beside a user's own weights; None without one."""
     try:
         card = json.loads(card_file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise DataError(
-            f"cannot read the model card {card_file}: {error}; correct it or take it away"
+            f"cannot read the model card {card_file}: {error}; correct or remove it"
         ) from error
     if not isinstance(card, dict) or "sha256" not in card:
         return None
     if card["sha256"] != sha256:
         raise DataError(
             f"{weights_file} is not the file that the card {card_file.name} beside it describes "
-            "(SHA-256 differs); keep the two files of a training together"
+            "(SHA-256 differs); keep the two files of a training run together"
         )
     version = card.get("version")
     return version if isinstance(version, str) else None

@@ -1,4 +1,4 @@
-"""The model card as people read it, made from the one that programs read."""
+"""The model card for people, made from the one for programs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,8 +16,7 @@ def card_text(card: Mapping[str, Any]) -> str:
     parts = [
         f"# {card['name']} {card['version']}",
         f"{_sentence(card['description'])} {card['parameters']:,} parameters.",
-        f"Paper: {card['paper']}",
-        f"What differs from the paper: {card['differences']}",
+        *_paper(card),
         "## Intended use",
         f"{_sentence(card['task'])} {_sentence(card['intended_use'])}",
         "## Inputs and output",
@@ -71,20 +70,30 @@ def _sets(sets: Iterable[Mapping[str, Any]]) -> str:
     return _table(("split", "dataset", "modality", "pairs", "patients"), rows)
 
 
+def _paper(card: Mapping[str, Any]) -> list[str]:
+    if card["paper"] is None:
+        return [_sentence(card["differences"])]
+    return [f"Paper: {card['paper']}", f"What differs from the paper: {card['differences']}"]
+
+
 def _length(training: Mapping[str, Any]) -> str:
-    counts = f"{training['epochs']} epochs, {training['batches']} batches"
-    return f"{counts}, {training['minutes']} minutes"
+    counts = (_count(training["epochs"], "epoch"), _count(training["batches"], "batch", "batches"))
+    return f"{', '.join(counts)}, {training['minutes']} minutes"
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
 def _earlier(training: Mapping[str, Any] | None) -> list[str]:
-    """A paragraph for each training before the last one, the latest first."""
+    """A paragraph for each training run before the last one, the latest first."""
     if training is None:
         return []
     weights = ", ".join(f"{name} {value:g}" for name, value in training["loss_weights"].items())
     rate = training["options"]["learning_rate"]
     text = (
-        f"It began with the weights of an earlier training: {_length(training)}, learning rate "
-        f"{rate:g}, loss weights {weights}. Kept: {training['kept']}."
+        f"It began with the weights of an earlier training run: {_length(training)}, "
+        f"learning rate {rate:g}, loss weights {weights}. Kept: {training['kept']}."
     )
     return [text, *_earlier(training.get("before"))]
 

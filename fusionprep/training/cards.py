@@ -30,7 +30,7 @@ from fusionprep.training.recipes import get_recipe
 from fusionprep.training.recipes.base import Recipe
 
 ALSO_IN_CARD = ("Nabf", "MinSource")
-"""Metrics in the card beside those of the benchmark's mean rank."""
+"""Metrics in the card in addition to those of the benchmark's mean rank."""
 
 
 def write_weights_and_card(
@@ -59,15 +59,15 @@ def write_weights_and_card(
 
 
 def complete_card(weights_dir: Path, name: str, data_dir: Path) -> None:
-    """Write the card of a finished training anew, with the metrics of its validation pairs.
+    """Write the card of a finished training run again, with the metrics of its validation pairs.
 
     Parameters
     ----------
     weights_dir
-        Folder with ``<name>.safetensors``, ``<name>.toml`` and ``log.csv``, as a training
+        Folder with ``<name>.safetensors``, ``<name>.toml`` and ``log.csv``, as a training run
         leaves it.
     data_dir
-        The data of the training.
+        The data it was trained on.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def finish_card(
     options: TrainingOptions,
     records: Sequence[EpochRecord],
 ) -> None:
-    """As :func:`complete_card`, of data, options and log that were read already."""
+    """Like :func:`complete_card`, with data, options and log that were read already."""
     weights, model = load_trained(weights_dir, name)
     card = model_card(_entry(name), model, weights, pairs, options, records)
     if get_recipe(name).stage_of is None:
@@ -107,7 +107,7 @@ def _entry(name: str) -> ModelEntry:
 
 
 def load_trained(weights_dir: Path, name: str) -> tuple[bytes, FusionModel]:
-    """The weights file of a training and the model with them, for evaluation.
+    """The weights file of a training run, and the model with these weights, for evaluation.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def model_card(
     options: TrainingOptions,
     records: Sequence[EpochRecord],
 ) -> dict[str, Any]:
-    """What a user must know of a set of weights, as JSON values.
+    """What a user must know about a set of weights, as JSON values.
 
     ``weights`` are the bytes of the file that the card describes; their SHA-256 ties the two.
     """
@@ -245,7 +245,7 @@ def _training(
         if value is not None and not key.startswith("data_")
     }
     for key in {"initial_weights", "perceptual_weights"} & set(chosen):
-        # Where the file lay says nothing, and may hold names of people.
+        # The folder of the file says nothing, and may hold people's names.
         chosen[key] = Path(chosen[key]).name
     return {
         "command": _command(name, options, epochs=last.epoch),
@@ -261,7 +261,7 @@ def _training(
 
 
 def _earlier_training(name: str, initial_weights: str | None) -> dict[str, Any] | None:
-    """The training that led to the initial weights, by their card; None without one."""
+    """The training run that led to the initial weights, from their card; None without one."""
     if initial_weights is None:
         return None
     if initial_weights == PACKAGED:
@@ -276,7 +276,7 @@ def _summary(record: EpochRecord) -> dict[str, Any]:
 
 
 def _command(name: str, options: TrainingOptions, *, epochs: int) -> str:
-    """The command that repeats a run, also one that ``minutes`` or ``patience`` ended early."""
+    """The command that repeats a run, even one that ``minutes`` or ``patience`` ended early."""
     words = ["fusionprep", "train", name, "--data", "DIR", "--config", f"{name}.toml"]
     words += ["--epochs", str(epochs), "--seed", str(options.seed)]
     if options.minutes is not None:

@@ -58,7 +58,7 @@ class PairSamples(Dataset):
     crop
         Side of the crops in pixels.
     smallest_gain
-        Of the random gain of each image, see :func:`augment`.
+        Lower limit of each image's random gain, see :func:`augment`.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class PairSamples(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        if self.count is None:
+        if self.count is None or self.crop is None:
             pair = self.pairs[index]
             images = np.stack([pair.anatomical, pair.functional]) / np.float32(255)
         else:
@@ -124,8 +124,8 @@ def random_crop(images: np.ndarray, side: int, rng: np.random.Generator) -> np.n
 
 
 def augment(images: np.ndarray, rng: np.random.Generator, smallest_gain: float) -> np.ndarray:
-    """Flip and rotate images (N, H, W) alike, and multiply the levels of each by a gain."""
-    images = np.rot90(images, rng.integers(4), axes=(1, 2))
+    """Flip and rotate images (N, H, W) together, and multiply the levels of each by a gain."""
+    images = np.rot90(images, int(rng.integers(4)), axes=(1, 2))
     if rng.integers(2):
         images = images[..., ::-1]
     return images * rng.uniform(smallest_gain, 1.0, (len(images), 1, 1)).astype(np.float32)

@@ -72,7 +72,7 @@ def _load_vgg16(path: Path) -> VGG16Features:
     network = VGG16Features()
     try:
         tensors = load_file(path)
-        # torchvision's file also holds the classifier, of which the features have no need.
+        # torchvision's file also holds the classifier, which the features do not need.
         network.load_state_dict({name: tensors[name] for name in network.state_dict()})
     except (SafetensorError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split("\n")[:2])

@@ -1,4 +1,4 @@
-"""The log of a training: one row of losses for each epoch."""
+"""The log of a training run: one row of losses for each epoch."""
 
 import csv
 import io
@@ -14,14 +14,14 @@ VALIDATION_LOSS = "val/loss"
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch came to.
+    """The result of one epoch.
 
     Attributes
     ----------
     losses
         Mean losses by name: ``train/…`` and ``val/…``, the sums and their weighted terms.
     seconds
-        Wall time since the start of the training, without pauses between resumptions.
+        Wall time since the start of the training, not counting the time before it was resumed.
     """
 
     epoch: int
@@ -58,18 +58,18 @@ def read_log(path: Path) -> list[EpochRecord]:
     NoInputError
         When there is no such file.
     DataError
-        When it is not the log of a training.
+        When it is not a training log.
     """
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
         records = [_record(row) for row in rows]
     except FileNotFoundError as error:
-        raise NoInputError(f"there is no log of a training {path}") from error
+        raise NoInputError(f"there is no training log {path}") from error
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"cannot read the log of a training {path}: {error}") from error
+        raise DataError(f"cannot read the training log {path}: {error}") from error
     if not records or VALIDATION_LOSS not in records[0].losses:
-        raise DataError(f"{path} is not the log of a training: no epoch, or no {VALIDATION_LOSS}")
+        raise DataError(f"{path} is not a training log: no epoch, or no {VALIDATION_LOSS}")
     return records
 
 

@@ -1,10 +1,10 @@
-"""The training of a recipe as Lightning runs it: loss, optimiser, records of the epochs."""
+"""Training a recipe with Lightning: loss, optimiser, records of the epochs."""
 
 import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -12,20 +12,19 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from fusionprep.errors import DataError
+from fusionprep.models.nets.base import in_layout
 from fusionprep.training.datasets import PairSamples
 from fusionprep.training.log import EpochRecord, best_record
 from fusionprep.training.options import TrainingOptions
-from fusionprep.training.recipes.base import AdversarialRecipe, Batch, Recipe
-
-Terms = dict[str, torch.Tensor]
+from fusionprep.training.recipes.base import AdversarialRecipe, Batch, Recipe, Terms
 
 
 class TrainingModule(lightning.LightningModule):
     """A recipe's model, loss and data.
 
     The frozen helper network of the loss is kept out of the module's state: checkpoints hold what
-    is trained, the opponents of an :class:`AdversarialRecipe` included. Only these are optimised
-    by hand, because two optimisers take turns.
+    is trained, including the opponents of an :class:`AdversarialRecipe`. Only such a recipe is
+    optimised manually, because two optimisers take turns.
     """
 
     def __init__(
@@ -35,11 +34,11 @@ class TrainingModule(lightning.LightningModule):
         torch.manual_seed(options.seed)
         self.recipe = recipe
         self.options = options
-        self.model = recipe.build().to(memory_format=torch.channels_last)
+        self.model = in_layout(recipe.build(), torch.channels_last)
         self._helper = (recipe.helper_network(options),)
-        self.opponents = None
+        self.opponents: nn.Module | None = None
         if isinstance(recipe, AdversarialRecipe):
-            self.opponents = recipe.build_opponents().to(memory_format=torch.channels_last)
+            self.opponents = in_layout(recipe.build_opponents(), torch.channels_last)
             self.automatic_optimization = False
         self._weights = dict(recipe.loss_weights) | dict(options.loss_weights)
         self.train_set = train_set
@@ -55,8 +54,8 @@ class TrainingModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor | None:
         batch = _channels_last(batch)
-        if self.opponents is not None:
-            self._take_turns(batch)
+        if isinstance(self.recipe, AdversarialRecipe):
+            self._take_turns(self.recipe, batch)
             return None
         return self._loss("train", batch)
 
@@ -65,19 +64,19 @@ class TrainingModule(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         if self.opponents is not None:
-            for schedule in self.lr_schedulers():
+            for schedule in cast(list[Any], self.lr_schedulers()):
                 schedule.step()
 
-    def _take_turns(self, batch: Batch) -> None:
+    def _take_turns(self, recipe: AdversarialRecipe, batch: Batch) -> None:
         """Update the opponents, then the model against them."""
-        mine, theirs = self.optimizers()
-        fused = self.recipe.fuse(self.model, batch)
-        against = self.recipe.opponent_terms(fused.detach(), batch, self.opponents)
+        mine, theirs = cast(list[Any], self.optimizers())
+        fused = recipe.fuse(self.model, batch)
+        against = recipe.opponent_terms(fused.detach(), batch, self.opponents)
         against = self._weighted(against)
         self._update(theirs, _total(against))
         with self.toggled_optimizer(mine):
-            terms = self.recipe.content_terms(fused, batch, self._helper[0])
-            terms |= self.recipe.adversarial_terms(fused, batch, self.opponents)
+            terms = recipe.content_terms(fused, batch, self._helper[0])
+            terms |= recipe.adversarial_terms(fused, batch, self.opponents)
             terms = self._weighted(terms)
             loss = _total(terms)
             self._update(mine, loss)
@@ -120,7 +119,7 @@ class TrainingModule(lightning.LightningModule):
     def train_dataloader(self) -> DataLoader:
         epoch = self.trainer.current_epoch
         self.train_set.epoch = epoch
-        # Losses that draw random numbers repeat after a resumption too.
+        # Losses that draw random numbers then repeat when a run is resumed, too.
         torch.manual_seed(self.options.seed * 100_003 + epoch)
         return DataLoader(self.train_set, batch_size=self.options.batch_size)
 
@@ -139,10 +138,10 @@ def _total(terms: Terms) -> torch.Tensor:
 
 
 class Records(lightning.Callback):
-    """Keeps a record of every epoch, through resumptions, and ends a training in time.
+    """Keeps a record of every epoch, also when a run is resumed, and ends the run in time.
 
-    Both limits follow from the records alone, so that a training which has ended does not go on
-    when it is resumed, unless its limits were raised.
+    Both limits follow from the records alone, so that a run which has ended does not continue when
+    it is resumed, unless its limits were raised.
 
     Parameters
     ----------
@@ -185,8 +184,9 @@ class Records(lightning.Callback):
         if not all(map(math.isfinite, losses.values())):
             raise DataError(
                 f"the loss is no longer finite after epoch {epoch + 1}; lower learning_rate in a "
-                "new training"
+                "new training run"
             )
+        module = cast(TrainingModule, module)
         rate = module.options.learning_rate * module.options.learning_rate_decay**epoch
         self.records.append(EpochRecord(epoch + 1, rate, seconds, losses))
         if trainer.is_global_zero:

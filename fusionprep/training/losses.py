@@ -1,12 +1,13 @@
 """Losses of image fusion networks, each one small function.
 
-Images are float tensors (N, 1, H, W) in [0, 1]; a loss is the mean over images and pixels, a
-scalar, and 0 at best unless said otherwise.
+Images are float tensors (N, 1, H, W) in [0, 1]; a loss is the mean over images and pixels, a scalar
+whose best value is 0 unless stated otherwise.
 """
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import nn
@@ -63,7 +64,7 @@ def in_float32(function: Callable) -> Callable:
     """Keep a function of tensors out of mixed precision: differences of squares need the digits."""
 
     @functools.wraps(function)
-    def wrapped(*images: torch.Tensor, **options):
+    def wrapped(*images: torch.Tensor, **options: Any) -> Any:
         with torch.autocast(images[0].device.type, enabled=False):
             return function(*(image.float() for image in images), **options)
 
@@ -143,7 +144,7 @@ def swinfusion(
 ) -> dict[str, torch.Tensor]:
     """The terms of SwinFusion's loss (see :func:`intensity_max`), with :func:`ssim_local`.
 
-    :data:`SWINFUSION_WEIGHTS` are to weigh them.
+    To be weighted by :data:`SWINFUSION_WEIGHTS`.
     """
     return {
         "intensity": intensity_max(fused, anatomical, functional),
@@ -157,7 +158,7 @@ def structure_max(
 ) -> torch.Tensor:
     """1 - the structural part of SSIM with the source of the larger local variance at each pixel.
 
-    DM-FNet (He et al. 2025), by its authors' program: contrast and structure without luminance.
+    DM-FNet (He et al. 2025), as in its authors' program: contrast and structure without luminance.
     """
     _, structure1, (variance1, _) = _structure_map(anatomical, fused)
     _, structure2, (variance2, _) = _structure_map(functional, fused)

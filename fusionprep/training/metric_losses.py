@@ -14,7 +14,7 @@ from fusionprep.training.losses import SMALLEST_NORM, in_float32, sobel
 from fusionprep.training.windows import gaussian_window, local_moments, smooth
 
 LEVELS = 255
-"""Gray levels of the metrics, some of whose constants depend on them."""
+"""Range of the metrics' gray levels, on which some of their constants depend."""
 
 SOBEL_SUM = 8
 """Sum of the absolute weights of the Sobel kernel in whole numbers."""
@@ -23,16 +23,17 @@ LEAST_GRADIENT = 1e-2
 """Keeps the square root of a gradient's squares differentiable where nothing changes."""
 
 LEAST_VARIANCE = 1e-2
-"""Of windows, in squared gray levels: flatter ones, in 8-bit images, are constant."""
+"""Smallest variance of windows, in squared gray levels: flatter ones are constant in 8-bit
+images."""
 
 VIF_NOISE = 2.0
 """Variance of the noise of vision."""
 
 YANG_REDUNDANT = 0.75
-"""SSIM of the sources from which on Q_Y averages instead of choosing."""
+"""SSIM of the sources at or above which Q_Y averages instead of choosing."""
 
 CONTRAST_SIDE = 256
-"""Side in pixels of the slices that crops are of, for Q_CB."""
+"""Side in pixels of the slices that crops are taken from, for Q_CB."""
 
 LEAST_LEVEL = 0.05
 """Gray level below which a mean of Q_CB counts as this: the image is black there."""
@@ -55,7 +56,7 @@ def gradient_preservation(
     See :func:`fusionprep.evaluation.gradients.gradient_preservation`.
     """
     magnitude_f, angle_f = _gradient(fused)
-    preserved = total = 0.0
+    preserved = total = fused.new_zeros(())
     for magnitude, angle in (_gradient(anatomical), _gradient(functional)):
         strength = torch.minimum(magnitude, magnitude_f) / torch.maximum(magnitude, magnitude_f)
         kept = _sigmoid(strength, 0.9994, 15, 0.5)
@@ -70,7 +71,7 @@ def gradient_preservation(
 def added_gradients(
     fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
 ) -> torch.Tensor:
-    """Gradients beyond those of both sources, as a share of the larger of theirs; 0 at best.
+    """Gradients beyond those of both sources, as a share of the larger of theirs; best is 0.
 
     Not N^AB/F itself, which has steps, but what drives it.
     """
@@ -142,7 +143,7 @@ def yang(fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
 def _similarity(
     means: torch.Tensor, variances: torch.Tensor, covariance: torch.Tensor
 ) -> torch.Tensor:
-    """SSIM of images (N, 2, H, W) with a constant that only rounding errors are small against."""
+    """SSIM of images (N, 2, H, W) with a constant that exceeds nothing but rounding errors."""
     luminance = (2 * means.prod(dim=1) + LEAST_VARIANCE) / (
         means.square().sum(dim=1) + LEAST_VARIANCE
     )
@@ -216,7 +217,7 @@ def _masked_contrast(image: torch.Tensor, side: int) -> torch.Tensor:
 
 
 def _contrast_sensitivity(image: torch.Tensor, side: int) -> torch.Tensor:
-    """Of the coefficients of ``rfft2``."""
+    """Contrast sensitivity at each coefficient of ``rfft2``."""
     height, width = image.shape[-2:]
     down = torch.fft.fftfreq(height, device=image.device).unsqueeze(1)
     across = torch.fft.rfftfreq(width, device=image.device)
@@ -242,7 +243,7 @@ def _feature_information(source: torch.Tensor, fused: torch.Tensor) -> torch.Ten
     places = torch.linspace(0, len(filled) - 1, WINDOW_SAMPLE, device=filled.device)
     first, second = (window[filled[places.long()]] for window in windows)
     information = _window_information(_distribution(first), _distribution(second))
-    # Equal gray levels tell all of each other, flat ones too.
+    # Equal windows say everything about each other, flat ones too.
     equal = (first - second).abs().amax(dim=1) < 0.5
     information = torch.where(equal, 1, information)
     # Stretched to 0..1, small differences have enormous gradients, but are lost to rounding.

@@ -1,4 +1,4 @@
-"""What a training run can be told, read from and written to TOML. Imports no torch."""
+"""The options of a training run, read from and written to TOML. Imports no torch."""
 
 import dataclasses
 import tomllib
@@ -17,7 +17,7 @@ class TrainingOptions:
     ----------
     epochs, steps_per_epoch
         Length of the training; after each epoch the model is validated and saved. Crops are drawn
-        at random, all datasets equally often, so an epoch is no pass over the images. Several
+        at random, all datasets equally often, so an epoch is not a pass over the images. Several
         devices share the batches of an epoch.
     minutes
         Stop after the epoch in which this time is used up; None never. As the learning rate
@@ -36,9 +36,9 @@ class TrainingOptions:
         How pseudo-colour is read: ``luminance`` (BT.601), or ``colormap`` for the level in the
         table ``colormap``, a CSV file of R,G,B rows beside ``slices.csv``.
     validation_subjects, validation_share
-        Of a dataset of derivatives: the subjects to validate on, or the share drawn at random.
+        With a dataset of derivatives: the subjects to validate on, or the share drawn at random.
     slice_step
-        Of a dataset of derivatives: take every n-th slice in each orientation.
+        With a dataset of derivatives: take every n-th slice in each orientation.
     initial_weights
         Safetensors file to start from instead of random weights, e.g. to tune a model to a cohort;
         ``packaged`` for the weights shipped with the package.
@@ -46,7 +46,7 @@ class TrainingOptions:
         Safetensors file of a VGG-16 for recipes that compare features; None takes the encoder of
         the DenseFuse shipped with the package.
     threads
-        Threads of the CPU; results repeat exactly for the same number only.
+        CPU threads; results repeat exactly only with the same number.
     devices, nodes, precision
         As in :class:`lightning.Trainer`.
     tensorboard
@@ -105,7 +105,7 @@ class TrainingOptions:
 
 
 def training_options(config: Path | None, overrides: dict[str, Any]) -> TrainingOptions:
-    """Options from a TOML file, with those given on the command line put above them.
+    """Options from a TOML file, overridden by those given on the command line.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Pictures of a training: its losses, and what the model makes of validation pairs."""
+"""Pictures of a training run: its losses, and what the model makes of validation pairs."""
 
 import io
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ SAMPLES = 6
 """Pairs shown, spread over the datasets."""
 
 CURVES = (("train", "training", "tab:blue"), ("val", "validation", "tab:orange"))
-"""Stages of a training with label and colour."""
+"""Stages of a training run with label and colour."""
 
 
 def write_pictures(
     out_dir: Path, name: str, pairs: Sequence[SlicePair], records: Sequence[EpochRecord]
 ) -> None:
-    """Write ``losses.png`` and ``samples.png`` of a finished training."""
+    """Write ``losses.png`` and ``samples.png`` of a finished training run."""
     _, model = load_trained(out_dir, name)
     write_bytes(out_dir / "losses.png", draw_losses(records))
     picture = get_recipe(name).picture(model)
@@ -66,7 +66,7 @@ def draw_losses(records: Sequence[EpochRecord]) -> bytes:
     FigureCanvasAgg(figure)
     epochs = [record.epoch for record in records]
     for axes, term in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        # What comes of opponents is not validated.
+        # Terms that need opponents are not validated.
         curves = {
             (label, colour): [record.losses[f"{stage}/{term}"] for record in records]
             for stage, label, colour in CURVES

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fusionprep.training.loop import Records, TrainingModule
 
 VALIDATION_STRIDE = 3
-"""Every third validation pair is looked at after each epoch; neighbours hardly differ."""
+"""Every third validation pair is used after each epoch; neighbours hardly differ."""
 
 CHANGEABLE = frozenset(
     {
@@ -38,7 +38,7 @@ CHANGEABLE = frozenset(
         *("data_sources", "data_licence"),
     }
 )
-"""Options that a resumed training may change: how long, on what, and what is said of it."""
+"""Options that a resumed run may change: how long, on what hardware, and what the card says."""
 
 
 def train(
@@ -48,8 +48,7 @@ def train(
 
     Written to ``out_dir``: ``<name>.safetensors`` with its card (``.json`` and ``.md``),
     ``<name>.toml`` (the options), ``log.csv`` (one row per epoch), pictures of losses and samples,
-    and ``checkpoints``, from which an interrupted training goes on as if it had not been
-    interrupted.
+    and ``checkpoints``, from which an interrupted run continues as if it had not been interrupted.
 
     Parameters
     ----------
@@ -57,7 +56,7 @@ def train(
         Folder with ``slices.csv`` or derivatives; see
         :func:`fusionprep.training.datasets.read_pairs`.
     resume
-        Go on from the last checkpoint in ``out_dir``, if there is one.
+        Resume from the last checkpoint in ``out_dir``, if there is one.
 
     Returns
     -------
@@ -68,7 +67,7 @@ def train(
     ------
     UsageError
         When the model cannot be trained, a package is missing, or ``out_dir`` holds another or an
-        unfinished training.
+        unfinished training run.
     NoInputError, DataError
         When the data cannot be used; also when a patient is on both sides of the split.
     OutputError
@@ -93,7 +92,7 @@ def train(
 
 
 def _require_packages(options: TrainingOptions) -> None:
-    """Refuse at once what would fail for want of an optional package."""
+    """Refuse at once what would fail for lack of an optional package."""
     wanted = {"lightning": True, "tensorboard": options.tensorboard}
     missing = [name for name in wanted if wanted[name] and not importlib.util.find_spec(name)]
     if missing:
@@ -113,18 +112,18 @@ def _check_loss_weights(recipe: Recipe, options: TrainingOptions) -> None:
 
 
 def _prepare(out_dir: Path, name: str, options: TrainingOptions, *, resume: bool) -> Path | None:
-    """Write the options; returns the checkpoint to go on from, None to begin anew."""
+    """Write the options; returns the checkpoint to resume from, None to start afresh."""
     checkpoint = out_dir / "checkpoints" / "last.ckpt"
     config = out_dir / f"{name}.toml"
     started = checkpoint.exists()
     if started and not resume:
         raise UsageError(
-            f"{out_dir} holds a training already; add --resume to go on with it, or choose another "
-            "folder with --out"
+            f"{out_dir} already holds a training run; add --resume to continue it, or choose "
+            "another folder with --out"
         )
     if started:
         if not config.exists():
-            raise UsageError(f"{out_dir} holds the training of another model than {name}")
+            raise UsageError(f"{out_dir} holds a training run of another model than {name}")
         _check_unchanged(config, options)
         _check_readable(checkpoint)
     try:
@@ -140,8 +139,8 @@ def _check_unchanged(config: Path, options: TrainingOptions) -> None:
     changed = [name for name in names if getattr(earlier, name) != getattr(options, name)]
     if changed:
         raise UsageError(
-            f"cannot resume with another {', '.join(changed)} than in {config}; go on with that "
-            "file, or begin anew in another folder with --out"
+            f"cannot resume with another {', '.join(changed)} than in {config}; resume with that "
+            "file, or start afresh in another folder with --out"
         )
 
 
@@ -153,13 +152,13 @@ def _check_readable(checkpoint: Path) -> None:
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
-            f"cannot go on from {checkpoint} ({reason}); delete its folder to begin anew"
+            f"cannot resume from {checkpoint} ({reason}); delete its folder to start afresh"
         ) from error
 
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's remarks to developers from users: they can act on none of them."""
+    """Hide Lightning's remarks for developers, on which users cannot act."""
     import lightning.pytorch  # sets the level of its logger
 
     logger = logging.getLogger(lightning.pytorch.__name__)
@@ -240,7 +239,7 @@ def _trainer(
         devices=options.devices,
         num_nodes=options.nodes,
         strategy=strategy,
-        precision=options.precision,
+        precision=cast(Any, options.precision),  # checked by Lightning
         deterministic="warn",
         logger=_tensorboard(out_dir) if options.tensorboard else False,
         # Without a quantity to monitor, every epoch is saved. The best weights are kept elsewhere.

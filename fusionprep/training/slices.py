@@ -1,4 +1,4 @@
-"""Training pairs from PNG slices that a table lists."""
+"""Training pairs from PNG slices listed in a table."""
 
 import csv
 from dataclasses import dataclass

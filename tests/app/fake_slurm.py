@@ -84,7 +84,7 @@ PROGRAMS = {"sbatch": SBATCH, "waiter": WAITER, "squeue": SQUEUE, "scancel": SCA
 
 
 def install(folder: Path) -> Path:
-    """Write the programs into a folder for the PATH; ``jobs/N.call`` in it tells of job N."""
+    """Write the programs into a folder for the PATH; ``jobs/N.call`` in it describes job N."""
     folder.mkdir()
     for name, text in PROGRAMS.items():
         program = folder / name

@@ -94,7 +94,7 @@ def edit_sidecar(image: Path, **fields: object) -> None:
 
 
 def replace_voxels(image: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Write an image anew with other voxels."""
+    """Write an image again with other voxels."""
     loaded = nib.load(image)
     voxels = change(loaded.get_fdata(dtype=np.float32))
     nib.save(nib.Nifti1Image(voxels, loaded.affine), image)

@@ -144,4 +144,4 @@ def test_inputs_that_no_longer_fit_leave_the_other_subject_alone(run):
     ((subject, found),) = failures
     assert subject == "sub-01"
     assert "TraitError" in found
-    assert executed == 2  # the first step anew, and the one that failed
+    assert executed == 2  # the first step again, and the one that failed

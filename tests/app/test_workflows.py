@@ -73,7 +73,7 @@ def test_own_weights_reach_their_model_and_the_methods_text(tmp_path, write_weig
     assert not isdefined(inputs["fuse_average"].weights_file)
     assert "UNet [@unet] with weights of an own training" in built.visit_desc()
     assert "with weights" not in workflow(tmp_path, fusion_models=("average",)).visit_desc()
-    # Weights of the same size and time, but of another training, are fused with anew.
+    # Weights of the same size and time, but from another training run, are fused with again.
     hashes, before = {name: item.get_hashval()[1] for name, item in inputs.items()}, path.stat()
     write_weights("unet", seed=1)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))

@@ -62,7 +62,7 @@ def test_a_described_derivative_dataset(tmp_path):
 
 
 def test_images_of_one_label_only(tmp_path):
-    """The label that covers most of what is asked for, then one that is no template's."""
+    """The label that covers most of what is asked for, then one that is not a template's."""
     root = write_release(
         tmp_path,
         *aligned("MNI", "T1w", "pet"),

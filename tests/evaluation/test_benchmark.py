@@ -12,8 +12,8 @@ from fusionprep.cli import main
 from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.evaluation.benchmark import BenchmarkRequest, content_slices, run_benchmark
 from fusionprep.evaluation.benchmark_report import html_page, markdown_page
+from fusionprep.evaluation.comparison import summarise
 from fusionprep.evaluation.probes import PROBES
-from fusionprep.evaluation.summary import summarise
 from fusionprep.models.inference import fuse_volume
 from fusionprep.models.registry import get_model
 

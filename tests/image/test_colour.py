@@ -104,7 +104,7 @@ def test_unreadable_images_are_named(tmp_path):
 
 
 def write_colormap(path):
-    """A map of five colours that are no grays: black over blue and red to yellow."""
+    """A map of five colours that are not grays: black through blue and red to yellow."""
     colours = np.array([(0, 0, 0), (0, 0, 160), (160, 0, 80), (255, 80, 0), (255, 255, 0)])
     path.write_text("# R,G,B\n" + "\n".join(",".join(map(str, row)) for row in colours))
     return colours

@@ -129,7 +129,7 @@ def test_own_weights_are_used_and_named(images, tmp_path, write_weights):
     fields = found.metadata["FusionModel"]
     assert fields["WeightsSHA256"] == digest
     assert (fields["Version"], fields["WeightsFile"]) == ("2.0", "unet.safetensors")
-    # A training that goes on beside the run must not end in results of two sets of weights.
+    # A training run that goes on beside the App must not end in results of two sets of weights.
     write_weights("unet", seed=1)
     with pytest.raises(DataError, match="have changed since the run began"):
         fuse(images, tmp_path, "pet", model="unet", **options)

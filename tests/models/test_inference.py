@@ -196,7 +196,7 @@ def test_only_networks_on_a_gpu_compute_in_half_precision():
 def test_every_network_can_be_run_in_mixed_precision(name):
     """Shapes and types alone are computed, on a GPU that need not be there."""
     module, _, factory = get_model(name).factory.partition(":")
-    build = getattr(importlib.import_module(f"fusionprep.models.{module}"), factory)
+    build = getattr(importlib.import_module(f"fusionprep.models.nets.{module}"), factory)
     network = build().eval()
     if next(network.parameters(), None) is None:
         pytest.skip("not a network")

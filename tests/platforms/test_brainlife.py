@@ -89,7 +89,7 @@ def test_dataset_of_the_inputs(staged):
         "sub-A1/ses-baseline/anat/sub-A1_ses-baseline_T1w.nii.gz",
     ]
     sidecar = json.loads((staged / "bids/sub-A1/pet/sub-A1_pet.json").read_text("utf-8"))
-    # the file beside the image goes before the metadata, of which only BIDS fields are taken
+    # the file beside the image takes precedence over the metadata, whose BIDS fields alone count
     assert sidecar == {"TracerName": "FDG", "Units": "Bq/mL", "FrameDuration": [600]}
 
 

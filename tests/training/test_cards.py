@@ -162,7 +162,7 @@ def test_the_log_is_read_as_it_was_written(tmp_path):
     ]
     write_log(tmp_path / "log.csv", records)
     assert read_log(tmp_path / "log.csv") == records
-    with pytest.raises(NoInputError, match=r"no log .*none\.csv"):
+    with pytest.raises(NoInputError, match=r"no training log .*none\.csv"):
         read_log(tmp_path / "none.csv")
     for text in ("", "epoch,loss\n1,2\n", "epoch,learning_rate,seconds\n1,2,3\n"):
         (tmp_path / "log.csv").write_text(text)

@@ -36,7 +36,7 @@ def equal(one, other):
 
 
 def random_weights(options):
-    """As a training with these options makes them."""
+    """As a training run with these options makes them."""
     torch.manual_seed(options.seed)
     return DMFNet().state_dict()
 

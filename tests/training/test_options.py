@@ -12,7 +12,7 @@ def test_options_survive_toml(tmp_path):
         loss_weights={"ssim": 5.0},
         validation_subjects=("01", "sub-02"),
         devices=2,
-        data_sources='Own "cohort"',
+        data_sources='Our "cohort"',
     )
     (tmp_path / "options.toml").write_text(options.to_toml(), encoding="utf-8")
     assert training_options(tmp_path / "options.toml", {}) == options

@@ -1,4 +1,4 @@
-"""InterruptedTrainingError trainings go on as if nothing had happened."""
+"""Interrupted training runs go on as if nothing had happened."""
 
 import dataclasses
 import os
@@ -27,7 +27,7 @@ class InterruptedTrainingError(RuntimeError):
 
 
 def interrupt_after(monkeypatch, name, calls):
-    """Let the training of a model fail when it asks for the loss so many times."""
+    """Let the training of a model fail at the given number of calls for the loss."""
     recipe_class = type(get_recipe(name))
     method = "content_terms" if issubclass(recipe_class, AdversarialRecipe) else "loss_terms"
     original = getattr(recipe_class, method)
@@ -127,12 +127,12 @@ def test_a_finished_training_stays_as_it_is(slices, tmp_path):
 
 
 def test_resuming_needs_to_be_said(slices, uninterrupted):
-    with pytest.raises(UsageError, match="holds a training already; add --resume"):
+    with pytest.raises(UsageError, match="already holds a training run; add --resume"):
         train("densefuse", slices, uninterrupted, OPTIONS)
 
 
 def test_resuming_with_another_model_or_other_options_is_refused(slices, uninterrupted):
-    with pytest.raises(UsageError, match="the training of another model than unet"):
+    with pytest.raises(UsageError, match="a training run of another model than unet"):
         train("unet", slices, uninterrupted, OPTIONS, resume=True)
     other = dataclasses.replace(OPTIONS, seed=4, crop=28, epochs=9)
     with pytest.raises(UsageError, match=r"another seed, crop than in .*densefuse\.toml"):
@@ -142,7 +142,7 @@ def test_resuming_with_another_model_or_other_options_is_refused(slices, uninter
 def test_a_damaged_checkpoint_is_named(slices, tmp_path):
     train("densefuse", slices, tmp_path, dataclasses.replace(OPTIONS, epochs=1))
     (tmp_path / "checkpoints" / "last.ckpt").write_bytes(b"PK damaged")
-    with pytest.raises(DataError, match=r"cannot go on from .*last\.ckpt"):
+    with pytest.raises(DataError, match=r"cannot resume from .*last\.ckpt"):
         train("densefuse", slices, tmp_path, OPTIONS, resume=True)
 
 

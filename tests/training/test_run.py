@@ -114,7 +114,7 @@ def test_a_training_can_start_from_weights(slices, trained, tmp_path):
     earlier = json.loads((trained / "densefuse.json").read_text())["training"]
     assert card["training"]["before"] == earlier
     text = (tmp_path / "densefuse.md").read_text()
-    assert "earlier training: 3 epochs, 12 batches" in text
+    assert "earlier training run: 3 epochs, 12 batches" in text
 
 
 def test_tuning_an_ifcnn_keeps_its_batch_statistics(slices, tmp_path):

@@ -1,10 +1,15 @@
-"""What every fusion model is."""
+"""What all fusion models have in common."""
+
+from typing import TypeVar
 
 import torch
+from torch import nn
 from torch.nn import functional as nnf
 
 PRESENT = 0.06
-"""Mean level of a neighbourhood from which on an image counts as wholly present there."""
+"""Mean level of a neighbourhood at which an image counts as wholly present there."""
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class FusionModel(torch.nn.Module):
@@ -44,7 +49,7 @@ class PlannedFusion(FusionModel):
     plan_smoothing: float
 
     def plan(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
-        """How to fuse slices (N, 1, H, W): (N, ...), numbers of which a mean makes sense."""
+        """How to fuse slices (N, 1, H, W): (N, ...), numbers that can be averaged."""
         raise NotImplementedError
 
     def follow(
@@ -55,6 +60,11 @@ class PlannedFusion(FusionModel):
 
     def forward(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
         return self.follow(anatomical, functional, self.plan(anatomical, functional))
+
+
+def in_layout(module: Module, layout: torch.memory_format) -> Module:
+    """The module with its weights in a memory layout, an argument PyTorch's types do not know."""
+    return module.to(memory_format=layout)  # type: ignore[call-overload]
 
 
 def support(anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
@@ -78,7 +88,7 @@ def keep_alone(
         (nnf.avg_pool2d(image, 5, stride=1, padding=2) / PRESENT).clamp(0, 1)
         for image in (anatomical, functional)
     ]
-    # In mixed precision a network computes in half precision, and what it is given is not.
+    # In mixed precision a network computes in half precision, but its inputs are not.
     fused = torch.lerp(functional, fused.to(functional.dtype), shown[0])
     return torch.lerp(anatomical, fused, torch.maximum(shown[1], 1 - shown[0]))
 

@@ -1,4 +1,4 @@
-"""CoCoNet: a U-Net on both images, joined at each level by attended features of either one.
+"""CoCoNet: a U-Net on both images, joined at each level by attended features of each.
 
 Liu J, Lin R, Wu G, Liu R, Luo Z, Fan X. CoCoNet: Coupled Contrastive Learning Network with
 Multi-level Feature Ensemble for Multi-modality Image Fusion. International Journal of Computer
@@ -9,12 +9,13 @@ joins three streams per level. What differs: three eighths of the channels at th
 sixteenths at the bottom; the features of either image come from the first layers of a VGG-19, as
 there, but are trained along with the rest instead of on ImageNet; attention takes the mean over the
 pixels instead of the sum, so that it does not depend on the size of the image; the network's tanh
-is added to the mean of the two images instead of being the result, which is learnt in less time,
+is added to the mean of the two images instead of being the result, which takes less time to learn,
 and where both images are 0 the result is 0. For the training see
 :mod:`fusionprep.training.recipes.coconet`.
 """
 
 import itertools
+from typing import cast
 
 import torch
 from torch import nn
@@ -26,7 +27,7 @@ from fusionprep.models.nets.vgg import VGG19_COUNTS
 SLOPE = 0.2
 
 STRIDE = 8
-"""Pixels to one of the deepest features."""
+"""Pixels along the side of one of the deepest features."""
 
 
 def _convolution(channels_in: int, channels_out: int) -> nn.Conv2d:
@@ -68,7 +69,7 @@ class ChannelAttention(nn.Module):
 
 
 class FeatureEnsemble(nn.Module):
-    """Features of both images together and of either one, attended alike and joined."""
+    """Features of both images together and of each alone, attended in the same way and joined."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -98,12 +99,12 @@ class SourceFeatures(nn.Module):
         )
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
-        first, second = self.stages[0]
+        first, second = cast(nn.ModuleList, self.stages[0])
         maps = torch.relu(second(nnf.max_pool2d(torch.relu(first(image)), 2)))
         levels = [maps]
         for stage in self.stages[1:]:
             maps = nnf.max_pool2d(maps, 2)
-            for convolution in stage:
+            for convolution in cast(nn.ModuleList, stage):
                 maps = torch.relu(convolution(maps))
             levels.append(maps)
         return levels

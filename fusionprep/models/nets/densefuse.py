@@ -17,7 +17,8 @@ from fusionprep.models.nets.base import FusionModel
 
 GRAY_LEVELS = 255
 """The encoder sees gray levels 0 to 255, as in the paper: its biases are then small beside them, so
-that the activity of dark tissue, on which the l1-norm rule weighs, falls with its gray level."""
+that the activity of dark tissue, by which the l1-norm rule weights features, falls with its gray
+level."""
 
 FusionRule = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

@@ -8,13 +8,14 @@ Images are in [-1, 1] here. A noisy image at step t is sqrt(a_t) image + sqrt(1 
 network predicts the noise (Ho et al., eqs. 4 and 14).
 
 Schedule and network are written out instead of taken from MONAI or diffusers: theirs would more
-than double the time a fusion takes to start, want a newer PyTorch than the package, and give no
+than double the time a fusion takes to start, need a newer PyTorch than the package, and give no
 features of the decoder, which are all that the fusion needs.
 """
 
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import nn
@@ -101,7 +102,7 @@ class SelfAttention(nn.Module):
 class DiffusionUNet(nn.Module):
     """Predicts the noise in an image; its decoder's features describe the image.
 
-    The network of SR3 (Saharia et al. 2023) that DM-FNet takes: per level residual blocks on the
+    The network of SR3 (Saharia et al. 2023), which DM-FNet uses: per level residual blocks on the
     way down and one more on the way up, each of which sees what one block or down-sampling on the
     way down made, and self-attention in the middle.
 
@@ -178,7 +179,7 @@ class DiffusionUNet(nn.Module):
             if level:
                 features = self.shrink[level - 1](features)
                 made.append(features)
-            for block in blocks:
+            for block in cast(nn.ModuleList, blocks):
                 features = block(features, step)
                 made.append(features)
         features = self.after(self.attention(self.before(features, step)), step)
@@ -186,7 +187,7 @@ class DiffusionUNet(nn.Module):
             if level:
                 larger = nnf.interpolate(features, size=made[-1].shape[-2:], mode="nearest")
                 features = self.grow[level - 1](larger)
-            for block in blocks:
+            for block in cast(nn.ModuleList, blocks):
                 features = block(torch.cat([features, made.pop()], dim=1), step)
                 yield features
 
@@ -205,7 +206,7 @@ def sample(
     network
         Predicts the noise of images (N, 1, H, W) at steps (N,).
     evaluations
-        How often the network is asked, at steps spread evenly over the process.
+        How often the network is evaluated, at steps spread evenly over the process.
 
     Returns
     -------
@@ -220,7 +221,7 @@ def sample(
         level = levels[step]
         image = (noisy - (1 - level).sqrt() * noise) / level.sqrt()
         image = image.clamp(-1, 1)
-        # What is left is noise by definition, also where the prediction was brought into range.
+        # The rest is noise by definition, even where the prediction was clipped.
         noise = (noisy - level.sqrt() * image) / (1 - level).sqrt()
         noisy = add_noise(image, noise, levels[following])
     return (noisy + 1) / 2

@@ -11,8 +11,8 @@ the levels (:class:`ScaleFusion`).
 
 What differs: the prior predicts the noise at a step, not the image at a noise level; the attention
 of :class:`ModalityFusion` is used as a share between 0 and 1 (the authors' program multiplies it by
-the features first); borders are replicated instead of reflected, which needs no minimal size; both
-slices get the same noise, always the same, so that a result can be repeated; the result lies
+the features first); borders are replicated instead of reflected, which requires no minimum size;
+both slices get the same noise, always the same, so that a result can be repeated; the result lies
 between the darker and the brighter slice, 0 where both are 0, and is the one slice that shows
 anything where the other does not. The shipped configuration is narrower.
 """
@@ -77,7 +77,7 @@ class ModalityFusion(nn.Module):
 
 
 class ScaleFusion(nn.Module):
-    """Adds to one level what the two coarser levels before it came to.
+    """Adds the results of the two coarser levels before it to one level.
 
     Parameters
     ----------
@@ -89,8 +89,9 @@ class ScaleFusion(nn.Module):
 
     def __init__(self, width: int, width_out: int, width_before_last: int | None) -> None:
         super().__init__()
-        has_two = width_before_last is not None
-        self.before_last = _narrow_and_mix(width_before_last, width) if has_two else None
+        self.before_last = None
+        if width_before_last is not None:
+            self.before_last = _narrow_and_mix(width_before_last, width)
         self.convolutions = _narrow_and_mix(width, width_out)
 
     def forward(self, features: torch.Tensor, coarser: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -124,7 +125,7 @@ class FusionHead(nn.Module):
     widths
         Channels of the prior's levels, from full resolution down.
     steps
-        At how many steps of noise the prior is asked.
+        Number of noise steps at which the prior is evaluated.
     """
 
     def __init__(self, widths: Sequence[int], steps: int) -> None:
@@ -177,6 +178,10 @@ class DMFNet(FusionModel):
         Steps of noise at which the prior's features are taken, of 2000.
     """
 
+    noise: torch.Tensor
+    step_numbers: torch.Tensor
+    levels: torch.Tensor
+
     def __init__(
         self,
         widths: Sequence[int] = (24, 24, 24, 24, 48),
@@ -189,7 +194,7 @@ class DMFNet(FusionModel):
         self.steps = steps
         self.prior = DiffusionUNet(widths, groups=groups, dropout=dropout)
         self.head = FusionHead(widths, len(steps))
-        # Made on the CPU wherever the module is made: another device draws other numbers.
+        # Always made on the CPU, because another device draws other numbers.
         noise = torch.randn(
             (len(steps), NOISE_SIDE, NOISE_SIDE),
             generator=torch.Generator().manual_seed(NOISE_SEED),

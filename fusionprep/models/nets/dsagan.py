@@ -35,7 +35,7 @@ def _convolution(channels_in: int, channels_out: int, side: int) -> nn.Conv2d:
 
 
 def _normalisation(channels: int) -> nn.BatchNorm2d:
-    # Crops differ much in brightness: means over few batches would not fit whole slices.
+    # Crops differ a lot in brightness: means over few batches would not fit whole slices.
     return nn.BatchNorm2d(channels, momentum=0.02)
 
 

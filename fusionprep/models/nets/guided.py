@@ -15,11 +15,11 @@ from torch import nn
 from fusionprep.models.nets.base import FusionModel
 
 BASE_LAYER_RADIUS = 15
-"""Of the mean filter that makes the base layer."""
+"""Radius of the mean filter that makes the base layer."""
 SALIENCY_RADIUS, SALIENCY_SIGMA = 5, 5.0
-"""Of the Gaussian that smooths the saliency, in pixels."""
+"""Radius and sigma of the Gaussian that smooths the saliency, in pixels."""
 BASE_RADIUS, BASE_EPS = 45, 0.3
-"""Guided filter of the base layer's weights; eps belongs to gray levels in [0, 1]."""
+"""Guided filter of the base layer's weights; eps is for gray levels in [0, 1]."""
 DETAIL_RADIUS, DETAIL_EPS = 7, 1e-6
 """Guided filter of the detail layer's weights."""
 

@@ -1,4 +1,4 @@
-"""IFCNN: convolutional features of each image, fused element by element, turned back to an image.
+"""IFCNN: convolutional features of each image, fused element by element, turned back into an image.
 
 Zhang Y, Liu Y, Sun P, Yan H, Zhao X, Zhang L. IFCNN: A general image fusion framework based on
 convolutional neural network. Information Fusion 54:99-118, 2020. doi:10.1016/j.inffus.2019.07.011
@@ -36,7 +36,7 @@ class _Block(nn.Sequential):
     def __init__(self) -> None:
         super().__init__(
             nn.Conv2d(64, 64, 3, padding=1, padding_mode="replicate", bias=False),
-            # Crops differ much in brightness: means over few batches would not fit whole slices.
+            # Crops differ a lot in brightness: means over few batches would not fit whole slices.
             nn.BatchNorm2d(64, momentum=0.02),
             nn.ReLU(inplace=True),
         )

@@ -24,7 +24,7 @@ class LaplacianPyramid(FusionModel):
     Parameters
     ----------
     levels
-        How many levels of details; small slices get what their size allows.
+        How many levels of details; small slices get as many as their size allows.
     """
 
     def __init__(self, levels: int = 4) -> None:

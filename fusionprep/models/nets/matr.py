@@ -105,6 +105,8 @@ class WindowAttention(nn.Module):
         How many pixels the windows begin below and right of the corner of the grid.
     """
 
+    relative: torch.Tensor
+
     def __init__(self, channels: int, heads: int, window: int, shift: int) -> None:
         super().__init__()
         self.heads = heads
@@ -119,7 +121,7 @@ class WindowAttention(nn.Module):
         """Tokens (N, H, W, C) to the same shape, both sides multiples of the window.
 
         Only tokens where ``inside`` (1, H, W, 1) is true are attended to. Windows that are cut by
-        the border go on at the opposite one, of which only one side may be inside.
+        the border continue at the opposite one; only one of the two sides may be inside.
         """
         windows = self._windows(self._roll(tokens, -self.shift))
         keys_inside = self._windows(self._roll(inside, -self.shift)).squeeze(-1)
@@ -212,7 +214,7 @@ class WindowTransformer(nn.Module):
         return tokens.permute(0, 3, 1, 2)
 
     def _padding(self, side: int) -> int:
-        """To whole windows, and to more than what a shifted window takes from the other border."""
+        """To whole windows, and to more than a shifted window takes from the other border."""
         windows = (side + 2 * self.window - self.window // 2 - 1) // self.window
         return windows * self.window - side
 

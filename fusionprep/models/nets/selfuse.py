@@ -18,7 +18,7 @@ The network sees statistics of blocks of 4x4 pixels, how bright, how contrasted 
 two images are there, through residual 3x3 convolutions of growing and shrinking dilation. What
 kinds of images these are (a CT with its bone, a PET with its uptake) shows in the whole slice
 rather than around a pixel: means and deviations of the features over all blocks with an image scale
-and shift the features once. benchmarks/own_model.md tells what else was tried.
+and shift the features once. benchmarks/own_model.md says what else was tried.
 """
 
 import math
@@ -30,7 +30,7 @@ from torch.nn import functional as nnf
 from fusionprep.models.nets.base import PRESENT, PlannedFusion, support
 
 BLOCK = 4
-"""Pixels along the side of what the network sees as one."""
+"""Pixels along the side of a block, which the network sees as one."""
 
 LARGEST_GATE = 1.4
 """How far an image can be brightened."""
@@ -49,7 +49,7 @@ SMALLEST_DEVIATION = 1e-3
 """A quarter of a gray level: blocks that vary less count as flat."""
 
 SHOULDER = 0.9
-"""Level from which on levels are compressed."""
+"""Level above which levels are compressed."""
 
 STATISTICS = 10
 """Values that the network sees of a block."""
@@ -87,11 +87,11 @@ class SelFuse(PlannedFusion):
         )
         self.last = nn.Conv2d(channels, 3, 3, padding=1)
         for layer in (self.summary[-1], self.last):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
 
     def plan(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
-        """What the network says of each block: two openings of gates and an exponent (N, 3, h, w).
+        """For each block (N, 3, h, w), what the network says: openings of two gates, an exponent.
 
         All are 0 where it says nothing.
         """
@@ -114,7 +114,7 @@ class SelFuse(PlannedFusion):
         inside = blocks[:, :2].sum(dim=1, keepdim=True) > 0
         for index, layer in enumerate(self.body):
             features = features + nnf.leaky_relu(layer(features), 0.1)
-            # Where the neighbourhood is known well, before the widest convolution.
+            # Before the widest convolution, where enough of the neighbourhood is known.
             if index == len(self.body) // 2 - 1:
                 features = self._informed(features, inside)
         return features

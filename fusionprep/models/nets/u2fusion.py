@@ -6,7 +6,7 @@ doi:10.1109/TPAMI.2020.3012548
 
 It succeeds FusionDN by the same authors (AAAI 34:12484-12491, 2020), which had blocks of two batch
 normalised convolutions with 48 channels and asked a quality network, not features, for the weights
-of the sources. One row stands for both.
+of the sources. One row represents both.
 
 The network is the paper's (Fig. 4: 659,217 parameters). What differs is its training, see
 :mod:`fusionprep.training.recipes.u2fusion`, and what is done with the network's result: where

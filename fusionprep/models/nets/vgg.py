@@ -1,8 +1,8 @@
 """The convolutional part of the VGG networks, under torchvision's names.
 
 Simonyan K, Zisserman A. Very Deep Convolutional Networks for Large-Scale Image Recognition. ICLR
-2015, arXiv:1409.1556, Table 1. What differs: a row or column that is left over by a pooling makes
-one more, lest the sides of an image have to be multiples of 32.
+2015, arXiv:1409.1556, Table 1. What differs: a row or column left over by a pooling makes one more,
+so that the sides of an image need not be multiples of 32.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class VGGFeatures(nn.Module):
         self.features = nn.Sequential(*layers)
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """Maps (N, C, h, w) of each stage of images (N, 3, H, W), sides halved from one to next."""
+        """Maps (N, C, h, w) of each stage of images (N, 3, H, W), sides halved at each stage."""
         stages = []
         maps = images
         for layer in self.features:

@@ -1,4 +1,4 @@
-"""Own weights of the VGG-Siamese ensemble with a VGG-19 trained on ImageNet, given as a file."""
+"""Weights of the VGG-Siamese ensemble with the user's VGG-19 trained on ImageNet."""
 
 import hashlib
 import json
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import torch
 
 TORCHVISION_SHA256 = "dcbb9e9d"
-"""First digits of the SHA-256 of torchvision's VGG-19, which it has in its name: vgg19-dcbb9e9d.pth
-(Oxford's weights for Caffe are other ones, for other colours)."""
+"""First digits of the SHA-256 of torchvision's VGG-19, as in its file name, vgg19-dcbb9e9d.pth
+(Oxford's weights for Caffe are different and expect other colours)."""
 
 _VGG = "vgg.vgg."
-"""Where the VGG-19 stands among the names of the ensemble's tensors."""
+"""Prefix of the VGG-19 in the names of the ensemble's tensors."""
 
 
 def join_vgg19(
@@ -27,8 +27,8 @@ def join_vgg19(
     """Write weights of ``vggsiamese`` with a VGG-19 of full width in place of the reduced one.
 
     Siamese network and meta-learner stay as they are. The card beside the result, of the same stem,
-    names both files by their SHA-256; the result takes the place of the packaged weights wherever
-    own weights can.
+    names both files by their SHA-256; the result takes the place of the packaged weights wherever a
+    user's own weights can.
 
     Parameters
     ----------
@@ -39,14 +39,14 @@ def join_vgg19(
     sha256
         Digits that the SHA-256 of ``vgg19`` must begin with.
     own_weights
-        Safetensors file of an own training of ``vggsiamese``; None takes the packaged weights.
+        Safetensors file of your own weights of ``vggsiamese``; None takes the packaged ones.
 
     Raises
     ------
     NoInputError
         When a file is missing.
     DataError
-        When the VGG-19 is not the one with this SHA-256 or holds other tensors, or the own weights
+        When the VGG-19 is not the one with this SHA-256 or holds other tensors, or ``own_weights``
         are not those of the model.
     OutputError
         When the result cannot be written.
@@ -115,12 +115,12 @@ def _tensors(path: Path, content: bytes) -> Mapping[str, "torch.Tensor"]:
     except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError) as error:
         raise _not_a_vgg19(path, str(error).split("\n")[0]) from error
     if not isinstance(tensors, Mapping):
-        raise _not_a_vgg19(path, "it is no table of tensors")
+        raise _not_a_vgg19(path, "it is not a table of tensors")
     return tensors
 
 
 def _features(tensors: Mapping[str, "torch.Tensor"], name: str, path: Path) -> "torch.Tensor":
-    # Torchvision's file also holds the classifier, of which the features have no need.
+    # Torchvision's file also holds the classifier, which the features do not need.
     if name not in tensors:
         raise _not_a_vgg19(path, f"no tensor {name}")
     return tensors[name]

@@ -37,7 +37,7 @@ PATCH = 16
 """Side of the patches between which the Siamese network decides, pixels."""
 
 SIMILAR = 0.6
-"""Local similarity from which coefficients are averaged (Liu et al. 2017)."""
+"""Local similarity at or above which coefficients are averaged (Liu et al. 2017)."""
 
 SMALLEST_ACTIVITY = 1e-6
 """Added to activities and energies: where both images are black, both count the same."""
@@ -54,7 +54,7 @@ Pyramid = Sequence[torch.Tensor]
 class VGGBranch(nn.Module):
     """Fusion by the activity of VGG-19 features, one stage for each level of the pyramid.
 
-    Gray levels are divided by the deviation of ImageNet's, but no mean is taken off: black has no
+    Gray levels are divided by the deviation of ImageNet's, but no mean is subtracted: black has no
     activity.
     """
 
@@ -103,8 +103,8 @@ class SiameseBranch(nn.Module):
     def scores(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Logits (N, 2, h, w) that each image shows more, for patches in steps of two pixels.
 
-        Patches begin half a patch before the image and end half a patch behind it; there the
-        border is mirrored. :func:`patches` arranges other images alike.
+        Patches begin half a patch before the image and end half a patch beyond it; there the border
+        is mirrored. :func:`patches` arranges other images in the same way.
         """
         features = [self.shared(_mirrored(image)) for image in (first, second)]
         return self.decide(torch.cat(features, dim=1))
@@ -207,7 +207,7 @@ def vggsiamese_imagenet() -> VGGSiamese:
 def merge_by_similarity(
     first: torch.Tensor, second: torch.Tensor, weight: torch.Tensor
 ) -> torch.Tensor:
-    """One level of two Laplacian pyramids, merged as by Liu et al. 2017.
+    """One level of two Laplacian pyramids, merged as in Liu et al. 2017.
 
     Where the coefficients of 3x3 neighbourhoods are alike, their mean weighted by ``weight`` for
     the first; elsewhere the coefficient of the neighbourhood with more energy.
@@ -249,7 +249,7 @@ def _collapse(pyramid: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 def _in_float32(image: torch.Tensor) -> AbstractContextManager:
-    """Keep pyramids and means out of mixed precision: they are to give back every gray level."""
+    """Keep pyramids and means out of mixed precision: they must reproduce every gray level."""
     kind = image.device.type
     if not torch.is_autocast_enabled(kind):
         return nullcontext()

@@ -1,4 +1,4 @@
-"""The figure of a dynamic PET: its frames beside each other, and its time-activity curves."""
+"""The figure of a dynamic PET: its frames side by side, and its time-activity curves."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from fusionprep.reports.figures.thumbnails import centred_planes
 Image = nib.spatialimages.SpatialImage
 
 MOST_FRAMES = 12
-"""So many frames are shown, evenly chosen; the curves are of all."""
+"""At most this many frames are shown, evenly spaced; the curves cover all of them."""
 
 CURVES = {"whole brain": "#e8eaed", "gray matter": "#F0B323", "white matter": "#56B4E9"}
 _COLUMNS = 6
@@ -27,7 +27,7 @@ _LEFT = 90
 
 @dataclass(frozen=True)
 class Timing:
-    """When each of N frames begins and ends, minutes; both None where it is not known."""
+    """When each of N frames begins and ends, in minutes; both None where that is not known."""
 
     starts: Sequence[float] | None
     ends: Sequence[float] | None
@@ -36,7 +36,7 @@ class Timing:
     def from_seconds(
         cls, starts: Sequence[float] | None, durations: Sequence[float] | None
     ) -> "Timing":
-        """From starts and durations in seconds; frames without starts follow each other from 0."""
+        """From starts and durations in seconds; frames without starts follow on from 0."""
         if durations is None:
             return cls(None, None)
         lengths = np.asarray(durations, float)
@@ -44,7 +44,7 @@ class Timing:
         return cls(tuple(begins / 60), tuple((begins + lengths) / 60))
 
     def positions(self, count: int) -> np.ndarray:
-        """The middle of each frame, minutes; without times its number from 1."""
+        """The middle of each frame in minutes; without times, its number from 1."""
         if self.starts is None or self.ends is None:
             return np.arange(1.0, count + 1)
         return (np.asarray(self.starts) + np.asarray(self.ends)) / 2
@@ -72,7 +72,7 @@ def plot_frames(
     All slices are of the same two planes of the T1w, with the contour of its brain mask as brought
     to the mean over frames: a head that moved leaves it. Each frame has its own window, from 0 to
     the 99.7th percentile of its brain, since the first frames have hardly any of the activity of
-    the last; the curves below tell the activity. Frames are read one by one, each once.
+    the last; the curves below show the activity. Frames are read one at a time, each once.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def plot_frames(
     out_svg
         File to write.
     factor
-        Multiplies voxels into `units`.
+        Turns voxel values into `units`.
     units
         Of the activity; ``Bq/mL`` is drawn in kBq/mL.
 
@@ -133,7 +133,7 @@ def read_frames(pet: Image) -> Iterator[np.ndarray]:
 def _regions(
     pet: Image, mask: Image, dseg: Image, t1w_from_pet: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Where brain, gray and white matter of the T1w lie on the PET's grid; only what is there."""
+    """Where brain, gray and white matter of the T1w lie on the PET's grid; empty ones left out."""
     brain = _on_pet(mask, pet, t1w_from_pet) > 0.5
     labels = _on_pet(dseg, pet, t1w_from_pet)
     regions = dict(zip(CURVES, (brain, labels == GRAY, labels == WHITE), strict=True))
@@ -141,7 +141,7 @@ def _regions(
 
 
 def _on_pet(image: Image, pet: Image, t1w_from_pet: np.ndarray) -> np.ndarray:
-    """An image of labels of the T1w on the PET's grid, by the nearest voxel."""
+    """Labels of the T1w on the PET's grid, by the nearest voxel."""
     from scipy import ndimage
 
     to_label = np.linalg.inv(image.affine) @ t1w_from_pet @ pet.affine
@@ -200,8 +200,10 @@ def _curves(curves: dict[str, np.ndarray], timing: Timing, units: str, top: floa
     """Axes and one line for each region."""
     count = len(next(iter(curves.values()), ()))
     x = timing.positions(count)
-    known = timing.starts is not None
-    span = (min(timing.starts), max(timing.ends)) if known else (0.5, count + 0.5)
+    if known := timing.starts is not None and timing.ends is not None:
+        span = (min(timing.starts), max(timing.ends))
+    else:
+        span = (0.5, count + 0.5)
     values = np.concatenate([*curves.values(), [0.0]])
     values = values[np.isfinite(values)]
     low, high = min(0.0, float(values.min())), float(values.max())

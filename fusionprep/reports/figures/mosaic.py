@@ -3,11 +3,18 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 
 from fusionprep.reports.figures.slices import Plane, Volume, brain_planes, to_gray, window
+
+if TYPE_CHECKING:
+    from PIL import Image as Picture
+    from PIL import ImageDraw, ImageFont
+
+    Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 Image = nib.spatialimages.SpatialImage
 
@@ -47,14 +54,15 @@ def plot_fused_mosaic(
     mask
         Brain mask: crops the figure and sets the display ranges.
     out_file
-        File to write, 1600 pixels wide: PNG, or JPEG of a fifth of the size where its name ends in
+        File to write, 1600 pixels wide: PNG, or JPEG at a fifth of the size where its name ends in
         ``.jpg``.
     anatomical_name, functional_name, fused_name
         Labels of the rows.
     units
         Unit of the functional image, written at its colour bar.
     colour_map
-        A perceptually uniform matplotlib colour map for the functional image; None draws it gray.
+        A perceptually uniform matplotlib colour map for the functional image; None draws it in
+        gray.
 
     Returns
     -------
@@ -100,7 +108,7 @@ def _frames(mask: Image) -> list[Plane]:
     ]
     available = _WIDTH - _SIDE - _GAP * len(_SLICES)
     pixel = sum(plane.shape[1] for plane in coarse) / available
-    # A pixel never much below the voxel: finer sampling only makes the file bigger.
+    # Pixels never much smaller than voxels: finer sampling only makes the file bigger.
     return [
         plane
         for axis, count in _SLICES.items()
@@ -138,8 +146,8 @@ def _compose(
     rows: Sequence[tuple[str, Sequence[np.ndarray]]],
     frames: Sequence[Plane],
     bar: tuple[float, float, str, str | None],
-) -> object:
-    """Lay out the rows with labels; returns a picture of Pillow."""
+) -> "Picture.Image":
+    """Lay out the rows with labels."""
     from PIL import Image as Picture
     from PIL import ImageDraw, ImageFont
 
@@ -176,7 +184,7 @@ def _lefts(frames: Sequence[Plane]) -> list[int]:
     return edges
 
 
-def _label(draw: object, name: str, middle: int, font: object) -> None:
+def _label(draw: "ImageDraw.ImageDraw", name: str, middle: int, font: "Font") -> None:
     """Write a row's name, one word to a line when it is too long for the margin."""
     lines = [name] if font.getlength(name) <= _SIDE - 16 else name.split(" ")
     for number, line in enumerate(lines):
@@ -184,7 +192,7 @@ def _label(draw: object, name: str, middle: int, font: object) -> None:
         draw.text((10, y), line, fill=_INK, font=font, anchor="lm")
 
 
-def _sides(draw: object, plane: Plane, left: int, font: object) -> None:
+def _sides(draw: "ImageDraw.ImageDraw", plane: Plane, left: int, font: "Font") -> None:
     """Name the sides of the subject above the corners of a tile."""
     first, last = ("P", "A") if plane.axis == 0 else ("L", "R")
     right = left + plane.shape[1] - 4
@@ -193,11 +201,11 @@ def _sides(draw: object, plane: Plane, left: int, font: object) -> None:
 
 
 def _bar(
-    canvas: object,
-    draw: object,
+    canvas: "Picture.Image",
+    draw: "ImageDraw.ImageDraw",
     bar: tuple[float, float, str, str | None],
     top: int,
-    font: object,
+    font: "Font",
 ) -> None:
     """Colour bar of the functional image in the left margin, with its range and unit."""
     from PIL import Image as Picture

@@ -5,6 +5,7 @@ Figures carry no date, so the same images give the same bytes. Left of the subje
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -32,7 +33,7 @@ __all__ = [
 
 Image = nib.spatialimages.SpatialImage
 
-# After Okabe and Ito: told apart with any colour vision, and on gray.
+# After Okabe and Ito: distinct for every kind of colour vision, and on gray.
 _BRAIN_COLOUR = "#22C990"
 _GRAY_COLOUR = "#F0B323"
 _WHITE_COLOUR = "#56B4E9"
@@ -79,16 +80,16 @@ def plot_coregistration(
 ) -> Path:
     """Draw an image before and after its registration to the T1w, with the T1w's contours on both.
 
-    Above each row stands the T1w. Under the pointer the lower row alternates between before and
-    after; else it shows after.
+    The T1w is above each row. Under the pointer, the lower row alternates between before and after;
+    otherwise it shows after.
 
     Parameters
     ----------
     t1w, mask
         T1w and brain mask.
     moving_before, moving_after
-        The PET, CT or FLAIR placed by its header alone, and by the registration. Any grid: they
-        are sampled in world coordinates, so the image need not be resampled to the T1w before.
+        The PET, CT or FLAIR placed by its header alone, and by the registration. Any grid: they are
+        sampled in world coordinates, so the image need not be resampled to the T1w first.
     out_svg
         File to write.
     dseg
@@ -136,7 +137,7 @@ def plot_normalization(
     Parameters
     ----------
     template, t1w_in_template
-        The template and the T1w registered to it.
+        The template, and the T1w registered to it.
     contour
         Mask in template space (brain or grey matter, > 0.5) whose contour is drawn on both.
     out_svg
@@ -227,8 +228,8 @@ def _draw(
     margin_mm: float = 6.0,
     spans: Mapping[int, tuple[float, float]] | None = None,
 ) -> Path:
-    """Write rows of slices; the second layer flickers over the first, ``still`` stands above."""
-    chosen = {axis: {"span": span} for axis, span in (spans or {}).items()}
+    """Write rows of slices; the second layer flickers over the first, ``still`` is shown above."""
+    chosen: dict[int, dict[str, Any]] = {a: {"span": span} for a, span in (spans or {}).items()}
     frames = {
         axis: brain_planes(mask, axis, count, margin_mm=margin_mm, **chosen.get(axis, {}))
         for axis, count in _SLICES.items()
@@ -280,7 +281,7 @@ def _use(axis: int, y: float) -> str:
 
 
 def _state(title: str, name: str, *, hint: str) -> str:
-    """Which layer is seen, on a ground that hides the other layer's name."""
+    """Which layer is shown, on a ground that hides the other layer's name."""
     x = svg.MARGIN + 11 * len(title) + 24
     ground = f'<rect x="{x - 4:.1f}" y="8" width="600" height="30" fill="#101214"/>\n'
     return ground + svg.text(f"{name} {hint}", x, 29)
@@ -295,7 +296,7 @@ def _gray_rows(
     frames: Mapping[int, Sequence[Plane]],
     inside: Mapping[int, Sequence[np.ndarray]],
 ) -> dict[int, list[np.ndarray]]:
-    """Sampled slices as 8-bit gray, windowed to what lies in the brain."""
+    """Sampled slices as 8-bit gray, windowed to the brain."""
     sampled = _sample(volume, frames)
     flat = [item for items in sampled.values() for item in items]
     masks = [item for items in inside.values() for item in items]

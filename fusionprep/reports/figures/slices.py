@@ -20,7 +20,7 @@ _AXIS_LETTERS = "xyz"
 
 @dataclass(frozen=True)
 class Plane:
-    """A rectangle of square pixels in world space, as it is looked at.
+    """A rectangle of square pixels in world space, as seen by the reader.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Volume:
             When the image is not three-dimensional.
         """
         voxels = np.asanyarray(image.dataobj)
-        if voxels.dtype.fields is not None:
+        if voxels.dtype.names is not None:
             voxels = np.stack([voxels[name] for name in voxels.dtype.names], axis=-1)
         elif voxels.ndim == 4 and voxels.shape[3] == 1:
             voxels = voxels[..., 0]
@@ -146,9 +146,9 @@ def brain_planes(
     axis
         0 sagittal, 1 coronal, 2 axial.
     count
-        Number of planes, from left, posterior or inferior on.
+        Number of planes, starting left, posterior or inferior.
     pixel_mm
-        Edge of the square pixels, whatever the voxels' shape.
+        Edge of the square pixels, whatever the shape of the voxels.
     margin_mm
         Space left around the brain.
     span
@@ -203,7 +203,7 @@ def spans_of(
         inside, affine = canonical_inside(image, what)
         extents.append(_extent_mm(inside, np.linalg.norm(affine[:3, :3], axis=0)))
     (low, high), (brain_low, brain_high) = extents
-    # the outermost slices of a region show hardly anything of it
+    # the outermost slices of a region show hardly any of it
     inset = 0.1 * (high - low)
     first = (low + inset - brain_low) / (brain_high - brain_low)
     last = (high - inset - brain_low) / (brain_high - brain_low)
@@ -237,7 +237,7 @@ def window(
     Returns
     -------
     tuple of float
-        Low and high, high > low also for a constant image.
+        Low and high; high > low even for a constant image.
     """
     if masks is None:
         values = np.concatenate([item.ravel() for item in slices])
@@ -275,7 +275,7 @@ def outlines(inside: np.ndarray, *, tolerance: float = 0.35) -> list[np.ndarray]
     from scipy.ndimage import gaussian_filter
     from skimage.measure import approximate_polygon, find_contours
 
-    # Linear interpolation of a binary mask is a staircase; half a pixel of blur takes it away.
+    # Linear interpolation of a binary mask is a staircase; half a pixel of blur removes it.
     smooth = gaussian_filter(np.pad(inside, 1), 0.6)
     lines = (line - 1 for line in find_contours(smooth, 0.5) if len(line) >= 6)
     return [approximate_polygon(line, tolerance) for line in lines]

@@ -63,7 +63,7 @@ def legend(entries: Mapping[str, str], x: float, y: float) -> str:
 
 
 def raster_row(tiles: Sequence[np.ndarray], y: float, scale: float) -> str:
-    """Slices side by side as one embedded JPEG, at y and ``scale`` units per pixel.
+    """Slices side by side as one embedded JPEG, at ``y`` and with ``scale`` units per pixel.
 
     Parameters
     ----------

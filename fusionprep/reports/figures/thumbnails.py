@@ -19,7 +19,7 @@ Image = nib.spatialimages.SpatialImage
 
 SIDE = 96
 PIXEL_MM = 2.2
-"""A thumbnail shows 211 mm: the longest brain, and 15 mm or more around it."""
+"""A thumbnail shows 211 mm: the longest brain with at least 15 mm around it."""
 
 PLANES_PIXEL_MM = 2.0
 PLANES_BOX_MM = (176.0, 216.0, 176.0)
@@ -38,8 +38,8 @@ def draw_thumbnail(
 ) -> Path:
     """Draw the middle axial, coronal and sagittal slice of a fused image, 288 x 96 pixels.
 
-    A fused PET ends at the brain mask; around it the PET alone is shown, so that one that lies
-    beside the brain is seen there. Scale and size are the same for all subjects.
+    A fused PET ends at the brain mask; around it the PET alone is shown, so that a PET beside the
+    brain can be seen. Scale and size are the same for all subjects.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def draw_thumbnail(
     out_file
         The PNG to write.
     colour
-        Whether to colour by the functional image, as for PET; else the fused image is gray.
+        Whether to colour by the functional image, as for PET; otherwise the fused image is gray.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def draw_planes(fused: Image, template_mask: Image, out_file: Path) -> Path:
     fused
         Scalar fused image, in [0, 1]; any grid, sampled in world coordinates.
     template_mask
-        Brain mask of the template, of which the planes are.
+        Brain mask of the template, which sets the planes.
     out_file
         The PNG to write, 8-bit gray.
 
@@ -114,19 +114,19 @@ def draw_planes(fused: Image, template_mask: Image, out_file: Path) -> Path:
 
 
 def template_planes(mask: Image) -> tuple[Plane, ...]:
-    """The planes of :func:`draw_planes`; of a template at any resolution the same."""
+    """The planes of :func:`draw_planes`; the same for a template at any resolution."""
     points = nib.affines.apply_affine(mask.affine, np.argwhere(np.asarray(mask.dataobj) > 0.5))
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
-    # The middle of a mask depends a little on its voxels' size.
+    # The middle of a mask depends a little on the size of its voxels.
     middle = _CENTRE_STEP_MM * np.round(middle / _CENTRE_STEP_MM)
     planes = []
     for axis, offsets in PLANES_MM.items():
         across, up = (other for other in range(3) if other != axis)
-        shape = tuple(round(PLANES_BOX_MM[side] / PLANES_PIXEL_MM) for side in (up, across))
+        rows, columns = (round(PLANES_BOX_MM[side] / PLANES_PIXEL_MM) for side in (up, across))
         for offset in offsets:
             centre = middle.copy()
             centre[axis] += offset
-            planes.append(_plane(axis, centre, np.eye(3), shape, PLANES_PIXEL_MM))
+            planes.append(_plane(axis, centre, np.eye(3), (rows, columns), PLANES_PIXEL_MM))
     return tuple(planes)
 
 
@@ -152,7 +152,10 @@ def centred_planes(mask: Image, side: int, pixel_mm: float) -> tuple[Plane, Plan
     middle = (voxels.min(axis=0) + voxels.max(axis=0)) / 2
     centre = nib.affines.apply_affine(affine, middle)
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    return tuple(_plane(axis, centre, directions, (side, side), pixel_mm) for axis in (2, 1, 0))
+    axial, coronal, sagittal = (
+        _plane(axis, centre, directions, (side, side), pixel_mm) for axis in (2, 1, 0)
+    )
+    return axial, coronal, sagittal
 
 
 def _plane(
@@ -172,7 +175,7 @@ def _coloured(gray: np.ndarray, uptake: np.ndarray, inside: np.ndarray) -> np.nd
 
 
 def _with_contour(tile: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Draw the contour of a sampled mask over an RGB slice, smooth by drawing it finer first."""
+    """Draw the contour of a sampled mask over an RGB slice, smoothly: at a finer scale first."""
     from PIL import Image as Picture
     from PIL import ImageDraw
 

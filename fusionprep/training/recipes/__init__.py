@@ -35,7 +35,7 @@ def get_recipe(name: str) -> "Recipe":
     Raises
     ------
     UsageError
-        When the model has no training, or is unknown.
+        When the model cannot be trained, or is unknown.
     """
     for known, target in _RECIPES:
         if known == name:

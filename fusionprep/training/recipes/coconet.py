@@ -1,10 +1,10 @@
 """CoCoNet is trained to resemble each source as far as it was measured, and where it is salient.
 
 Liu et al. 2024: structure (SSIM) and intensity (mean squared error) of both sources, shared by
-their mean gradients and by their entropies, and the coupled contrast, which pulls the foreground to
-the functional and the background to the anatomical image in feature space, and pushes them from the
-other one. Where the paper's text leaves room, the figures are those of the authors' published
-training.
+their mean gradients and by their entropies, and the coupled contrast, which in feature space pulls
+the foreground towards the functional and the background towards the anatomical image, and pushes
+each away from the other image. Where the paper's text leaves room, the figures are those of the
+authors' published training.
 
 The authors' program reads its foreground from masks of hot objects in infrared photographs. Medical
 images come without such masks: here it is measured, as where the functional image is the brighter
@@ -13,26 +13,28 @@ edge.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
+from torch import nn
 from torch.nn import functional as nnf
 
 from fusionprep.models.nets.coconet import CoCoNet
 from fusionprep.training.features import feature_network
 from fusionprep.training.losses import SMALLEST_NORM, information_weighted, sobel, ssim
-from fusionprep.training.recipes.base import Recipe
+from fusionprep.training.options import TrainingOptions
+from fusionprep.training.recipes.base import Batch, Recipe, Terms
 
 STRUCTURE_TEMPERATURE, INTENSITY_TEMPERATURE = 0.5, 0.75
 
 DEPTH_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1)
-"""Of the contrast at five depths of features; fewer depths take the last ones."""
+"""Weights of the contrast at five depths of features; with fewer depths, the last ones."""
 
 NEGATIVES = 3
 """The other source of the same pair, and of the next two pairs of the batch."""
 
 
-class CoCoNetRecipe(Recipe):
+class CoCoNetRecipe(Recipe[CoCoNet]):
     """Measured structure and intensity, and the coupled contrast."""
 
     loss_weights: ClassVar = {"structure": 20.0, "intensity": 4.0, "contrast": 2.0}
@@ -43,29 +45,32 @@ class CoCoNetRecipe(Recipe):
         "are 0 the result is 0. The foreground is where the functional image is the brighter one "
         "instead of a mask read from a file; it is laid on the features instead of on the "
         "images; the contrast compares features of the DenseFuse encoder (or of a VGG-16 given "
-        "by file) instead of a VGG-19, divides by the mean distance from the negatives "
+        "as a file) instead of a VGG-19, divides by the mean distance from the negatives "
         "instead of the sum, weighs 2 instead of 1, and is in the loss from the start instead of "
-        "in a second training."
+        "in a second training run."
     )
 
     def build(self) -> CoCoNet:
         return CoCoNet()
 
-    def helper_network(self, options):
+    def helper_network(self, options: TrainingOptions) -> nn.Module:
         return feature_network(options.perceptual_weights)
 
-    def loss_terms(self, model, batch, helper):
+    def loss_terms(self, model: CoCoNet, batch: Batch, helper: Any) -> Terms:
         sources = batch["anatomical"], batch["functional"]
         fused = model(*sources)
-        by_gradient = measured_shares(*map(mean_gradient, sources), STRUCTURE_TEMPERATURE)
-        by_entropy = measured_shares(*map(entropy, sources), INTENSITY_TEMPERATURE)
+        gradients, entropies = (
+            [measure(s) for s in sources] for measure in (mean_gradient, entropy)
+        )
+        by_gradient = measured_shares(gradients[0], gradients[1], STRUCTURE_TEMPERATURE)
+        by_entropy = measured_shares(entropies[0], entropies[1], INTENSITY_TEMPERATURE)
         dissimilarity = [1 - ssim(source, fused) for source in sources]
         error = [(source - fused).square().mean(dim=(1, 2, 3)) for source in sources]
         foreground = (sources[1] > sources[0]).to(fused.dtype)
         anchor, anatomical, functional = map(helper, (fused, *sources))
         return {
-            "structure": information_weighted(*dissimilarity, by_gradient),
-            "intensity": information_weighted(*error, by_entropy),
+            "structure": information_weighted(dissimilarity[0], dissimilarity[1], by_gradient),
+            "intensity": information_weighted(error[0], error[1], by_entropy),
             "contrast": contrast(anchor, functional, anatomical, foreground)
             + contrast(anchor, anatomical, functional, 1 - foreground),
         }
@@ -106,7 +111,7 @@ def contrast(
         Features at several depths, each (N, C, H, W). The negatives of an image are those at its
         own place in the batch and at the next two.
     mask
-        (N, 1, H, W) in [0, 1], what counts of the image.
+        (N, 1, H, W) in [0, 1], the part of the image that counts.
 
     Returns
     -------
@@ -114,11 +119,12 @@ def contrast(
         Weighted sum over the depths; 0 where the anchor is the positive, and where the mask is
         empty.
     """
-    terms = []
+    terms: list[torch.Tensor] = []
     for weight, *maps in zip(
         DEPTH_WEIGHTS[-len(anchor) :], anchor, positive, negative, strict=True
     ):
-        part = nnf.adaptive_avg_pool2d(mask, maps[0].shape[-2:])
+        height, width = maps[0].shape[-2:]
+        part = nnf.adaptive_avg_pool2d(mask, (height, width))
         others = [maps[2].roll(shift, 0) for shift in range(min(len(mask), NEGATIVES))]
         apart = torch.stack([_distance(maps[0], other, part) for other in others]).mean()
         terms.append(weight * _distance(maps[0], maps[1], part) / (apart + SMALLEST_NORM))

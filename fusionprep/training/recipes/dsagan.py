@@ -8,7 +8,9 @@ the loss of SwinFusion (Ma et al. 2022, eqs. 16-19) as for the U-Net: the bright
 stronger gradient, and the structure of both sources.
 """
 
-from typing import ClassVar
+import functools
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -16,7 +18,7 @@ from torch.nn import functional as nnf
 
 from fusionprep.models.nets.dsagan import DSAGAN, Discriminator
 from fusionprep.training.losses import SWINFUSION_WEIGHTS, swinfusion
-from fusionprep.training.recipes.base import AdversarialRecipe
+from fusionprep.training.recipes.base import AdversarialRecipe, Batch, Terms
 
 SOURCES = ("anatomical", "functional")
 
@@ -29,7 +31,7 @@ def verdict_loss(logits: torch.Tensor, *, real: bool) -> torch.Tensor:
     return nnf.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
 
 
-class DSAGANRecipe(AdversarialRecipe):
+class DSAGANRecipe(AdversarialRecipe[DSAGAN]):
     """Adversarial loss of two discriminators, intensity, gradient and structure."""
 
     loss_weights: ClassVar = {
@@ -43,7 +45,7 @@ class DSAGANRecipe(AdversarialRecipe):
         "paper's losses are not published with its code: here binary cross entropy of the "
         "verdicts, with the loss of SwinFusion (Ma et al. 2022) for the content, SSIM shared "
         "between the sources pixel by pixel; where both images are 0 the result is 0, and where "
-        "only one shows anything it is that one."
+        "only one image shows anything it is that image."
     )
 
     def build(self) -> DSAGAN:
@@ -52,20 +54,29 @@ class DSAGANRecipe(AdversarialRecipe):
     def build_opponents(self) -> nn.ModuleDict:
         return nn.ModuleDict({source: Discriminator(WIDTHS) for source in SOURCES})
 
-    def fuse(self, model, batch):
+    def fuse(self, model: DSAGAN, batch: Batch) -> torch.Tensor:
         return model.merge(batch["anatomical"], batch["functional"])
 
-    def content_terms(self, fused, batch, helper):  # noqa: ARG002
+    def content_terms(self, fused: torch.Tensor, batch: Batch, helper: Any) -> Terms:  # noqa: ARG002
         return swinfusion(fused, *(batch[source] for source in SOURCES))
 
-    def adversarial_terms(self, fused, batch, opponents):  # noqa: ARG002
+    def adversarial_terms(
+        self,
+        fused: torch.Tensor,
+        batch: Batch,  # noqa: ARG002
+        opponents: Any,
+    ) -> Terms:
         verdicts = [opponents[source](fused) for source in SOURCES]
-        return {"adversarial": sum(verdict_loss(logits, real=True) for logits in verdicts)}
+        return {"adversarial": _sum(verdict_loss(logits, real=True) for logits in verdicts)}
 
-    def opponent_terms(self, fused, batch, opponents):
+    def opponent_terms(self, fused: torch.Tensor, batch: Batch, opponents: Any) -> Terms:
         losses = [
             verdict_loss(opponents[source](images), real=real)
             for source in SOURCES
             for images, real in ((batch[source], True), (fused, False))
         ]
-        return {"discriminator": sum(losses)}
+        return {"discriminator": _sum(losses)}
+
+
+def _sum(losses: Iterable[torch.Tensor]) -> torch.Tensor:
+    return functools.reduce(torch.add, losses)

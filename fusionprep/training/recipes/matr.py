@@ -1,29 +1,29 @@
 """MATR is trained without truth, on structure and region mutual information.
 
-Tang et al. 2022: SSIM with both sources, and what 3x3 regions of the fused image tell of those of
-each source. What differs: both sources count alike, where the authors' program weighs the
+Tang et al. 2022: SSIM with both sources, and what 3x3 regions of the fused image say about those of
+each source. What differs: both sources count the same, where the authors' program weighs the
 information of the MRI 2.5 times, which ends in a copy of it; the regions are those of the whole
 image, which that program first reduces to a third; SSIM is shared between the sources pixel by
 pixel; and a third term asks for the brighter intensity, on which the information says nothing.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch.nn import functional as nnf
 
 from fusionprep.models.nets.matr import MATR, matr_small
 from fusionprep.training.losses import intensity_max, ssim_local
-from fusionprep.training.recipes.base import Recipe
+from fusionprep.training.recipes.base import Batch, Recipe, Terms
 
 REGION = 3
 """Side of the regions, pixels."""
 
 NOISE = 5e-4
-"""Variance below which regions tell nothing of each other, as in the authors' program."""
+"""Variance below which regions say nothing about each other, as in the authors' program."""
 
 
-class MATRRecipe(Recipe):
+class MATRRecipe(Recipe[MATR]):
     """Structure, region mutual information and intensity."""
 
     loss_weights: ClassVar = {"structure": 1.0, "information": 1.0, "intensity": 5.0}
@@ -39,7 +39,7 @@ class MATRRecipe(Recipe):
     def build(self) -> MATR:
         return matr_small()
 
-    def loss_terms(self, model, batch, helper):  # noqa: ARG002
+    def loss_terms(self, model: MATR, batch: Batch, helper: Any) -> Terms:  # noqa: ARG002
         sources = batch["anatomical"], batch["functional"]
         fused = model.unbounded(*sources)
         told = [region_information(source, fused) for source in sources]
@@ -51,7 +51,7 @@ class MATRRecipe(Recipe):
 
 
 def region_information(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Mutual information of the 3x3 regions of two images, as of Gaussian vectors.
+    """Mutual information of the 3x3 regions of two images, taken as Gaussian vectors.
 
     Zhao S, Wang Y, Yang Z, Cai D. Region Mutual Information Loss for Semantic Segmentation. NeurIPS
     2019. Their lower bound leaves out the entropy of the truth, which no network changes.

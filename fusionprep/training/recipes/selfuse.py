@@ -2,29 +2,31 @@
 
 Each metric asks for something else: Q^AB/F and Q_Y for edges and structures of the stronger source,
 SSIM for the levels of both, SCD and mutual information for what only one of them shows, FMI for the
-course of 3x3 windows, Q_CB for contrast as it is seen. Their weights are about as many ranks among
-a dozen good methods as a step of the metric is worth. VIF rewards contrast beyond that of the
-sources, so it counts only up to a margin above that of the plain maximum, once as the mean of both
-sources and once as the smaller of the two. All metrics can be raised by dropping a source; further
-terms therefore ask that both sources keep weight in a regression of the result on them, that bright
-pixels of the functional image (bone, high uptake) stay bright, and that no gradients are added.
+pattern of 3x3 windows, Q_CB for contrast as it is seen. Each weight is about the number of ranks,
+among a dozen good methods, that a step of its metric is worth. VIF rewards contrast beyond that of
+the sources, so it counts only up to a margin above that of the plain maximum, once as the mean of
+both sources and once as the smaller of the two. All metrics can be raised by dropping a source;
+further terms therefore ask that both sources keep weight in a regression of the result on them,
+that bright pixels of the functional image (bone, high uptake) stay bright, and that no gradients
+are added.
 
 Some of the pairs are shown as the App gives them, without what lies outside the functional
 image.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from scipy.ndimage import binary_fill_holes
 
 from fusionprep.models.nets.selfuse import SelFuse, compressed
 from fusionprep.training import metric_losses as metrics
 from fusionprep.training.losses import SMALLEST_NORM, scd, ssim
-from fusionprep.training.recipes.base import Recipe
+from fusionprep.training.recipes.base import Batch, Recipe, Sample, Terms
 
 GUARD_SHARE = 0.78
-"""How far regression weights are to come from those in the maximum towards those in the mean."""
+"""How far regression weights should move from those of the maximum towards those of the mean."""
 
 ENOUGH_ANATOMICAL, ENOUGH_FUNCTIONAL = 0.44, 0.5
 """Regression weights beyond which no source asks for more."""
@@ -36,16 +38,17 @@ STRIPPED_SHARE = 0.15
 """Share of pairs without what lies outside the functional image."""
 
 FUNCTIONAL_BORDER = 0.1
-"""Level from which on a pixel lies inside the functional image."""
+"""Level above which a pixel lies inside the functional image."""
 
 BRIGHT = 0.78
-"""Level from which on a functional pixel must stay bright; 200 of 255, bone in a windowed CT."""
+"""Level at or above which a functional pixel must stay bright; 200 of 255, bone in a windowed
+CT."""
 
 BRIGHT_KEPT = 0.97
-"""Share of their brightness that bright functional pixels are to keep."""
+"""Share of their brightness that bright functional pixels should keep."""
 
 
-class SelFuseRecipe(Recipe):
+class SelFuseRecipe(Recipe[SelFuse]):
     """Metrics and guards."""
 
     loss_weights: ClassVar = {
@@ -68,13 +71,15 @@ class SelFuseRecipe(Recipe):
     def build(self) -> SelFuse:
         return SelFuse()
 
-    def prepare(self, anatomical, functional, rng):
+    def prepare(
+        self, anatomical: np.ndarray, functional: np.ndarray, rng: np.random.Generator
+    ) -> Sample:
         if rng.random() < STRIPPED_SHARE:
             inside = binary_fill_holes(functional > FUNCTIONAL_BORDER)
             anatomical, functional = anatomical * inside, functional * inside
         return {"anatomical": anatomical, "functional": functional}
 
-    def loss_terms(self, model, batch, helper):  # noqa: ARG002
+    def loss_terms(self, model: SelFuse, batch: Batch, helper: Any) -> Terms:  # noqa: ARG002
         sources = batch["anatomical"], batch["functional"]
         uncompressed = model.uncompressed(*sources, model.plan(*sources))
         fused = compressed(uncompressed, *sources)
@@ -99,7 +104,7 @@ class SelFuseRecipe(Recipe):
 def lacking_correlation(
     fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
 ) -> torch.Tensor:
-    """What SCD lacks of that of the maximum and a margin."""
+    """How far SCD falls short of the maximum's with a margin."""
     goal = scd(torch.maximum(anatomical, functional), anatomical, functional) - SCD_MARGIN
     return (scd(fused, anatomical, functional) - goal).clamp_min(0)
 
@@ -107,7 +112,7 @@ def lacking_correlation(
 def lacking_fidelity(
     fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
 ) -> dict[str, torch.Tensor]:
-    """What VIF lacks of that of the maximum and a margin: mean and smaller one of the sources."""
+    """How far VIF falls short of the maximum's with a margin: mean and smaller of the sources."""
     sources = anatomical, functional
     goals = _fidelity(torch.maximum(*sources), *sources)
     found = _fidelity(fused, *sources)
@@ -129,10 +134,11 @@ def _fidelity(
 def lacking_weight(
     fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
 ) -> torch.Tensor:
-    """What the sources' regression weights in the result lack of their goals, summed, (N,).
+    """How far the sources' regression weights fall short of their goals, summed, (N,).
 
-    A source is to have weight enough, or most of that in the mean of the sources, which keeps both:
-    how large weights can be depends on how alike and how contrasted the images are.
+    A source should have enough weight, or most of the weight it has in the mean of the sources,
+    which keeps both: how large weights can be depends on how alike and how contrasted the images
+    are.
     """
     found = metrics.regression_weights(fused, anatomical, functional)
     brighter = torch.maximum(anatomical, functional)
@@ -149,7 +155,7 @@ def lacking_weight(
 
 
 def dimmed(fused: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
-    """How much less than asked is kept of the mean brightness of bright functional pixels, (N,)."""
+    """How far the brightness kept of bright functional pixels falls short, on average, (N,)."""
     bright = (functional >= BRIGHT).to(fused.dtype)
     before, after = ((image * bright).sum(dim=(1, 2, 3)) for image in (functional, fused))
     return (BRIGHT_KEPT - (after + SMALLEST_NORM) / (before + SMALLEST_NORM)).clamp_min(0)

@@ -4,14 +4,14 @@ It asks for the brighter intensity, the stronger gradient and the structure of b
 shared between them pixel by pixel instead of half and half.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fusionprep.models.nets.unet import UNet
 from fusionprep.training.losses import SWINFUSION_WEIGHTS, swinfusion
-from fusionprep.training.recipes.base import Recipe
+from fusionprep.training.recipes.base import Batch, Recipe, Terms
 
 
-class UNetRecipe(Recipe):
+class UNetRecipe(Recipe[UNet]):
     """Intensity, gradient and structure, with the paper's weights."""
 
     loss_weights: ClassVar = SWINFUSION_WEIGHTS
@@ -25,7 +25,7 @@ class UNetRecipe(Recipe):
     def build(self) -> UNet:
         return UNet()
 
-    def loss_terms(self, model, batch, helper):  # noqa: ARG002
+    def loss_terms(self, model: UNet, batch: Batch, helper: Any) -> Terms:  # noqa: ARG002
         sources = batch["anatomical"], batch["functional"]
         fused = model(*sources)
         return swinfusion(fused, *sources)

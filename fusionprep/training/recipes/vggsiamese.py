@@ -1,17 +1,18 @@
 """The VGG-Siamese ensemble is trained without truth, its three networks side by side.
 
 The reduced VGG-19 is pretrained self-supervised on the slices by dense contrastive learning: the
-features at one place of two differently degraded copies of a slice shall resemble each other more
+features at one place of two differently degraded copies of a slice should resemble each other more
 than those at other places (Wang X et al. Dense Contrastive Learning for Self-Supervised Visual
 Pre-Training. CVPR 2021:3024-3033, doi:10.1109/CVPR46437.2021.00304), here at every stage and
 without a projection head. The Siamese network learns to say which of two patches is the whole and
-which the degraded one (Liu et al. 2017, with dimmed patches beside blurred ones).
-The meta-learner of the stack is trained on the branches' images, which get no gradient from it, by
-the loss of SwinFusion as the U-Net is.
+which the degraded one (Liu et al. 2017, with dimmed patches beside blurred ones). The meta-learner
+of the stack is trained on the branches' images, which get no gradient from it, by the loss of
+SwinFusion as the U-Net is.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch.nn import functional as nnf
 
@@ -21,20 +22,20 @@ from fusionprep.training.losses import (
     SWINFUSION_WEIGHTS,
     swinfusion,
 )
-from fusionprep.training.recipes.base import Recipe
+from fusionprep.training.recipes.base import Batch, Recipe, Sample, Terms
 from fusionprep.training.recipes.ifcnn import degraded_in_parts
 
 TEMPERATURE = 0.2
-"""Of the contrastive loss, as in the paper on dense contrastive learning."""
+"""Temperature of the contrastive loss, as in the paper on dense contrastive learning."""
 
 PLACES = 8
-"""Places a side of each image and stage between which the contrastive loss tells apart."""
+"""Places along each side of an image that the contrastive loss tells apart, at each stage."""
 
 LEAST_DAMAGE = 1e-3
 """Patches that differ less from the original, in mean gray levels of 0 to 1, teach no decision."""
 
 
-class VGGSiameseRecipe(Recipe):
+class VGGSiameseRecipe(Recipe[VGGSiamese]):
     """Contrastive features, decisions between patches, and a stack on top of both."""
 
     loss_weights: ClassVar = {
@@ -54,19 +55,23 @@ class VGGSiameseRecipe(Recipe):
     def build(self) -> VGGSiamese:
         return vggsiamese()
 
-    def prepare(self, anatomical, functional, rng):
+    def prepare(
+        self, anatomical: np.ndarray, functional: np.ndarray, rng: np.random.Generator
+    ) -> Sample:
         whole = functional if rng.integers(2) else anatomical
         images = {"anatomical": anatomical, "functional": functional}
         return images | degraded_in_parts(whole, rng)
 
-    def loss_terms(self, model, batch, helper):  # noqa: ARG002
+    def loss_terms(self, model: VGGSiamese, batch: Batch, helper: Any) -> Terms:  # noqa: ARG002
         sources = batch["anatomical"], batch["functional"]
         copies = batch["first"], batch["second"]
         with torch.no_grad():
             branches = model.branches(*sources)
         fused = model.stacked(*branches)
         return {
-            "contrast": contrast(*map(model.vgg.maps, copies), batch["whole"]),
+            "contrast": contrast(
+                model.vgg.maps(copies[0]), model.vgg.maps(copies[1]), batch["whole"]
+            ),
             "decision": decision(model.siamese.scores(*copies), *copies, batch["whole"]),
             **swinfusion(fused, *sources),
         }
@@ -97,8 +102,8 @@ def contrast(
 ) -> torch.Tensor:
     """Contrastive loss between features (N, C, h, w) of two copies, mean over their stages.
 
-    Places where the original (N, 1, H, W) is black all look alike, and none has to be told apart;
-    0 at best.
+    Places where the original (N, 1, H, W) is black all look alike, and none has to be told apart.
+    The best value is 0.
     """
     losses = []
     for maps1, maps2 in zip(first, second, strict=True):

@@ -107,7 +107,7 @@ def test_what_is_no_vgg19_is_said_in_one_line(tensors, own, tmp_path):
         "shape.safetensors": (shape, "features.2.bias"),
         "text.safetensors": (b"weights", "does not hold a VGG-19"),
         "text.pth": (b"weights", "does not hold a VGG-19"),
-        "list.pth": ([torch.zeros(1)], "no table of tensors"),
+        "list.pth": ([torch.zeros(1)], "not a table of tensors"),
     }
     for name, (content, message) in cases.items():
         path = tmp_path / name
