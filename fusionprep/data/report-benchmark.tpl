@@ -62,6 +62,7 @@ main{max-width:1800px}.scores{font-size:14px}.scores th,.scores td{padding:5px 8
 {% endfor %}
 <section id="metrics">
 <h2>Metrics</h2>
+<div class="wide" tabindex="0" role="region" aria-label="Metrics">
 <table class="grid metrics">
 <thead><tr><th>Metric</th><th>What it measures</th><th>Better</th><th>In the mean rank</th><th>Convention</th><th>Source</th></tr></thead>
 <tbody>
@@ -70,6 +71,7 @@ main{max-width:1800px}.scores{font-size:14px}.scores th,.scores td{padding:5px 8
 {% endfor %}
 </tbody>
 </table>
+</div>
 </section>
 <section id="guards">
 <h2>Guards</h2>

@@ -10,17 +10,17 @@
 {% include 'report.css' %}
 main{max-width:1800px}
 .number{text-align:right;font-variant-numeric:tabular-nums}
-#scans table{font-size:13.5px}#scans td,#scans th{white-space:nowrap;overflow-wrap:normal}#scans th,#scans td{padding:5px 7px}#scans td.words{white-space:normal;min-width:150px;text-align:left}#scans th.dt-type-numeric .dt-column-header{flex-direction:row}
-.first,.sheet{display:grid;grid-template-columns:repeat(auto-fill,minmax(306px,1fr));gap:14px;margin:12px 0;padding:0;list-style:none}
-.card{border:3px solid #aab3bc;border-radius:6px;padding:8px;background:#fff;content-visibility:auto;contain-intrinsic-size:300px 260px;min-width:0;overflow-wrap:anywhere}
+#scans table{font-size:13.5px}#scans td,#scans th{white-space:nowrap;overflow-wrap:normal}#scans th,#scans td{padding:5px 7px}#scans td.words{white-space:normal;overflow-wrap:anywhere;min-width:150px;max-width:34em;text-align:left}#scans th.dt-type-numeric .dt-column-header{flex-direction:row}
+.first,.sheet{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,306px),1fr));gap:14px;margin:12px 0;padding:0;list-style:none}
+.card{border:3px solid #aab3bc;border-radius:6px;padding:8px;background:#fff;content-visibility:auto;contain-intrinsic-size:300px 260px;min-width:0}
 .sheet .card{contain-intrinsic-size:300px 150px}
 .card.fail{border-color:#b3261e}.card.review{border-color:#d99a00}.card.pass{border-color:#4c9a66}.card[hidden]{display:none}
 .card img{display:block;width:100%;max-width:432px;height:auto;background:#000;margin:6px 0}
 .card .none{display:flex;align-items:center;justify-content:center;aspect-ratio:3;background:var(--tint);color:var(--soft);margin:6px 0;font-style:italic}
 .card ul{margin:6px 0;padding-left:20px;font-size:14px}.card h3{font-size:15px;margin:0}
 .card .given{font-size:14px;color:var(--soft)}
-.rate{display:flex;gap:8px;margin-top:6px}.rate select,.rate input{font:inherit;font-size:14px;padding:3px 6px;border:1px solid #8a949e;border-radius:4px;background:#fff;color:var(--ink)}.rate input{flex:1;min-width:0}
-.tools{display:flex;flex-wrap:wrap;gap:10px 20px;align-items:center;margin:8px 0}.tools label{display:inline-flex;gap:8px;align-items:center;font-weight:600;color:var(--soft)}
+.rate{display:flex;gap:8px;margin-top:6px}.rate select,.rate input{font:inherit;font-size:14px;padding:3px 6px;border:1px solid #8a949e;border-radius:4px;background:#fff;color:var(--ink)}.rate input{flex:1}
+.tools{display:flex;flex-wrap:wrap;gap:10px 20px;align-items:center;margin:8px 0}.tools label{display:inline-flex;max-width:100%;gap:8px;align-items:center;font-weight:600;color:var(--soft)}
 .tools select,.tools button,.dt-container select,.dt-container input{font:inherit;font-size:15px;font-weight:400;padding:4px 8px;color:var(--ink);border:1px solid #8a949e;border-radius:4px;background:#fff}
 .tools button{cursor:pointer}.tools button.main{background:var(--accent);border-color:var(--accent);color:#fff}
 [hidden]{display:none!important}
@@ -34,7 +34,7 @@ main{max-width:1800px}
 .plots .outlier{fill:#b3261e;stroke:#fff}.plots a:focus-visible .outlier{stroke:#14202b;stroke-width:3}
 .cohort{display:flex;flex-wrap:wrap;gap:14px 28px}.cohort figure{flex:1 1 420px;max-width:760px}.cohort img{display:block;width:100%;height:auto;background:#000}
 .cohort.strip figure{flex-basis:100%;max-width:1100px}div.dt-container .dt-paging .dt-paging-button{margin-top:0;margin-bottom:0}.scale{display:flex;gap:8px;align-items:center;font-size:14px;margin:4px 0}.scale i{flex:1;height:12px;border:1px solid #8a949e}
-#models table{font-size:14px}#models td,#models th{white-space:nowrap}#models small{display:block}#models thead th:not(:first-child){text-align:right}.best{font-weight:700}
+#models table{font-size:14px}#models td,#models thead th{white-space:nowrap}#models tbody th{min-width:9em;overflow-wrap:anywhere}#models small{display:block}#models thead th:not(:first-child){text-align:right}.best{font-weight:700}
 </style>
 </head>
 <body>
@@ -134,7 +134,7 @@ Scans by verdict: {{ badge('fail') }} {{ counts['fail'] }} &nbsp; {{ badge('revi
 <td class="number">{{ v[name]|number(4 if name == 'brain_volume' else 3) }}</td>
 {% endfor %}
 <td class="number">{{ card.scan.judged|length }}</td>
-<td>{{ value(v.pairing_reason) }}</td>
+<td class="words">{{ value(v.pairing_reason) }}</td>
 <td class="number">{{ v.day_gap|number }}</td>
 </tr>
 {% endfor %}

@@ -17,6 +17,17 @@ OPTIONS = (
     "--enable-unsafe-swiftshader",
 )
 
+# What ends to the right of the window and lies neither in a box that scrolls by itself nor in a
+# drawing, which clips.
+STICKING_OUT = """() => {
+  const overflow = (e) => getComputedStyle(e).overflowX
+  const bounds = (e) => e.tagName === 'svg' || ['auto', 'scroll'].includes(overflow(e))
+  const within = (e) => e !== document.body && (bounds(e) || within(e.parentElement))
+  return [...document.querySelectorAll('body *')]
+    .filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !within(e.parentElement))
+    .map((e) => `${e.tagName} ${e.id} ${e.className}: ${e.textContent.trim().slice(0, 40)}`)
+}"""
+
 
 @dataclass
 class Visit:
@@ -46,6 +57,13 @@ class Visit:
             for rule in found
             if rule["impact"] in ("serious", "critical")
         ]
+
+    def too_wide(self) -> list[str]:
+        """What widens the page beyond its window, with all details of the page opened."""
+        self.page.evaluate("document.querySelectorAll('details').forEach((e) => { e.open = true })")
+        found = self.page.evaluate(STICKING_OUT)
+        width, across = self.page.evaluate("[innerWidth, document.documentElement.scrollWidth]")
+        return found if across <= width else [f"page: {across} of {width} pixels", *found]
 
 
 @pytest.fixture(scope="session")

@@ -77,6 +77,43 @@ def test_a_narrow_screen_does_not_scroll_sideways(out, visit):
     assert not visited.errors
 
 
+@pytest.fixture(scope="module")
+def wordy(tmp_path_factory) -> Path:
+    """A page whose labels have 200 characters each, in one word and in many."""
+    root = tmp_path_factory.mktemp("wordy")
+    word, words = "W" * 200, ("many words " * 20)[:200]
+    # enough scans for outliers and distributions, whose titles are labels too
+    write_cohort(root, 12)
+    for model, text in (("SelFuse", word), ("DenseFuse", words)):
+        for path in root.rglob(f"*desc-fused*{model}_*.json"):
+            sidecar = json.loads(path.read_text())
+            sidecar["FusionModel"]["Label"] = text
+            path.write_text(json.dumps(sidecar))
+    for label, text in (("03", word), ("04", words)):
+        for path in (root / f"sub-{label}" / "pet").glob("*preproc_pet.json"):
+            sidecar = json.loads(path.read_text())
+            sidecar["TracerName"] = text
+            sidecar["Registration"] |= {"Verdict": "review", "VerdictReason": text}
+            sidecar["Pairing"]["Reason"] = text
+            path.write_text(json.dumps(sidecar))
+    missing = f"sub-{'M' * 60}"
+    (root / missing).mkdir()
+    (root / "participants.tsv").write_text(
+        f"participant_id\t{word}\t{words}\nsub-01\t{words}\t{word}\n{missing}\t1\t2\n"
+    )
+    return write_group_report(root).html
+
+
+@needs_bundle
+@pytest.mark.parametrize("width", [1280, 390])
+def test_labels_of_any_length_do_not_widen_the_page(wordy, visit, width):
+    visited = visit(wordy, width=width)
+    titles = visited.page.locator("#sheet-model option").all_text_contents()
+    assert max(map(len, titles)) == 200
+    assert visited.too_wide() == []
+    assert not visited.errors
+
+
 @needs_bundle
 def test_the_bad_registration_leads_and_its_report_is_linked(opened):
     page = opened.page

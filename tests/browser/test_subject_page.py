@@ -13,6 +13,8 @@ from fusionprep.reports.subject.report import write_participant_report
 from tests.reports import outputs
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
+LONG_WORD, LONG_TEXT = "W" * 200, ("many words " * 20)[:200]
+LONG_NAME = f"sub-{'0' * 30}_ses-{'L' * 40}"
 PET = "sub-01_ses-1_trc-18FFDG"
 NO_WEBGL = """
 const original = HTMLCanvasElement.prototype.getContext
@@ -105,6 +107,41 @@ def test_no_serious_violation_of_accessibility_rules(out, visit, width):
     assert visited.violations() == []
     across = visited.page.evaluate("document.documentElement.scrollWidth")
     assert across <= width
+
+
+@pytest.fixture(scope="module")
+def wordy(tmp_path_factory) -> Path:
+    """A page whose labels have 200 characters each, in one word and in many."""
+    root = tmp_path_factory.mktemp("wordy")
+    outputs.write_anatomy(root, LONG_NAME)
+    for tracer, text in (("word", LONG_WORD), ("words", LONG_TEXT)):
+        outputs.write_pet(
+            root,
+            f"{LONG_NAME}_trc-{tracer}",
+            **dict.fromkeys(("TracerName", "Units", "Manufacturer", "SUVNotComputed"), text),
+            Pairing={"T1w": text, "Reason": text, "DayGap": 3},
+            Registration={"Verdict": text, "VerdictReason": text, "Software": text},
+            Quality={"GMMean": 3.1, "WMMean": 1.2},
+        )
+        for sidecar in root.rglob(f"*_trc-{tracer}_*desc-fused*_pet.json"):
+            model = {"Name": text, "Label": text, "Version": text}
+            metrics = {"Planes": text, "Slices": 8, "MI": 3.0}
+            sidecar.write_text(json.dumps({"FusionModel": model, "FusionMetrics": metrics}))
+    outputs.write_logs(root)
+    said = "\n\n".join([f"# {LONG_WORD}", f"`{LONG_WORD}` {LONG_TEXT}", f"- {LONG_WORD}"])
+    (root / "logs" / "CITATION.md").write_text(said)
+    (root / "logs" / "CITATION.bib").write_text(LONG_WORD)
+    return _report(root, LONG_NAME.split("_")[0].removeprefix("sub-"))
+
+
+@needs_bundle
+@pytest.mark.parametrize("width", [1280, 390])
+def test_labels_of_any_length_do_not_widen_the_page(wordy, visit, width):
+    visited = visit(wordy, width=width)
+    _ready(visited.page)
+    options = visited.page.locator("#viewer-overlay option").all_text_contents()
+    assert max(map(len, options)) > 200
+    assert visited.too_wide() == []
 
 
 @needs_bundle
