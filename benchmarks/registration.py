@@ -23,6 +23,7 @@ import registration_cases as cases
 
 from fusionprep.demo.phantom import random_rotation
 from fusionprep.image.registration import Brain
+from fusionprep.modalities import PET
 
 LIMIT_MM = 2.0
 """Largest error in the brain of a registration that counts as right."""
@@ -131,7 +132,7 @@ def run_case(case: cases.Case, mask: nib.Nifti1Image, method: str) -> tuple[Row,
 
     start = time.monotonic()
     result = register_rigid(case.t1w, case.pet, mask, method=method)
-    scores = assess_rigid(result, case.pet, mask, "pet")
+    scores = assess_rigid(result, case.pet, mask, PET)
     seconds = time.monotonic() - start
     error = target_registration_error(result.t1w_from_moving, case.t1w_from_pet, case.mask)
     verdict = scores["Verdict"], scores["VerdictReason"]
@@ -147,7 +148,7 @@ def run_displaced(
     rng: np.random.Generator,
 ) -> Row:
     """Keep the header of a PET that lies this far from where it was registered to."""
-    centre = Brain.of(case.mask).centre
+    centre = Brain.from_mask(case.mask).centre
     turn = random_rotation(rng, np.degrees(0.5 * size_mm / 80))
     shift = rng.standard_normal(3)
     move = cases.about(centre, turn, 0.6 * size_mm * shift / np.linalg.norm(shift))

@@ -121,7 +121,7 @@ def orientations(seed: int) -> Iterator[tuple[int, ...]]:
 def tilted(case: Case, rng: np.random.Generator, degrees: float, name: str) -> Case:
     """The head in another pose in the PET scanner: resampled on a grid of the same axes."""
     pet_from_t1w = np.linalg.inv(case.t1w_from_pet)
-    centre = nib.affines.apply_affine(pet_from_t1w, Brain.of(case.mask).centre)
+    centre = nib.affines.apply_affine(pet_from_t1w, Brain.from_mask(case.mask).centre)
     move = about(centre, random_rotation(rng, degrees), rng.uniform(-8, 8, 3))
     old = case.pet
     shape = np.ceil(np.array(old.shape) * 1.15).astype(int)

@@ -46,7 +46,7 @@ class Head:
     gm: nib.Nifti1Image
 
     @classmethod
-    def of(cls, t1w: nib.Nifti1Image) -> "Head":
+    def from_t1w(cls, t1w: nib.Nifti1Image) -> "Head":
         """Correct, strip and segment a T1w as fusionapp does."""
         mask = cases.found_brain(t1w)
         inside, zooms = np.asarray(mask.dataobj) > 0, nib.affines.voxel_sizes(t1w.affine)
@@ -95,7 +95,7 @@ def run_head(path: Path, backend: str, seed: int) -> list[Row]:
     """Every case of one head."""
     template = load_template(TemplateSpace("MNI152NLin2009aSym"))
     t1w = remove_shear(read_volume(path, "T1w", missing=0.0), outside=0.0)
-    head, rng = Head.of(t1w), np.random.default_rng(seed)
+    head, rng = Head.from_t1w(t1w), np.random.default_rng(seed)
     reference = register(template, head, backend)
     inside = np.argwhere(np.asarray(template.mask.dataobj) > 0.5)[::1500]
     points = nib.affines.apply_affine(template.mask.affine, inside)
@@ -157,9 +157,9 @@ def registered(
     level = 0.12 * np.median(np.asarray(head.brain.dataobj)[tuple(inside.T)])
     noisy = np.hypot(data + level * rng.standard_normal(data.shape), level)
     noisy = new_image(noisy.astype(np.float32), t1w.affine)
-    yield "signal to noise of 8", Head.of(noisy), np.eye(4), False
+    yield "signal to noise of 8", Head.from_t1w(noisy), np.eye(4), False
     thick = from_sitk(downsample(t1w, 2.5))
-    yield "voxels of 2.5 mm", Head.of(thick), np.eye(4), False
+    yield "voxels of 2.5 mm", Head.from_t1w(thick), np.eye(4), False
 
 
 def displaced(points: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[str, sitk.Transform]]:

@@ -44,7 +44,7 @@ def build_and_run(
     workflow, unbuilt = _build(config, plans)
     for folder in (logs, crash_dir):
         write_citations(methods_text(workflow), folder)
-    if config.write_graph:
+    if config.execution.write_graph:
         _draw_graph(workflow, crash_dir)
     if boilerplate_only or not workflow.list_node_names():
         return unbuilt
@@ -110,13 +110,13 @@ def _configure_nipype(config: Config, crash_dir: Path) -> None:
     from bids_app.plugins.local import LOGGERS
 
     # read by libraries that a worker or a cluster's job has still to load
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(config.omp_nthreads)))
-    level = ("ERROR", "INFO", "DEBUG")[min(config.verbose, 2)]
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(config.execution.omp_nthreads)))
+    level = ("ERROR", "INFO", "DEBUG")[min(config.execution.verbose, 2)]
     nipype_config.update_config({
         "execution": {
             "crashdump_dir": str(crash_dir),
             "crashfile_format": "txt",
-            "stop_on_first_crash": str(config.stop_on_first_crash).lower(),
+            "stop_on_first_crash": str(config.execution.stop_on_first_crash).lower(),
             "check_version": "false",
             "poll_sleep_duration": "0.1",
             # files are the cache, inputs of failed nodes included
@@ -129,9 +129,9 @@ def _configure_nipype(config: Config, crash_dir: Path) -> None:
     })  # fmt: skip
     # update_config leaves this section out, and Nipype looks at it only once
     nipype_config.set("monitoring", "summary_file", str(crash_dir / "resource_monitor.json"))
-    nipype_config.resource_monitor = config.resource_monitor
+    nipype_config.resource_monitor = config.execution.resource_monitor
     nipype_logging.update_logging(nipype_config)
-    if config.verbose == 0:
+    if config.execution.verbose == 0:
         # one line per failure comes at the end; the traceback is in the crash file
         for name in LOGGERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -174,19 +174,21 @@ def _plugin(config: Config, progress: Progress) -> dict[str, Any]:
     from bids_app.plugins.local import Workers
 
     arguments: dict[str, Any] = {
-        "n_procs": config.nprocs,
-        "n_threads": config.omp_nthreads,
+        "n_procs": config.execution.nprocs,
+        "n_threads": config.execution.omp_nthreads,
         "raise_insufficient": False,
     }
-    if config.mem_gb is not None:
-        arguments["memory_gb"] = config.mem_gb
-    if config.device == "cuda" or (config.device == "auto" and shutil.which("nvidia-smi")):
+    if config.execution.mem_gb is not None:
+        arguments["memory_gb"] = config.execution.mem_gb
+    if config.fusion.device == "cuda" or (
+        config.fusion.device == "auto" and shutil.which("nvidia-smi")
+    ):
         # a forked process cannot use CUDA if its parent has touched it
         arguments["mp_context"] = "forkserver"
     arguments["status_callback"] = progress
-    if config.plugin_file is None:
+    if config.execution.plugin_file is None:
         return {"plugin": Workers(arguments)}
-    settings = read_plugin_file(config.plugin_file)
+    settings = read_plugin_file(config.execution.plugin_file)
     if settings["plugin"] == "MultiProc":
         return {"plugin": Workers(arguments | settings["plugin_args"])}
     own = settings["plugin_args"] | {"status_callback": progress}

@@ -3,17 +3,29 @@
 import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bids_app.checks import CHOICES, SUVR_REGIONS, check
+from bids_app.checks import check
 from bids_app.exitcodes import ExitCode
 from fusionprep import __version__
 from fusionprep.arguments import NamedPaths, at_least, memory
+from fusionprep.choices import (
+    AnalysisLevel,
+    Backend,
+    Device,
+    Method,
+    Planes,
+    SkullStrip,
+    choices,
+)
 from fusionprep.config import Config, read_options
 from fusionprep.errors import UsageError
+from fusionprep.modalities import APP_MODALITIES, CONTRASTS, MOVED
 from fusionprep.models.registry import DEFAULT_MODEL, model_names
+from fusionprep.spaces import PACKAGED_TEMPLATE
+from fusionprep.suvr_regions import REFERENCE_REGIONS, region_names
 
 EPILOG = """
 fusionapp demo OUT writes a small synthetic dataset to try all this on.
@@ -51,7 +63,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("bids_dir", type=Path, help="raw BIDS dataset")
     parser.add_argument("output_dir", type=Path, help="where the derivatives go")
-    parser.add_argument("analysis_level", choices=("participant", "group"))
+    parser.add_argument("analysis_level", choices=choices(AnalysisLevel))
     parser.add_argument("--version", action="version", version=f"fusionapp {__version__}")
     parser.add_argument(
         "--bids-exec-spec", action=_PrintDescriptor, nargs=0, help="show the Boutiques descriptor"
@@ -85,7 +97,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         "--bids-filter-file",
         type=Path,
         metavar="FILE",
-        help="JSON of pybids filters for t1w, pet, ct, flair and t2w",
+        help=f"JSON of pybids filters for {_listed(modality.name for modality in APP_MODALITIES)}",
     )
     group.add_argument(
         "--bids-database-dir", type=Path, metavar="DIR", help="keep the index of the dataset here"
@@ -96,7 +108,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--modalities",
         nargs="+",
-        choices=CHOICES["modalities"],
+        choices=[modality.name for modality in MOVED],
         help="what to bring to the T1w (default: pet)",
     )
     group.add_argument(
@@ -119,25 +131,25 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--pet2anat-method",
-        choices=CHOICES["pet2anat_method"],
+        choices=choices(Method),
         help="PET only: identity trusts the header, auto keeps it when as good (default: rigid)",
     )
     group.add_argument(
         "--registration-backend",
-        choices=CHOICES["registration_backend"],
+        choices=choices(Backend),
         help="non-linear registration to the template (default: greedy)",
     )
     group.add_argument(
         "--skull-strip-t1w",
-        choices=CHOICES["skull_strip_t1w"],
+        choices=choices(SkullStrip),
         help="auto leaves a skull-stripped T1w as it is (default: auto)",
     )
     group.add_argument(
         "--suvr-region",
         metavar="REGION",
-        help="reference of SUVR: whole-brain, gm, wm; by an atlas in MNI152NLin2009aSym, which must"
-        " be an output space, cerebellar-gm, cerebellum, pons; a mask file in the first template's"
-        " space; or none (default: whole-brain)",
+        help=f"reference of SUVR: {_regions(of_atlas=False)}; by an atlas in {PACKAGED_TEMPLATE},"
+        f" which must be an output space, {_regions(of_atlas=True)}; a mask file in the first"
+        " template's space; or none (default: whole-brain)",
     )
     group.add_argument("--random-seed", type=at_least(0), metavar="N", help="default: 0")
     group.add_argument("--sloppy", action="store_true", help="fast and inexact, for trying out")
@@ -146,20 +158,21 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
 def _add_fusion(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--fusion-model",
-        dest="fusion_models",
+        dest="models",
         nargs="+",
-        choices=CHOICES["fusion_models"],
+        choices=model_names(),
         metavar="NAME",
         help=f"one or more of those listed below (default: {DEFAULT_MODEL})",
     )
     group.add_argument(
         "--anat-contrast",
-        choices=CHOICES["anat_contrast"],
+        choices=[contrast.label for contrast in CONTRASTS],
         help="what PET and CT are fused with: the T1w, or the FLAIR or T2w brought to it"
         " (default: T1w)",
     )
     group.add_argument(
         "--fusion-weights",
+        dest="weights",
         action=NamedPaths,
         metavar="NAME=FILE",
         help="safetensors file of your own training of a model, in place of the packaged weights"
@@ -167,7 +180,7 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--planes",
-        choices=CHOICES["planes"],
+        choices=choices(Planes),
         help="axial slices, or the mean of all three orientations, without flicker between"
         " slices (default: axial)",
     )
@@ -179,7 +192,7 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--device",
-        choices=CHOICES["device"],
+        choices=choices(Device),
         help="auto takes a GPU when there is one; in a container it must be exposed"
         " (docker run --gpus all, apptainer run --nv) (default: auto)",
     )
@@ -238,7 +251,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         "--config-file",
         type=Path,
         metavar="FILE",
-        help="options from the TOML file of an earlier run; the command line goes before",
+        help="options from the TOML file of an earlier run; the command line takes precedence",
     )
 
 
@@ -288,19 +301,24 @@ def parse(argv: Sequence[str]) -> tuple[Config, argparse.Namespace]:
     for name in (*folders, "plugin_file", "ratings_file"):
         if options.get(name) is not None:
             options[name] = options[name].resolve()
-    weights = options.get("fusion_weights", {})
-    options["fusion_weights"] = {name: path.resolve() for name, path in weights.items()}
-    contrast = options.get("anat_contrast", "T1w").lower()
-    modalities = options.get("modalities", Config.modalities)
-    if contrast != "t1w" and contrast not in modalities:
-        options["modalities"] = (*modalities, contrast)
-    region = options.get("suvr_region", "none")
-    if region not in SUVR_REGIONS:
+    weights = options.get("weights", {})
+    options["weights"] = {name: path.resolve() for name, path in weights.items()}
+    region = options.get("suvr_region")
+    if region is not None and region not in region_names():
         # nodes run in folders of their own
         options["suvr_region"] = str(Path(region).resolve())
-    config = Config(**options)
+    config = Config.from_options(**options)
     check(config, clean_workdir=actions.clean_workdir)
     return config, actions
+
+
+def _regions(*, of_atlas: bool) -> str:
+    return ", ".join(r.name for r in REFERENCE_REGIONS if (r.tissue is None) == of_atlas)
+
+
+def _listed(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}"
 
 
 def _read_filters(path: Path) -> dict[str, Any]:

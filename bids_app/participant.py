@@ -4,7 +4,6 @@ import argparse
 import shutil
 import sys
 import time
-import tomllib
 import uuid
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -14,7 +13,7 @@ from pathlib import Path
 from bids_app.exitcodes import ExitCode
 from bids_app.failures import Failure, failure_lines, overall_code, read_failures
 from fusionprep.bids.types import SubjectPlan
-from fusionprep.config import Config
+from fusionprep.config import Config, read_options
 from fusionprep.errors import NoInputError, NothingSelectedError, OutputError
 from fusionprep.files import UNFINISHED, write_bytes
 
@@ -32,9 +31,9 @@ def run_participant(config: Config, actions: argparse.Namespace) -> ExitCode:
     from fusionprep.bids.layout import check_dataset, open_layout, unknown_subjects
     from fusionprep.bids.plan import describe_plan, plan_dataset
 
-    check_dataset(config.bids_dir, config.skip_bids_validation)
+    check_dataset(config.bids_dir, config.selection.skip_bids_validation)
     _check_resources(config)
-    layout = open_layout(config)
+    layout = open_layout(config.bids_dir, config.selection)
     plans = plan_dataset(layout, config)
     if not plans:
         raise NothingSelectedError(
@@ -43,7 +42,7 @@ def run_participant(config: Config, actions: argparse.Namespace) -> ExitCode:
     if actions.dry_run:
         print(describe_plan(plans))
         return ExitCode.SUCCESS
-    unknown = set(unknown_subjects(layout, config))
+    unknown = set(unknown_subjects(layout, config.selection))
     _check_selection(config, plans, unknown)
     failures = _report_problems(plans, unknown)
     # a report on a subject the dataset does not have would make the group level count it
@@ -70,7 +69,7 @@ def _process(
     _tell_what_is_not_fused(config)
     _prepare(config, run_uuid, clean_workdir=actions.clean_workdir)
     _remove_unfinished(config, plans)
-    if not config.skip_bids_validation:
+    if not config.selection.skip_bids_validation:
         _validate_quietly(config.bids_dir)
     failures = build_and_run(config, plans, run_uuid, boilerplate_only=actions.boilerplate_only)
     _tell(failures, config.output_dir)
@@ -80,9 +79,11 @@ def _process(
 def _tell_what_is_not_fused(config: Config) -> None:
     from fusionprep.models.registry import get_model
 
-    names = [name for name in config.fusion_models if not get_model(name).fuses("ct")]
-    if names and "ct" in config.modalities:
-        print(f"warning: CT is not fused by {', '.join(names)}: PET only", file=sys.stderr)
+    fused = [modality for modality in config.selection.moved if modality.fused]
+    for modality in fused:
+        names = [name for name in config.fusion.models if not get_model(name).fuses(modality)]
+        if names:
+            print(f"warning: {modality.label} is not fused by {', '.join(names)}", file=sys.stderr)
 
 
 def _tell(failures: list[Failure], output_dir: Path) -> None:
@@ -93,7 +94,7 @@ def _tell(failures: list[Failure], output_dir: Path) -> None:
 def _last_run(config: Config, label: str) -> str:
     """The newest run of which a subject was part, by the configuration each has left."""
     for path in sorted(config.output_dir.glob("logs/*/fusionprep.toml"), reverse=True):
-        labels = tomllib.loads(path.read_text("utf-8")).get("participant_label")
+        labels = read_options(path).get("participant_label")
         if not labels or label in labels:
             return path.parent.name
     return "not recorded"
@@ -113,20 +114,19 @@ def _earlier_failures(config: Config, runs: Mapping[str, str]) -> list[Failure]:
 
 def _check_resources(config: Config) -> None:
     """Find out now, not after an hour, that a template, the GPU or a program is not there."""
-    from fusionprep.image.template import TemplateSpace, check_template
+    from fusionprep.image.template import check_template
 
-    for space in config.output_spaces:
-        if space != "T1w":
-            check_template(TemplateSpace.parse(space))
-    if config.device == "cuda":
+    for template in config.processing.templates:
+        check_template(template)
+    if config.fusion.device == "cuda":
         from fusionprep.models.inference import resolve_device
 
-        resolve_device(config.device)
-    if config.plugin_file is not None:
+        resolve_device(config.fusion.device)
+    if config.execution.plugin_file is not None:
         from bids_app.execution import read_plugin_file
         from bids_app.plugins.batch import check_plugin
 
-        check_plugin(read_plugin_file(config.plugin_file)["plugin"], config.work_dir)
+        check_plugin(read_plugin_file(config.execution.plugin_file)["plugin"], config.work_dir)
 
 
 def _check_selection(config: Config, plans: list[SubjectPlan], unknown: Collection[str]) -> None:
@@ -136,13 +136,14 @@ def _check_selection(config: Config, plans: list[SubjectPlan], unknown: Collecti
         raise NothingSelectedError(
             f"{config.bids_dir} has no folder {folders}; correct --participant-label"
         )
+    selection = config.selection
     filters = (
-        config.session_label,
-        config.tracer_label,
-        config.rec_label,
-        config.run_label,
-        config.anat_session,
-        config.bids_filters,
+        selection.session_label,
+        selection.tracer_label,
+        selection.rec_label,
+        selection.run_label,
+        selection.anat_session,
+        selection.bids_filters,
     )
     kinds = {problem.kind for plan in plans for problem in plan.problems}
     if any(filters) and kinds == {"missing"} and not any(plan.pairings for plan in plans):
@@ -256,7 +257,7 @@ def _write_reports(
 def _conclude(config: Config, plans: list[SubjectPlan], failures: list[Failure]) -> None:
     failed = {failure.subject for failure in failures}
     done = [plan.label for plan in plans if f"sub-{plan.label}" not in failed]
-    if failures and config.stop_on_first_crash:
+    if failures and config.execution.stop_on_first_crash:
         print("stopped at the first failure; other subjects may be incomplete")
     else:
         print(f"{len(done)} of {len(plans)} subjects finished without errors")

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from fusionprep._version import __version__
 from fusionprep.arguments import NamedPaths
+from fusionprep.choices import Device, Planes, choices
 from fusionprep.errors import FusionPrepError, UsageError
+from fusionprep.modalities import FUSED, PET
 from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
 from fusionprep.training.recipes import recipe_names
 
@@ -58,7 +60,10 @@ def _add_fuse(commands) -> None:
         help="anatomical image; for gmpet and gmpet_prob, the probability of gray matter",
     )
     fuse.add_argument(
-        "functional", type=Path, metavar="PET", help="PET, SPECT or CT on the same grid"
+        "functional",
+        type=Path,
+        metavar=PET.label,
+        help=f"{', '.join(modality.label for modality in FUSED)}, on the same grid",
     )
     fuse.add_argument("--model", default=DEFAULT_MODEL, choices=model_names())
     _add_weights(fuse)
@@ -66,15 +71,15 @@ def _add_fuse(commands) -> None:
     fuse.add_argument("--mask", type=Path, help="brain mask (default: where the MRI is above 0)")
     fuse.add_argument(
         "--functional-modality",
-        default="pet",
-        choices=("pet", "spect", "ct"),
-        help="of the second image; decides how a volume is scaled (default: pet)",
+        default=PET.name,
+        choices=[modality.name for modality in FUSED],
+        help=f"of the second image; decides how a volume is scaled (default: {PET.name})",
     )
     fuse.add_argument("--tracer", help="e.g. 18FFDG; decides how PET and SPECT are scaled")
     fuse.add_argument(
         "--planes",
         default="axial",
-        choices=("axial", "triplanar"),
+        choices=choices(Planes),
         help="triplanar takes the mean of three orientations (default: axial)",
     )
     fuse.add_argument(
@@ -84,7 +89,7 @@ def _add_fuse(commands) -> None:
         metavar="N",
         help="slices in memory at once; more suit a GPU (default: 4)",
     )
-    fuse.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    fuse.add_argument("--device", default="auto", choices=choices(Device))
     fuse.set_defaults(run=_fuse)
 
 
@@ -191,7 +196,7 @@ def _add_benchmark(commands) -> None:
         "--stride", type=_count, default=1, help="take every N-th pair", metavar="N"
     )
     benchmark.add_argument("--threads", type=_count, help="CPU threads of the models", metavar="N")
-    benchmark.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    benchmark.add_argument("--device", default="auto", choices=choices(Device))
     benchmark.set_defaults(run=_benchmark)
 
 

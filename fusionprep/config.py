@@ -332,7 +332,7 @@ class Config(_Checked):
         return own
 
     def with_options(self, **changes: Any) -> Self:
-        """This configuration with other values of some options."""
+        """The configuration with other values of some options."""
         return self.from_options(**{**self.options(), **changes})
 
     def to_toml(self) -> str:

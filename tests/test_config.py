@@ -1,11 +1,13 @@
 import dataclasses
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from fusionprep.config import Config, read_options
+from fusionprep.config import Config, Execution, Fusion, Processing, Selection, read_options
 from fusionprep.errors import UsageError
+from fusionprep.modalities import T2W
 
 FOLDERS = {"bids_dir": Path("/raw"), "output_dir": Path("/out"), "work_dir": Path("/work")}
 
@@ -13,15 +15,15 @@ FOLDERS = {"bids_dir": Path("/raw"), "output_dir": Path("/out"), "work_dir": Pat
 def round_trip(config: Config, tmp_path) -> Config:
     path = tmp_path / "fusionprep.toml"
     path.write_text(config.to_toml(), "utf-8")
-    return Config(**read_options(path))
+    return Config.from_options(**read_options(path))
 
 
 def test_defaults_survive_the_file(tmp_path):
-    assert round_trip(Config(**FOLDERS), tmp_path) == Config(**FOLDERS)
+    assert round_trip(Config.from_options(**FOLDERS), tmp_path) == Config.from_options(**FOLDERS)
 
 
 def test_every_option_survives_the_file(tmp_path):
-    every = Config(
+    every = Config.from_options(
         **FOLDERS,
         analysis_level="group",
         participant_label=("01", "ä"),
@@ -32,10 +34,10 @@ def test_every_option_survives_the_file(tmp_path):
         bids_filters={"pet": {"run": [1, 2], "session": "a"}, "t1w": {}},
         bids_database_dir=Path("/index"),
         skip_bids_validation=True,
-        modalities=("pet", "ct"),
-        output_spaces=("T1w",),
-        fusion_models=("densefuse",),
-        fusion_weights={"densefuse": Path("/own/densefuse.safetensors")},
+        modalities=("pet", "ct", "flair"),
+        output_spaces=("T1w", "MNI152NLin2009aSym:res-2"),
+        models=("densefuse",),
+        weights={"densefuse": Path("/own/densefuse.safetensors")},
         planes="triplanar",
         batch_size=16,
         device="cpu",
@@ -58,20 +60,16 @@ def test_every_option_survives_the_file(tmp_path):
         sloppy=True,
         verbose=2,
     )
-    default = Config(**FOLDERS)
-    same = [
-        field.name
-        for field in dataclasses.fields(Config)
-        if getattr(every, field.name) == getattr(default, field.name)
-    ]
+    default = Config.from_options(**FOLDERS)
+    same = [name for name, value in every.options().items() if value == default.options()[name]]
     assert same == [*FOLDERS]
     assert round_trip(every, tmp_path) == every
 
 
 def test_null_in_a_filter_is_written_as_the_word_the_layout_knows(tmp_path):
     filters = {"pet": {"session": None, "run": [None, 1]}, "t1w": {"acquisition": "*"}}
-    config = round_trip(Config(**FOLDERS, bids_filters=filters), tmp_path)
-    assert config.bids_filters == {
+    config = round_trip(Config.from_options(**FOLDERS, bids_filters=filters), tmp_path)
+    assert config.selection.bids_filters == {
         "pet": {"session": "Query.NONE", "run": ["Query.NONE", 1]},
         "t1w": {"acquisition": "*"},
     }
@@ -79,8 +77,9 @@ def test_null_in_a_filter_is_written_as_the_word_the_layout_knows(tmp_path):
 
 
 def test_unset_options_are_left_out_of_the_file():
-    values = tomllib.loads(Config(**FOLDERS).to_toml())
-    assert not {"mem_gb", "anat_session", "plugin_file", "bids_database_dir"} & set(values)
+    values = tomllib.loads(Config.from_options(**FOLDERS).to_toml())
+    written = {*values, *values["selection"], *values["execution"]}
+    assert not {"mem_gb", "anat_session", "plugin_file", "bids_database_dir"} & written
 
 
 def test_a_file_may_hold_a_few_options_only(tmp_path):
@@ -103,8 +102,8 @@ def test_a_file_may_hold_a_few_options_only(tmp_path):
         ("bids_dir = 3", "option bids_dir"),
         ("mem_gb = true", "option mem_gb"),
         ("bids_filters = []", "option bids_filters"),
-        ("fusion_weights = {unet = 1}", "option fusion_weights.unet"),
-        ("fusion_weights = 'unet'", "option fusion_weights"),
+        ("fusion_weights = {unet = 1}", "option weights.unet"),
+        ("fusion_weights = 'unet'", "option weights"),
         ("colour = 1\nzoom = 2", "unknown option in .*: colour, zoom"),
         ("nprocs = ", "cannot read the configuration file"),
     ],
@@ -126,4 +125,82 @@ def test_files_that_cannot_be_read(tmp_path):
 
 def test_a_configuration_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Config(**FOLDERS).device = "cuda"
+        Config.from_options(**FOLDERS).fusion.device = "cuda"
+
+
+EARLIER = """
+bids_dir = "/raw"
+output_dir = "/out"
+work_dir = "/work"
+participant_label = ["01"]
+modalities = ["pet", "ct"]
+fusion_models = ["densefuse", "max"]
+pet2anat_method = "auto"
+nprocs = 3
+
+[bids_filters.pet]
+run = 1
+
+[fusion_weights]
+densefuse = "/own/densefuse.safetensors"
+"""
+
+
+def test_a_file_of_the_first_release_still_replays(tmp_path):
+    path = tmp_path / "fusionprep.toml"
+    path.write_text(EARLIER, "utf-8")
+    assert Config.from_options(**read_options(path)) == Config.from_options(
+        **FOLDERS,
+        participant_label=("01",),
+        modalities=("pet", "ct"),
+        models=("densefuse", "max"),
+        weights={"densefuse": Path("/own/densefuse.safetensors")},
+        pet2anat_method="auto",
+        nprocs=3,
+        bids_filters={"pet": {"run": 1}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"pet2anat_method": "nonsense"},
+            "pet2anat_method cannot be 'nonsense'; choose from rigid",
+        ),
+        ({"planes": "diagonal"}, "planes cannot be 'diagonal'; choose from axial, triplanar"),
+        ({"modalities": ("spect",)}, "modalities cannot be 'spect'; choose from pet, ct"),
+        ({"modalities": ()}, "modalities must name one or more"),
+        ({"models": ("best",)}, "models cannot be 'best'"),
+        ({"anat_contrast": "CT"}, "anat_contrast cannot be 'CT'; choose from T1w, FLAIR, T2w"),
+        ({"output_spaces": ("T1w", "T1 w")}, "is not of the form"),
+        ({"suvr_region": "pons", "output_spaces": ("T1w",)}, "add it to --output-spaces"),
+        ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
+        ({"colour": 1}, "unknown option: colour"),
+    ],
+)
+def test_values_that_cannot_be_are_refused_where_made(options, message):
+    with pytest.raises(UsageError, match=message):
+        Config.from_options(**FOLDERS, **options)
+
+
+def test_groups_refuse_them_too():
+    with pytest.raises(UsageError, match="device cannot be 'tpu'"):
+        Fusion(device="tpu")
+    with pytest.raises(UsageError, match="needs flair among --modalities"):
+        Config(**FOLDERS, fusion=Fusion(anat_contrast="FLAIR"))
+
+
+def test_the_contrast_joins_the_modalities():
+    config = Config.from_options(**FOLDERS, anat_contrast="T2w")
+    assert config.selection.modalities == ("pet", "t2w")
+    assert config.fusion.contrast == T2W
+    assert config.with_options(batch_size=9).selection == config.selection
+
+
+def test_every_option_is_explained():
+    documented = "".join(
+        group.__doc__ for group in (Config, Selection, Processing, Fusion, Execution)
+    )
+    named = set(re.findall(r"\b\w+\b", documented))
+    assert set(Config.from_options(**FOLDERS).options()) <= named

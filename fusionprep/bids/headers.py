@@ -1,4 +1,4 @@
-"""What the header of an image tells before any voxel is read: can it be used at all?"""
+"""What the header of an image tells before any voxel is read: whether it can be used."""
 
 import gzip
 import os

@@ -138,7 +138,7 @@ class FusedDesc:
         )
 
     @classmethod
-    def of(cls, entry: ModelEntry, modality: Modality, contrast: Modality) -> "FusedDesc":
+    def for_model(cls, entry: ModelEntry, modality: Modality, contrast: Modality) -> "FusedDesc":
         """The label of what a model makes; a model of the gray matter takes no other contrast."""
         return cls(entry.label, modality, contrast if entry.takes_image else CONTRASTS[0])
 
@@ -171,7 +171,7 @@ def fused_descriptions(
     """Label and description of every fused image that models make of modalities."""
     for entry, modality in itertools.product(entries, modalities):
         if entry.fuses(modality):
-            desc = FusedDesc.of(entry, modality, contrast)
+            desc = FusedDesc.for_model(entry, modality, contrast)
             colours = (False, True) if modality.tracer else (False,)
             for label in (replace(desc, colour=colour) for colour in colours):
                 yield str(label), describe_fused(entry, label)

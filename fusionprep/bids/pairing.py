@@ -63,7 +63,7 @@ def pair_images(
     return pairings, [result for result in results if isinstance(result, Problem)]
 
 
-def fusion_partner(pairings: Sequence[Pairing], contrast: Modality) -> Pairing | None:
+def find_contrast(pairings: Sequence[Pairing], contrast: Modality) -> Pairing | None:
     """The first image of a contrast among those paired with one T1w.
 
     None where there is no such image, or the contrast is the T1w itself.

@@ -14,7 +14,7 @@ from fusionprep.bids.headers import check_header
 from fusionprep.bids.images import find_images
 from fusionprep.bids.layout import find_subjects, unknown_subjects
 from fusionprep.bids.names import kept_entities
-from fusionprep.bids.pairing import fusion_partner, pair_images
+from fusionprep.bids.pairing import find_contrast, pair_images
 from fusionprep.bids.pet_facts import pet_facts
 from fusionprep.bids.sidecars import FRAME_TABLE
 from fusionprep.bids.types import (
@@ -74,11 +74,11 @@ def plan_subject(found: FoundImages, config: Config) -> SubjectPlan:
     if usable.of(T1W) or T1W not in faulty:
         pairings, unpaired = pair_images(usable, config.bids_dir, config.selection)
     pairings, clashes = _without_clashes(pairings)
-    pairings, partnerless = _with_partners(pairings, config.fusion.contrast)
+    pairings, without_contrast = _with_contrast(pairings, config.fusion.contrast)
     return SubjectPlan(
         subject,
         pairings=tuple(pairings),
-        problems=(*problems, *unpaired, *clashes, *partnerless),
+        problems=(*problems, *unpaired, *clashes, *without_contrast),
         notes=(*found.notes, *_notes(usable, pairings, faulty, moved)),
     )
 
@@ -135,7 +135,7 @@ def _without_clashes(pairings: Sequence[Pairing]) -> tuple[list[Pairing], list[P
     return list(kept.values()), clashes
 
 
-def _with_partners(
+def _with_contrast(
     pairings: Sequence[Pairing], contrast: Modality
 ) -> tuple[list[Pairing], list[Problem]]:
     """Drop images for which there is none of the contrast they are to be fused with."""
@@ -143,7 +143,7 @@ def _with_partners(
     for pairing in pairings:
         together = [other for other in pairings if other.t1w.path == pairing.t1w.path]
         apart = pairing.modality.fused and contrast != T1W
-        if apart and fusion_partner(together, contrast) is None:
+        if apart and find_contrast(together, contrast) is None:
             message = (
                 f"{pairing.image.path.name} has no {contrast.label} to be fused with, paired"
                 f" with {pairing.t1w.path.name}; leave out --anat-contrast, or add one"

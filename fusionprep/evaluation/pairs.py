@@ -16,11 +16,17 @@ import numpy as np
 
 from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.image.colour import read_luminance
-from fusionprep.image.intensity import AIR, functional_scaling, mri_scaling
 from fusionprep.image.io import read_volume, same_grid
+from fusionprep.modalities import CONTRASTS, FUSED, PET
+from fusionprep.models.pair import scale_pair
 
-ANATOMICAL_FOLDERS = ("anatomical", "mri", "mr", "t1", "t1w", "t2", "t2w", "flair")
-FUNCTIONAL_FOLDERS = ("functional", "pet", "spect", "ct")
+ANATOMICAL_FOLDERS = (
+    *("anatomical", "mri", "mr"),
+    *dict.fromkeys(
+        name for contrast in CONTRASTS for name in (contrast.name.removesuffix("w"), contrast.name)
+    ),
+)
+FUNCTIONAL_FOLDERS = ("functional", *(modality.name for modality in FUSED))
 SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "test", "testing")
 """Folder names for parts of a dataset, which do not say which dataset it is."""
 
@@ -217,19 +223,17 @@ def read_pair(pair: Pair, functional_folder: str) -> GrayPair:
         images = read_luminance(pair.anatomical), read_luminance(pair.functional)
         _check_same_size(images[1].shape, images[0].shape, pair.functional)
         return GrayPair(*images)
-    is_ct = functional_folder.lower() == "ct"
+    named = (modality for modality in FUSED if modality.name == functional_folder.lower())
+    modality = next(named, PET)
     anatomical = read_volume(pair.anatomical, pair.file)
-    functional = read_volume(pair.functional, pair.file, missing=AIR if is_ct else 0.0)
+    functional = read_volume(pair.functional, pair.file, missing=modality.outside)
     _check_same_size(functional.shape, anatomical.shape, pair.functional)
     if not same_grid(functional, anatomical):
         raise DataError(f"{pair.functional} is not on the grid of {pair.anatomical}")
-    arrays = [image.get_fdata(dtype=np.float32) for image in (anatomical, functional)]
-    mask = arrays[0] > 0
-    scaled = (
-        mri_scaling(arrays[0], mask).apply(arrays[0]),
-        functional_scaling(arrays[1], mask, "ct" if is_ct else "pet").apply(arrays[1]),
-    )
-    levels = [to_gray_levels(np.where(mask, 255 * image, 0)) for image in scaled]
+    first, second = (image.get_fdata(dtype=np.float32) for image in (anatomical, functional))
+    mask = first > 0
+    scaled = scale_pair(first, second, mask, modality)
+    levels = [to_gray_levels(np.where(mask, 255 * image, 0)) for image in scaled.images]
     return GrayPair(levels[0], levels[1], mask, nib.affines.voxel_sizes(anatomical.affine))
 
 

@@ -6,17 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusionprep.errors import DataError, UsageError
-
-AIR = -1000.0
-"""Hounsfield units of air, used where a CT has no values."""
+from fusionprep.modalities import CT, Modality
 
 CT_WINDOWS = {
     "brain": (0.0, 80.0),
     "bone": (-500.0, 1500.0),
-    "wide": (-150.0, 1350.0),
+    "wide": CT.window,
 }
-"""Hounsfield units shown as black and white. The wide window keeps air black, soft tissue dark gray
-and bone bright, so that a CT can be fused with an MRI without veiling it."""
+"""Hounsfield units shown as black and white; the wide one is that of fused images."""
 
 TRACER_CLASSES = {
     "glucose": ("fdg", "fluorodeoxyglucose"),
@@ -193,27 +190,21 @@ def ct_scaling(window: str) -> Scaling:
 
 
 def functional_scaling(
-    array: np.ndarray, mask: np.ndarray, modality: str, tracer: str | None = None
+    array: np.ndarray, mask: np.ndarray, modality: Modality, tracer: str | None = None
 ) -> Scaling:
     """Scaling of the image that is fused with the MRI.
 
     Parameters
     ----------
     modality
-        ``pet`` or ``spect``, scaled by :func:`pet_scaling`, or ``ct``, scaled by the wide window.
+        One of tracers is scaled by :func:`pet_scaling`, a CT by the wide window.
 
     Raises
     ------
-    UsageError
-        When the modality is unknown.
     DataError
         When the image cannot be scaled.
     """
-    if modality == "ct":
-        return ct_scaling("wide")
-    if modality in ("pet", "spect"):
-        return pet_scaling(array, mask, tracer)
-    raise UsageError(f"unknown modality {modality!r}; there are: pet, spect, ct")
+    return ct_scaling("wide") if modality.hounsfield else pet_scaling(array, mask, tracer)
 
 
 def _inside(array: np.ndarray, mask: np.ndarray) -> np.ndarray:

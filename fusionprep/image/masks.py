@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from fusionprep.errors import DataError
+from fusionprep.modalities import Modality
 
 SMALLEST_BRAIN_ML = 300.0
 LARGEST_BRAIN_ML = 2500.0
@@ -155,7 +156,7 @@ def check_coherence(data: np.ndarray, mask: np.ndarray, path: str) -> None:
         raise DataError(f"{path} shows noise where the brain should be; look at the image")
 
 
-def fusion_mask(anatomical: np.ndarray, functional: np.ndarray, modality: str) -> np.ndarray:
+def fusion_mask(anatomical: np.ndarray, functional: np.ndarray, modality: Modality) -> np.ndarray:
     """Where to fuse when no mask is given.
 
     Parameters
@@ -163,10 +164,22 @@ def fusion_mask(anatomical: np.ndarray, functional: np.ndarray, modality: str) -
     anatomical, functional
         (X, Y, Z) or (H, W); a skull-stripped MRI is 0 outside the brain.
     modality
-        ``ct`` adds the head of the CT to where the MRI is above 0.
+        Of the functional image; see :func:`with_head`.
     """
-    inside = anatomical > 0
-    return inside | head_of_ct(functional) if modality == "ct" else inside
+    return with_head(anatomical > 0, functional, modality)
+
+
+def with_head(inside: np.ndarray, functional: np.ndarray, modality: Modality) -> np.ndarray:
+    """Where to fuse: inside, and with a CT also in all of its head, whose bone it shows.
+
+    Parameters
+    ----------
+    inside
+        (X, Y, Z) or (H, W) bool, e.g. the brain mask.
+    functional
+        Same shape.
+    """
+    return inside | head_of_ct(functional) if modality.hounsfield else inside
 
 
 def head_of_ct(hounsfield: np.ndarray) -> np.ndarray:

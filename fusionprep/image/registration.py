@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 
+from fusionprep.choices import Method
 from fusionprep.image.masks import box_corners
 from fusionprep.image.resample import downsample, from_sitk
 from fusionprep.image.similarity import CT_LIMITS, Level, Similarity, emphasised
+from fusionprep.modalities import PET, Modality
 
 COARSE = Level(spacing=8.0, t1w_sigma=4.0, moving_sigma=4.0, bins=32, samples=6000)
 MIDDLE = Level(spacing=4.0, t1w_sigma=2.0, moving_sigma=2.0, bins=32, samples=15000)
@@ -87,7 +89,7 @@ class Brain:
     points: np.ndarray
 
     @classmethod
-    def of(cls, mask: nib.Nifti1Image) -> "Brain":
+    def from_mask(cls, mask: nib.Nifti1Image) -> "Brain":
         """Read a brain mask."""
         voxels = np.argwhere(np.asarray(mask.dataobj) > 0)
         corners = box_corners(voxels.min(axis=0), voxels.max(axis=0))
@@ -108,8 +110,8 @@ def register_rigid(
     moving: nib.Nifti1Image,
     mask: nib.Nifti1Image,
     *,
-    method: str = "rigid",
-    modality: str = "pet",
+    method: Method = "rigid",
+    modality: Modality = PET,
     n_threads: int = 1,
     sloppy: bool = False,
 ) -> RigidResult:
@@ -131,23 +133,25 @@ def register_rigid(
         ``rigid``; ``identity`` keeps the header's alignment; ``auto`` keeps it when its mutual
         information reaches 98% of that of the best alignment, or is within 1.5 mm of it.
     modality
-        ``ct`` is compared between fixed Hounsfield units.
+        A CT is compared between fixed Hounsfield units.
     sloppy
         Stop at 4 mm and do not repeat on halves.
     """
     import SimpleITK as sitk
 
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(n_threads)
-    brain = Brain.of(mask)
-    limits = CT_LIMITS if modality == "ct" else None
+    brain = Brain.from_mask(mask)
+    limits = CT_LIMITS if modality.hounsfield else None
     head = emphasised(t1w, mask, WORKING_MM)
     moving = from_sitk(downsample(moving, WORKING_MM))
-    coarse, middle = (Similarity.of(head, moving, level, limits) for level in (COARSE, MIDDLE))
+    coarse, middle = (
+        Similarity.from_images(head, moving, level, limits) for level in (COARSE, MIDDLE)
+    )
     best, runner_up = search(coarse, middle, brain, _grid_centre(moving))
     near, error = middle, None
     if not sloppy:
-        fine = Similarity.of(head, moving, FINE, limits)
-        reach = NEAR_CT_MM if modality == "ct" else NEAR_MM
+        fine = Similarity.from_images(head, moving, FINE, limits)
+        reach = NEAR_CT_MM if modality.hounsfield else NEAR_MM
         near = fine.only(_near(fine.points, best, mask, reach))
         best, error = finish(near, best, brain)
     header = np.eye(4)

@@ -10,6 +10,7 @@ import numpy as np
 
 from fusionprep.image.io import new_image
 from fusionprep.image.registration import Brain, RigidResult
+from fusionprep.modalities import Modality
 
 LEAST_INFORMATION = 0.1
 """Mutual information (nats) of images that have something in common."""
@@ -60,7 +61,7 @@ class Overlap:
     bright: float | None
 
     @classmethod
-    def of(
+    def from_images(
         cls, moved: np.ndarray, seen: np.ndarray, brain: np.ndarray, *, brain_is_bright: bool
     ) -> "Overlap":
         """Measure coverage and brightness.
@@ -84,7 +85,7 @@ class Overlap:
 
 
 def assess_rigid(
-    result: RigidResult, moving: nib.Nifti1Image, mask: nib.Nifti1Image, modality: str
+    result: RigidResult, moving: nib.Nifti1Image, mask: nib.Nifti1Image, modality: Modality
 ) -> dict[str, object]:
     """Scores and verdict of a registration, as the sidecar's ``Registration`` field.
 
@@ -105,8 +106,10 @@ def assess_rigid(
         for image in (moving, field_of_view)
     )
     brain = np.asarray(coarse_mask.dataobj) > 0.5
-    overlap = Overlap.of(moved, seen > 0.5, brain, brain_is_bright=modality == "pet")
-    return describe_rigid(result, judge_rigid(result, overlap), overlap, Brain.of(mask).centre)
+    overlap = Overlap.from_images(moved, seen > 0.5, brain, brain_is_bright=modality.tracer)
+    return describe_rigid(
+        result, judge_rigid(result, overlap), overlap, Brain.from_mask(mask).centre
+    )
 
 
 def uncertainty(result: RigidResult, overlap: Overlap) -> float | None:

@@ -84,7 +84,7 @@ class Similarity:
     bins: int
 
     @classmethod
-    def of(
+    def from_images(
         cls,
         t1w: nib.Nifti1Image,
         moving: nib.Nifti1Image,

@@ -2,7 +2,6 @@
 
 import io
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,45 +16,12 @@ import numpy as np
 from fusionprep.errors import UsageError
 from fusionprep.image.io import load_image
 from fusionprep.image.resample import compose, downsample, from_sitk, itk_from_ras, ras_from_itk
+from fusionprep.spaces import PACKAGED_TEMPLATE, TemplateSpace
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
-PACKAGED_TEMPLATE = "MNI152NLin2009aSym"
 WARP_MM = 2.0
-
-
-@dataclass(frozen=True)
-class TemplateSpace:
-    """A template and the resolution asked for, e.g. ``MNI152NLin2009aSym:res-2``."""
-
-    name: str
-    resolution: str = "1"
-
-    @classmethod
-    def parse(cls, text: str) -> "TemplateSpace":
-        """Read ``NAME[:res-R]``.
-
-        Raises
-        ------
-        UsageError
-            When the text has another form.
-        """
-        match = re.fullmatch(r"([A-Za-z0-9]+)(?::res-0*([1-9][0-9]*))?", text)
-        if match is None:
-            raise UsageError(f"output space {text!r} is not of the form NAME or NAME:res-R")
-        return cls(match[1], match[2] or "1")
-
-    def __str__(self) -> str:
-        return f"{self.name}:res-{self.resolution}"
-
-    @property
-    def uri(self) -> str:
-        """Where the template is from, for the SpatialReference of derivatives."""
-        if self.name == PACKAGED_TEMPLATE:
-            return "https://www.bic.mni.mcgill.ca/ServicesAtlases/ICBM152NLin2009"
-        stem = f"tpl-{self.name}_res-{int(self.resolution):02d}"
-        return f"https://templateflow.s3.amazonaws.com/tpl-{self.name}/{stem}_T1w.nii.gz"
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,11 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from fusionprep.choices import SkullStrip, choices
 from fusionprep.image.io import new_image, read_volume
 from fusionprep.image.resample import remove_shear
 from fusionprep.interfaces.files import load, save
+from fusionprep.modalities import CT
 
 
 class _ConformInputSpec(BaseInterfaceInputSpec):
@@ -55,18 +57,17 @@ class RemoveTable(SimpleInterface):
     output_spec = _RemoveTableOutputSpec
 
     def _run_interface(self, runtime):
-        from fusionprep.image.intensity import AIR
         from fusionprep.image.masks import without_table
 
         data, affine = load(self.inputs.in_file)
-        head = new_image(without_table(data, AIR), affine)
+        head = new_image(without_table(data, CT.outside), affine)
         self._results["out_file"] = save(head, runtime.cwd, "head")
         return runtime
 
 
 class _ExtractBrainInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True)
-    method = traits.Enum("auto", "force", "skip", usedefault=True)
+    method = traits.Enum(*choices(SkullStrip), usedefault=True)
     source = traits.Str(mandatory=True, desc="file the user knows, for messages")
     n_threads = traits.Int(1, usedefault=True, nohash=True)
 

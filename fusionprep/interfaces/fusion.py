@@ -1,7 +1,7 @@
 """Applying a fusion model as a Nipype interface."""
 
-import time
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -14,8 +14,12 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from fusionprep.choices import Device, Planes, choices
 from fusionprep.errors import DataError
 from fusionprep.interfaces.files import load, save
+from fusionprep.modalities import MOVED, get_modality
+from fusionprep.models.entry import ModelEntry
+from fusionprep.models.registry import get_model
 
 
 class _FuseInputSpec(BaseInterfaceInputSpec):
@@ -25,7 +29,7 @@ class _FuseInputSpec(BaseInterfaceInputSpec):
     reference = File(
         exists=True, desc="what the result is judged by in place of anatomical: T1w, FLAIR or T2w"
     )
-    modality = traits.Enum("pet", "ct", mandatory=True)
+    modality = traits.Enum(*(m.name for m in MOVED if m.fused), mandatory=True)
     tracer = traits.Str(desc="for the scaling of the PET")
     model = traits.Str(mandatory=True, desc="name in the model registry")
     weights_sha256 = traits.Str(desc="makes new weights run again")
@@ -34,9 +38,9 @@ class _FuseInputSpec(BaseInterfaceInputSpec):
         exists=True, nohash=True, requires=["weights_sha256"], desc="own weights of the model"
     )
     sources = traits.List(traits.Str, desc="BIDS URIs of the two inputs, for the sidecar")
-    planes = traits.Enum("axial", "triplanar", usedefault=True)
+    planes = traits.Enum(*choices(Planes), usedefault=True)
     batch_size = traits.Range(low=1, value=4, usedefault=True, nohash=True)
-    device = traits.Enum("auto", "cpu", "cuda", usedefault=True, nohash=True)
+    device = traits.Enum(*choices(Device), usedefault=True, nohash=True)
     use_gpu = traits.Bool(False, usedefault=True, nohash=True, desc="read by Nipype's scheduler")
     n_threads = traits.Int(1, usedefault=True, nohash=True)
 
@@ -58,28 +62,50 @@ class Fuse(SimpleInterface):
     input_spec = _FuseInputSpec
     output_spec = _FuseOutputSpec
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
         import torch
 
         from fusionprep.evaluation.volumes import volume_metrics
         from fusionprep.image.colour import fuse_colour, rgb24_image
         from fusionprep.image.io import axial_axis, new_image
-        from fusionprep.image.masks import head_of_ct
+        from fusionprep.image.masks import with_head
+        from fusionprep.models.pair import fuse_pair
 
         torch.set_num_threads(self.inputs.n_threads)
+        modality = get_modality(self.inputs.modality)
         anatomical, affine = load(self.inputs.anatomical)
         functional, _ = load(self.inputs.functional)
         brain = load(self.inputs.mask)[0] > 0.5
-        mask = brain | head_of_ct(functional) if self.inputs.modality == "ct" else brain
+        mask, axis = with_head(brain, functional, modality), axial_axis(affine)
         reference = self._reference(mask)
-        fused, sources, model = self._fuse(anatomical, functional, mask, affine)
-        if reference is not None:
-            sources = (reference, sources[1])
-        metrics = volume_metrics(*sources, fused, mask, brain=brain, axis=axial_axis(affine))
-        self._results["out_file"] = save(new_image(fused, affine), runtime.cwd, "fused")
-        if self.inputs.modality == "pet":
-            colour = rgb24_image(fuse_colour(fused, sources[1], mask), affine)
+        entry = self._entry()
+        fused = fuse_pair(
+            anatomical,
+            functional,
+            mask,
+            entry,
+            modality=modality,
+            tracer=self.inputs.tracer or None,
+            axis=axis,
+            planes=self.inputs.planes,
+            voxel_sizes=nib.affines.voxel_sizes(affine),
+            batch_size=self.inputs.batch_size,
+            device=self.inputs.device,
+        )
+        first, second = fused.scaled.images
+        judged_by = first if reference is None else reference
+        metrics = volume_metrics(judged_by, second, fused.image, mask, brain=brain, axis=axis)
+        self._results["out_file"] = save(new_image(fused.image, affine), runtime.cwd, "fused")
+        if modality.tracer:
+            colour = rgb24_image(fuse_colour(fused.image, second, mask), affine)
             self._results["out_colour"] = save(colour, runtime.cwd, "colour")
+        model = entry.provenance(
+            fused.device,
+            self.inputs.planes,
+            self.inputs.sources,
+            fused.scaled.scalings,
+            fused.seconds,
+        )
         self._results["colour_metadata"] = {"FusionModel": model}
         self._results["metadata"] = {"FusionModel": model, "FusionMetrics": metrics}
         return runtime
@@ -93,37 +119,10 @@ class Fuse(SimpleInterface):
         image, _ = load(self.inputs.reference)
         return mri_scaling(image, mask).apply(image)
 
-    def _fuse(
-        self, anatomical: np.ndarray, functional: np.ndarray, mask: np.ndarray, affine: np.ndarray
-    ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], dict]:
-        """The fused volume, the two scaled sources, and the sidecar's field FusionModel."""
-        from fusionprep.image.intensity import anatomical_scaling, functional_scaling
-        from fusionprep.image.io import axial_axis
-        from fusionprep.models.inference import fuse_volume, resolve_device
-        from fusionprep.models.registry import get_model
-
+    def _entry(self) -> ModelEntry:
+        """The model, with own weights where there are such, which must be those of the plan."""
         own = Path(self.inputs.weights_file) if isdefined(self.inputs.weights_file) else None
         entry = get_model(self.inputs.model, own)
-        scalings = (
-            anatomical_scaling(anatomical, mask, entry.anatomical_input),
-            functional_scaling(functional, mask, self.inputs.modality, self.inputs.tracer or None),
-        )
-        sources = scalings[0].apply(anatomical), scalings[1].apply(functional)
-        device = resolve_device(self.inputs.device)
         if own is not None and entry.weights_sha256() != self.inputs.weights_sha256:
             raise DataError(f"the weights {own} have changed since the run began; run it again")
-        network = entry.load(device)
-        began = time.perf_counter()
-        fused = fuse_volume(
-            network,
-            *sources,
-            mask,
-            device=device,
-            batch_size=self.inputs.batch_size,
-            axis=axial_axis(affine),
-            planes=self.inputs.planes,
-            voxel_sizes=nib.affines.voxel_sizes(affine),
-        )
-        seconds = time.perf_counter() - began
-        uris = self.inputs.sources
-        return fused, sources, entry.provenance(device, self.inputs.planes, uris, scalings, seconds)
+        return entry

@@ -80,26 +80,18 @@ class ReferenceMean(SimpleInterface):
     output_spec = _ReferenceMeanOutputSpec
 
     def _run_interface(self, runtime):
-        from fusionprep.errors import DataError
+        from fusionprep.image.suv import reference_mean
 
         pet, _ = load(self.inputs.pet)
         region, _ = load(self.inputs.region)
-        # 0 is outside the PET's field of view and would dilute the mean
-        inside = region > 0.5
-        values = pet[inside & (pet != 0)]
-        mean = float(values.mean(dtype=np.float64)) if values.size else 0.0
-        if mean <= 0:
-            raise DataError(
-                f"mean uptake in the reference region {self.inputs.name} is {mean:.3g}, so SUVR is"
-                " undefined; choose another --suvr-region or none"
-            )
-        self._results["factor"] = 1.0 / mean
+        found = reference_mean(pet, region, self.inputs.name)
+        self._results["factor"] = 1.0 / found.mean
         self._results["metadata"] = {
             "SUVR": {
                 "Region": self.inputs.name,
-                "Reference": mean,
-                "Voxels": int(values.size),
-                "RegionVoxels": int(inside.sum()),
+                "Reference": found.mean,
+                "Voxels": found.voxels,
+                "RegionVoxels": found.region_voxels,
             }
         }
         return runtime

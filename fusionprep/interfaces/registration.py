@@ -14,15 +14,18 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from fusionprep.choices import Backend, Method, choices
 from fusionprep.interfaces.files import save
+from fusionprep.modalities import MOVED, get_modality
+from fusionprep.spaces import TemplateSpace
 
 
 class _RegisterRigidInputSpec(BaseInterfaceInputSpec):
     t1w = File(exists=True, mandatory=True)
     mask = File(exists=True, mandatory=True, desc="brain mask of the T1w")
     moving = File(exists=True, mandatory=True, desc="static PET, CT, FLAIR or T2w")
-    method = traits.Enum("rigid", "identity", "auto", usedefault=True)
-    modality = traits.Enum("pet", "ct", "flair", "t2w", mandatory=True)
+    method = traits.Enum(*choices(Method), usedefault=True)
+    modality = traits.Enum(*(modality.name for modality in MOVED), mandatory=True)
     sloppy = traits.Bool(False, usedefault=True)
     n_threads = traits.Int(1, usedefault=True, nohash=True)
 
@@ -48,7 +51,7 @@ class RegisterRigid(SimpleInterface):
         t1w, moving, mask = (
             nib.load(path) for path in (self.inputs.t1w, self.inputs.moving, self.inputs.mask)
         )
-        modality = self.inputs.modality
+        modality = get_modality(self.inputs.modality)
         result = register_rigid(
             t1w,
             moving,
@@ -70,7 +73,7 @@ class _RegisterTemplateInputSpec(BaseInterfaceInputSpec):
     mask = File(exists=True, mandatory=True)
     gm = File(exists=True, mandatory=True)
     template = traits.Str(mandatory=True, desc="e.g. MNI152NLin2009aSym:res-1")
-    backend = traits.Enum("greedy", "ants", usedefault=True)
+    backend = traits.Enum(*choices(Backend), usedefault=True)
     seed = traits.Int(0, usedefault=True)
     sloppy = traits.Bool(False, usedefault=True)
     n_threads = traits.Int(1, usedefault=True, nohash=True)
@@ -95,7 +98,7 @@ class RegisterTemplate(SimpleInterface):
         from fusionprep.image.template_quality import assess_template
 
         brain = nib.load(self.inputs.t1w_brain)
-        template = tpl.load_template(tpl.TemplateSpace.parse(self.inputs.template))
+        template = tpl.load_template(TemplateSpace.parse(self.inputs.template))
         found = tpl.register_template(
             template.brain,
             brain,
@@ -150,7 +153,7 @@ class Resample(SimpleInterface):
     def _run_interface(self, runtime):
         from fusionprep.image.io import new_image
         from fusionprep.image.resample import read_transforms, resample
-        from fusionprep.image.template import TemplateSpace, load_template
+        from fusionprep.image.template import load_template
 
         if isdefined(self.inputs.reference):
             reference = nib.load(self.inputs.reference)

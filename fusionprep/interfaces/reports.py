@@ -14,6 +14,10 @@ from nipype.interfaces.base import (
 
 from fusionprep.files import write_whole
 from fusionprep.interfaces.derivatives import is_of_same_time, take_time
+from fusionprep.modalities import CONTRASTS, MOVED, get_modality
+from fusionprep.spaces import TemplateSpace
+
+FUSED_NAMES = tuple(modality.name for modality in MOVED if modality.fused)
 
 
 class _FigureInputSpec(BaseInterfaceInputSpec):
@@ -83,7 +87,7 @@ class _PlotCoregistrationInputSpec(_FigureInputSpec):
     moved = File(exists=True, mandatory=True, desc="on the T1w grid")
     mask = File(exists=True, mandatory=True)
     dseg = File(exists=True, mandatory=True)
-    moving_name = traits.Str(mandatory=True, desc="PET, CT or FLAIR")
+    moving_name = traits.Str(mandatory=True, desc="label of its modality")
 
 
 class PlotCoregistration(_Figure):
@@ -110,7 +114,7 @@ class PlotNormalization(_Figure):
     input_spec = _PlotNormalizationInputSpec
 
     def _draw(self, path: Path) -> None:
-        from fusionprep.image.template import TemplateSpace, load_template
+        from fusionprep.image.template import load_template
         from fusionprep.reports.figures.plots import plot_normalization
 
         space = TemplateSpace.parse(self.inputs.template)
@@ -157,8 +161,8 @@ class _PlotFusedInputSpec(_FigureInputSpec):
     fused = File(exists=True, mandatory=True)
     colour = File(exists=True, desc="RGB24; left out where there is none")
     mask = File(exists=True, mandatory=True)
-    anatomical_name = traits.Str("T1w", usedefault=True)
-    functional_name = traits.Str(mandatory=True, desc="PET or CT")
+    contrast = traits.Enum(*(contrast.name for contrast in CONTRASTS), usedefault=True)
+    modality = traits.Enum(*FUSED_NAMES, mandatory=True)
 
 
 class PlotFused(_Figure):
@@ -172,11 +176,13 @@ class PlotFused(_Figure):
         names = ("anatomical", "functional", "fused", "colour", "mask")
         paths = [getattr(self.inputs, name) for name in names]
         images = [nib.load(path) if isdefined(path) else None for path in paths]
-        name = self.inputs.functional_name
-        colours = {} if name == "PET" else {"colour_map": None}
-        anatomical_name = self.inputs.anatomical_name
+        modality = get_modality(self.inputs.modality)
         plot_fused_mosaic(
-            *images, path, anatomical_name=anatomical_name, functional_name=name, **colours
+            *images,
+            path,
+            anatomical_name=get_modality(self.inputs.contrast).label,
+            functional_name=modality.label,
+            colour_map=modality.colour_map if modality.tracer else None,
         )
 
 
@@ -184,7 +190,7 @@ class _PlotThumbnailInputSpec(_FigureInputSpec):
     fused = File(exists=True, mandatory=True)
     functional = File(exists=True, mandatory=True, desc="PET or CT on the same grid")
     mask = File(exists=True, mandatory=True, desc="brain mask")
-    modality = traits.Enum("pet", "ct", mandatory=True)
+    modality = traits.Enum(*FUSED_NAMES, mandatory=True)
 
 
 class PlotThumbnail(_Figure):
@@ -196,7 +202,7 @@ class PlotThumbnail(_Figure):
         from fusionprep.reports.figures.thumbnails import draw_thumbnail
 
         images = [nib.load(getattr(self.inputs, n)) for n in ("fused", "functional", "mask")]
-        draw_thumbnail(*images, path, colour=self.inputs.modality == "pet")
+        draw_thumbnail(*images, path, colour=get_modality(self.inputs.modality).tracer)
 
 
 class _PlotPlanesInputSpec(_FigureInputSpec):
@@ -210,7 +216,7 @@ class PlotPlanes(_Figure):
     input_spec = _PlotPlanesInputSpec
 
     def _draw(self, path: Path) -> None:
-        from fusionprep.image.template import TemplateSpace, load_template
+        from fusionprep.image.template import load_template
         from fusionprep.reports.figures.thumbnails import draw_planes
 
         template = load_template(TemplateSpace.parse(self.inputs.template))

@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fusionprep.modalities import PET
 from fusionprep.models.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
+
+    from fusionprep.choices import Device, Planes
 
 
 def fuse(
@@ -18,12 +21,12 @@ def fuse(
     *,
     model: str = DEFAULT_MODEL,
     weights: str | Path | None = None,
-    modality: str = "pet",
+    modality: str = PET.name,
     tracer: str | None = None,
-    planes: str = "axial",
+    planes: "Planes" = "axial",
     voxel_sizes: "Sequence[float]" = (1.0, 1.0, 1.0),
     batch_size: int = 4,
-    device: str = "auto",
+    device: "Device" = "auto",
 ) -> "np.ndarray":
     """Fuse two aligned arrays in their own units.
 
@@ -72,27 +75,23 @@ def fuse(
         not those of the model.
     """
     # Imported here, so that a command line can list the models without torch.
-    from fusionprep.image.intensity import anatomical_scaling, functional_scaling
     from fusionprep.image.masks import fusion_mask
-    from fusionprep.models.inference import check_shapes, fuse_volume, resolve_device
+    from fusionprep.models.inference import check_shapes
+    from fusionprep.models.pair import fuse_pair
     from fusionprep.models.registry import get_model
 
     check_shapes(anatomical, functional, mask)
-    device = resolve_device(device)
     entry = get_model(model, Path(weights) if weights else None)
-    entry.check_modality(modality)
-    network = entry.load(device)
-    inside = fusion_mask(anatomical, functional, modality) if mask is None else mask > 0
-    scaled = (
-        anatomical_scaling(anatomical, inside, entry.anatomical_input).apply(anatomical),
-        functional_scaling(functional, inside, modality, tracer).apply(functional),
-    )
-    return fuse_volume(
-        network,
-        *scaled,
-        inside,
-        device=device,
-        batch_size=batch_size,
+    kind = entry.check_modality(modality)
+    return fuse_pair(
+        anatomical,
+        functional,
+        fusion_mask(anatomical, functional, kind) if mask is None else mask > 0,
+        entry,
+        modality=kind,
+        tracer=tracer,
         planes=planes,
         voxel_sizes=voxel_sizes,
-    )
+        batch_size=batch_size,
+        device=device,
+    ).image

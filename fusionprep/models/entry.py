@@ -127,7 +127,7 @@ class ModelEntry:
         return model.eval().to(device, memory_format=torch.channels_last)
 
     def with_weights(self, path: Path) -> "ModelEntry":
-        """This model with weights of a user's own training.
+        """The model with weights of a user's own training.
 
         Raises
         ------

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from fusionprep.errors import OutputError, UsageError
 from fusionprep.files import write_whole
+from fusionprep.modalities import FUSED
 from fusionprep.models.entry import ModelEntry
 from fusionprep.models.registry import get_model
 
@@ -57,9 +58,11 @@ def export_onnx(name: str, output: Path, weights: Path | None = None) -> None:
 def onnx_metadata(entry: ModelEntry) -> dict[str, str]:
     """Metadata of the ONNX file of a model."""
     inputs = f"float32 (N, 1, H, W) in 0..1, sides of at least {SMALLEST_SIDE} pixels"
-    is_image = entry.anatomical_input == "image"
-    anatomical = "MRI scaled inside the brain" if is_image else "probability of gray matter"
-    functional = "PET, SPECT or CT" if entry.fuses("ct") else "PET or SPECT"
+    anatomical = (
+        "MRI scaled inside the brain" if entry.takes_image else "probability of gray matter"
+    )
+    *others, last = (modality.label for modality in FUSED if entry.fuses(modality))
+    functional = f"{', '.join(others)} or {last}"
     return {
         "name": entry.name,
         "version": entry.version or "unknown",

@@ -1,6 +1,5 @@
 """Fusion of two aligned files: NIfTI volumes or PNG slices."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +8,16 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 
+from fusionprep.choices import Device, Planes
 from fusionprep.errors import DataError, NoInputError, OutputError, UsageError
-from fusionprep.files import write_whole
+from fusionprep.files import json_text, write_text, write_whole
 from fusionprep.image.colour import read_luminance
-from fusionprep.image.intensity import AIR, Scaling, anatomical_scaling, functional_scaling
+from fusionprep.image.intensity import Scaling
 from fusionprep.image.io import new_image, read_volume, same_grid
 from fusionprep.image.masks import fusion_mask
-from fusionprep.models.inference import fuse_volume, resolve_device
+from fusionprep.modalities import PET, Modality
+from fusionprep.models.inference import resolve_device
+from fusionprep.models.pair import fuse_pair
 from fusionprep.models.registry import get_model
 
 if TYPE_CHECKING:
@@ -35,9 +37,10 @@ class FusionRequest:
         Where to fuse, on the same grid. None takes where a volume's anatomical image is above 0,
         with a CT the whole head, and the whole of a PNG.
     modality, tracer
-        ``pet``, ``spect`` or ``ct``, and the name of the tracer, for the scaling of volumes.
+        Name of one of :data:`~fusionprep.modalities.FUSED`, and the name of the tracer, for the
+        scaling of volumes.
     weights
-        Safetensors file of an own training of the model; None takes the packaged weights.
+        Safetensors file in place of the packaged weights of the model.
     planes, batch_size
         As in :func:`~fusionprep.models.inference.fuse_volume`.
     """
@@ -48,19 +51,19 @@ class FusionRequest:
     model: str
     weights: Path | None = None
     mask: Path | None = None
-    modality: str = "pet"
+    modality: str = PET.name
     tracer: str | None = None
-    planes: str = "axial"
+    planes: Planes = "axial"
     batch_size: int = 4
-    device: str = "auto"
+    device: Device = "auto"
 
 
 @dataclass(frozen=True)
 class _Pair:
     images: tuple[np.ndarray, np.ndarray]
-    scalings: tuple[Scaling, Scaling]
-    mask: np.ndarray | None
+    mask: np.ndarray
     save: Callable[[np.ndarray, Path], None]
+    scalings: tuple[Scaling, Scaling] | None = None
     voxel_sizes: Sequence[float] = (1.0, 1.0, 1.0)
 
 
@@ -80,66 +83,60 @@ def fuse_files(request: FusionRequest) -> None:
         When the result cannot be written.
     """
     entry = get_model(request.model, request.weights)
-    entry.check_modality(request.modality)
-    device = resolve_device(request.device)
-    pair = _read_pair(request, entry.anatomical_input)
-    scaled = [
-        scaling.apply(image) for scaling, image in zip(pair.scalings, pair.images, strict=True)
-    ]
-    fused = fuse_volume(
-        entry.load(device),
-        *scaled,
+    modality = entry.check_modality(request.modality)
+    resolve_device(request.device)
+    pair = _read_pair(request, modality)
+    fused = fuse_pair(
+        pair.images[0],
+        pair.images[1],
         pair.mask,
-        device=device,
-        batch_size=request.batch_size,
+        entry,
+        modality=modality,
+        tracer=request.tracer,
+        scalings=pair.scalings,
         planes=request.planes,
         voxel_sizes=pair.voxel_sizes,
+        batch_size=request.batch_size,
+        device=request.device,
     )
     sources = (request.anatomical.name, request.functional.name)
+    scalings = fused.scaled.scalings
     sidecar = {
         "Description": f"Fused by {entry.label}: {entry.title}",
-        "FusionModel": entry.provenance(device, request.planes, sources, pair.scalings),
+        "FusionModel": entry.provenance(fused.device, request.planes, sources, scalings),
     }
     stem = request.output.name.removesuffix(".png").removesuffix(".gz").removesuffix(".nii")
-    text = json.dumps(sidecar, indent=2) + "\n"
     try:
-        write_whole(request.output, lambda path: pair.save(fused, path))
-        write_whole(request.output.with_name(f"{stem}.json"), lambda path: path.write_text(text))
+        write_whole(request.output, lambda path: pair.save(fused.image, path))
+        write_text(request.output.with_name(f"{stem}.json"), json_text(sidecar))
     except OSError as error:
         raise OutputError(f"cannot write {request.output}: {error}") from error
 
 
-def _read_pair(request: FusionRequest, anatomical_input: str) -> _Pair:
+def _read_pair(request: FusionRequest, modality: Modality) -> _Pair:
     paths = [request.anatomical, request.functional, request.output]
     if request.mask is not None:
         paths.append(request.mask)
     if all(path.name.endswith((".nii", ".nii.gz")) for path in paths):
-        return _read_volumes(request, anatomical_input)
+        return _read_volumes(request, modality)
     if all(path.suffix == ".png" for path in paths):
         return _read_slices(request)
     raise UsageError("the images, the mask and the output must all be NIfTI, or all PNG")
 
 
-def _read_volumes(request: FusionRequest, anatomical_input: str) -> _Pair:
-    missing = AIR if request.modality == "ct" else 0.0
-    anatomical = _read_nifti(request.anatomical)
-    images = (
-        anatomical.get_fdata(dtype=np.float32),
-        _read_on_grid(request.functional, anatomical, missing),
-    )
+def _read_volumes(request: FusionRequest, modality: Modality) -> _Pair:
+    grid = _read_nifti(request.anatomical)
+    anatomical = grid.get_fdata(dtype=np.float32)
+    functional = _read_on_grid(request.functional, grid, modality.outside)
     if request.mask is None:
-        mask = fusion_mask(*images, request.modality)
+        mask = fusion_mask(anatomical, functional, modality)
     else:
-        mask = _read_on_grid(request.mask, anatomical) > 0
+        mask = _read_on_grid(request.mask, grid) > 0
     return _Pair(
-        images=images,
-        scalings=(
-            anatomical_scaling(images[0], mask, anatomical_input),
-            functional_scaling(images[1], mask, request.modality, request.tracer),
-        ),
+        images=(anatomical, functional),
         mask=mask,
-        save=lambda fused, path: new_image(fused, anatomical.affine).to_filename(path),
-        voxel_sizes=nib.affines.voxel_sizes(anatomical.affine),
+        save=lambda fused, path: new_image(fused, grid.affine).to_filename(path),
+        voxel_sizes=nib.affines.voxel_sizes(grid.affine),
     )
 
 
@@ -158,11 +155,13 @@ def _read_nifti(path: Path, missing: float = 0.0) -> "Nifti1Image":
 
 def _read_slices(request: FusionRequest) -> _Pair:
     scaling = Scaling("8-bit gray levels", 0.0, 255.0)
+    images = read_luminance(request.anatomical), read_luminance(request.functional)
+    everywhere = np.ones(images[0].shape, bool)
     return _Pair(
-        images=(read_luminance(request.anatomical), read_luminance(request.functional)),
-        scalings=(scaling, scaling),
-        mask=None if request.mask is None else read_luminance(request.mask) > 0,
+        images=images,
+        mask=everywhere if request.mask is None else read_luminance(request.mask) > 0,
         save=_save_png,
+        scalings=(scaling, scaling),
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from fusionprep.choices import Device, Planes, choices
 from fusionprep.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -18,12 +19,10 @@ if TYPE_CHECKING:
 SMALLEST_SIDE = 16
 """Smaller slices are padded with zeros to this side: reflection and wavelets need some room."""
 
-PLANES = ("axial", "triplanar")
-
 Box = tuple[slice, slice]
 
 
-def resolve_device(device: str) -> str:
+def resolve_device(device: Device) -> str:
     """The device to compute on: ``auto`` takes CUDA where it is present.
 
     Raises
@@ -33,8 +32,8 @@ def resolve_device(device: str) -> str:
     """
     import torch
 
-    if device not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"unknown device {device!r}; there are: auto, cpu, cuda")
+    if device not in choices(Device):
+        raise UsageError(f"unknown device {device!r}; there are: {', '.join(choices(Device))}")
     if device == "cpu":
         return "cpu"
     if torch.cuda.is_available():
@@ -53,7 +52,7 @@ def fuse_volume(
     device: str = "cpu",
     batch_size: int = 4,
     axis: int = 2,
-    planes: str = "axial",
+    planes: Planes = "axial",
     voxel_sizes: "Sequence[float]" = (1.0, 1.0, 1.0),
 ) -> np.ndarray:
     """Fuse two aligned images slice by slice.
@@ -94,8 +93,8 @@ def fuse_volume(
         When the planes are unknown or need a volume, or the batch size is below 1.
     """
     check_shapes(anatomical, functional, mask)
-    if planes not in PLANES:
-        raise UsageError(f"unknown planes {planes!r}; there are: {', '.join(PLANES)}")
+    if planes not in choices(Planes):
+        raise UsageError(f"unknown planes {planes!r}; there are: {', '.join(choices(Planes))}")
     if batch_size < 1:
         raise UsageError(f"the batch size must be at least 1, not {batch_size}")
     inside = np.ones(anatomical.shape, bool) if mask is None else mask > 0

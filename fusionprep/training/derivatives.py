@@ -1,27 +1,34 @@
 """Training pairs from the outputs of fusionapp: one's own cohort."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 
+from fusionprep.bids.names import (
+    BIDS,
+    BRAIN,
+    IMAGE,
+    MASK,
+    PREPROC,
+    beside,
+    own_path,
+    parse_name,
+    sidecar_path,
+)
 from fusionprep.errors import DataError, NoInputError, UsageError
-from fusionprep.image.intensity import AIR, functional_scaling, mri_scaling
+from fusionprep.files import read_json_object
 from fusionprep.image.io import read_volume, same_grid
-from fusionprep.image.masks import head_of_ct
+from fusionprep.image.masks import with_head
+from fusionprep.modalities import MOVED, Modality
+from fusionprep.models.pair import scale_pair
+from fusionprep.spaces import NATIVE
 from fusionprep.training.options import TrainingOptions
 from fusionprep.training.pairs import SlicePair
 
 DESCRIPTION = "dataset_description.json"
-
-FUNCTIONAL = {
-    "pet": "*_space-T1w_desc-preproc_pet.nii.gz",
-    "ct": "*_space-T1w_desc-preproc_ct.nii.gz",
-}
-"""Modality, which is also its folder, to the files taken. Of a PET this is ``desc-preproc``, which
-every scan has; SUV and SUVR are the same image times a factor, which the scaling removes."""
 
 ENOUGH_BRAIN = 0.25
 """A slice counts when the mask covers this share of what it covers in the fullest slice."""
@@ -56,33 +63,45 @@ def read_derivative_pairs(root: Path, options: TrainingOptions) -> list[SlicePai
         When an image or sidecar cannot be used, or there are fewer than two subjects.
     """
     _check_derivative(root)
-    scans = [
-        (modality, path)
-        for modality, pattern in FUNCTIONAL.items()
-        for path in sorted(
-            {
-                *root.glob(f"sub-*/{modality}/{pattern}"),
-                *root.glob(f"sub-*/ses-*/{modality}/{pattern}"),
-            }
-        )
-    ]
+    scans = _find_scans(root)
     if not scans:
-        raise NoInputError(f"{root} holds no image {' or '.join(FUNCTIONAL.values())}")
+        kinds = " or ".join(modality.label for modality in MOVED if modality.fused)
+        raise NoInputError(f"{root} holds no preprocessed {kinds} in {NATIVE} space")
     splits = split_subjects({_subject(root, path) for _, path in scans}, options)
     pairs = []
     for modality, path in scans:
         subject = _subject(root, path)
         for images in _slices(*_read_scaled(root, path, modality), options):
-            pairs.append(SlicePair(modality, splits[subject], subject, modality, *images))
+            pairs.append(SlicePair(modality.name, splits[subject], subject, modality.name, *images))
     return pairs
+
+
+def _find_scans(root: Path) -> list[tuple[Modality, Path]]:
+    """PET and CT in T1w space.
+
+    Of a PET this is ``desc-preproc``, which every scan has; SUV and SUVR are the same image times a
+    factor, which the scaling removes.
+    """
+    scans = []
+    for modality in MOVED:
+        if not modality.fused:
+            continue
+        folder = BIDS[modality].datatype
+        levels = ("sub-*", "sub-*/ses-*")
+        images = (path for level in levels for path in root.glob(f"{level}/{folder}/*{IMAGE}"))
+        for path in sorted(images):
+            entities, suffix = parse_name(path.name)
+            native = entities.get("space") == NATIVE and entities.get("desc") == PREPROC
+            if native and suffix == BIDS[modality].suffix:
+                scans.append((modality, path))
+    return scans
 
 
 def _check_derivative(root: Path) -> None:
     path = root / DESCRIPTION
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        kind = description.get("DatasetType")
-    except (OSError, ValueError, AttributeError) as error:
+        kind = read_json_object(path).get("DatasetType")
+    except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     if kind != "derivative":
         raise NoInputError(
@@ -130,51 +149,40 @@ def split_subjects(subjects: set[str], options: TrainingOptions) -> dict[str, st
 
 
 def _read_scaled(
-    root: Path, path: Path, modality: str
+    root: Path, path: Path, modality: Modality
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[float, ...]]:
     """Both volumes in [0, 1], 0 outside the mask, the mask and the voxel sizes."""
     sidecar = _read_sidecar(path)
     t1w_path = _t1w_of(root, path, sidecar)
     anatomical = read_volume(t1w_path, "the T1w")
-    mask = _read_on_grid(_mask_of(t1w_path), anatomical) > 0.5
-    functional = _read_on_grid(path, anatomical, missing=AIR if modality == "ct" else 0.0)
-    if modality == "ct":
-        mask |= head_of_ct(functional)
-    array = anatomical.get_fdata(dtype=np.float32)
+    brain = _read_on_grid(beside(t1w_path, MASK, desc=BRAIN), anatomical) > 0.5
+    functional = _read_on_grid(path, anatomical, missing=modality.outside)
+    mask = with_head(brain, functional, modality)
+    array, tracer = anatomical.get_fdata(dtype=np.float32), sidecar.get("TracerName")
     try:
-        scalings = (
-            mri_scaling(array, mask),
-            functional_scaling(functional, mask, modality, sidecar.get("TracerName")),
-        )
+        scaled = scale_pair(array, functional, mask, modality, tracer=tracer)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    images = (
-        np.where(mask, scaling.apply(image), 0)
-        for scaling, image in zip(scalings, (array, functional), strict=True)
-    )
-    return *images, mask, anatomical.header.get_zooms()
+    first, second = (np.where(mask, image, 0) for image in scaled.images)
+    return first, second, mask, anatomical.header.get_zooms()
 
 
-def _read_sidecar(path: Path) -> dict:
-    sidecar = path.with_name(path.name.replace(".nii.gz", ".json"))
+def _read_sidecar(path: Path) -> dict[str, Any]:
+    sidecar = sidecar_path(path)
     try:
-        return dict(json.loads(sidecar.read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError) as error:
+        return read_json_object(sidecar)
+    except (OSError, ValueError) as error:
         raise DataError(f"cannot read {sidecar}: {error}; run fusionapp again") from error
 
 
 def _t1w_of(root: Path, path: Path, sidecar: dict) -> Path:
     """The T1w that an image was aligned to, which may be of another session."""
-    reference = str(sidecar.get("SpatialReference"))
-    if not reference.startswith("bids::"):
+    reference = own_path(sidecar.get("SpatialReference"))
+    if reference is None:
         raise DataError(
             f"the sidecar of {path} names no T1w as SpatialReference; run fusionapp again"
         )
-    return root / reference.removeprefix("bids::")
-
-
-def _mask_of(t1w_path: Path) -> Path:
-    return t1w_path.with_name(t1w_path.name.replace("_desc-preproc_T1w", "_desc-brain_mask"))
+    return root / reference
 
 
 def _read_on_grid(path: Path, reference: nib.Nifti1Image, missing: float = 0.0) -> np.ndarray:

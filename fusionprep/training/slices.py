@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from fusionprep.errors import DataError, NoInputError
+from fusionprep.evaluation.pairs import ANATOMICAL_FOLDERS
 from fusionprep.image.colour import read_colormap, read_level, read_luminance
 from fusionprep.training.options import TrainingOptions
 from fusionprep.training.pairs import SPLITS, SlicePair, check_patient_split
 
 TABLE = "slices.csv"
 
-ANATOMICAL = frozenset({"mri", "t1", "t2", "flair"})
+ANATOMICAL = frozenset(ANATOMICAL_FOLDERS)
 """Folders of anatomical slices; any other folder is taken for the functional modality."""
 
 

@@ -7,11 +7,12 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep._version import __version__
-from fusionprep.bids.pairing import fusion_partner
+from fusionprep.bids.pairing import find_contrast
 from fusionprep.bids.types import ImageFile, Pairing, SubjectPlan
 from fusionprep.config import Config
+from fusionprep.suvr_regions import NO_REGION
 from fusionprep.workflows.anatomical import init_anatomical_wf
-from fusionprep.workflows.nodes import T1W_IMAGES, Space, template_spaces
+from fusionprep.workflows.nodes import T1W_IMAGES, Port, Space
 from fusionprep.workflows.pet import init_pet_wf
 from fusionprep.workflows.structural import init_structural_wf
 from fusionprep.workflows.suvr import init_region_wf, region_template
@@ -63,7 +64,7 @@ def _add_t1w(
     workflow.add_nodes([anatomical])
     sources = {name: (anatomical, f"outputnode.{name}") for name in T1W_IMAGES}
     by_name = itertools.groupby(
-        sorted(template_spaces(config), key=lambda template: template.name),
+        sorted(config.processing.templates, key=lambda template: template.name),
         key=lambda template: template.name,
     )
     for name, templates in by_name:
@@ -78,29 +79,30 @@ def _add_t1w(
         ])  # fmt: skip
         for field in registration.outputs.outputnode.get():
             sources[field] = (registration, f"outputnode.{field}")
-    if config.suvr_region != "none" and any(pairing.modality == "pet" for pairing in pairings):
+    has_region = config.processing.suvr_region != NO_REGION
+    if has_region and any(pairing.modality.tracer for pairing in pairings):
         _add_region(workflow, config, t1w, sources)
-    partner = fusion_partner(pairings, config)
-    # The partner first: what it hands over are inputs of the others.
-    for pairing in sorted(pairings, key=lambda pairing: pairing is not partner):
-        build = init_pet_wf if pairing.modality == "pet" else init_structural_wf
-        name = f"{pairing.modality}{_tag(pairing.image)}_wf"
-        processing = build(config, pairing, name, partner)
+    contrast = find_contrast(pairings, config.fusion.contrast)
+    # The contrast first: what it hands over are inputs of the others.
+    for pairing in sorted(pairings, key=lambda pairing: pairing is not contrast):
+        build = init_pet_wf if pairing.modality.tracer else init_structural_wf
+        name = f"{pairing.modality.name}{_tag(pairing.image)}_wf"
+        processing = build(config, pairing, name, contrast)
         for field in processing.inputs.inputnode.get():
             node, source = sources[field]
             workflow.connect(node, source, processing, f"inputnode.{field}")
-        if pairing is partner:
+        if pairing is contrast:
             for field in processing.outputs.outputnode.get():
                 sources[field] = (processing, f"outputnode.{field}")
 
 
 def _add_region(
-    workflow: pe.Workflow, config: Config, t1w: ImageFile, sources: dict[str, tuple[pe.Node, str]]
+    workflow: pe.Workflow, config: Config, t1w: ImageFile, sources: dict[str, Port]
 ) -> None:
     """Add the reference region of a T1w's PET images to what they are given."""
     region = init_region_wf(config, t1w, f"suvr{_tag(t1w)}_wf")
     fields = {name: name for name in ("t1w", "mask", "gm", "wm")}
-    if template := region_template(config):
+    if template := region_template(config.processing):
         fields["t1w_from_template"] = f"t1w_from_template_{template}"
     for field, name in fields.items():
         node, source = sources[name]

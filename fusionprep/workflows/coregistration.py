@@ -1,20 +1,22 @@
 """Another modality to the T1w: the rigid registration, its file and its figure."""
 
+from dataclasses import dataclass
+from typing import Any
+
 from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids.names import derivative_path, kept_entities, own_uri, raw_uri
+from fusionprep.bids.names import COREG, PREPROC, XFM, OutputNames, own_uri, raw_uri
 from fusionprep.bids.types import Pairing
 from fusionprep.config import Config
 from fusionprep.interfaces.registration import RegisterRigid, Resample
 from fusionprep.interfaces.reports import PlotCoregistration
+from fusionprep.spaces import NATIVE
 from fusionprep.workflows.anatomical import t1w_path
-from fusionprep.workflows.nodes import Space, derivative_node, figure_node, node
+from fusionprep.workflows.nodes import Port, Space, derivative_node, figure_node, node
 
 FROM_T1W = ("conformed", "t1w", "mask", "dseg")
-SUFFIXES = {"pet": "pet", "ct": "ct", "flair": "FLAIR", "t2w": "T2w"}
-DATATYPES = {"pet": "pet", "ct": "ct", "flair": "anat", "t2w": "anat"}
 DESCRIPTION = """
 The {modality} was registered rigidly to the T1w by maximising mutual information [@mattes] from
 starts in every orientation, with *SciPy* [@scipy] as optimiser, and brought to the T1w grid in one
@@ -30,28 +32,8 @@ The header's own alignment was kept where it was as good.
 DESCRIPTIONS = {"rigid": DESCRIPTION, "identity": IDENTITY, "auto": DESCRIPTION + AUTO.lstrip()}
 
 
-class ModalityPaths:
-    """Output paths of one PET, CT or FLAIR image."""
-
-    def __init__(self, pairing: Pairing, tracer: str | None = None) -> None:
-        self.image = pairing.image
-        self.modality = pairing.modality
-        self.entities = kept_entities(pairing.image, pairing.modality, tracer)
-
-    def __call__(self, extension: str = ".nii.gz", suffix: str | None = None, **entities) -> str:
-        return derivative_path(
-            self.image.subject,
-            self.image.session,
-            DATATYPES[self.modality],
-            suffix or SUFFIXES[self.modality],
-            extension,
-            **self.entities,
-            **entities,
-        )
-
-
 def init_coregistration_wf(
-    config: Config, pairing: Pairing, paths: ModalityPaths
+    config: Config, pairing: Pairing, names: OutputNames
 ) -> LiterateWorkflow:
     """Register one image to its T1w and resample it there.
 
@@ -78,36 +60,31 @@ def init_coregistration_wf(
     """
     workflow = LiterateWorkflow(name="coregistration_wf")
     modality = pairing.modality
-    method = config.pet2anat_method if modality == "pet" else "rigid"
-    workflow.__desc__ = DESCRIPTIONS[method].format(modality=modality.upper())
+    method = config.processing.pet2anat_method if modality.tracer else "rigid"
+    workflow.__desc__ = DESCRIPTIONS[method].format(modality=modality.label)
     inputnode = pe.Node(niu.IdentityInterface(fields=["moving", *FROM_T1W]), name="inputnode")
     outputnode = pe.Node(
         niu.IdentityInterface(fields=["transform", "moved", "metadata"]), name="outputnode"
     )
     register = node(
-        RegisterRigid(
-            method=method,
-            modality=modality,
-            sloppy=config.sloppy,
-        ),
+        RegisterRigid(method=method, modality=modality.name, sloppy=config.processing.sloppy),
         "register",
         config,
         mem_gb=0.8,
     )
-    outside = -1000.0 if modality == "ct" else 0.0
-    resample = node(Resample(outside=outside), "resample", config, mem_gb=0.8)
+    resample = node(Resample(outside=modality.outside), "resample", config, mem_gb=0.8)
     xfm = derivative_node(
         config,
-        paths(".txt", "xfm", from_=SUFFIXES[modality], to="T1w", mode="image"),
+        names(XFM, ".txt", from_=names.bids.suffix, to=NATIVE, mode="image"),
         "ds_t1w_from_moving",
     )
     figure = figure_node(
         config,
         PlotCoregistration,
-        paths(desc="coreg"),
+        names(desc=COREG),
         ".svg",
         "plot_coregistration",
-        moving_name=modality.upper(),
+        moving_name=modality.label,
     )
     workflow.connect([
         (inputnode, register, [("conformed", "t1w"), ("mask", "mask"), ("moving", "moving")]),
@@ -122,63 +99,100 @@ def init_coregistration_wf(
     return workflow
 
 
-def anatomical_path(pairing: Pairing, partner: Pairing | None, space: Space) -> str:
-    """Output path of what a PET or CT is fused with: the T1w, or a FLAIR or T2w in T1w space.
+@dataclass(frozen=True)
+class Branch:
+    """What the steps of one image's workflow share, once it is registered to the T1w.
 
-    Of these no image in template space is written; there they are brought straight from their own.
+    Attributes
+    ----------
+    names
+        Of its outputs.
+    inputnode
+        With the fields of :func:`~fusionprep.workflows.nodes.anatomy_fields`, or those of
+        :func:`~fusionprep.workflows.nodes.fusion_fields`.
+    source
+        The image on its own grid.
+    coregister
+        Of :func:`init_coregistration_wf`.
     """
-    if partner is None:
-        return t1w_path(pairing.t1w, desc="preproc", **space.t1w_entities)
-    return ModalityPaths(partner)(desc="preproc", space="T1w")
+
+    workflow: LiterateWorkflow
+    config: Config
+    pairing: Pairing
+    names: OutputNames
+    inputnode: pe.Node
+    source: Port
+    coregister: LiterateWorkflow
+
+    @property
+    def registration(self) -> Port:
+        """The sidecar's field ``Registration``."""
+        return self.coregister, "outputnode.metadata"
+
+    @property
+    def transform(self) -> Port:
+        """From the image to the T1w."""
+        return self.coregister, "outputnode.transform"
+
+    @property
+    def moved(self) -> Port:
+        """The image on the T1w grid."""
+        return self.coregister, "outputnode.moved"
+
+    def connect(self, port: Port, target: pe.Node, field: str) -> None:
+        """Hand what a port has to a field of a node."""
+        self.workflow.connect(port[0], port[1], target, field)
+
+    def in_space(self, space: Space) -> Port:
+        """The image in an output space, in one interpolation from its own grid."""
+        if space.template is None:
+            return self.moved
+        chain = pe.Node(niu.Merge(2), name=f"chain{space.tag}")
+        interface = Resample(template=str(space.template), outside=self.pairing.modality.outside)
+        resample = node(interface, f"resample{space.tag}", self.config, mem_gb=0.8)
+        template_from_t1w = f"template_from_t1w_{space.template.name}"
+        self.connect((self.inputnode, template_from_t1w), chain, "in1")
+        self.connect(self.transform, chain, "in2")
+        self.connect((chain, "out"), resample, "transforms")
+        self.connect(self.source, resample, "in_file")
+        return resample, "out_file"
 
 
-def paired_metadata(config: Config, pairing: Pairing) -> dict:
+def add_coregistration(
+    workflow: LiterateWorkflow,
+    config: Config,
+    pairing: Pairing,
+    *,
+    inputnode: pe.Node,
+    source: Port,
+) -> Branch:
+    """Register an image to its T1w.
+
+    Parameters
+    ----------
+    inputnode
+        Of the workflow, with the T1w's images.
+    source
+        The image on its own grid, static.
+    """
+    names = OutputNames(pairing.image, pairing.modality)
+    coregister = init_coregistration_wf(config, pairing, names)
+    workflow.connect([
+        (inputnode, coregister, [(name, f"inputnode.{name}") for name in FROM_T1W]),
+        (source[0], coregister, [(source[1], "inputnode.moving")]),
+    ])  # fmt: skip
+    return Branch(workflow, config, pairing, names, inputnode, source, coregister)
+
+
+def paired_metadata(config: Config, pairing: Pairing) -> dict[str, Any]:
     """Sidecar fields that every image brought to a T1w has."""
     return {
         "Sources": [raw_uri(pairing.image, config.bids_dir)],
         "SkullStripped": False,
-        "SpatialReference": own_uri(t1w_path(pairing.t1w, desc="preproc")),
+        "SpatialReference": own_uri(t1w_path(pairing.t1w, desc=PREPROC)),
         "Pairing": {
             "T1w": raw_uri(pairing.t1w, config.bids_dir),
             "Reason": pairing.reason,
             "DayGap": pairing.day_gap,
         },
     }
-
-
-def to_template(
-    workflow: pe.Workflow,
-    config: Config,
-    space: Space,
-    source: tuple[pe.Node, str],
-    *,
-    outside: float = 0.0,
-) -> tuple[pe.Node, str]:
-    """Add a node that brings an image to a template in one interpolation from its own grid.
-
-    Parameters
-    ----------
-    workflow
-        Has an ``inputnode`` with :func:`~fusionprep.workflows.nodes.anatomy_fields` and a
-        ``coregistration_wf``.
-    source
-        Node and field of the image before registration.
-    outside
-        Value outside the field of view.
-
-    Returns
-    -------
-    Node and field of the image on the template's grid.
-    """
-    inputnode = workflow.get_node("inputnode")
-    coregister = workflow.get_node("coregistration_wf")
-    chain = pe.Node(niu.Merge(2), name=f"chain{space.tag}")
-    interface = Resample(template=str(space.template), outside=outside)
-    resample = node(interface, f"resample{space.tag}", config, mem_gb=0.8)
-    workflow.connect([
-        (inputnode, chain, [(f"template_from_t1w_{space.template.name}", "in1")]),
-        (coregister, chain, [("outputnode.transform", "in2")]),
-        (chain, resample, [("out", "transforms")]),
-        (source[0], resample, [(source[1], "in_file")]),
-    ])  # fmt: skip
-    return resample, "out_file"

@@ -1,20 +1,44 @@
-"""Applying the fusion models in one space."""
+"""Applying the fusion models to a pair in one space."""
 
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import dataclass
+from typing import Any
 
 from nipype.interfaces import utility as niu
 from nipype.interfaces.base import Undefined
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids.names import own_uri
-from fusionprep.config import Config
+from fusionprep.bids.names import (
+    FUSED,
+    PLANES,
+    PREPROC,
+    PROBSEG,
+    THUMBNAIL,
+    FusedDesc,
+    OutputNames,
+    describe_fused,
+    own_uri,
+)
+from fusionprep.bids.types import Pairing
+from fusionprep.config import Config, Fusion
 from fusionprep.interfaces.fusion import Fuse
 from fusionprep.interfaces.reports import PlotFused, PlotPlanes, PlotThumbnail
+from fusionprep.modalities import T1W, Modality
 from fusionprep.models.entry import ModelEntry
 from fusionprep.models.registry import get_model
-from fusionprep.workflows.nodes import PARTNER, Space, derivative_node, figure_node, node
+from fusionprep.spaces import NATIVE
+from fusionprep.workflows.anatomical import t1w_path
+from fusionprep.workflows.coregistration import Branch, paired_metadata
+from fusionprep.workflows.nodes import (
+    CONTRAST,
+    Port,
+    Space,
+    derivative_node,
+    figure_node,
+    is_drawn,
+    node,
+)
 
 DESCRIPTION = """
 {anatomy} and {modality} were scaled to [0, 1] and fused slice by slice with {models}. {planes}
@@ -22,210 +46,242 @@ DESCRIPTION = """
 GRAY_MATTER = """
 The {modality}, scaled to [0, 1], was confined to the gray matter of the T1w: {models}.
 """
-FIELDS = {"image": "t1w", "gm_probseg": "gm"}
-PLANES = {
+PLANES_TEXT = {
     "axial": "Slices were axial.",
     "triplanar": "Slices were axial, coronal and sagittal, and the three results were averaged.",
 }
 
 
-def init_fusion_wf(
-    config: Config,
-    modality: str,
-    out_path: partial,
-    figure_like: partial | None,
-    sources: Mapping[str, str],
-    metadata: dict,
-    space: Space,
-    *,
-    tracer: str | None = None,
-) -> LiterateWorkflow:
-    """Fuse a pair with every model of the configuration, write and draw the results.
+@dataclass(frozen=True)
+class FusionPair:
+    """What is fused in one space.
+
+    Attributes
+    ----------
+    names
+        Of the outputs of the functional image.
+    sources
+        Output paths of what the workflow is given: ``t1w``, ``gm``, ``functional`` and, where PET
+        and CT are fused with another contrast, that.
+    metadata
+        Sidecar fields of the space and the pairing.
+    tracer
+        Of a PET, for its scaling.
+    """
+
+    names: OutputNames
+    space: Space
+    sources: Mapping[str, str]
+    metadata: Mapping[str, Any]
+    tracer: str = ""
+
+    @property
+    def modality(self) -> Modality:
+        """Of the functional image."""
+        return self.names.modality
+
+
+def fuse_in_space(
+    branch: Branch, space: Space, image: Port, functional: str, contrast: Pairing | None
+) -> None:
+    """Fuse an image with its T1w, or with another contrast, in one space.
 
     Parameters
     ----------
-    modality
-        ``pet`` or ``ct``.
-    out_path, figure_like
-        Called with ``desc=`` to name the derivative and its figures; no figures where it is None.
-    sources
-        Output paths of ``t1w``, ``gm`` (where a model uses it) and ``functional``.
-    metadata
-        Sidecar fields of the space.
-    space
-        Where the images are.
+    image
+        The functional image there, and ...
+    functional
+        ... the output path of what it is made of.
+    contrast
+        The FLAIR or T2w that it is fused with; None stands for the T1w.
+    """
+    config, pairing, t1w = branch.config, branch.pairing, branch.pairing.t1w
+    sources = {
+        "t1w": t1w_path(t1w, desc=PREPROC, **space.t1w_entities),
+        "gm": t1w_path(t1w, PROBSEG, label="GM", **space.t1w_entities),
+        "functional": functional,
+    }
+    if contrast is not None:
+        # In template space none is written: it is brought there straight from its own grid.
+        names = OutputNames(contrast.image, contrast.modality)
+        sources[CONTRAST] = names(desc=PREPROC, space=NATIVE)
+    paired = paired_metadata(config, pairing)
+    facts = pairing.image.pet
+    tracer = {
+        "TracerName": facts and facts.tracer_name,
+        "TracerRadionuclide": facts and facts.radionuclide,
+    }
+    metadata = {
+        "SpatialReference": paired["SpatialReference"],
+        **space.metadata,
+        **{name: value for name, value in tracer.items() if value},
+        "Pairing": paired["Pairing"],
+    }
+    pair = FusionPair(branch.names, space, sources, metadata, tracer["TracerName"] or "")
+    fuse = init_fusion_wf(config, pair)
+    for name in fuse.inputs.inputnode.get():
+        port = image if name == "functional" else (branch.inputnode, space.anatomy_field(name))
+        branch.connect(port, fuse, f"inputnode.{name}")
+
+
+def init_fusion_wf(config: Config, pair: FusionPair) -> LiterateWorkflow:
+    """Fuse a pair with every model of the configuration, write and draw the results.
 
     Inputs
     ------
-    t1w, mask, functional
-        Images on one grid; the FLAIR or T2w in place of the T1w where the configuration says so.
-    gm
-        Probability of gray matter there; only where a model uses it.
+    functional, mask
+        The image to fuse, and the brain mask, on one grid.
+    t1w, gm, contrast
+        T1w, its probability of gray matter, and the FLAIR or T2w that is fused in its place there;
+        only what a model uses.
     """
-    workflow = LiterateWorkflow(name=f"fusion{space.tag}_wf")
-    entries = fusion_entries(config, modality)
-    workflow.__desc__ = _describe(config, modality, entries)
-    anatomy = dict.fromkeys(["t1w", *(FIELDS[entry.anatomical_input] for entry in entries)])
-    fields = [*anatomy, "mask", "functional"]
+    workflow = LiterateWorkflow(name=f"fusion{pair.space.tag}_wf")
+    entries = fusion_entries(config.fusion, pair.modality)
+    workflow.__desc__ = _describe(config.fusion, pair.modality, entries)
+    anatomy = [field for entry in entries for field in _anatomy(config.fusion, entry)]
+    fields = [*dict.fromkeys(anatomy), "mask", "functional"]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
-    contrast = "" if config.anat_contrast == "T1w" else config.anat_contrast
-    prefix = "fused" + ("CT" if modality == "ct" else "") + contrast
+    drawn = is_drawn(config.processing, pair.space)
     for entry in entries:
-        anatomical = FIELDS[entry.anatomical_input]
-        uris = [own_uri(sources[name]) for name in (anatomical, "functional")]
-        fuse = node(
-            Fuse(
-                modality=modality,
-                model=entry.name,
-                sources=uris,
-                weights_sha256=entry.weights_sha256() or "",
-                weights_file=str(entry.own_weights.path) if entry.own_weights else Undefined,
-                tracer=tracer or "",
-                planes=config.planes,
-                batch_size=config.batch_size,
-                device=config.device,
-                use_gpu=config.device != "cpu",
-            ),
-            f"fuse_{entry.name}",
-            config,
-            # A network holds about 0.1 GB for each 256 x 256 slice.
-            mem_gb=1.1 + 0.1 * config.batch_size,
-        )
+        desc = FusedDesc.for_model(entry, pair.modality, config.fusion.contrast)
+        fuse = _fuse_node(config, pair, entry)
+        given, shown = _anatomy(config.fusion, entry)
         workflow.connect([
             (inputnode, fuse, [
-                (anatomical, "anatomical"), ("functional", "functional"), ("mask", "mask"),
+                (given, "anatomical"), ("functional", "functional"), ("mask", "mask"),
             ]),
         ])  # fmt: skip
-        if anatomical != "t1w":
-            workflow.connect(inputnode, "t1w", fuse, "reference")
-        results = [("out_file", "metadata", "", "scalar, 0 to 1")]
-        if modality == "pet":
-            colour = "RGB: lightness from the fusion, hue from the PET"
-            results.append(("out_colour", "colour_metadata", "Color", colour))
-        anatomy = config.anat_contrast if anatomical == "t1w" else entry.anatomy
-        fused = f"{anatomy} and {modality.upper()} fused by {entry.label}"
-        for field, computed, ending, what in results:
-            desc = f"{prefix}{entry.label}{ending}"
-            sidecar = {
-                "Description": f"{fused} ({what})",
-                "SkullStripped": modality == "pet",
-                "Sources": uris,
-                **metadata,
-            }
-            name = f"ds_{entry.name}{ending}"
-            write = derivative_node(
-                config, out_path(desc=desc), name, space=space.code, metadata=sidecar
-            )
+        if given != shown:
+            workflow.connect(inputnode, shown, fuse, "reference")
+        _write(workflow, config, pair, entry, fuse)
+        if not drawn:
+            continue
+        # In template space one model shows what is to be seen there; all would make a report of
+        # many models too large to pass on.
+        if pair.space.template is None or entry is entries[0]:
+            mosaic = _mosaic_node(config, pair, entry, desc)
             workflow.connect([
-                (fuse, write, [(field, "in_file"), (computed, "computed")]),
+                (inputnode, mosaic, [
+                    (shown, "anatomical"), ("functional", "functional"), ("mask", "mask"),
+                ]),
+                (fuse, mosaic, [("out_file", "fused")]),
             ])  # fmt: skip
-        if figure_like is not None:
-            desc = f"{prefix}{entry.label}"
-            # In template space one model shows what is to be seen there; all would make a report
-            # of many models too large to pass on.
-            if space.template is None or entry is entries[0]:
-                _draw_mosaic(workflow, config, modality, figure_like, fuse, desc)
-            _draw_small(workflow, config, modality, figure_like, space, fuse, desc)
+            if pair.modality.tracer:
+                workflow.connect(fuse, "out_colour", mosaic, "colour")
+        small = _small_node(config, pair, entry, desc)
+        workflow.connect(fuse, "out_file", small, "fused")
+        if pair.space.template is None:
+            workflow.connect([
+                (inputnode, small, [("functional", "functional"), ("mask", "mask")]),
+            ])  # fmt: skip
     return workflow
 
 
-def _draw_mosaic(
-    workflow: pe.Workflow,
-    config: Config,
-    modality: str,
-    figure_like: partial,
-    fuse: pe.Node,
-    desc: str,
+def _anatomy(fusion: Fusion, entry: ModelEntry) -> tuple[str, str]:
+    """Fields of what a model is given beside the functional image, and of what it is judged by."""
+    image = "t1w" if fusion.contrast == T1W else CONTRAST
+    return (image, image) if entry.takes_image else ("gm", "t1w")
+
+
+def _fuse_node(config: Config, pair: FusionPair, entry: ModelEntry) -> pe.Node:
+    fusion, own = config.fusion, entry.own_weights
+    given, _ = _anatomy(fusion, entry)
+    interface = Fuse(
+        modality=pair.modality.name,
+        model=entry.name,
+        sources=[own_uri(pair.sources[name]) for name in (given, "functional")],
+        weights_sha256=entry.weights_sha256() or "",
+        weights_file=str(own.path) if own else Undefined,
+        tracer=pair.tracer,
+        planes=fusion.planes,
+        batch_size=fusion.batch_size,
+        device=fusion.device,
+        use_gpu=fusion.device != "cpu",
+    )
+    # A network holds about 0.1 GB for each 256 x 256 slice.
+    return node(interface, f"fuse_{entry.name}", config, mem_gb=1.1 + 0.1 * fusion.batch_size)
+
+
+def _write(
+    workflow: pe.Workflow, config: Config, pair: FusionPair, entry: ModelEntry, fuse: pe.Node
 ) -> None:
-    """Add the mosaic of a fused image and its sources."""
-    inputnode, model = workflow.get_node("inputnode"), fuse.name.removeprefix("fuse_")
-    mosaic = figure_node(
+    """Write the fused image and, of a PET, that in colour."""
+    modality, contrast = pair.modality, config.fusion.contrast
+    results = [(False, "out_file", "metadata", "scalar, 0 to 1")]
+    if modality.tracer:
+        what = f"RGB: lightness from the fusion, hue from the {modality.label}"
+        results.append((True, "out_colour", "colour_metadata", what))
+    fused = FusedDesc.for_model(entry, modality, contrast)
+    for colour, field, computed, what in results:
+        desc = FusedDesc(fused.model, fused.modality, fused.contrast, colour)
+        write = derivative_node(
+            config,
+            pair.names.fused(desc=str(desc), **pair.space.entities),
+            f"ds_{entry.name}{'_colour' * colour}",
+            space=pair.space.code,
+            metadata={
+                "Description": f"{describe_fused(entry, fused)} ({what})",
+                "SkullStripped": not modality.hounsfield,
+                "Sources": list(fuse.inputs.sources),
+                **pair.metadata,
+            },
+        )
+        workflow.connect([(fuse, write, [(field, "in_file"), (computed, "computed")])])
+
+
+def _figure_like(pair: FusionPair, desc: FusedDesc, kind: str) -> str:
+    """What a figure is named after: without the resolution, as one is drawn of each template."""
+    return pair.names.fused(desc=desc.figure(kind), space=pair.space.entities["space"])
+
+
+def _mosaic_node(config: Config, pair: FusionPair, entry: ModelEntry, desc: FusedDesc) -> pe.Node:
+    """The mosaic of a fused image and its sources."""
+    return figure_node(
         config,
         PlotFused,
-        figure_like(desc=desc),
+        _figure_like(pair, desc, FUSED),
         ".jpg",
-        f"plot_{model}",
-        anatomical_name=config.anat_contrast,
-        functional_name=modality.upper(),
+        f"plot_{entry.name}",
+        contrast=desc.contrast.name,
+        modality=desc.modality.name,
     )
-    workflow.connect([
-        (inputnode, mosaic, [
-            ("t1w", "anatomical"), ("functional", "functional"), ("mask", "mask"),
-        ]),
-        (fuse, mosaic, [("out_file", "fused")]),
-    ])  # fmt: skip
-    if modality == "pet":
-        workflow.connect(fuse, "out_colour", mosaic, "colour")
 
 
-def _draw_small(
-    workflow: pe.Workflow,
-    config: Config,
-    modality: str,
-    figure_like: partial,
-    space: Space,
-    fuse: pe.Node,
-    desc: str,
-) -> None:
-    """Add the small pictures of a fused image for the group report."""
-    inputnode, model = workflow.get_node("inputnode"), fuse.name.removeprefix("fuse_")
-    rest = desc.removeprefix("fused")
-    if space.template is None:
-        like, name = figure_like(desc=f"thumb{rest}"), f"thumbnail_{model}"
-        thumbnail = figure_node(config, PlotThumbnail, like, ".png", name, modality=modality)
-        workflow.connect([
-            (inputnode, thumbnail, [("functional", "functional"), ("mask", "mask")]),
-            (fuse, thumbnail, [("out_file", "fused")]),
-        ])  # fmt: skip
-    else:
-        like, template = figure_like(desc=f"planes{rest}"), str(space.template)
-        planes = figure_node(config, PlotPlanes, like, ".png", f"planes_{model}", template=template)
-        workflow.connect(fuse, "out_file", planes, "fused")
+def _small_node(config: Config, pair: FusionPair, entry: ModelEntry, desc: FusedDesc) -> pe.Node:
+    """The small picture of a fused image for the group report."""
+    if pair.space.template is None:
+        like, name = _figure_like(pair, desc, THUMBNAIL), f"thumbnail_{entry.name}"
+        return figure_node(config, PlotThumbnail, like, ".png", name, modality=desc.modality.name)
+    like, name = _figure_like(pair, desc, PLANES), f"planes_{entry.name}"
+    template = str(pair.space.template)
+    return figure_node(config, PlotPlanes, like, ".png", name, template=template)
 
 
-def connect_fusion(
-    workflow: pe.Workflow,
-    config: Config,
-    fuse: LiterateWorkflow,
-    space: Space,
-    image: tuple[pe.Node, str],
-) -> None:
-    """Hand the anatomical images it asks for and the image of one space to a fusion workflow."""
-    anatomy = [name for name in fuse.inputs.inputnode.get() if name != "functional"]
-    given = {"t1w": "t1w" if config.anat_contrast == "T1w" else PARTNER}
-    workflow.connect([
-        (workflow.get_node("inputnode"), fuse, [
-            (space.anatomy_field(given.get(name, name)), f"inputnode.{name}") for name in anatomy
-        ]),
-        (image[0], fuse, [(image[1], "inputnode.functional")]),
-    ])  # fmt: skip
-
-
-def fusion_entries(config: Config, modality: str) -> list[ModelEntry]:
+def fusion_entries(fusion: Fusion, modality: Modality) -> list[ModelEntry]:
     """The models of the configuration that can fuse a modality."""
-    entries = (get_model(name, config.fusion_weights.get(name)) for name in config.fusion_models)
+    entries = (get_model(name, fusion.weights.get(name)) for name in fusion.models)
     return [entry for entry in entries if entry.fuses(modality)]
 
 
-def _describe(config: Config, modality: str, entries: list[ModelEntry]) -> str:
-    fused = [_cited(entry) for entry in entries if entry.anatomical_input == "image"]
+def _describe(fusion: Fusion, modality: Modality, entries: list[ModelEntry]) -> str:
+    fused = [_cited(entry) for entry in entries if entry.takes_image]
     confined = [
-        f"{_cited(entry)} is the {entry.title}"
-        for entry in entries
-        if entry.anatomical_input == "gm_probseg"
+        f"{_cited(entry)} is the {entry.title}" for entry in entries if not entry.takes_image
     ]
-    name, text = modality.upper(), ""
+    text = ""
     if fused:
-        planes = PLANES[config.planes]
         text += DESCRIPTION.format(
-            anatomy=config.anat_contrast, modality=name, models=", ".join(fused), planes=planes
+            anatomy=fusion.contrast.label,
+            modality=modality.label,
+            models=", ".join(fused),
+            planes=PLANES_TEXT[fusion.planes],
         )
     if confined:
-        text += GRAY_MATTER.format(modality=name, models=", ".join(confined))
+        text += GRAY_MATTER.format(modality=modality.label, models=", ".join(confined))
     return text
 
 
 def _cited(entry: ModelEntry) -> str:
     key = entry.bibliography_key
     cited = f"{entry.label} [@{key}]" if key else f"{entry.label} ({entry.citation})"
-    return f"{cited} with weights of an own training" if entry.own_weights else cited
+    return f"{cited} with weights trained by the user" if entry.own_weights else cited

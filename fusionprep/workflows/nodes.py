@@ -8,13 +8,17 @@ from nipype.interfaces.base import BaseInterface
 from nipype.pipeline import engine as pe
 
 from fusionprep.bids.names import figure_path
-from fusionprep.config import Config
-from fusionprep.image.template import TemplateSpace
+from fusionprep.config import Config, Fusion, Processing
 from fusionprep.interfaces.derivatives import WriteDerivative
+from fusionprep.modalities import T1W
 from fusionprep.models.registry import get_model
+from fusionprep.spaces import NATIVE, TemplateSpace
 
-PARTNER = "partner"
-"""Field of the FLAIR or T2w that PET and CT are fused with."""
+Port = tuple[pe.Node, str]
+"""A node and the field of it that hands something over."""
+
+CONTRAST = "contrast"
+"""Field of the FLAIR or T2w that PET and CT are fused with in place of the T1w."""
 
 T1W_IMAGES = ("conformed", "t1w", "mask", "dseg", "gm", "wm")
 
@@ -23,7 +27,7 @@ def node(interface: BaseInterface, name: str, config: Config, *, mem_gb: float =
     """A node that claims the threads its interface will use."""
     threads = 1
     if "n_threads" in interface.inputs.traits():
-        threads = config.omp_nthreads
+        threads = config.execution.omp_nthreads
         interface.inputs.n_threads = threads
     return pe.Node(interface, name=name, mem_gb=mem_gb, n_procs=threads)
 
@@ -59,7 +63,12 @@ def derivative_node(
 
 
 def figure_node(
-    config: Config, interface_class: type, like: str, extension: str, name: str, **inputs: Any
+    config: Config,
+    interface_class: type[BaseInterface],
+    like: str,
+    extension: str,
+    name: str,
+    **inputs: Any,
 ) -> pe.Node:
     """A node that draws the figure named after the derivative `like`."""
     interface = interface_class(
@@ -77,16 +86,15 @@ class Space:
     @property
     def tag(self) -> str:
         """Ends the names of nodes that work in this space."""
-        return (
-            "_t1w" if self.template is None else f"_{self.template.name}_{self.template.resolution}"
-        )
+        template = self.template
+        return "_t1w" if template is None else f"_{template.name}_{template.resolution}"
 
     @property
     def entities(self) -> dict[str, str]:
         """BIDS entities of images brought to this space."""
         if self.template is None:
-            return {"space": "T1w"}
-        return {"space": self.template.name, "resolution": self.template.resolution}
+            return {"space": NATIVE}
+        return {"space": self.template.name, "res": self.template.resolution}
 
     @property
     def t1w_entities(self) -> dict[str, str]:
@@ -113,26 +121,20 @@ class Space:
         return image if self.template is None else f"{image}{self.tag}"
 
 
-def template_spaces(config: Config) -> list[TemplateSpace]:
-    """The templates among the output spaces, in order."""
-    return [TemplateSpace.parse(text) for text in config.output_spaces if text != "T1w"]
-
-
-def output_spaces(config: Config) -> list[Space]:
+def output_spaces(processing: Processing) -> list[Space]:
     """T1w space, which is always written, and the templates."""
-    return [Space(), *(Space(template) for template in template_spaces(config))]
+    return [Space(), *(Space(template) for template in processing.templates)]
 
 
-def is_drawn(config: Config, space: Space) -> bool:
+def is_drawn(processing: Processing, space: Space) -> bool:
     """Whether the report shows a space: of a template asked for at two resolutions, the first."""
-    first = {template.name: template for template in reversed(template_spaces(config))}
+    first = {template.name: template for template in reversed(processing.templates)}
     return space.template is None or first[space.template.name] == space.template
 
 
-def template_images(config: Config) -> tuple[str, ...]:
+def template_images(fusion: Fusion) -> tuple[str, ...]:
     """What is brought from the T1w to the templates: T1w, mask, and GM where a model uses it."""
-    models = map(get_model, config.fusion_models)
-    uses_gm = any(entry.anatomical_input == "gm_probseg" for entry in models)
+    uses_gm = not all(get_model(name).takes_image for name in fusion.models)
     return ("t1w", "mask", "gm") if uses_gm else ("t1w", "mask")
 
 
@@ -142,19 +144,22 @@ def anatomy_fields(config: Config) -> list[str]:
     :data:`T1W_IMAGES` on the T1w grid; per template, both transforms;
     per template and resolution, :func:`template_images` there.
     """
-    templates = template_spaces(config)
+    templates = config.processing.templates
     transforms = [
         f"{direction}_{name}"
         for name in dict.fromkeys(template.name for template in templates)
         for direction in ("template_from_t1w", "t1w_from_template")
     ]
-    grids = [Space(t).anatomy_field(image) for t in templates for image in template_images(config)]
+    images = template_images(config.fusion)
+    grids = [Space(template).anatomy_field(image) for template in templates for image in images]
     return [*T1W_IMAGES, *transforms, *grids]
 
 
 def fusion_fields(config: Config) -> list[str]:
-    """What the workflows of PET and CT are given: :func:`anatomy_fields`, and what they are fused
-    with in every output space where that is not the T1w.
+    """What the workflows of modalities that are fused are given.
+
+    :func:`anatomy_fields`, and in every output space the contrast that they are fused with where
+    that is not the T1w.
     """
-    partner = [space.anatomy_field(PARTNER) for space in output_spaces(config)]
-    return [*anatomy_fields(config), *(partner if config.anat_contrast != "T1w" else [])]
+    spaces = output_spaces(config.processing) if config.fusion.contrast != T1W else []
+    return [*anatomy_fields(config), *(space.anatomy_field(CONTRAST) for space in spaces)]

@@ -6,32 +6,22 @@ from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids.names import derivative_path, own_uri
+from fusionprep.bids.names import BRAIN, MASK, PREPROC, PROBSEG, SUVR, XFM, own_uri
 from fusionprep.bids.types import ImageFile
-from fusionprep.config import ATLAS_REGIONS, TISSUE_REGIONS, Config
+from fusionprep.config import Config, Processing
 from fusionprep.image.regions import atlas_name
-from fusionprep.image.template import PACKAGED_TEMPLATE
 from fusionprep.interfaces.regions import AtlasRegion, SubjectRegion
 from fusionprep.interfaces.registration import Resample
+from fusionprep.spaces import NATIVE, PACKAGED_TEMPLATE
+from fusionprep.suvr_regions import OWN_LABEL
 from fusionprep.workflows.anatomical import t1w_path
-from fusionprep.workflows.nodes import derivative_node, node, template_spaces
+from fusionprep.workflows.nodes import Port, derivative_node, node
 
-# The field of the T1w's outputs that is the region, above 0.5, and the entities of its file.
-TISSUES = {
-    "whole-brain": ("mask", "mask", {"desc": "brain"}),
-    "gm": ("gm", "probseg", {"label": "GM"}),
-    "wm": ("wm", "probseg", {"label": "WM"}),
-}
-REGIONS = {
-    "whole-brain": "the whole brain",
-    "gm": "gray matter (probability above 0.5)",
-    "wm": "white matter (probability above 0.5)",
-    "cerebellar-gm": (
-        "the cerebellar cortex more than 4 mm from the cerebrum, where the subject's probability of"
-        " gray matter is above 0.5"
-    ),
-    "cerebellum": "the cerebellum without its outer 2 mm",
-    "pons": "the pons without its outer 2 mm",
+# Suffix and entities of the file that each output of the T1w is in.
+TISSUE_FILES: dict[str, tuple[str, dict[str, str]]] = {
+    "mask": (MASK, {"desc": BRAIN}),
+    "gm": (PROBSEG, {"label": "GM"}),
+    "wm": (PROBSEG, {"label": "WM"}),
 }
 DESCRIPTION = """
 Standardised uptake value ratios refer to the mean uptake of {region}.
@@ -43,24 +33,24 @@ to the T1w.
 """
 
 
-def region_name(config: Config) -> str:
+def region_name(processing: Processing) -> str:
     """What the reference region is called: a word of the option, or the name of the user's file."""
-    known = {**TISSUE_REGIONS, **ATLAS_REGIONS}
-    return config.suvr_region if config.suvr_region in known else Path(config.suvr_region).name
+    region = processing.region
+    return Path(processing.suvr_region).name if region is None else region.name
 
 
-def region_path(config: Config, t1w: ImageFile) -> str:
+def region_path(processing: Processing, t1w: ImageFile) -> str:
     """Path of the mask of the reference region below the output root."""
-    labels = {**TISSUE_REGIONS, **ATLAS_REGIONS}
-    label = labels.get(config.suvr_region, "Custom")
-    return t1w_path(t1w, "mask", label=label, desc="suvr")
+    label = OWN_LABEL if processing.region is None else processing.region.label
+    return t1w_path(t1w, MASK, label=label, desc=SUVR)
 
 
-def describe_region(config: Config) -> str:
+def describe_region(processing: Processing) -> str:
     """Sentences on the reference region for the methods text."""
-    region = REGIONS.get(config.suvr_region, f'the region "{region_name(config)}"')
-    text = DESCRIPTION.format(region=region)
-    if config.suvr_region in ATLAS_REGIONS:
+    region = processing.region
+    named = f'the region "{region_name(processing)}"' if region is None else region.description
+    text = DESCRIPTION.format(region=named)
+    if region is not None and region.tissue is None:
         text += ATLAS.format(template=PACKAGED_TEMPLATE).lstrip()
     return text
 
@@ -84,57 +74,59 @@ def init_region_wf(config: Config, t1w: ImageFile, name: str) -> LiterateWorkflo
     fields = ["t1w", "mask", "gm", "wm", "t1w_from_template"]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     outputnode = pe.Node(niu.IdentityInterface(fields=["suvr_region"]), name="outputnode")
-    region = node(SubjectRegion(name=region_name(config)), "suvr_region", config)
+    processing, region = config.processing, config.processing.region
+    subject = node(SubjectRegion(name=region_name(processing)), "suvr_region", config)
     source, sources = _source(workflow, config, t1w, inputnode)
-    workflow.connect(*source, region, "in_file")
-    if config.suvr_region == "cerebellar-gm":
-        workflow.connect(inputnode, "gm", region, "gm")
-    what = REGIONS.get(config.suvr_region, region_name(config))
+    workflow.connect(source[0], source[1], subject, "in_file")
+    if region is not None and region.gray_matter:
+        workflow.connect(inputnode, "gm", subject, "gm")
+    what = region_name(processing) if region is None else region.description
     metadata = {
         "Description": f"Reference region of SUVR: {what}",
         "Type": "ROI",
         "Sources": [own_uri(path) for path in sources],
-        "SpatialReference": own_uri(t1w_path(t1w, desc="preproc")),
+        "SpatialReference": own_uri(t1w_path(t1w, desc=PREPROC)),
     }
-    if config.suvr_region in ATLAS_REGIONS:
+    if region is not None and region.tissue is None:
         metadata["Atlas"] = atlas_name()
     write = derivative_node(
-        config, region_path(config, t1w), "ds_suvr_region", space="scanner", metadata=metadata
+        config, region_path(processing, t1w), "ds_suvr_region", space="scanner", metadata=metadata
     )
     workflow.connect([
-        (region, write, [("out_file", "in_file"), ("metadata", "computed")]),
-        (region, outputnode, [("out_file", "suvr_region")]),
+        (subject, write, [("out_file", "in_file"), ("metadata", "computed")]),
+        (subject, outputnode, [("out_file", "suvr_region")]),
     ])  # fmt: skip
     return workflow
 
 
-def region_template(config: Config) -> str | None:
+def region_template(processing: Processing) -> str | None:
     """Name of the template that the region is brought from; None where it is of the T1w itself."""
-    if config.suvr_region in ATLAS_REGIONS:
-        return PACKAGED_TEMPLATE
-    return None if config.suvr_region in TISSUES else template_spaces(config)[0].name
+    region = processing.region
+    if region is None:
+        return processing.templates[0].name
+    return PACKAGED_TEMPLATE if region.tissue is None else None
 
 
 def _source(
     workflow: pe.Workflow, config: Config, t1w: ImageFile, inputnode: pe.Node
-) -> tuple[tuple[pe.Node, str], list[str]]:
-    """Node and field of the region on the T1w grid, and the files it is made from."""
-    template = region_template(config)
-    if template is None:
-        field, suffix, entities = TISSUES[config.suvr_region]
-        return (inputnode, field), [t1w_path(t1w, suffix, **entities)]
+) -> tuple[Port, list[str]]:
+    """The region on the T1w grid, and the files it is made from."""
+    region = config.processing.region
+    if region is not None and region.tissue is not None:
+        suffix, entities = TISSUE_FILES[region.tissue]
+        return (inputnode, region.tissue), [t1w_path(t1w, suffix, **entities)]
+    template = region_template(config.processing)
     resample = node(Resample(), "suvr_resample", config)
     workflow.connect([
         (inputnode, resample, [("t1w", "reference"), ("t1w_from_template", "transforms")]),
     ])  # fmt: skip
-    ends = {"from_": template, "to": "T1w", "mode": "image"}
-    sources = [derivative_path(t1w.subject, t1w.session, "anat", "xfm", ".h5", **ends)]
-    if config.suvr_region in ATLAS_REGIONS:
-        interface = AtlasRegion(name=config.suvr_region, atlas=atlas_name())
-        workflow.connect(node(interface, "suvr_atlas", config), "out_file", resample, "in_file")
-        resample.inputs.interpolation = "nearest"
-    else:
-        resample.inputs.in_file = config.suvr_region
-    if config.suvr_region == "cerebellar-gm":
-        sources.append(t1w_path(t1w, "probseg", label="GM"))
+    sources = [t1w_path(t1w, XFM, ".h5", from_=template, to=NATIVE, mode="image")]
+    if region is None:
+        resample.inputs.in_file = config.processing.suvr_region
+        return (resample, "out_file"), sources
+    atlas = node(AtlasRegion(name=region.name, atlas=atlas_name()), "suvr_atlas", config)
+    workflow.connect(atlas, "out_file", resample, "in_file")
+    resample.inputs.interpolation = "nearest"
+    if region.gray_matter:
+        sources.append(t1w_path(t1w, PROBSEG, label="GM"))
     return (resample, "out_file"), sources

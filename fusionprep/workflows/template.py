@@ -1,16 +1,28 @@
 """T1w to a template, and the T1w there."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids.names import derivative_path, own_uri
+from fusionprep.bids.names import BIDS, BRAIN, MASK, NORM, PREPROC, PROBSEG, XFM, own_uri
 from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config
 from fusionprep.interfaces.registration import RegisterTemplate, Resample
 from fusionprep.interfaces.reports import PlotNormalization
+from fusionprep.modalities import T1W
+from fusionprep.spaces import NATIVE
 from fusionprep.workflows.anatomical import t1w_path
-from fusionprep.workflows.nodes import Space, derivative_node, figure_node, node, template_images
+from fusionprep.workflows.nodes import (
+    Port,
+    Space,
+    derivative_node,
+    figure_node,
+    node,
+    template_images,
+)
 
 BACKENDS = {
     "greedy": "a rigid transform by *greedy* [@greedy], refined to an affine one by mutual "
@@ -23,6 +35,43 @@ DESCRIPTION = """
 The brain-extracted T1w was registered to {template} [@mni] at 2 mm: {backend}. Images were brought
 to template space in one interpolation through the concatenated transforms.
 """
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image of the T1w that is brought to templates.
+
+    ``scored`` is the one whose sidecar tells how good the registration is.
+    """
+
+    interpolation: str
+    suffix: str
+    entities: dict[str, str]
+    metadata: dict[str, str]
+    scored: bool = False
+
+
+IMAGES: Mapping[str, _Image] = {
+    "t1w": _Image(
+        "cubic",
+        BIDS[T1W].suffix,
+        {"desc": PREPROC},
+        {"Description": "Preprocessed T1w in template space"},
+        scored=True,
+    ),
+    "mask": _Image(
+        "nearest",
+        MASK,
+        {"desc": BRAIN},
+        {"Description": "Brain mask of the subject in template space", "Type": "Brain"},
+    ),
+    "gm": _Image(
+        "linear",
+        PROBSEG,
+        {"label": "GM"},
+        {"Description": "Probability of GM of the subject in template space"},
+    ),
+}
 
 
 def init_template_wf(
@@ -46,101 +95,96 @@ def init_template_wf(
         As :func:`~fusionprep.workflows.nodes.anatomy_fields` names them.
     """
     workflow = LiterateWorkflow(name=name)
-    template = spaces[0].template.name
-    backend = BACKENDS[config.registration_backend]
-    workflow.__desc__ = DESCRIPTION.format(template=template, backend=backend)
-    inputnode = pe.Node(
-        niu.IdentityInterface(fields=["t1w", "brain", "mask", "gm", "metadata"]), name="inputnode"
-    )
-    directions = {
-        "template_from_t1w": {"from_": "T1w", "to": template},
-        "t1w_from_template": {"from_": template, "to": "T1w"},
-    }
-    grids = [space.anatomy_field(image) for space in spaces for image in template_images(config)]
-    fields = [f"{direction}_{template}" for direction in directions] + grids
-    outputnode = pe.Node(niu.IdentityInterface(fields=fields), name="outputnode")
+    template, processing = spaces[0].template, config.processing
+    if template is None:
+        raise ValueError("the T1w's own space is no template")
+    backend = BACKENDS[processing.registration_backend]
+    workflow.__desc__ = DESCRIPTION.format(template=template.name, backend=backend)
+    fields = ["t1w", "brain", "mask", "gm", "metadata"]
+    inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     register = node(
         RegisterTemplate(
-            template=str(spaces[0].template),
-            backend=config.registration_backend,
-            seed=config.random_seed,
-            sloppy=config.sloppy,
+            template=str(template),
+            backend=processing.registration_backend,
+            seed=processing.random_seed,
+            sloppy=processing.sloppy,
         ),
         "register",
         config,
         mem_gb=1.6,
     )
-    workflow.connect(inputnode, "brain", register, "t1w_brain")
-    workflow.connect([(inputnode, register, [("mask", "mask"), ("gm", "gm")])])
-    for direction, ends in directions.items():
-        out_path = derivative_path(
-            t1w.subject, t1w.session, "anat", "xfm", ".h5", **ends, mode="image"
-        )
-        write = derivative_node(config, out_path, f"ds_{direction}")
-        workflow.connect([
-            (register, write, [(direction, "in_file")]),
-            (register, outputnode, [(direction, f"{direction}_{template}")]),
-        ])  # fmt: skip
     computed = pe.Node(niu.Merge(2), name="computed_metadata")
     workflow.connect([
+        (inputnode, register, [("brain", "t1w_brain"), ("mask", "mask"), ("gm", "gm")]),
         (inputnode, computed, [("metadata", "in1")]),
         (register, computed, [("metadata", "in2")]),
     ])  # fmt: skip
+    outputs = _write_transforms(workflow, config, t1w, template.name, register)
     for space in spaces:
-        _resample(workflow, config, t1w, space)
-    _draw(workflow, config, t1w, spaces[0])
-    return workflow
-
-
-def _resample(workflow: pe.Workflow, config: Config, t1w: ImageFile, space: Space) -> None:
-    inputnode, register, outputnode = map(
-        workflow.get_node, ("inputnode", "register", "outputnode")
-    )
-    images = {
-        "t1w": ("cubic", {"desc": "preproc"}, "T1w", {
-            "Description": "Preprocessed T1w in template space",
-        }),
-        "mask": ("nearest", {"desc": "brain"}, "mask", {
-            "Description": "Brain mask of the subject in template space", "Type": "Brain",
-        }),
-        "gm": ("linear", {"label": "GM"}, "probseg", {
-            "Description": "Probability of GM of the subject in template space",
-        }),
-    }  # fmt: skip
-    for image in template_images(config):
-        interpolation, entities, suffix, metadata = images[image]
-        name = space.anatomy_field(image)
-        resample = node(
-            Resample(template=str(space.template), interpolation=interpolation),
-            f"resample_{name}",
-            config,
-        )
-        sources = {"Sources": [own_uri(t1w_path(t1w, suffix, **entities))]}
-        write = derivative_node(
-            config,
-            t1w_path(t1w, suffix, **entities, **space.entities),
-            f"ds_{name}",
-            space=space.code,
-            metadata={**metadata, **sources, **space.metadata},
-        )
-        workflow.connect([
-            (inputnode, resample, [(image, "in_file")]),
-            (register, resample, [("template_from_t1w", "transforms")]),
-            (resample, write, [("out_file", "in_file")]),
-            (resample, outputnode, [("out_file", name)]),
-        ])  # fmt: skip
-        if image == "t1w":
-            workflow.connect(workflow.get_node("computed_metadata"), "out", write, "computed")
-
-
-def _draw(workflow: pe.Workflow, config: Config, t1w: ImageFile, space: Space) -> None:
+        for image in template_images(config.fusion):
+            moved = _resample(workflow, config, space, image)
+            workflow.connect([
+                (inputnode, moved, [(image, "in_file")]),
+                (register, moved, [("template_from_t1w", "transforms")]),
+            ])  # fmt: skip
+            _write(workflow, config, t1w, space, IMAGES[image], moved, computed)
+            outputs[space.anatomy_field(image)] = moved, "out_file"
     figure = figure_node(
         config,
         PlotNormalization,
-        t1w_path(t1w, desc="norm", space=space.template.name),
+        t1w_path(t1w, desc=NORM, space=template.name),
         ".svg",
-        f"plot{space.tag}",
-        template=str(space.template),
+        f"plot{spaces[0].tag}",
+        template=str(template),
     )
-    resampled = workflow.get_node(f"resample_{space.anatomy_field('t1w')}")
-    workflow.connect(resampled, "out_file", figure, "t1w")
+    drawn = outputs[spaces[0].anatomy_field("t1w")]
+    workflow.connect(drawn[0], drawn[1], figure, "t1w")
+    outputnode = pe.Node(niu.IdentityInterface(fields=list(outputs)), name="outputnode")
+    for name, port in outputs.items():
+        workflow.connect(port[0], port[1], outputnode, name)
+    return workflow
+
+
+def _write_transforms(
+    workflow: pe.Workflow, config: Config, t1w: ImageFile, template: str, register: pe.Node
+) -> dict[str, Port]:
+    """Write both transforms; the outputs they are."""
+    ports: dict[str, Port] = {}
+    for direction, ends in (
+        ("template_from_t1w", (NATIVE, template)),
+        ("t1w_from_template", (template, NATIVE)),
+    ):
+        out_path = t1w_path(t1w, XFM, ".h5", from_=ends[0], to=ends[1], mode="image")
+        write = derivative_node(config, out_path, f"ds_{direction}")
+        workflow.connect(register, direction, write, "in_file")
+        ports[f"{direction}_{template}"] = register, direction
+    return ports
+
+
+def _resample(workflow: pe.Workflow, config: Config, space: Space, image: str) -> pe.Node:
+    interface = Resample(template=str(space.template), interpolation=IMAGES[image].interpolation)
+    resample = node(interface, f"resample_{space.anatomy_field(image)}", config)
+    workflow.add_nodes([resample])
+    return resample
+
+
+def _write(
+    workflow: pe.Workflow,
+    config: Config,
+    t1w: ImageFile,
+    space: Space,
+    image: _Image,
+    moved: pe.Node,
+    computed: pe.Node,
+) -> None:
+    source = own_uri(t1w_path(t1w, image.suffix, **image.entities))
+    write = derivative_node(
+        config,
+        t1w_path(t1w, image.suffix, **image.entities, **space.entities),
+        f"ds_{moved.name.removeprefix('resample_')}",
+        space=space.code,
+        metadata={**image.metadata, "Sources": [source], **space.metadata},
+    )
+    workflow.connect(moved, "out_file", write, "in_file")
+    if image.scored:
+        workflow.connect(computed, "out", write, "computed")

@@ -40,8 +40,8 @@ def config_of(*options: str) -> Config:
 def test_defaults_are_those_of_the_configuration(here):
     config, actions = parse(["raw", "out", "participant"])
     folders = {"bids_dir": here / "raw", "output_dir": here / "out", "work_dir": here / "work"}
-    assert config == Config(**folders, nprocs=config.nprocs)
-    assert config.nprocs >= 1
+    assert config == Config.from_options(**folders, nprocs=config.execution.nprocs)
+    assert config.execution.nprocs >= 1
     assert not any(vars(actions).values())
 
 
@@ -58,8 +58,12 @@ def test_defaults_are_those_of_the_configuration(here):
     ],
 )
 def test_labels_with_or_without_prefix(here, option, field, prefix):
-    assert getattr(config_of(option, "01", f"{prefix}b", "c+d"), field) == ("01", "b", "c+d")
-    assert getattr(config_of(option, f"{prefix}01"), field) == ("01",)
+    assert getattr(config_of(option, "01", f"{prefix}b", "c+d").selection, field) == (
+        "01",
+        "b",
+        "c+d",
+    )
+    assert getattr(config_of(option, f"{prefix}01").selection, field) == ("01",)
 
 
 def test_every_option_reaches_the_configuration(here, write_weights):
@@ -68,7 +72,7 @@ def test_every_option_reaches_the_configuration(here, write_weights):
     (here / "plugin.yml").write_text("plugin: MultiProc\n")
     own = {name: write_weights(name)[0] for name in ("unet", "densefuse")}
     config, actions = parse(EVERY_OPTION.split())
-    assert config == Config(
+    assert config == Config.from_options(
         bids_dir=here / "raw",
         output_dir=here / "out",
         work_dir=here / "elsewhere",
@@ -82,8 +86,8 @@ def test_every_option_reaches_the_configuration(here, write_weights):
         skip_bids_validation=True,
         modalities=("pet", "ct", "flair"),
         output_spaces=("T1w", "MNI152NLin2009aSym:res-2"),
-        fusion_models=("average", "densefuse", "unet"),
-        fusion_weights=own,
+        models=("average", "densefuse", "unet"),
+        weights=own,
         planes="triplanar",
         batch_size=16,
         device="cpu",
@@ -114,7 +118,7 @@ def test_regions_of_the_atlas_go_before_files_of_their_name(here):
     (here / "pons").touch()
     for spaces in ("MNI152NLin2009aSym:res-2", "MNI152NLin6Asym MNI152NLin2009aSym"):
         config = config_of("--suvr-region", "pons", "--output-spaces", *spaces.split())
-        assert config.suvr_region == "pons"
+        assert config.processing.suvr_region == "pons"
 
 
 def test_options_of_an_earlier_run_and_the_command_line_before_them(here):
@@ -122,17 +126,17 @@ def test_options_of_an_earlier_run_and_the_command_line_before_them(here):
     earlier = config_of("--modalities", "ct", "--nprocs", "3", "--bids-filter-file", "filter.json")
     (here / "a.toml").write_text(earlier.to_toml(), "utf-8")
     config = config_of("--config-file", "a.toml", "--nprocs", "5", "-w", "other")
-    assert config.modalities == ("ct",)
-    assert config.nprocs == 5
+    assert config.selection.modalities == ("ct",)
+    assert config.execution.nprocs == 5
     assert config.work_dir == here / "other"
-    assert config.bids_filters == {"pet": {"session": "Query.NONE"}}
+    assert config.selection.bids_filters == {"pet": {"session": "Query.NONE"}}
 
 
 @pytest.mark.parametrize(
     ("text", "gigabytes"), [("8", 8), ("7.5", 7.5), ("8000M", 8), ("8GB", 8), ("1t", 1000)]
 )
 def test_amounts_of_memory(here, text, gigabytes):
-    assert config_of("--mem", text).mem_gb == pytest.approx(gigabytes)
+    assert config_of("--mem", text).execution.mem_gb == pytest.approx(gigabytes)
 
 
 @pytest.mark.parametrize(
@@ -170,12 +174,15 @@ def test_what_argparse_refuses_ends_with_64(here, arguments, capsys):
     [
         ("--output-spaces MNI:1", "not of the form"),
         ("--output-spaces MNI152NLin2009aSym MNI152NLin2009aSym:res-1", "a space twice"),
-        ("--suvr-region thalamus", "none of whole-brain, .*, pons, none, and no such file exists"),
+        (
+            "--suvr-region thalamus",
+            "not one of whole-brain, .*, pons, none, and no such file",
+        ),
         ("--suvr-region pons --output-spaces T1w", "an atlas in MNI152NLin2009aSym; add it"),
         ("--suvr-region cerebellar-gm --output-spaces MNI152NLin6Asym", "add it to"),
         ("--suvr-region raw/mask.nii.gz --output-spaces T1w", "needs a template"),
         ("--modalities pet pet", "modalities must name one or more, each once"),
-        ("--fusion-model average average", "fusion_models must name one or more, each once"),
+        ("--fusion-model average average", "models must name one or more, each once"),
         ("--fusion-model average gmpet --modalities ct", "gmpet fuses PET alone"),
         ("-w raw", "the work directory .* is inside the dataset"),
         ("-w raw/work", "the work directory .* is inside the dataset"),
@@ -243,7 +250,7 @@ def test_cleaning_never_takes_the_output_folder_along(here):
         ('device = "tpu"', "device cannot be 'tpu'; choose from auto, cpu, cuda"),
         ('planes = "sagittal"', "planes cannot be 'sagittal'; choose from axial, triplanar"),
         ("batch_size = 0", "batch_size must be at least 1"),
-        ('fusion_models = ["best"]', "fusion_models cannot be 'best'"),
+        ('fusion_models = ["best"]', "models cannot be 'best'"),
         ("modalities = []", "modalities must name one or more"),
         ("nprocs = 0", "nprocs must be at least 1"),
         ("max_day_gap = -1", "max_day_gap must be at least 0"),
@@ -322,4 +329,4 @@ def test_every_option_has_a_help_text():
 )
 def test_the_contrast_fused_with_is_brought_to_the_t1w(here, options, modalities):
     config, _ = parse(f"raw out participant -w elsewhere {options}".split())
-    assert config.modalities == modalities
+    assert config.selection.modalities == modalities

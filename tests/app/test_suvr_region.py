@@ -5,19 +5,21 @@ from pathlib import Path
 import pytest
 from nipype.pipeline.engine.utils import generate_expanded_graph
 
-from fusionprep.bids.types import ImageFile, Pairing, SubjectPlan
+from fusionprep.bids.types import ImageFile, SubjectPlan
 from fusionprep.config import Config
+from fusionprep.modalities import get_modality
 from fusionprep.workflows.base import init_fusionprep_wf
+from tests.bids.skeleton import pair
 
 
 def workflow(tmp_path: Path, *images: str, **options):
     """The workflow of a subject with images of ``pet/`` and ``ct/`` and one T1w."""
-    config = Config(
+    config = Config.from_options(
         bids_dir=tmp_path / "raw",
         output_dir=tmp_path / "out",
         work_dir=tmp_path / "work",
         modalities=("pet", "ct"),
-        fusion_models=("average",),
+        models=("average",),
         **options,
     )
 
@@ -25,14 +27,15 @@ def workflow(tmp_path: Path, *images: str, **options):
         path = config.bids_dir / "sub-01" / folder / f"sub-01_{name}.nii.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-        tracer = {"tracer": name[4:].split("_")[0]} if name.startswith("trc-") else {}
-        return ImageFile(path, {"subject": "01", **tracer}, {}, shape=(9, 9, 9))
+        tracer = {"trc": name[4:].split("_")[0]} if name.startswith("trc-") else {}
+        suffix = name.split("_")[-1]
+        return ImageFile(path, {"sub": "01", **tracer}, suffix, {}, shape=(9, 9, 9))
 
     t1w = image("anat", "T1w")
     pairings = []
     for name in images:
         modality = name.split("_")[-1]
-        pairings.append(Pairing(modality, image(modality, name), t1w, "same session"))
+        pairings.append(pair(get_modality(modality), image(modality, name), t1w))
     return init_fusionprep_wf(config, [SubjectPlan("01", tuple(pairings))])
 
 

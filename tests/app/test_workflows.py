@@ -8,16 +8,18 @@ import pytest
 from nipype.interfaces.base import isdefined
 from nipype.pipeline.engine.utils import generate_expanded_graph
 
-from fusionprep.bids.types import ImageFile, Pairing, SubjectPlan
+from fusionprep.bids.types import ImageFile, SubjectPlan
 from fusionprep.config import Config
+from fusionprep.modalities import CT, PET, get_modality
 from fusionprep.workflows.base import init_fusionprep_wf
+from tests.bids.skeleton import pair
 
 FRAMES = {"FrameTimesStart": [0, 60, 120], "FrameDuration": [60, 60, 120], "Units": "kBq/mL"}
 
 
 def workflow(tmp_path: Path, n_frames: int = 1, **options):
     """The workflow of a subject with T1w, PET and CT."""
-    config = Config(
+    config = Config.from_options(
         bids_dir=tmp_path / "raw",
         output_dir=tmp_path / "out",
         work_dir=tmp_path / "work",
@@ -29,11 +31,10 @@ def workflow(tmp_path: Path, n_frames: int = 1, **options):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         frames, metadata = ((n_frames,), FRAMES) if suffix == "pet" and n_frames > 1 else ((), {})
-        entities = {"subject": "01", "suffix": suffix}
-        return ImageFile(path, entities, metadata, shape=(9, 9, 9, *frames))
+        return ImageFile(path, {"sub": "01"}, suffix, metadata, shape=(9, 9, 9, *frames))
 
     t1w = image("anat", "T1w")
-    pairings = [Pairing(m, image(m, m), t1w, "same session") for m in ("pet", "ct")]
+    pairings = [pair(m, image(m.name, m.name), t1w) for m in (PET, CT)]
     return init_fusionprep_wf(config, [SubjectPlan("01", tuple(pairings))])
 
 
@@ -52,7 +53,7 @@ def test_the_method_for_pet_leaves_ct_alone(tmp_path, method):
     ("planes", "said"), [("axial", "Slices were axial."), ("triplanar", "results were averaged")]
 )
 def test_the_planes_reach_every_fusion_and_the_methods_text(tmp_path, planes, said):
-    built = workflow(tmp_path, planes=planes, batch_size=9, fusion_models=("average", "max"))
+    built = workflow(tmp_path, planes=planes, batch_size=9, models=("average", "max"))
     fusions = [built.get_node(n) for n in built.list_node_names() if ".fuse_" in n]
     assert len(fusions) == 8  # two models, PET and CT, T1w and template
     assert {(node.inputs.planes, node.inputs.batch_size) for node in fusions} == {(planes, 9)}
@@ -61,7 +62,7 @@ def test_the_planes_reach_every_fusion_and_the_methods_text(tmp_path, planes, sa
 
 def test_own_weights_reach_their_model_and_the_methods_text(tmp_path, write_weights):
     def fusions():
-        options = {"fusion_models": ("average", "unet"), "fusion_weights": {"unet": path}}
+        options = {"models": ("average", "unet"), "weights": {"unet": path}}
         built = workflow(tmp_path, **options)
         nodes = [built.get_node(name) for name in built.list_node_names() if ".fuse_" in name]
         return built, {node.name: node.inputs for node in nodes}
@@ -71,8 +72,8 @@ def test_own_weights_reach_their_model_and_the_methods_text(tmp_path, write_weig
     assert inputs["fuse_unet"].weights_file == str(path)
     assert inputs["fuse_unet"].weights_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert not isdefined(inputs["fuse_average"].weights_file)
-    assert "UNet [@unet] with weights of an own training" in built.visit_desc()
-    assert "with weights" not in workflow(tmp_path, fusion_models=("average",)).visit_desc()
+    assert "UNet [@unet] with weights trained by the user" in built.visit_desc()
+    assert "with weights" not in workflow(tmp_path, models=("average",)).visit_desc()
     # Weights of the same size and time, but from another training run, are fused with again.
     hashes, before = {name: item.get_hashval()[1] for name, item in inputs.items()}, path.stat()
     write_weights("unet", seed=1)
@@ -99,7 +100,7 @@ def anatomical_inputs(built) -> dict[tuple[str, ...], tuple[str, str, str]]:
 
 
 def test_models_of_the_gray_matter_get_its_map_and_leave_the_ct_out(tmp_path):
-    built = workflow(tmp_path, fusion_models=("average", "gmpet"))
+    built = workflow(tmp_path, models=("average", "gmpet"))
     template, stem = "MNI152NLin2009aSym", "bids::sub-01/anat/sub-01_"
     t1w = ("correct_bias", "out_file", f"{stem}desc-preproc_T1w.nii.gz")
     gm = ("segment", "out_gm", f"{stem}label-GM_probseg.nii.gz")
@@ -127,10 +128,10 @@ def test_models_of_the_gray_matter_get_its_map_and_leave_the_ct_out(tmp_path):
 
 
 def test_without_models_of_the_gray_matter_its_map_stays_in_the_t1w_space(tmp_path):
-    names = workflow(tmp_path, fusion_models=("average",)).list_node_names()
+    names = workflow(tmp_path, models=("average",)).list_node_names()
     assert not [name for name in names if "_gm_" in name]
     # A CT that no model fuses is not brought to the template either.
-    names = workflow(tmp_path, fusion_models=("gmpet",)).list_node_names()
+    names = workflow(tmp_path, models=("gmpet",)).list_node_names()
     assert [name for name in names if "pet_wf.fusion" in name]
     ct = [name.split(".", 2)[2] for name in names if ".ct_wf." in name]
     assert "coregistration_wf.register" in ct
@@ -147,24 +148,28 @@ def test_no_two_nodes_write_the_same_file(tmp_path):
 
 
 def partnered(tmp_path: Path, modalities=("pet", "ct", "flair"), **options):
-    config = Config(
+    config = Config.from_options(
         bids_dir=tmp_path / "raw",
         output_dir=tmp_path / "out",
         work_dir=tmp_path / "work",
         modalities=modalities,
-        fusion_models=("average", "gmpet"),
+        models=("average", "gmpet"),
         **options,
     )
     t1w, *images = (
         ImageFile(
-            config.bids_dir / "sub-01" / f"sub-01_{suffix}.nii.gz", {"subject": "01"}, {}, (9, 9, 9)
+            config.bids_dir / "sub-01" / f"sub-01_{suffix}.nii.gz",
+            {"sub": "01"},
+            suffix,
+            shape=(9, 9, 9),
         )
         for suffix in ("T1w", *modalities)
     )
     for image in (t1w, *images):
         image.path.parent.mkdir(parents=True, exist_ok=True)
         image.path.touch()
-    pairings = [Pairing(m, i, t1w, "same session") for m, i in zip(modalities, images, strict=True)]
+    kinds = map(get_modality, modalities)
+    pairings = [pair(kind, image, t1w) for kind, image in zip(kinds, images, strict=True)]
     return init_fusionprep_wf(config, [SubjectPlan("01", tuple(pairings))])
 
 
@@ -207,7 +212,7 @@ def figures(built) -> dict[str, set[str]]:
 
 def test_small_pictures_are_named_after_the_fused_images(tmp_path):
     options = {
-        "fusion_models": ("average", "gmpet"),
+        "models": ("average", "gmpet"),
         "output_spaces": ("T1w", "MNI152NLin2009aSym:res-2", "MNI152NLin2009aSym:res-1"),
     }
     found = figures(workflow(tmp_path, **options))
@@ -219,7 +224,7 @@ def test_small_pictures_are_named_after_the_fused_images(tmp_path):
 
 
 def test_mosaics_show_every_model_in_t1w_space_and_one_in_the_template(tmp_path):
-    found = figures(workflow(tmp_path, fusion_models=("average", "gmpet")))["fused"]
+    found = figures(workflow(tmp_path, models=("average", "gmpet")))["fused"]
     t1w, template = "sub-01_space-T1w_desc-fused", "sub-01_space-MNI152NLin2009aSym_desc-fused"
     assert found == {
         *(f"{t1w}{name}.jpg" for name in ("CTAverage_T1w", "Average_pet", "GMPET_pet")),
@@ -237,7 +242,7 @@ def test_only_a_dynamic_pet_has_a_figure_of_its_frames(tmp_path):
 
 
 def test_the_gray_matter_models_are_judged_by_the_t1w(tmp_path):
-    built = workflow(tmp_path, fusion_models=("average", "gmpet"))
+    built = workflow(tmp_path, models=("average", "gmpet"))
     found = {}
     for origin, target, edge in generate_expanded_graph(built._create_flat_graph()).edges.data():
         for field, into in edge["connect"]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from bids import BIDSLayout
 
 from fusionprep.bids.images import find_images
 from fusionprep.bids.layout import open_layout
+from fusionprep.bids.pet_facts import pet_facts
 from fusionprep.bids.plan import plan_dataset
-from fusionprep.bids.types import FoundImages, Pairing, SubjectPlan
+from fusionprep.bids.types import FoundImages, ImageFile, Pairing, SubjectPlan
 from fusionprep.config import Config
-from fusionprep.modalities import get_modality
+from fusionprep.modalities import Modality, get_modality
 
 PET_SIDECAR = {
     "Units": "Bq/mL",
@@ -87,6 +89,13 @@ def image_names(root: Path, subject: str = "01", query: str = "pet", **options: 
     config = make_config(root, **{"modalities": ("pet", "ct", "flair", "t2w"), **options})
     images = images_of(config)[subject]
     return [image.path.name for image in images.of(get_modality(query))]
+
+
+def pair(modality: Modality, image: ImageFile, t1w: ImageFile) -> Pairing:
+    """A pairing as a plan has it, for an image that no dataset holds."""
+    if modality.tracer:
+        image = replace(image, pet=pet_facts(image, image.path.parent))
+    return Pairing(modality, image, t1w, "same session")
 
 
 def t1w(session: str | None = None, rest: str = "", subject: str = "01") -> str:

@@ -12,6 +12,8 @@ from fusionprep.image.intensity import (
     pet_scaling,
     tracer_class,
 )
+from fusionprep.modalities import CT, PET, SPECT
+from fusionprep.models.registry import get_model
 
 
 @pytest.fixture
@@ -39,8 +41,8 @@ def test_every_modality_comes_back_between_its_limits(ramp):
     hounsfield = np.where(mask, 2 * array - 500, -1000)
     for image, scaling in (
         (array, mri_scaling(array, mask)),
-        *((array, functional_scaling(array, mask, kind, "18FFDG")) for kind in ("pet", "spect")),
-        (hounsfield, functional_scaling(hounsfield, mask, "ct")),
+        *((array, functional_scaling(array, mask, kind, "18FFDG")) for kind in (PET, SPECT)),
+        (hounsfield, functional_scaling(hounsfield, mask, CT)),
     ):
         inside = mask & (image >= scaling.low) & (image <= scaling.high)
         assert 700 < inside.sum() < mask.sum()
@@ -52,11 +54,11 @@ def test_every_modality_comes_back_between_its_limits(ramp):
 
 def test_each_modality_has_its_scaling(ramp):
     array, mask = ramp
-    assert functional_scaling(array, mask, "ct") == ct_scaling("wide")
-    for modality in ("pet", "spect"):
+    assert functional_scaling(array, mask, CT) == ct_scaling("wide")
+    for modality in (PET, SPECT):
         assert functional_scaling(array, mask, modality, "PiB") == pet_scaling(array, mask, "PiB")
     with pytest.raises(UsageError, match="unknown modality 'mri'; there are: pet, spect, ct"):
-        functional_scaling(array, mask, "mri")
+        get_model("max").check_modality("mri")
 
 
 def test_probabilities_are_not_scaled(ramp):

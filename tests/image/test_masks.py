@@ -5,6 +5,7 @@ import pytest
 from fusionprep.errors import DataError
 from fusionprep.evaluation.registration import dice
 from fusionprep.image import masks
+from fusionprep.modalities import CT, PET
 
 TWO_MM = np.diag([2.0, 2.0, 2.0, 1.0])
 
@@ -49,8 +50,8 @@ def test_without_a_mask_the_brain_is_fused_and_with_ct_the_head():
     head = ball(shape=(40, 40, 40), radius=14)
     mri = np.where(brain, 300.0, 0)
     ct = np.where(head, 40.0, -1000)
-    assert np.array_equal(masks.fusion_mask(mri, ct, "pet"), brain)
-    with_ct = masks.fusion_mask(mri, ct, "ct")
+    assert np.array_equal(masks.fusion_mask(mri, ct, PET), brain)
+    with_ct = masks.fusion_mask(mri, ct, CT)
     assert not with_ct[~head].any()
     assert with_ct.sum() > 0.98 * head.sum()
 

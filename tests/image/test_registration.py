@@ -14,11 +14,12 @@ from fusionprep.image.registration import (
     register_rigid,
 )
 from fusionprep.image.resample import itk_from_ras, resample
+from fusionprep.modalities import PET, get_modality
 
 MODALITIES = ("pet", "ct", "flair")
 
 
-def register(person, moving, modality="pet", **options) -> RigidResult:
+def register(person, moving, modality=PET, **options) -> RigidResult:
     return register_rigid(person.t1w(), moving, person.mask(), modality=modality, **options)
 
 
@@ -39,7 +40,7 @@ def turned(axis: str, degrees: float, shift=(0.0, 0.0, 0.0)) -> np.ndarray:
 
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_error_is_below_a_millimetre(person, modality):
-    result = register(person, person.moving(modality), modality)
+    result = register(person, person.moving(modality), get_modality(modality))
     error = target_registration_error(
         result.t1w_from_moving, person.t1w_from(modality), person.mask()
     )
@@ -67,7 +68,9 @@ def test_error_is_below_a_millimetre(person, modality):
     ],
 )
 def test_headers_that_are_far_off(person, modality, move):
-    result = register(person, with_header(person.moving(modality), move), modality, sloppy=True)
+    result = register(
+        person, with_header(person.moving(modality), move), get_modality(modality), sloppy=True
+    )
     truth = person.t1w_from(modality) @ np.linalg.inv(move)
     assert worst_error(person, result, truth) < 2
 
@@ -86,7 +89,7 @@ def test_storage_order_does_not_matter(person):
     pet = person.moving("pet")
     other = pet.as_reoriented(np.array([[2, -1], [0, 1], [1, -1]]))
     results = [register(person, image, sloppy=True).t1w_from_moving for image in (pet, other)]
-    assert Brain.of(person.mask()).distance(*results) < 0.5
+    assert Brain.from_mask(person.mask()).distance(*results) < 0.5
 
 
 def test_result_is_a_rigid_transform_and_repeats(person):
@@ -103,7 +106,7 @@ def test_result_is_a_rigid_transform_and_repeats(person):
 @pytest.fixture(scope="module")
 def aligned(person):
     """The PET brought to the T1w by the true transform, on a grid of its own."""
-    centre = Brain.of(person.mask()).centre
+    centre = Brain.from_mask(person.mask()).centre
     shape = np.array((70, 80, 66))
     affine = nib.affines.from_matvec(np.eye(3) * 3, centre - 3 * (shape - 1) / 2)
     grid = new_image(np.zeros(shape, np.float32), affine)
@@ -153,7 +156,7 @@ def test_distance_of_two_alignments_is_the_largest_in_the_brain():
     mask = np.zeros((11, 11, 11), np.uint8)
     mask[3:8, 3:8, 3:8] = 1
     affine = nib.affines.from_matvec(np.eye(3) * 10, (-50, -50, -50))
-    brain = Brain.of(new_image(mask, affine))
+    brain = Brain.from_mask(new_image(mask, affine))
     np.testing.assert_allclose(brain.centre, 0)
     shift = turned("x", 0, (0.0, 3.0, 4.0))
     assert brain.distance(shift, np.eye(4)) == pytest.approx(5)

@@ -12,6 +12,7 @@ from fusionprep.image.registration_quality import (
     judge_rigid,
 )
 from fusionprep.image.resample import itk_from_ras, resample
+from fusionprep.modalities import PET
 
 GOOD = Overlap(coverage=1.0, bright=0.9)
 
@@ -25,7 +26,7 @@ def cube(shape=(20, 20, 20), start=5, stop=15) -> np.ndarray:
 def overlap(moved, seen=None, brain=None) -> Overlap:
     brain = cube() if brain is None else brain
     seen = np.ones(brain.shape, bool) if seen is None else seen
-    return Overlap.of(moved.astype(np.float32), seen, brain, brain_is_bright=True)
+    return Overlap.from_images(moved.astype(np.float32), seen, brain, brain_is_bright=True)
 
 
 def test_overlap_of_the_brain_with_itself_is_one():
@@ -53,7 +54,7 @@ def test_a_partial_field_of_view_is_coverage_and_no_lack_of_uptake():
 
 
 def test_uptake_is_not_asked_of_ct():
-    found = Overlap.of(np.zeros((20, 20, 20)), cube(), cube(), brain_is_bright=False)
+    found = Overlap.from_images(np.zeros((20, 20, 20)), cube(), cube(), brain_is_bright=False)
     assert found == Overlap(1.0, None)
 
 
@@ -145,7 +146,7 @@ def test_a_header_that_is_kept_is_judged(person, shift, verdicts):
     pet = person.moving("pet")
     pet = new_image(np.asarray(pet.dataobj), move @ pet.affine)
     found = register_rigid(person.t1w(), pet, person.mask(), method="identity", sloppy=True)
-    assert assess_rigid(found, pet, person.mask(), "pet")["Verdict"] in verdicts
+    assert assess_rigid(found, pet, person.mask(), PET)["Verdict"] in verdicts
 
 
 @pytest.mark.parametrize("content", ["noise", "ramp"])
@@ -156,4 +157,4 @@ def test_an_image_that_shows_no_head_does_not_pass(person, content):
         data = np.broadcast_to(np.arange(pet.shape[2], dtype=float), pet.shape)
     other = new_image(np.asarray(data, np.float32), pet.affine)
     found = register_rigid(person.t1w(), other, person.mask(), sloppy=True)
-    assert assess_rigid(found, other, person.mask(), "pet")["Verdict"] != "pass"
+    assert assess_rigid(found, other, person.mask(), PET)["Verdict"] != "pass"

@@ -19,10 +19,10 @@ def test_information_of_equal_images_is_their_entropy():
     """Four equally frequent levels, each in a bin of its own."""
     levels = np.repeat(np.arange(4) / 3, 16**3 // 4).reshape(16, 16, 16)
     image = cubes(levels)
-    found = Similarity.of(image, image, PLAIN, limits=(-10.0, 1.0))
+    found = Similarity.from_images(image, image, PLAIN, limits=(-10.0, 1.0))
     # ``limits`` brings the moving image's four levels close together, the lowest into bin 2.7
     assert found(np.eye(4)) > 0
-    found = Similarity.of(image, image, PLAIN, limits=(0.0, 1.0))
+    found = Similarity.from_images(image, image, PLAIN, limits=(0.0, 1.0))
     inside = found.only(np.ones(len(found.points), bool))
     frequency = np.unique(np.rint(inside.weights * 3), return_counts=True)[1] / len(inside.points)
     entropy = -(frequency * np.log(frequency)).sum()
@@ -32,13 +32,13 @@ def test_information_of_equal_images_is_their_entropy():
 def test_information_of_unrelated_images_is_nearly_nothing():
     rng = np.random.default_rng(0)
     first, second = (cubes(rng.random((40, 40, 40))) for _ in range(2))
-    assert Similarity.of(first, second, PLAIN)(np.eye(4)) < 0.01
+    assert Similarity.from_images(first, second, PLAIN)(np.eye(4)) < 0.01
 
 
 def test_what_lies_outside_the_t1w_is_compared_with_air(person):
     """So that an alignment far away is bad, and not without a value."""
     head = emphasised(person.t1w(), person.mask(), WORKING_MM)
-    found = Similarity.of(head, person.moving("pet"), MIDDLE)
+    found = Similarity.from_images(head, person.moving("pet"), MIDDLE)
     apart = nib.affines.from_matvec(np.eye(3), (2000, 0, 0))
     assert found(apart) == pytest.approx(0, abs=1e-9)
 
@@ -46,7 +46,7 @@ def test_what_lies_outside_the_t1w_is_compared_with_air(person):
 @pytest.mark.parametrize("level", [COARSE, MIDDLE, FINE])
 def test_information_falls_with_the_distance_from_the_truth(person, level):
     head = emphasised(person.t1w(), person.mask(), WORKING_MM)
-    found = Similarity.of(head, person.moving("pet"), level)
+    found = Similarity.from_images(head, person.moving("pet"), level)
     truth = person.t1w_from("pet")
     scores = [found(nib.affines.from_matvec(np.eye(3), (x, 0, 0)) @ truth) for x in (0, 4, 12, 40)]
     assert scores == sorted(scores, reverse=True)
@@ -55,7 +55,7 @@ def test_information_falls_with_the_distance_from_the_truth(person, level):
 def test_samples_are_drawn_the_same_every_time(person):
     head = emphasised(person.t1w(), person.mask(), WORKING_MM)
     few = dataclasses.replace(MIDDLE, samples=500)
-    first, second = (Similarity.of(head, person.moving("pet"), few) for _ in range(2))
+    first, second = (Similarity.from_images(head, person.moving("pet"), few) for _ in range(2))
     assert len(first.points) == 500
     np.testing.assert_array_equal(first.points, second.points)
 

@@ -166,7 +166,7 @@ def test_the_sidecar_tells_the_metrics_of_the_scaled_slices_and_the_time_of_the_
     images, tmp_path, monkeypatch
 ):
     ticks = iter((100.0, 102.5))
-    monkeypatch.setattr("fusionprep.interfaces.fusion.time.perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("fusionprep.models.pair.time.perf_counter", lambda: next(ticks))
     found = fuse(images, tmp_path, "pet").outputs
     mask = images["mask"] > 0
     scaled = [

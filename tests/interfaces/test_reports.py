@@ -73,7 +73,7 @@ def test_the_mosaic_needs_no_colour_image(images, tmp_path):
         functional=images["fused"],
         fused=images["fused"],
         mask=images["mask"],
-        functional_name="CT",
+        modality="ct",
         output_dir=str(tmp_path / "out"),
         out_path="a.png",
     )

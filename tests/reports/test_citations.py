@@ -5,10 +5,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from fusionprep.bids.types import ImageFile, Pairing, SubjectPlan
+from fusionprep.bids.types import ImageFile, SubjectPlan
 from fusionprep.config import Config
+from fusionprep.modalities import CT, FLAIR, PET
 from fusionprep.models.registry import model_names
 from fusionprep.reports.citations import CITATION, read_bibliography, write_citations
+from tests.bids.skeleton import pair
 
 
 def test_bibliography_is_complete():
@@ -57,16 +59,13 @@ def plan(raw) -> SubjectPlan:
         path = raw / "sub-01" / folder / f"sub-01_{name}.nii.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
         nib.save(nib.Nifti1Image(np.ones((2, 2, 2), np.float32), np.eye(4)), path)
-        return ImageFile(path, {"subject": "01"}, {}, (2, 2, 2), (1.0, 1.0, 1.0))
+        return ImageFile(path, {"sub": "01"}, name, {}, (2, 2, 2), (1.0, 1.0, 1.0))
 
     t1w = image("anat", "T1w")
-    moving = (("pet", "pet", "pet"), ("ct", "ct", "ct"), ("flair", "anat", "FLAIR"))
+    moving = ((PET, "pet", "pet"), (CT, "ct", "ct"), (FLAIR, "anat", "FLAIR"))
     return SubjectPlan(
         "01",
-        tuple(
-            Pairing(modality, image(folder, name), t1w, "same session")
-            for modality, folder, name in moving
-        ),
+        tuple(pair(modality, image(folder, name), t1w) for modality, folder, name in moving),
     )
 
 
@@ -81,12 +80,12 @@ def plan(raw) -> SubjectPlan:
 def test_methods_text_of_every_workflow_cites_what_exists(tmp_path, backend, method, strip):
     from fusionprep.workflows.base import init_fusionprep_wf
 
-    config = Config(
+    config = Config.from_options(
         bids_dir=tmp_path / "raw",
         output_dir=tmp_path / "out",
         work_dir=tmp_path / "work",
         modalities=("pet", "ct", "flair"),
-        fusion_models=model_names(),
+        models=model_names(),
         registration_backend=backend,
         pet2anat_method=method,
         skull_strip_t1w=strip,

@@ -36,20 +36,18 @@ def phantom():
 def write_subject(root, subject, *, session=None, t1w_session=None, ct=False, zooms=(1, 1, 1)):
     t1w, pet, hounsfield, brain = phantom()
     affine = np.diag([*zooms, 1.0])
-    anatomy = derivative_path(subject, t1w_session, "anat", "T1w", ".nii.gz", desc="preproc")
+    anatomy = derivative_path("anat", "T1w", sub=subject, ses=t1w_session, desc="preproc")
     save(root, anatomy, t1w, affine, {})
     save(root, anatomy.replace("preproc_T1w", "brain_mask"), brain, affine, {"Type": "Brain"})
     sidecar = {"SpatialReference": f"bids::{anatomy}", "TracerName": "FDG"}
     for desc, factor in (("preproc", 1), ("suvr", 1e-4)):
-        names = {"tracer": "FDG", "space": "T1w", "desc": desc}
-        path = derivative_path(subject, session, "pet", "pet", ".nii.gz", **names)
+        names = {"trc": "FDG", "space": "T1w", "desc": desc}
+        path = derivative_path("pet", "pet", sub=subject, ses=session, **names)
         save(root, path, factor * pet, affine, sidecar)
-    template = derivative_path(
-        subject, session, "pet", "pet", ".nii.gz", space="MNI", desc="preproc"
-    )
+    template = derivative_path("pet", "pet", sub=subject, ses=session, space="MNI", desc="preproc")
     save(root, template, pet, affine, {"SpatialReference": "a template"})
     if ct:
-        path = derivative_path(subject, session, "ct", "ct", ".nii.gz", space="T1w", desc="preproc")
+        path = derivative_path("ct", "ct", sub=subject, ses=session, space="T1w", desc="preproc")
         save(root, path, hounsfield, affine, sidecar)
 
 
@@ -149,7 +147,7 @@ def test_what_is_no_output_of_the_app_is_refused(tmp_path, cohort):
     with pytest.raises(DataError, match=r"cannot read .*dataset_description\.json"):
         read_pairs(cohort, OPTIONS)
     (tmp_path / "dataset_description.json").write_text('{"DatasetType": "derivative"}')
-    with pytest.raises(NoInputError, match=r"holds no image .*space-T1w_desc-preproc_pet"):
+    with pytest.raises(NoInputError, match=r"holds no preprocessed PET or CT in T1w space"):
         read_pairs(tmp_path, OPTIONS)
 
 
