@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from simulate import Truth
 
-from fusionprep.evaluation.registration import dice, read_itk_affine, target_registration_error
+from fusionprep.evaluation.registration import read_itk_affine, target_registration_error
+from fusionprep.image.masks import dice
 
 if TYPE_CHECKING:
     import nibabel as nib

@@ -13,7 +13,8 @@ from PIL import Image as Picture
 from scipy import ndimage
 
 from fusionprep.demo.dataset import SubjectTruth, read_truth, write_demo_dataset
-from fusionprep.evaluation.registration import dice, read_itk_affine, target_registration_error
+from fusionprep.evaluation.registration import read_itk_affine, target_registration_error
+from fusionprep.image.masks import dice
 from tests.app.runs import files_of
 from tests.validator import issues
 

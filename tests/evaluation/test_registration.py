@@ -4,11 +4,11 @@ import pytest
 
 from fusionprep.errors import DataError, NoInputError, OutputError
 from fusionprep.evaluation.registration import (
-    dice,
     read_itk_affine,
     target_registration_error,
     write_itk_affine,
 )
+from fusionprep.image.masks import dice
 
 LPS = np.array([-1.0, -1.0, 1.0])
 
