@@ -113,6 +113,12 @@ def test_the_first_leaf_imports_nothing():
     assert not GRAPH["fusionprep.modalities"]
 
 
+@pytest.mark.parametrize("room", ["image", "models", "evaluation"])
+def test_rooms_for_notebooks_need_neither_nipype_nor_pybids(room):
+    for path in (ROOT / "fusionprep" / room).rglob("*.py"):
+        assert not {name.split(".")[0] for name in imports_of(path)} & {"nipype", "bids"}
+
+
 def test_no_circle():
     def circle(module: str, trail: tuple[str, ...]) -> tuple[str, ...]:
         if module in trail:
