@@ -1,6 +1,5 @@
 """Training pairs from the outputs of fusionapp: one's own cohort."""
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
