@@ -20,7 +20,8 @@ from fusionprep.choices import (
     SkullStrip,
     choices,
 )
-from fusionprep.config import Config, read_options
+from fusionprep.config import Config
+from fusionprep.config_file import read_options
 from fusionprep.errors import UsageError
 from fusionprep.modalities import APP_MODALITIES, CONTRASTS, MOVED
 from fusionprep.models.registry import DEFAULT_MODEL, model_names

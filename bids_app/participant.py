@@ -13,9 +13,10 @@ from pathlib import Path
 from bids_app.exitcodes import ExitCode
 from bids_app.failures import Failure, failure_lines, overall_code, read_failures
 from fusionprep.bids.types import SubjectPlan
-from fusionprep.config import Config, read_options
+from fusionprep.config import Config
+from fusionprep.config_file import read_options, to_toml
 from fusionprep.errors import NoInputError, NothingSelectedError, OutputError
-from fusionprep.files import UNFINISHED, write_bytes
+from fusionprep.files import UNFINISHED, write_text
 
 SECONDS_OF_A_DAY = 86400
 
@@ -187,7 +188,7 @@ def _prepare(config: Config, run_uuid: str, *, clean_workdir: bool) -> None:
         prepare_output(config)
         logs = config.output_dir / "logs" / run_uuid
         logs.mkdir(parents=True)
-        write_bytes(logs / "fusionprep.toml", config.to_toml().encode())
+        write_text(logs / "fusionprep.toml", to_toml(config))
         if clean_workdir:
             # the folder may hold other things, or be a mount point
             for folder in config.work_dir.glob("fusionprep_*_wf"):

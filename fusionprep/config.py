@@ -1,8 +1,6 @@
-"""The configuration of a run: frozen groups of options, checked where made, to and from TOML."""
+"""The configuration of a run: frozen groups of options, checked where they are made."""
 
 import dataclasses
-import tomllib
-import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import field
@@ -319,14 +317,14 @@ class Config(_Checked):
             raise UsageError(f"unknown option: {', '.join(unknown)}")
         groups = {
             name: group(**{key: options.pop(key) for key in _fields(group) if key in options})
-            for name, group in _GROUPS.items()
+            for name, group in GROUPS.items()
         }
         return cls(**groups, **options)
 
     def options(self) -> dict[str, Any]:
         """Every option by name, whichever its group."""
-        own = {name: getattr(self, name) for name in _fields(Config) if name not in _GROUPS}
-        for name in _GROUPS:
+        own = {name: getattr(self, name) for name in _fields(Config) if name not in GROUPS}
+        for name in GROUPS:
             group = getattr(self, name)
             own |= {key: getattr(group, key) for key in _fields(type(group))}
         return own
@@ -335,20 +333,13 @@ class Config(_Checked):
         """The configuration with other values of some options."""
         return self.from_options(**{**self.options(), **changes})
 
-    def to_toml(self) -> str:
-        """The configuration as TOML, a table for each group; unset options are left out."""
-        import tomli_w
 
-        return tomli_w.dumps(_plain(dataclasses.asdict(self)))
-
-
-_GROUPS: Mapping[str, type] = {
+GROUPS: Mapping[str, type] = {
     "selection": Selection,
     "processing": Processing,
     "fusion": Fusion,
     "execution": Execution,
 }
-_EARLIER_NAMES = {"fusion_models": "models", "fusion_weights": "weights"}
 
 
 def _fields(group: type) -> list[str]:
@@ -357,8 +348,8 @@ def _fields(group: type) -> list[str]:
 
 def option_hints() -> dict[str, Any]:
     """The type of every option by name, whichever its group."""
-    hints = {k: v for k, v in typing.get_type_hints(Config).items() if k not in _GROUPS}
-    for group in _GROUPS.values():
+    hints = {k: v for k, v in typing.get_type_hints(Config).items() if k not in GROUPS}
+    for group in GROUPS.values():
         hints |= typing.get_type_hints(group)
     return hints
 
@@ -378,71 +369,3 @@ def _check_names(name: str, values: Sequence[str], allowed: Sequence[str]) -> No
 def _check_at_least(name: str, value: int, smallest: int) -> None:
     if value < smallest:
         raise UsageError(f"{name} must be at least {smallest}, not {value}")
-
-
-def _plain(value: Any, key: str = "") -> Any:
-    if value is None:
-        # TOML has no null; in a filter it stands for "without this entity"
-        return "Query.NONE"
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        kept = {k: v for k, v in value.items() if v is not None or key == "bids_filters"}
-        inner = "bids_filters" if key == "bids_filters" else ""
-        return {k: _plain(v, inner or k) for k, v in kept.items()}
-    return value
-
-
-def read_options(path: Path) -> dict[str, Any]:
-    """Read options from a TOML file written by :meth:`Config.to_toml`, of this version or earlier.
-
-    Returns
-    -------
-    dict
-        Names of options, whichever their group, to values of their types; only those the file
-        holds.
-
-    Raises
-    ------
-    UsageError
-        When the file is missing, is not TOML, or holds an unknown or ill-typed option.
-    """
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"cannot read the configuration file {path}: {error}") from error
-    for group in _GROUPS:
-        table = values.pop(group, {})
-        if not isinstance(table, dict):
-            raise UsageError(f"{group} in {path} must be a table of options")
-        values |= table
-    # files of the first release have no tables
-    values = {_EARLIER_NAMES.get(name, name): value for name, value in values.items()}
-    hints = option_hints()
-    if unknown := sorted(set(values) - set(hints)):
-        raise UsageError(f"unknown option in {path}: {', '.join(unknown)}")
-    return {name: _typed(name, value, hints[name], path) for name, value in values.items()}
-
-
-def _typed(name: str, value: Any, hint: Any, path: Path) -> Any:
-    if isinstance(hint, types.UnionType):
-        hint = next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
-    if typing.get_origin(hint) is Literal:
-        hint = str
-    if typing.get_origin(hint) is tuple and isinstance(value, list):
-        return tuple(str(item) for item in value)
-    if typing.get_origin(hint) is Mapping and isinstance(value, dict):
-        kind = typing.get_args(hint)[1]
-        return {key: _typed(f"{name}.{key}", item, kind, path) for key, item in value.items()}
-    if hint is Any:
-        return value
-    if hint is Path and isinstance(value, str):
-        return Path(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    expected = typing.get_origin(hint) or hint
-    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
-        raise UsageError(f"option {name} in {path} has the wrong type: {value!r}")
-    return value

@@ -7,6 +7,7 @@ import pytest
 
 from bids_app.parser import build_parser, parse
 from fusionprep.config import Config
+from fusionprep.config_file import to_toml
 from fusionprep.errors import UsageError
 from fusionprep.models.registry import model_names
 
@@ -124,7 +125,7 @@ def test_regions_of_the_atlas_go_before_files_of_their_name(here):
 def test_options_of_an_earlier_run_and_the_command_line_before_them(here):
     (here / "filter.json").write_text('{"pet": {"session": null}}')
     earlier = config_of("--modalities", "ct", "--nprocs", "3", "--bids-filter-file", "filter.json")
-    (here / "a.toml").write_text(earlier.to_toml(), "utf-8")
+    (here / "a.toml").write_text(to_toml(earlier), "utf-8")
     config = config_of("--config-file", "a.toml", "--nprocs", "5", "-w", "other")
     assert config.selection.modalities == ("ct",)
     assert config.execution.nprocs == 5

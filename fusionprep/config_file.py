@@ -1,0 +1,89 @@
+"""The configuration as a TOML file, a table for each group of options."""
+
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from fusionprep.config import GROUPS, Config, option_hints
+from fusionprep.errors import UsageError
+
+_EARLIER_NAMES = {"fusion_models": "models", "fusion_weights": "weights"}
+
+
+def to_toml(config: Config) -> str:
+    """The configuration as TOML; unset options are left out."""
+    import tomli_w
+
+    return tomli_w.dumps(_plain(dataclasses.asdict(config)))
+
+
+def _plain(value: Any, key: str = "") -> Any:
+    if value is None:
+        # TOML has no null; in a filter it stands for "without this entity"
+        return "Query.NONE"
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        kept = {k: v for k, v in value.items() if v is not None or key == "bids_filters"}
+        inner = "bids_filters" if key == "bids_filters" else ""
+        return {k: _plain(v, inner or k) for k, v in kept.items()}
+    return value
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Read options from a TOML file written by :func:`to_toml`, of this version or earlier.
+
+    Returns
+    -------
+    dict
+        Names of options, whichever their group, to values of their types; only those the file
+        holds.
+
+    Raises
+    ------
+    UsageError
+        When the file is missing, is not TOML, or holds an unknown or ill-typed option.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"cannot read the configuration file {path}: {error}") from error
+    for group in GROUPS:
+        table = values.pop(group, {})
+        if not isinstance(table, dict):
+            raise UsageError(f"{group} in {path} must be a table of options")
+        values |= table
+    # files of the first release have no tables
+    values = {_EARLIER_NAMES.get(name, name): value for name, value in values.items()}
+    hints = option_hints()
+    if unknown := sorted(set(values) - set(hints)):
+        raise UsageError(f"unknown option in {path}: {', '.join(unknown)}")
+    return {name: _typed(name, value, hints[name], path) for name, value in values.items()}
+
+
+def _typed(name: str, value: Any, hint: Any, path: Path) -> Any:
+    if isinstance(hint, types.UnionType):
+        hint = next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
+    if typing.get_origin(hint) is Literal:
+        hint = str
+    if typing.get_origin(hint) is tuple and isinstance(value, list):
+        return tuple(str(item) for item in value)
+    if typing.get_origin(hint) is Mapping and isinstance(value, dict):
+        kind = typing.get_args(hint)[1]
+        return {key: _typed(f"{name}.{key}", item, kind, path) for key, item in value.items()}
+    if hint is Any:
+        return value
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    expected = typing.get_origin(hint) or hint
+    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+        raise UsageError(f"option {name} in {path} has the wrong type: {value!r}")
+    return value
