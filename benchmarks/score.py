@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from simulate import Truth
 
-from fusionprep.evaluation.registration import dice, read_itk_affine, target_registration_error
+from fusionprep.evaluation.registration import target_registration_error
+from fusionprep.image.masks import dice
+from fusionprep.image.resample import ras_from_itk, read_transforms
 
 if TYPE_CHECKING:
     import nibabel as nib
@@ -42,7 +44,7 @@ def score(output: Path, truth: Truth) -> Scores:
 
     anat = output / "sub-01" / "anat"
     pet_xfm = only(output / "sub-01" / "pet", "*_from-pet_to-T1w_mode-image_xfm.txt")
-    t1w_from_pet = np.linalg.inv(read_itk_affine(pet_xfm))
+    t1w_from_pet = ras_from_itk(read_transforms([pet_xfm]))
     error = target_registration_error(t1w_from_pet, truth.t1w_from_pet, truth.mask)
     template = load_mni152_gm_template(resolution=1)
     template_gm = np.asarray(template.dataobj) > 0.5

@@ -132,6 +132,9 @@ class Workers(MultiProcPlugin):
         return super()._local_hash_check(jobid, graph)
 
     def _take_result(self, taskid: int, future: Future) -> None:
+        if future.cancelled():
+            # the run is ending, and nobody waits for it
+            return
         error = future.exception()
         if error is None:
             self._taskresult[taskid] = future.result()

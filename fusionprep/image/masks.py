@@ -156,6 +156,31 @@ def check_coherence(data: np.ndarray, mask: np.ndarray, path: str) -> None:
         raise DataError(f"{path} shows noise where the brain should be; look at the image")
 
 
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    """Dice overlap of two masks, 2|A∩B| / (|A| + |B|) (Dice, Ecology 1945;26(3):297-302).
+
+    Parameters
+    ----------
+    a, b
+        Arrays of the same shape; nonzero is inside.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 1 for two empty masks, which agree.
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ.
+    """
+    a, b = np.asarray(a).astype(bool), np.asarray(b).astype(bool)
+    if a.shape != b.shape:
+        raise ValueError(f"masks of different shapes: {a.shape} and {b.shape}")
+    size = int(np.count_nonzero(a)) + int(np.count_nonzero(b))
+    return 2.0 * int(np.count_nonzero(a & b)) / size if size else 1.0
+
+
 def fusion_mask(anatomical: np.ndarray, functional: np.ndarray, modality: Modality) -> np.ndarray:
     """Where to fuse when no mask is given.
 

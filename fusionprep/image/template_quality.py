@@ -127,7 +127,7 @@ def assess_template(
     brain, mask, gm
         Skull-stripped T1w, brain mask and probability of gray matter, on any grid of T1w space.
     """
-    from fusionprep.evaluation.registration import dice
+    from fusionprep.image.masks import dice
 
     def overlap(image: nib.Nifti1Image, target: nib.Nifti1Image) -> float:
         moved = resample(image, target, template_from_t1w)

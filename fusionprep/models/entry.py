@@ -40,10 +40,8 @@ class ModelEntry:
         ``module:callable`` that builds the model without weights, below ``fusionprep.models.nets``.
     citation
         The paper in a few words for running text, or what the method does.
-    paper, year
+    paper
         The full reference; None where the method is common knowledge.
-    modalities
-        What was fused with the MRI in its training data; empty for models without training.
     weights
         Name of the weights file and its card in ``fusionprep/data/weights``; None without.
     bibliography_key
@@ -64,8 +62,6 @@ class ModelEntry:
     factory: str
     citation: str
     paper: str | None = None
-    year: int | None = None
-    modalities: tuple[str, ...] = ()
     weights: str | None = None
     version: str | None = "1.0.0"
     bibliography_key: str | None = None
@@ -77,6 +73,16 @@ class ModelEntry:
     def anatomy(self) -> str:
         """The anatomical input in words."""
         return _ANATOMY[self.anatomical_input]
+
+    @property
+    def year(self) -> int | None:
+        """When the paper appeared."""
+        return int(self.citation.rsplit(", ", 1)[-1]) if self.paper else None
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What was fused with the MRI in its training data; empty for models without training."""
+        return tuple(modality.name for modality in FUSED) if self.weights else ()
 
     @property
     def takes_image(self) -> bool:

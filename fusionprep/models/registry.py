@@ -19,8 +19,6 @@ _DENSEFUSE = ModelEntry(
     citation="Li & Wu, 2019",
     paper="Li H, Wu X-J. DenseFuse: A Fusion Approach to Infrared and Visible Images. IEEE "
     "Transactions on Image Processing 28(5):2614-2623, 2019. doi:10.1109/TIP.2018.2887342",
-    year=2019,
-    modalities=("pet", "spect", "ct"),
     weights="densefuse",
     bibliography_key="densefuse",
 )
@@ -34,8 +32,6 @@ _IFCNN = ModelEntry(
     paper="Zhang Y, Liu Y, Sun P, Yan H, Zhao X, Zhang L. IFCNN: A general image fusion framework "
     "based on convolutional neural network. Information Fusion 54:99-118, 2020. "
     "doi:10.1016/j.inffus.2019.07.011",
-    year=2020,
-    modalities=("pet", "spect", "ct"),
     weights="ifcnn",
     bibliography_key="ifcnn",
 )
@@ -49,7 +45,6 @@ _GMPET = ModelEntry(
     paper="Song J, Zheng J, Li P, Lu X, Zhu G, Shen P. An Effective Multimodal Image Fusion Method "
     "Using MRI and PET for Alzheimer's Disease Diagnosis. Frontiers in Digital Health 3:637386, "
     "2021. doi:10.3389/fdgth.2021.637386",
-    year=2021,
     bibliography_key="gmpet",
     anatomical_input="gm_probseg",
 )
@@ -61,7 +56,6 @@ _ENTRIES = (
         title="power mean steered by a small network, trained on metrics and guards; our own",
         factory="selfuse:SelFuse",
         citation="this software's power mean of the two images, steered by a small network",
-        modalities=("pet", "spect", "ct"),
         weights="selfuse",
     ),
     _DENSEFUSE,
@@ -89,8 +83,6 @@ _ENTRIES = (
         paper="Xu H, Ma J, Jiang J, Guo X, Ling H. U2Fusion: A Unified Unsupervised Image Fusion "
         "Network. IEEE Transactions on Pattern Analysis and Machine Intelligence 44(1):502-518, "
         "2022. doi:10.1109/TPAMI.2020.3012548",
-        year=2022,
-        modalities=("pet", "spect", "ct"),
         weights="u2fusion",
         bibliography_key="u2fusion",
     ),
@@ -102,8 +94,6 @@ _ENTRIES = (
         citation="Ronneberger et al., 2015",
         paper="Ronneberger O, Fischer P, Brox T. U-Net: Convolutional Networks for Biomedical "
         "Image Segmentation. MICCAI, LNCS 9351:234-241, 2015. doi:10.1007/978-3-319-24574-4_28",
-        year=2015,
-        modalities=("pet", "spect", "ct"),
         weights="unet",
         bibliography_key="unet",
     ),
@@ -116,8 +106,6 @@ _ENTRIES = (
         paper="Tang W, He F, Liu Y, Duan Y. MATR: Multimodal Medical Image Fusion via Multiscale "
         "Adaptive Transformer. IEEE Transactions on Image Processing 31:5134-5149, 2022. "
         "doi:10.1109/TIP.2022.3193288",
-        year=2022,
-        modalities=("pet", "spect", "ct"),
         weights="matr",
         bibliography_key="matr",
     ),
@@ -130,8 +118,6 @@ _ENTRIES = (
         paper="Fu J, Li W, Du J, Xu L. DSAGAN: A generative adversarial network based on "
         "dual-stream attention mechanism for anatomical and functional image fusion. Information "
         "Sciences 576:484-506, 2021. doi:10.1016/j.ins.2021.06.083",
-        year=2021,
-        modalities=("pet", "spect", "ct"),
         weights="dsagan",
         bibliography_key="dsagan",
     ),
@@ -144,8 +130,6 @@ _ENTRIES = (
         paper="He D, Li W, Wang G, Huang Y, Liu S. DM-FNet: Unified multimodal medical image "
         "fusion via diffusion process-trained encoder-decoder. IEEE Transactions on Multimedia, "
         "2025. doi:10.1109/TMM.2025.3613156",
-        year=2025,
-        modalities=("pet", "spect", "ct"),
         weights="dmfnet",
         bibliography_key="dmfnet",
         variants=("dmfnet:dmfnet_full",),
@@ -159,8 +143,6 @@ _ENTRIES = (
         paper="Liu J, Lin R, Wu G, Liu R, Luo Z, Fan X. CoCoNet: Coupled Contrastive Learning "
         "Network with Multi-level Feature Ensemble for Multi-modality Image Fusion. International "
         "Journal of Computer Vision 132:1748-1775, 2024. doi:10.1007/s11263-023-01952-1",
-        year=2024,
-        modalities=("pet", "spect", "ct"),
         weights="coconet",
         bibliography_key="coconet",
     ),
@@ -173,8 +155,6 @@ _ENTRIES = (
         paper="Allapakam V, Karuna Y. An ensemble deep learning model for medical image fusion "
         "with Siamese neural networks and VGG-19. PLoS ONE 19(10):e0309651, 2024. "
         "doi:10.1371/journal.pone.0309651",
-        year=2024,
-        modalities=("pet", "spect", "ct"),
         weights="vggsiamese",
         bibliography_key="vggsiamese",
         variants=("vggsiamese:vggsiamese_imagenet", "vggsiamese:VGGSiamese"),
@@ -201,7 +181,6 @@ _ENTRIES = (
         citation="Naidu & Raol, 2008",
         paper="Naidu VPS, Raol JR. Pixel-level Image Fusion using Wavelets and Principal Component "
         "Analysis. Defence Science Journal 58(3):338-352, 2008. doi:10.14429/dsj.58.1653",
-        year=2008,
         bibliography_key="pca",
     ),
     ModelEntry(
@@ -212,7 +191,6 @@ _ENTRIES = (
         citation="Li et al., 1995",
         paper="Li H, Manjunath BS, Mitra SK. Multisensor Image Fusion Using the Wavelet Transform. "
         "Graphical Models and Image Processing 57(3):235-245, 1995. doi:10.1006/gmip.1995.1022",
-        year=1995,
         bibliography_key="wavelet",
     ),
     ModelEntry(
@@ -223,7 +201,6 @@ _ENTRIES = (
         citation="Burt & Adelson, 1983",
         paper="Burt PJ, Adelson EH. The Laplacian Pyramid as a Compact Image Code. IEEE "
         "Transactions on Communications 31(4):532-540, 1983. doi:10.1109/TCOM.1983.1095851",
-        year=1983,
         bibliography_key="laplacian",
     ),
     ModelEntry(
@@ -234,7 +211,6 @@ _ENTRIES = (
         citation="Li et al., 2013",
         paper="Li S, Kang X, Hu J. Image Fusion with Guided Filtering. IEEE Transactions on Image "
         "Processing 22(7):2864-2875, 2013. doi:10.1109/TIP.2013.2244222",
-        year=2013,
         bibliography_key="guided",
     ),
     _GMPET,

@@ -7,17 +7,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from fusionprep.bids.names import (
-    BIDS,
-    BRAIN,
-    IMAGE,
-    MASK,
-    PREPROC,
-    beside,
-    own_path,
-    parse_name,
-    sidecar_path,
-)
+from fusionprep.bids import names
 from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.files import read_json_object
 from fusionprep.image.io import read_volume, same_grid
@@ -86,13 +76,15 @@ def _find_scans(root: Path) -> list[tuple[Modality, Path]]:
     for modality in MOVED:
         if not modality.fused:
             continue
-        folder = BIDS[modality].datatype
+        folder = names.BIDS[modality].datatype
         levels = ("sub-*", "sub-*/ses-*")
-        images = (path for level in levels for path in root.glob(f"{level}/{folder}/*{IMAGE}"))
+        images = (
+            path for level in levels for path in root.glob(f"{level}/{folder}/*{names.IMAGE}")
+        )
         for path in sorted(images):
-            entities, suffix = parse_name(path.name)
-            native = entities.get("space") == NATIVE and entities.get("desc") == PREPROC
-            if native and suffix == BIDS[modality].suffix:
+            entities, suffix = names.parse_name(path.name)
+            native = entities.get("space") == NATIVE and entities.get("desc") == names.PREPROC
+            if native and suffix == names.BIDS[modality].suffix:
                 scans.append((modality, path))
     return scans
 
@@ -106,7 +98,7 @@ def _check_derivative(root: Path) -> None:
     if kind != "derivative":
         raise NoInputError(
             f"{path} describes no derivatives; training needs the output folder of fusionapp, not "
-            "the BIDS dataset it was made from"
+            "the names.BIDS dataset it was made from"
         )
 
 
@@ -155,7 +147,7 @@ def _read_scaled(
     sidecar = _read_sidecar(path)
     t1w_path = _t1w_of(root, path, sidecar)
     anatomical = read_volume(t1w_path, "the T1w")
-    brain = _read_on_grid(beside(t1w_path, MASK, desc=BRAIN), anatomical) > 0.5
+    brain = _read_on_grid(names.beside(t1w_path, names.MASK, desc=names.BRAIN), anatomical) > 0.5
     functional = _read_on_grid(path, anatomical, missing=modality.outside)
     mask = with_head(brain, functional, modality)
     array, tracer = anatomical.get_fdata(dtype=np.float32), sidecar.get("TracerName")
@@ -168,7 +160,7 @@ def _read_scaled(
 
 
 def _read_sidecar(path: Path) -> dict[str, Any]:
-    sidecar = sidecar_path(path)
+    sidecar = names.sidecar_path(path)
     try:
         return read_json_object(sidecar)
     except (OSError, ValueError) as error:
@@ -177,7 +169,7 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
 
 def _t1w_of(root: Path, path: Path, sidecar: dict) -> Path:
     """The T1w that an image was aligned to, which may be of another session."""
-    reference = own_path(sidecar.get("SpatialReference"))
+    reference = names.own_path(sidecar.get("SpatialReference"))
     if reference is None:
         raise DataError(
             f"the sidecar of {path} names no T1w as SpatialReference; run fusionapp again"

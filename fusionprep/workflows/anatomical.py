@@ -8,20 +8,7 @@ from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids.names import (
-    BIDS,
-    BRAIN,
-    DESCRIPTIONS,
-    DSEG,
-    IMAGE,
-    MASK,
-    PREPROC,
-    PROBSEG,
-    TISSUE,
-    derivative_path,
-    own_uri,
-    raw_uri,
-)
+from fusionprep.bids import names
 from fusionprep.bids.sidecars import still_true
 from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config
@@ -105,7 +92,9 @@ def init_anatomical_wf(
     }
     for output in _outputs(config, t1w):
         _write(workflow, config, output, *images[output.name])
-    figure = figure_node(config, PlotTissue, t1w_path(t1w, desc=TISSUE), ".svg", "plot_tissue")
+    figure = figure_node(
+        config, PlotTissue, t1w_path(t1w, desc=names.TISSUE), ".svg", "plot_tissue"
+    )
     workflow.connect([
         (correct, figure, [("out_file", "t1w")]),
         (extract, figure, [("out_mask", "mask")]),
@@ -115,14 +104,17 @@ def init_anatomical_wf(
 
 
 def t1w_path(
-    t1w: ImageFile, suffix: str = BIDS[T1W].suffix, extension: str = IMAGE, **entities: str | None
+    t1w: ImageFile,
+    suffix: str = names.BIDS[T1W].suffix,
+    extension: str = names.IMAGE,
+    **entities: str | None,
 ) -> str:
     """Path of a derivative of a T1w.
 
     One T1w is used per session, so ``acq-`` and ``run-`` are not needed to tell them apart.
     """
     own = {"sub": t1w.subject, "ses": t1w.session}
-    return derivative_path(BIDS[T1W].datatype, suffix, extension, **own, **entities)
+    return names.derivative_path(names.BIDS[T1W].datatype, suffix, extension, **own, **entities)
 
 
 @dataclass(frozen=True)
@@ -136,22 +128,22 @@ class _Output:
 
 def _outputs(config: Config, t1w: ImageFile) -> list[_Output]:
     path = partial(t1w_path, t1w)
-    reference = own_uri(path(desc=PREPROC))
+    reference = names.own_uri(path(desc=names.PREPROC))
     preproc = {"Sources": [reference], "SpatialReference": reference}
     classes = "Tissue classes: 1 gray matter, 2 white matter, 3 cerebrospinal fluid"
     return [
-        _Output("t1w", path(desc=PREPROC), {
+        _Output("t1w", path(desc=names.PREPROC), {
             "Description": "T1w corrected for intensity non-uniformity",
             "BiasCorrection": "N4",
             **still_true(t1w.metadata),
-            "Sources": [raw_uri(t1w, config.bids_dir)],
+            "Sources": [names.raw_uri(t1w, config.bids_dir)],
         }),
-        _Output("mask", path(MASK, desc=BRAIN), {
-            "Description": DESCRIPTIONS[BRAIN], "Type": "Brain", **preproc,
+        _Output("mask", path(names.MASK, desc=names.BRAIN), {
+            "Description": names.DESCRIPTIONS[names.BRAIN], "Type": "Brain", **preproc,
         }),
-        _Output("dseg", path(DSEG), {"Description": classes, **preproc}),
+        _Output("dseg", path(names.DSEG), {"Description": classes, **preproc}),
         *(
-            _Output(tissue.lower(), path(PROBSEG, label=tissue), {
+            _Output(tissue.lower(), path(names.PROBSEG, label=tissue), {
                 "Description": f"Probability of {tissue}", **preproc,
             })
             for tissue in ("GM", "WM", "CSF")

@@ -7,7 +7,7 @@ from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids.names import COREG, PREPROC, XFM, OutputNames, own_uri, raw_uri
+from fusionprep.bids import names
 from fusionprep.bids.types import Pairing
 from fusionprep.config import Config
 from fusionprep.interfaces.registration import RegisterRigid, Resample
@@ -33,7 +33,7 @@ DESCRIPTIONS = {"rigid": DESCRIPTION, "identity": IDENTITY, "auto": DESCRIPTION 
 
 
 def init_coregistration_wf(
-    config: Config, pairing: Pairing, names: OutputNames
+    config: Config, pairing: Pairing, outputs: names.OutputNames
 ) -> LiterateWorkflow:
     """Register one image to its T1w and resample it there.
 
@@ -75,13 +75,13 @@ def init_coregistration_wf(
     resample = node(Resample(outside=modality.outside), "resample", config, mem_gb=0.8)
     xfm = derivative_node(
         config,
-        names(XFM, ".txt", from_=names.bids.suffix, to=NATIVE, mode="image"),
+        outputs(names.XFM, ".txt", from_=outputs.bids.suffix, to=NATIVE, mode="image"),
         "ds_t1w_from_moving",
     )
     figure = figure_node(
         config,
         PlotCoregistration,
-        names(desc=COREG),
+        outputs(desc=names.COREG),
         ".svg",
         "plot_coregistration",
         moving_name=modality.label,
@@ -105,8 +105,8 @@ class Branch:
 
     Attributes
     ----------
-    names
-        Of its outputs.
+    outputs
+        Names of what is made of it.
     inputnode
         With the fields of :func:`~fusionprep.workflows.nodes.anatomy_fields`, or those of
         :func:`~fusionprep.workflows.nodes.fusion_fields`.
@@ -119,7 +119,7 @@ class Branch:
     workflow: LiterateWorkflow
     config: Config
     pairing: Pairing
-    names: OutputNames
+    outputs: names.OutputNames
     inputnode: pe.Node
     source: Port
     coregister: LiterateWorkflow
@@ -175,23 +175,23 @@ def add_coregistration(
     source
         The image on its own grid, static.
     """
-    names = OutputNames(pairing.image, pairing.modality)
-    coregister = init_coregistration_wf(config, pairing, names)
+    outputs = names.OutputNames(pairing.image, pairing.modality)
+    coregister = init_coregistration_wf(config, pairing, outputs)
     workflow.connect([
         (inputnode, coregister, [(name, f"inputnode.{name}") for name in FROM_T1W]),
         (source[0], coregister, [(source[1], "inputnode.moving")]),
     ])  # fmt: skip
-    return Branch(workflow, config, pairing, names, inputnode, source, coregister)
+    return Branch(workflow, config, pairing, outputs, inputnode, source, coregister)
 
 
 def paired_metadata(config: Config, pairing: Pairing) -> dict[str, Any]:
     """Sidecar fields that every image brought to a T1w has."""
     return {
-        "Sources": [raw_uri(pairing.image, config.bids_dir)],
+        "Sources": [names.raw_uri(pairing.image, config.bids_dir)],
         "SkullStripped": False,
-        "SpatialReference": own_uri(t1w_path(pairing.t1w, desc=PREPROC)),
+        "SpatialReference": names.own_uri(t1w_path(pairing.t1w, desc=names.PREPROC)),
         "Pairing": {
-            "T1w": raw_uri(pairing.t1w, config.bids_dir),
+            "T1w": names.raw_uri(pairing.t1w, config.bids_dir),
             "Reason": pairing.reason,
             "DayGap": pairing.day_gap,
         },

@@ -9,17 +9,7 @@ from nipype.interfaces.base import Undefined
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids.names import (
-    FUSED,
-    PLANES,
-    PREPROC,
-    PROBSEG,
-    THUMBNAIL,
-    FusedDesc,
-    OutputNames,
-    describe_fused,
-    own_uri,
-)
+from fusionprep.bids import names
 from fusionprep.bids.types import Pairing
 from fusionprep.config import Config, Fusion
 from fusionprep.interfaces.fusion import Fuse
@@ -58,8 +48,8 @@ class FusionPair:
 
     Attributes
     ----------
-    names
-        Of the outputs of the functional image.
+    outputs
+        Names of what is made of the functional image.
     sources
         Output paths of what the workflow is given: ``t1w``, ``gm``, ``functional`` and, where PET
         and CT are fused with another contrast, that.
@@ -69,7 +59,7 @@ class FusionPair:
         Of a PET, for its scaling.
     """
 
-    names: OutputNames
+    outputs: names.OutputNames
     space: Space
     sources: Mapping[str, str]
     metadata: Mapping[str, Any]
@@ -78,7 +68,7 @@ class FusionPair:
     @property
     def modality(self) -> Modality:
         """Of the functional image."""
-        return self.names.modality
+        return self.outputs.modality
 
 
 def fuse_in_space(
@@ -97,14 +87,14 @@ def fuse_in_space(
     """
     config, pairing, t1w = branch.config, branch.pairing, branch.pairing.t1w
     sources = {
-        "t1w": t1w_path(t1w, desc=PREPROC, **space.t1w_entities),
-        "gm": t1w_path(t1w, PROBSEG, label="GM", **space.t1w_entities),
+        "t1w": t1w_path(t1w, desc=names.PREPROC, **space.t1w_entities),
+        "gm": t1w_path(t1w, names.PROBSEG, label="GM", **space.t1w_entities),
         "functional": functional,
     }
     if contrast is not None:
         # In template space none is written: it is brought there straight from its own grid.
-        names = OutputNames(contrast.image, contrast.modality)
-        sources[CONTRAST] = names(desc=PREPROC, space=NATIVE)
+        of_contrast = names.OutputNames(contrast.image, contrast.modality)
+        sources[CONTRAST] = of_contrast(desc=names.PREPROC, space=NATIVE)
     paired = paired_metadata(config, pairing)
     facts = pairing.image.pet
     tracer = {
@@ -117,7 +107,7 @@ def fuse_in_space(
         **{name: value for name, value in tracer.items() if value},
         "Pairing": paired["Pairing"],
     }
-    pair = FusionPair(branch.names, space, sources, metadata, tracer["TracerName"] or "")
+    pair = FusionPair(branch.outputs, space, sources, metadata, tracer["TracerName"] or "")
     fuse = init_fusion_wf(config, pair)
     for name in fuse.inputs.inputnode.get():
         port = image if name == "functional" else (branch.inputnode, space.anatomy_field(name))
@@ -143,7 +133,7 @@ def init_fusion_wf(config: Config, pair: FusionPair) -> LiterateWorkflow:
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     drawn = is_drawn(config.processing, pair.space)
     for entry in entries:
-        desc = FusedDesc.for_model(entry, pair.modality, config.fusion.contrast)
+        desc = names.FusedDesc.for_model(entry, pair.modality, config.fusion.contrast)
         fuse = _fuse_node(config, pair, entry)
         given, shown = _anatomy(config.fusion, entry)
         workflow.connect([
@@ -189,7 +179,7 @@ def _fuse_node(config: Config, pair: FusionPair, entry: ModelEntry) -> pe.Node:
     interface = Fuse(
         modality=pair.modality.name,
         model=entry.name,
-        sources=[own_uri(pair.sources[name]) for name in (given, "functional")],
+        sources=[names.own_uri(pair.sources[name]) for name in (given, "functional")],
         weights_sha256=entry.weights_sha256() or "",
         weights_file=str(own.path) if own else Undefined,
         tracer=pair.tracer,
@@ -211,16 +201,16 @@ def _write(
     if modality.tracer:
         what = f"RGB: lightness from the fusion, hue from the {modality.label}"
         results.append((True, "out_colour", "colour_metadata", what))
-    fused = FusedDesc.for_model(entry, modality, contrast)
+    fused = names.FusedDesc.for_model(entry, modality, contrast)
     for colour, field, computed, what in results:
-        desc = FusedDesc(fused.model, fused.modality, fused.contrast, colour)
+        desc = names.FusedDesc(fused.model, fused.modality, fused.contrast, colour)
         write = derivative_node(
             config,
-            pair.names.fused(desc=str(desc), **pair.space.entities),
+            pair.outputs.fused(desc=str(desc), **pair.space.entities),
             f"ds_{entry.name}{'_colour' * colour}",
             space=pair.space.code,
             metadata={
-                "Description": f"{describe_fused(entry, fused)} ({what})",
+                "Description": f"{names.describe_fused(entry, fused)} ({what})",
                 "SkullStripped": not modality.hounsfield,
                 "Sources": list(fuse.inputs.sources),
                 **pair.metadata,
@@ -229,17 +219,19 @@ def _write(
         workflow.connect([(fuse, write, [(field, "in_file"), (computed, "computed")])])
 
 
-def _figure_like(pair: FusionPair, desc: FusedDesc, kind: str) -> str:
+def _figure_like(pair: FusionPair, desc: names.FusedDesc, kind: str) -> str:
     """What a figure is named after: without the resolution, as one is drawn of each template."""
-    return pair.names.fused(desc=desc.figure(kind), space=pair.space.entities["space"])
+    return pair.outputs.fused(desc=desc.figure(kind), space=pair.space.entities["space"])
 
 
-def _mosaic_node(config: Config, pair: FusionPair, entry: ModelEntry, desc: FusedDesc) -> pe.Node:
+def _mosaic_node(
+    config: Config, pair: FusionPair, entry: ModelEntry, desc: names.FusedDesc
+) -> pe.Node:
     """The mosaic of a fused image and its sources."""
     return figure_node(
         config,
         PlotFused,
-        _figure_like(pair, desc, FUSED),
+        _figure_like(pair, desc, names.FUSED),
         ".jpg",
         f"plot_{entry.name}",
         contrast=desc.contrast.name,
@@ -247,12 +239,14 @@ def _mosaic_node(config: Config, pair: FusionPair, entry: ModelEntry, desc: Fuse
     )
 
 
-def _small_node(config: Config, pair: FusionPair, entry: ModelEntry, desc: FusedDesc) -> pe.Node:
+def _small_node(
+    config: Config, pair: FusionPair, entry: ModelEntry, desc: names.FusedDesc
+) -> pe.Node:
     """The small picture of a fused image for the group report."""
     if pair.space.template is None:
-        like, name = _figure_like(pair, desc, THUMBNAIL), f"thumbnail_{entry.name}"
+        like, name = _figure_like(pair, desc, names.THUMBNAIL), f"thumbnail_{entry.name}"
         return figure_node(config, PlotThumbnail, like, ".png", name, modality=desc.modality.name)
-    like, name = _figure_like(pair, desc, PLANES), f"planes_{entry.name}"
+    like, name = _figure_like(pair, desc, names.PLANES), f"planes_{entry.name}"
     template = str(pair.space.template)
     return figure_node(config, PlotPlanes, like, ".png", name, template=template)
 

@@ -1,4 +1,4 @@
-"""PET: one volume, to the T1w and the templates, SUV and SUVR, fusion."""
+"""PET: one volume, to the T1w and the templates, names.SUV and names.SUVR, fusion."""
 
 import math
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids.names import FRAMES, PREPROC, SUV, SUVR, own_uri
+from fusionprep.bids import names
 from fusionprep.bids.sidecars import still_true
 from fusionprep.bids.types import ImageFile, Pairing, PETFacts
 from fusionprep.config import Config
@@ -64,7 +64,7 @@ def init_pet_wf(
     Inputs
     ------
     The fields of :func:`~fusionprep.workflows.nodes.fusion_fields`, and ``suvr_region``, the mask
-    on the T1w grid, unless there is to be no SUVR.
+    on the T1w grid, unless there is to be no names.SUVR.
     """
     image, facts = pairing.image, pairing.image.pet
     if facts is None:
@@ -146,7 +146,7 @@ def _draw_frames(branch: Branch, facts: PETFacts) -> None:
     figure = figure_node(
         branch.config,
         PlotFrames,
-        branch.names(desc=FRAMES),
+        branch.outputs(desc=names.FRAMES),
         ".svg",
         "plot_frames",
         pet=str(branch.pairing.image.path),
@@ -163,7 +163,7 @@ def _suv(facts: PETFacts) -> list[_Quantity]:
     if facts.suv is None:
         return []
     fields = {"SUV": facts.suv.to_dict()}
-    return [_Quantity(SUV, "Standardised uptake value", "g/mL", facts.suv.factor, fields)]
+    return [_Quantity(names.SUV, "Standardised uptake value", "g/mL", facts.suv.factor, fields)]
 
 
 def _suvr(branch: Branch) -> list[_Quantity]:
@@ -172,7 +172,7 @@ def _suvr(branch: Branch) -> list[_Quantity]:
         return []
     name = region_name(processing)
     reference = node(ReferenceMean(name=name), "suvr_reference", config)
-    like = branch.names(desc=SUVR)
+    like = branch.outputs(desc=names.SUVR)
     figure = figure_node(config, PlotReferenceRegion, like, ".svg", "plot_suvr", region_name=name)
     for target in (reference, figure):
         branch.connect((branch.inputnode, "suvr_region"), target, "region")
@@ -181,7 +181,7 @@ def _suvr(branch: Branch) -> list[_Quantity]:
         branch.connect((branch.inputnode, image), figure, image)
     return [
         _Quantity(
-            desc=SUVR,
+            desc=names.SUVR,
             description="Standardised uptake value ratio",
             units="arbitrary",
             factor=(reference, "factor"),
@@ -197,7 +197,7 @@ def _write_static(
     """Write the static PET in one space; its output path."""
     dynamic = branch.pairing.image.n_frames > 1
     description = {"Description": "PET, mean over frames" if dynamic else "PET"}
-    out_path = branch.names(desc=PREPROC, **space.entities)
+    out_path = branch.outputs(desc=names.PREPROC, **space.entities)
     write = derivative_node(
         branch.config,
         out_path,
@@ -215,15 +215,15 @@ def _write_quantity(
 ) -> None:
     name = f"{quantity.desc}{space.tag}"
     scale = node(Scale(), name, branch.config)
-    static = branch.names(desc=PREPROC, **space.entities)
+    static = branch.outputs(desc=names.PREPROC, **space.entities)
     metadata = {
         **fields,
         "Description": quantity.description,
         "Units": quantity.units,
-        "Sources": [own_uri(path) for path in (static, *quantity.sources)],
+        "Sources": [names.own_uri(path) for path in (static, *quantity.sources)],
         **quantity.metadata,
     }
-    out_path = branch.names(desc=quantity.desc, **space.entities)
+    out_path = branch.outputs(desc=quantity.desc, **space.entities)
     write = derivative_node(
         branch.config, out_path, f"ds_{name}", space=space.code, metadata=metadata
     )

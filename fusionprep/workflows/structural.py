@@ -77,7 +77,7 @@ def _source(workflow: LiterateWorkflow, config: Config, pairing: Pairing) -> Por
 def _write(branch: Branch) -> str:
     """Write the image in T1w space; its output path."""
     config, pairing, modality = branch.config, branch.pairing, branch.pairing.modality
-    out_path = branch.names(desc=PREPROC, space=NATIVE)
+    out_path = branch.outputs(desc=PREPROC, space=NATIVE)
     removed = ", table and headrest removed" if modality.hounsfield else ""
     metadata = {
         "Description": f"{modality.label} in T1w space{removed}",

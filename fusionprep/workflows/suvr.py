@@ -1,4 +1,4 @@
-"""The reference region of SUVR on the T1w grid, once for all PET images of a T1w."""
+"""The reference region of names.SUVR on the T1w grid, once for all PET images of a T1w."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids.names import BRAIN, MASK, PREPROC, PROBSEG, SUVR, XFM, own_uri
+from fusionprep.bids import names
 from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config, Processing
 from fusionprep.image.regions import atlas_name
@@ -19,9 +19,9 @@ from fusionprep.workflows.nodes import Port, derivative_node, node
 
 # Suffix and entities of the file that each output of the T1w is in.
 TISSUE_FILES: dict[str, tuple[str, dict[str, str]]] = {
-    "mask": (MASK, {"desc": BRAIN}),
-    "gm": (PROBSEG, {"label": "GM"}),
-    "wm": (PROBSEG, {"label": "WM"}),
+    "mask": (names.MASK, {"desc": names.BRAIN}),
+    "gm": (names.PROBSEG, {"label": "GM"}),
+    "wm": (names.PROBSEG, {"label": "WM"}),
 }
 DESCRIPTION = """
 Standardised uptake value ratios refer to the mean uptake of {region}.
@@ -42,7 +42,7 @@ def region_name(processing: Processing) -> str:
 def region_path(processing: Processing, t1w: ImageFile) -> str:
     """Path of the mask of the reference region below the output root."""
     label = OWN_LABEL if processing.region is None else processing.region.label
-    return t1w_path(t1w, MASK, label=label, desc=SUVR)
+    return t1w_path(t1w, names.MASK, label=label, desc=names.SUVR)
 
 
 def describe_region(processing: Processing) -> str:
@@ -82,10 +82,10 @@ def init_region_wf(config: Config, t1w: ImageFile, name: str) -> LiterateWorkflo
         workflow.connect(inputnode, "gm", subject, "gm")
     what = region_name(processing) if region is None else region.description
     metadata = {
-        "Description": f"Reference region of SUVR: {what}",
+        "Description": f"Reference region of names.SUVR: {what}",
         "Type": "ROI",
-        "Sources": [own_uri(path) for path in sources],
-        "SpatialReference": own_uri(t1w_path(t1w, desc=PREPROC)),
+        "Sources": [names.own_uri(path) for path in sources],
+        "SpatialReference": names.own_uri(t1w_path(t1w, desc=names.PREPROC)),
     }
     if region is not None and region.tissue is None:
         metadata["Atlas"] = atlas_name()
@@ -120,7 +120,7 @@ def _source(
     workflow.connect([
         (inputnode, resample, [("t1w", "reference"), ("t1w_from_template", "transforms")]),
     ])  # fmt: skip
-    sources = [t1w_path(t1w, XFM, ".h5", from_=template, to=NATIVE, mode="image")]
+    sources = [t1w_path(t1w, names.XFM, ".h5", from_=template, to=NATIVE, mode="image")]
     if region is None:
         resample.inputs.in_file = config.processing.suvr_region
         return (resample, "out_file"), sources
@@ -128,5 +128,5 @@ def _source(
     workflow.connect(atlas, "out_file", resample, "in_file")
     resample.inputs.interpolation = "nearest"
     if region.gray_matter:
-        sources.append(t1w_path(t1w, PROBSEG, label="GM"))
+        sources.append(t1w_path(t1w, names.PROBSEG, label="GM"))
     return (resample, "out_file"), sources

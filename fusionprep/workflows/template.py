@@ -7,7 +7,7 @@ from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids.names import BIDS, BRAIN, MASK, NORM, PREPROC, PROBSEG, XFM, own_uri
+from fusionprep.bids import names
 from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config
 from fusionprep.interfaces.registration import RegisterTemplate, Resample
@@ -54,20 +54,20 @@ class _Image:
 IMAGES: Mapping[str, _Image] = {
     "t1w": _Image(
         "cubic",
-        BIDS[T1W].suffix,
-        {"desc": PREPROC},
+        names.BIDS[T1W].suffix,
+        {"desc": names.PREPROC},
         {"Description": "Preprocessed T1w in template space"},
         scored=True,
     ),
     "mask": _Image(
         "nearest",
-        MASK,
-        {"desc": BRAIN},
+        names.MASK,
+        {"desc": names.BRAIN},
         {"Description": "Brain mask of the subject in template space", "Type": "Brain"},
     ),
     "gm": _Image(
         "linear",
-        PROBSEG,
+        names.PROBSEG,
         {"label": "GM"},
         {"Description": "Probability of GM of the subject in template space"},
     ),
@@ -132,7 +132,7 @@ def init_template_wf(
     figure = figure_node(
         config,
         PlotNormalization,
-        t1w_path(t1w, desc=NORM, space=template.name),
+        t1w_path(t1w, desc=names.NORM, space=template.name),
         ".svg",
         f"plot{spaces[0].tag}",
         template=str(template),
@@ -154,7 +154,7 @@ def _write_transforms(
         ("template_from_t1w", (NATIVE, template)),
         ("t1w_from_template", (template, NATIVE)),
     ):
-        out_path = t1w_path(t1w, XFM, ".h5", from_=ends[0], to=ends[1], mode="image")
+        out_path = t1w_path(t1w, names.XFM, ".h5", from_=ends[0], to=ends[1], mode="image")
         write = derivative_node(config, out_path, f"ds_{direction}")
         workflow.connect(register, direction, write, "in_file")
         ports[f"{direction}_{template}"] = register, direction
@@ -177,7 +177,7 @@ def _write(
     moved: pe.Node,
     computed: pe.Node,
 ) -> None:
-    source = own_uri(t1w_path(t1w, image.suffix, **image.entities))
+    source = names.own_uri(t1w_path(t1w, image.suffix, **image.entities))
     write = derivative_node(
         config,
         t1w_path(t1w, image.suffix, **image.entities, **space.entities),

@@ -4,9 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+from bids_app.plugins.local import Workers
 
 SCRIPT = """
 import json, os, signal, sys
@@ -17,6 +21,8 @@ from nipype.pipeline import engine as pe
 from bids_app.failures import read_failures
 from bids_app.plugins.local import Workers
 from bids_app.progress import Progress
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 class _In(BaseInterfaceInputSpec):
@@ -145,3 +151,15 @@ def test_inputs_that_no_longer_fit_leave_the_other_subject_alone(run):
     assert subject == "sub-01"
     assert "TraitError" in found
     assert executed == 2  # the first step again, and the one that failed
+
+
+def test_a_step_that_is_cancelled_when_the_run_ends_says_nothing(caplog):
+    workers = Workers({"n_procs": 1, "status_callback": lambda *_: None})
+    try:
+        waiting = Future()
+        waiting.add_done_callback(partial(workers._take_result, 1))
+        waiting.cancel()
+        assert not caplog.records
+        assert not workers._taskresult
+    finally:
+        workers.stop()

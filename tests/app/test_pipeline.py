@@ -13,7 +13,9 @@ from PIL import Image as Picture
 from scipy import ndimage
 
 from fusionprep.demo.dataset import SubjectTruth, read_truth, write_demo_dataset
-from fusionprep.evaluation.registration import dice, read_itk_affine, target_registration_error
+from fusionprep.evaluation.registration import target_registration_error
+from fusionprep.image.masks import dice
+from fusionprep.image.resample import ras_from_itk, read_transforms
 from tests.app.runs import files_of
 from tests.validator import issues
 
@@ -85,7 +87,7 @@ def test_registration_to_t1w(demo, subject, truth):
             suffix, ("ct", "")
         )
         path = output(demo, subject, datatype, f"{tracer}from-{suffix}_to-T1w_mode-image_xfm.txt")
-        estimate = np.linalg.inv(read_itk_affine(path))
+        estimate = ras_from_itk(read_transforms([path]))
         error = target_registration_error(
             estimate, getattr(truth, f"t1w_from_{suffix.lower()}"), mask
         )

@@ -190,6 +190,13 @@ def test_pet_and_ct_are_fused_with_another_contrast(tmp_path, contrast):
         assert f"space-T1w_desc-preproc_{contrast}" in fusion.inputs.sources[0]
     gray = next(node for node in graph.nodes if node.name == "fuse_gmpet")
     assert "label-GM_probseg" in gray.inputs.sources[0]
+    # No FLAIR goes into the gray matter's PET, and so none is in its name, judges it or is drawn.
+    of_gray = [node.inputs.out_path for node in graph.nodes if node.name.startswith("ds_gmpet")]
+    assert of_gray
+    assert all("_desc-fusedGMPET" in path for path in of_gray)
+    judged_by = next(s for s, _, e in graph.in_edges(gray, data=True) if "reference" in str(e))
+    assert "anatomical" in judged_by.fullname
+    assert next(n for n in graph.nodes if n.name == "plot_gmpet").inputs.contrast == "t1w"
     written = [node.inputs.out_path for node in graph.nodes if node.name.startswith("ds_average")]
     assert all(f"{contrast}Average" in path for path in written)
     assert f"{contrast} and PET were scaled" in built.visit_desc()

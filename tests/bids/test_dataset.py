@@ -95,6 +95,23 @@ def test_prepared_output_describes_itself(config):
     assert {"desc-fusedSelFuse", "desc-fusedSelFuseColor"} <= set(described)
 
 
+def test_descriptions_list_what_this_run_writes(config):
+    options = {"modalities": ("pet", "ct"), "models": ("average", "gmpet")}
+    prepare_output(config.with_options(**options, anat_contrast="FLAIR"))
+    described = {
+        row["desc_id"].removeprefix("desc-"): row["description"]
+        for row in rows(config.output_dir / "descriptions.tsv")
+    }
+    fused = {name: text for name, text in described.items() if name.startswith("fused")}
+    assert fused == {
+        "fusedFLAIRAverage": "FLAIR and PET fused by Average",
+        "fusedFLAIRAverageColor": "The same in colour, hue from the PET (Average)",
+        "fusedCTFLAIRAverage": "FLAIR and CT fused by Average",
+        "fusedGMPET": "Gray matter of the T1w and PET fused by GMPET",
+        "fusedGMPETColor": "The same in colour, hue from the PET (GMPET)",
+    }
+
+
 def test_descriptions_of_earlier_runs_are_kept(config):
     prepare_output(config)
     path = config.output_dir / "descriptions.tsv"

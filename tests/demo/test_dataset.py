@@ -10,7 +10,7 @@ from fusionprep.demo import phantom, scanner
 from fusionprep.demo.dataset import BECQUEREL_PER_UNIT, read_truth, write_demo_dataset
 from fusionprep.demo.subject import load_template
 from fusionprep.errors import NoInputError, OutputError
-from fusionprep.evaluation.registration import dice
+from fusionprep.image.masks import dice
 from tests.validator import issues
 
 

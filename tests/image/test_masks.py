@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from fusionprep.errors import DataError
-from fusionprep.evaluation.registration import dice
 from fusionprep.image import masks
+from fusionprep.image.masks import dice
 from fusionprep.modalities import CT, PET
 
 TWO_MM = np.diag([2.0, 2.0, 2.0, 1.0])

@@ -9,8 +9,8 @@ from scipy import ndimage
 
 from fusionprep.config import ATLAS_REGIONS
 from fusionprep.errors import DataError
-from fusionprep.evaluation.registration import dice
 from fusionprep.image.io import new_image
+from fusionprep.image.masks import dice
 from fusionprep.image.regions import atlas_region, load_atlas, subject_region
 from fusionprep.image.resample import resample
 from fusionprep.image.template import TemplateSpace, load_template

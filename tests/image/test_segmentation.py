@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fusionprep.evaluation.registration import dice
+from fusionprep.image.masks import dice
 from fusionprep.image.segmentation import TISSUES, segment_tissues
 
 VOXEL = (2.0, 2.0, 2.0)

@@ -8,8 +8,8 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from fusionprep.errors import UsageError
-from fusionprep.evaluation.registration import dice
 from fusionprep.image.io import new_image
+from fusionprep.image.masks import dice
 from fusionprep.image.resample import compose, empty_like, itk_from_ras, resample
 from fusionprep.image.template import (
     Template,

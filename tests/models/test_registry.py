@@ -10,7 +10,7 @@ import torch
 
 from fusionprep.errors import DataError, UsageError
 from fusionprep.models import weights
-from fusionprep.models.registry import get_model, model_names
+from fusionprep.models.registry import check_labels, get_model, model_names
 
 torch.set_num_threads(1)
 
@@ -115,3 +115,18 @@ def test_average_and_maximum_are_what_they_say():
     first, second = torch.full((1, 1, 4, 4), 0.2), torch.full((1, 1, 4, 4), 0.8)
     assert np.allclose(get_model("average").load()(first, second), 0.5)
     assert np.allclose(get_model("max").load()(first, second), 0.8)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["FLAIRAverage"], "begins with a modality"),
+        (["CTMax"], "begins with a modality"),
+        (["MaxColor"], "ends with Color"),
+        (["Dense-Fuse"], "letters and digits only"),
+        (["Max", "Average", "Max"], "two models have the label 'Max'"),
+    ],
+)
+def test_labels_that_would_make_a_name_ambiguous_are_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        check_labels(labels)
