@@ -1,4 +1,4 @@
-"""What only the machine can tell about options: files that they name, folders to be deleted."""
+"""Checks of options that need the machine: files that they name, folders to be deleted."""
 
 from pathlib import Path
 

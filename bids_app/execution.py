@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bids_app.exitcodes import ExitCode
 from bids_app.failures import Failure, read_failures
@@ -15,6 +15,9 @@ from bids_app.signals import interruptions
 from fusionprep.bids.types import SubjectPlan
 from fusionprep.config import Config
 from fusionprep.errors import DataError, FusionPrepError, UsageError
+
+if TYPE_CHECKING:
+    from nipype.pipeline.engine import Workflow
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -27,7 +30,7 @@ THREAD_VARIABLES = (
 def build_and_run(
     config: Config, plans: list[SubjectPlan], run_uuid: str, *, boilerplate_only: bool
 ) -> list[Failure]:
-    """Build the workflow, write its methods text, run it, and tell which steps failed.
+    """Build the workflow, write its methods text, run it, and say which steps failed.
 
     Parameters
     ----------
@@ -53,7 +56,7 @@ def build_and_run(
 
 
 def _build(config: Config, plans: list[SubjectPlan]) -> tuple[Any, list[Failure]]:
-    """The workflow, and the subjects whose metadata do not let theirs be built."""
+    """The workflow, and the subjects whose metadata do not allow building theirs."""
     from fusionprep.workflows.base import init_fusionprep_wf, init_subject_wf
 
     workflow, failures = init_fusionprep_wf(config, []), []
@@ -66,12 +69,12 @@ def _build(config: Config, plans: list[SubjectPlan]) -> tuple[Any, list[Failure]
     return workflow, failures
 
 
-def methods_text(workflow) -> str:
+def methods_text(workflow: "Workflow") -> str:
     """The descriptions of a workflow and those below it, each once for all subjects."""
     return "".join(dict.fromkeys(_descriptions(workflow)))
 
 
-def _descriptions(workflow) -> Iterator[str]:
+def _descriptions(workflow: "Workflow") -> Iterator[str]:
     from nipype.pipeline.engine import Workflow
     from nipype.pipeline.engine.utils import topological_sort
 
@@ -81,7 +84,7 @@ def _descriptions(workflow) -> Iterator[str]:
             yield from _descriptions(node)
 
 
-def _run(workflow, config: Config, crash_dir: Path) -> None:
+def _run(workflow: "Workflow", config: Config, crash_dir: Path) -> None:
     progress = Progress(_count_steps(workflow))
     settings = _plugin(config, progress)
     own = None if isinstance(settings["plugin"], str) else settings["plugin"]
@@ -197,14 +200,14 @@ def _plugin(config: Config, progress: Progress) -> dict[str, Any]:
     return settings | {"plugin_args": own}
 
 
-def _count_steps(workflow) -> int:
+def _count_steps(workflow: "Workflow") -> int:
     from nipype.interfaces.utility import IdentityInterface
 
     nodes = (workflow.get_node(name) for name in workflow.list_node_names())
     return sum(not isinstance(node.interface, IdentityInterface) for node in nodes)
 
 
-def _draw_graph(workflow, folder: Path) -> None:
+def _draw_graph(workflow: "Workflow", folder: Path) -> None:
     """Write ``workflow.dot`` and, where Graphviz is installed, a drawing of it."""
     drawn = shutil.which("dot") is not None
     workflow.write_graph(

@@ -83,15 +83,15 @@ def failure_lines(failures: Sequence[Failure], output_dir: Path) -> list[str]:
     for failure in failures:
         kind = "disk" if failure.code == ExitCode.IO_ERROR else failure.message
         kinds.setdefault((failure.subject, kind), []).append(failure)
-    return [_line(alike, output_dir) for alike in kinds.values()]
+    return [_line(shared, output_dir) for shared in kinds.values()]
 
 
-def _line(alike: list[Failure], output_dir: Path) -> str:
-    first, more = alike[0], len(alike) - 1
+def _line(shared: list[Failure], output_dir: Path) -> str:
+    first, more = shared[0], len(shared) - 1
     named = first.message.startswith(f"{first.subject} ")
     line = first.message if named else f"{first.subject}: {first.message}"
     if more:
-        line += f"; {more} more step{'s' * (more > 1)} failed alike"
+        line += f"; {more} more step{'s' * (more > 1)} failed in the same way"
     if first.crash_file is not None:
         line += f" (details: {first.crash_file.relative_to(output_dir)})"
     return line

@@ -189,7 +189,7 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
         "--batch-size",
         type=at_least(1),
         metavar="N",
-        help="slices in memory at once; more suit a GPU (default: 4)",
+        help="slices in memory at once; use more on a GPU (default: 4)",
     )
     group.add_argument(
         "--device",
@@ -233,7 +233,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
     for flag, text in (
         ("--clean-workdir", "delete the earlier results in the work directory first"),
         ("--stop-on-first-crash", "end the run at the first failure"),
-        ("--reports-only", "write the reports anew from the derivatives"),
+        ("--reports-only", "write the reports again from the derivatives"),
         ("--boilerplate-only", "write the methods text, process nothing"),
         ("--dry-run", "say who would be processed, with what, and why others are not"),
         ("--write-graph", "draw the workflow into logs/"),
@@ -269,7 +269,7 @@ def parse(argv: Sequence[str]) -> tuple[Config, argparse.Namespace]:
     Raises
     ------
     UsageError
-        For values that only show to be wrong when looked at together.
+        For values that turn out to be wrong only in combination.
     SystemExit
         With 64 for what argparse itself refuses.
     """

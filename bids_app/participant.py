@@ -93,7 +93,7 @@ def _tell(failures: list[Failure], output_dir: Path) -> None:
 
 
 def _last_run(config: Config, label: str) -> str:
-    """The newest run of which a subject was part, by the configuration each has left."""
+    """The newest run that a subject was part of, by the configuration each has left."""
     for path in sorted(config.output_dir.glob("logs/*/fusionprep.toml"), reverse=True):
         labels = read_options(path).get("participant_label")
         if not labels or label in labels:
@@ -114,7 +114,7 @@ def _earlier_failures(config: Config, runs: Mapping[str, str]) -> list[Failure]:
 
 
 def _check_resources(config: Config) -> None:
-    """Find out now, not after an hour, that a template, the GPU or a program is not there."""
+    """Find out now, not after an hour, that a template, the GPU or a program is missing."""
     from fusionprep.image.template import check_template
 
     for template in config.processing.templates:
@@ -148,7 +148,7 @@ def _check_selection(config: Config, plans: list[SubjectPlan], unknown: Collecti
     )
     kinds = {problem.kind for plan in plans for problem in plan.problems}
     if any(filters) and kinds == {"missing"} and not any(plan.pairings for plan in plans):
-        others = f" and {len(plans) - 1} more alike" if len(plans) > 1 else ""
+        others = f" and {len(plans) - 1} more like it" if len(plans) > 1 else ""
         raise NothingSelectedError(f"{plans[0].problems[0].message}{others}; see --dry-run")
 
 

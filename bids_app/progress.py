@@ -1,11 +1,11 @@
-"""Telling a person how far the run is."""
+"""Showing how far the run has got."""
 
 import re
 import sys
 import time
 from typing import Any, TextIO
 
-# Steps that take no time worth telling.
+# Steps too short to mention.
 SILENT = re.compile(r"^(ds_|plot_|chain|computed|suvr?_|resample)")
 
 

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exit_code_of(error)
     except KeyboardInterrupt as interrupt:
         print(
-            "fusionapp: interrupted; the same command goes on from the work directory",
+            "fusionapp: interrupted; run the same command again to resume from the work directory",
             file=sys.stderr,
         )
         return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def interruptions() -> Iterator[list[int]]:
-    """End on SIGTERM, as schedulers and containers send it, in the way of Ctrl-C.
+    """End on SIGTERM, as schedulers and containers send it, in the same way as on Ctrl-C.
 
-    The first process of a container would ignore it, and be killed some seconds later.
+    The first process of a container would ignore it, and be killed a few seconds later.
 
     Yields the signals that came, because an interrupt that is raised while Python collects garbage
     is lost.

@@ -2,8 +2,9 @@
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 
 class NamedPaths(argparse.Action):
@@ -13,10 +14,11 @@ class NamedPaths(argparse.Action):
         self,
         _parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
-        values: str,
+        values: str | Sequence[Any] | None,
         _option: str | None = None,
     ) -> None:
-        name, _, path = values.partition("=")
+        # a string, since no option that collects sets ``nargs``
+        name, _, path = str(values).partition("=")
         if not name or not path:
             raise argparse.ArgumentError(self, f"{values!r} is not {self.metavar}")
         collected = getattr(namespace, self.dest, {})
@@ -26,7 +28,7 @@ class NamedPaths(argparse.Action):
 
 
 def at_least(smallest: int) -> Callable[[str], int]:
-    """A type of argparse: integers from `smallest` on."""
+    """An argparse type: integers of at least `smallest`."""
 
     def integer(text: str) -> int:
         value = int(text)
@@ -38,7 +40,7 @@ def at_least(smallest: int) -> Callable[[str], int]:
 
 
 def memory(text: str) -> float:
-    """A type of argparse: an amount of memory such as ``8`` or ``8000M``, in GB."""
+    """An argparse type: an amount of memory such as ``8`` or ``8000M``, in GB."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)B?", text.strip().upper())
     if match is None or float(match[1]) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not an amount of memory such as 8 or 8000M")

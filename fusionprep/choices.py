@@ -1,4 +1,4 @@
-"""Closed options, each once: the command lines, the configuration and the functions read them here.
+"""Closed options, each once, for the command lines, the configuration and the functions.
 
 Open ones have tables: modalities, fusion models, reference regions, templates.
 """

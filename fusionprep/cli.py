@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 2 for a command that cannot be, or 1 for data that cannot be used.
+        0; 1 for data that cannot be used; 2 for a command that cannot be run.
     """
     arguments = _parser().parse_args(argv)
     try:
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_fuse(commands) -> None:
+def _add_fuse(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     fuse = commands.add_parser(
         "fuse",
         help="fuse two aligned images",
@@ -87,13 +87,13 @@ def _add_fuse(commands) -> None:
         type=_count,
         default=4,
         metavar="N",
-        help="slices in memory at once; more suit a GPU (default: 4)",
+        help="slices in memory at once; use more on a GPU (default: 4)",
     )
     fuse.add_argument("--device", default="auto", choices=choices(Device))
     fuse.set_defaults(run=_fuse)
 
 
-def _add_train(commands) -> None:
+def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     training = commands.add_parser(
         "train",
         help="train a fusion model",
@@ -108,19 +108,17 @@ def _add_train(commands) -> None:
     training.add_argument(
         "--config",
         type=Path,
-        help="TOML file with training options (default with --resume: that of the training)",
+        help="TOML file with training options (default with --resume: that of the training run)",
     )
     training.add_argument("--epochs", type=int, help="how often to validate and save")
     training.add_argument("--steps-per-epoch", type=int, help="batches between validations")
     training.add_argument("--minutes", type=float, help="stop after the epoch that reaches this")
     training.add_argument("--seed", type=int, help="of the first weights, the order and the crops")
-    training.add_argument(
-        "--resume", action="store_true", help="go on with the training that --out holds"
-    )
+    training.add_argument("--resume", action="store_true", help="resume the training run in --out")
     training.set_defaults(run=_train)
 
 
-def _add_export(commands) -> None:
+def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     export = commands.add_parser(
         "export-onnx",
         help="write a fusion model as an ONNX file",
@@ -132,12 +130,12 @@ def _add_export(commands) -> None:
     export.set_defaults(run=_export)
 
 
-def _add_join_vgg19(commands) -> None:
+def _add_join_vgg19(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     join = commands.add_parser(
         "join-vgg19",
         help="give vggsiamese a VGG-19 trained on ImageNet",
         description="Write weights of vggsiamese with a full VGG-19 in place of the reduced one, "
-        "for --weights NAME=FILE and the like.",
+        "for --weights and --fusion-weights.",
     )
     join.add_argument(
         "vgg19",
@@ -148,7 +146,7 @@ def _add_join_vgg19(commands) -> None:
     join.add_argument(
         "--sha256",
         metavar="DIGITS",
-        help="what the SHA-256 of another file than torchvision's begins with",
+        help="first digits of the file's SHA-256, when it is not torchvision's",
     )
     _add_weights(join)
     join.add_argument("-o", "--output", type=Path, required=True, help="safetensors file to write")
@@ -164,7 +162,7 @@ def _add_weights(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_benchmark(commands) -> None:
+def _add_benchmark(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     benchmark = commands.add_parser(
         "benchmark",
         help="compare fusion models on pairs of images",

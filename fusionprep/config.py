@@ -24,7 +24,7 @@ from fusionprep.suvr_regions import NO_REGION, ReferenceRegion, find_region
 
 
 class _Checked:
-    """A group of options that refuses values which cannot be."""
+    """A group of options that refuses impossible values."""
 
     def __post_init__(self) -> None:
         for name, hint in typing.get_type_hints(type(self)).items():
@@ -120,14 +120,14 @@ class Processing(_Checked):
             return
         if self.region is None and not templates:
             raise UsageError(
-                f"--suvr-region {self.suvr_region} is no region's name, and a mask needs a template"
-                " in --output-spaces"
+                f"--suvr-region {self.suvr_region} is not the name of a region, and a mask needs a"
+                " template in --output-spaces"
             )
         of_atlas = self.region is not None and self.region.tissue is None
         if of_atlas and all(template.name != PACKAGED_TEMPLATE for template in templates):
             raise UsageError(
-                f"--suvr-region {self.suvr_region} is of an atlas in {PACKAGED_TEMPLATE}; add it to"
-                " --output-spaces"
+                f"--suvr-region {self.suvr_region} is from an atlas in {PACKAGED_TEMPLATE}; add it"
+                " to --output-spaces"
             )
 
     @property
@@ -176,8 +176,8 @@ class Fusion(_Checked):
         for name, path in self.weights.items():
             if name not in self.models:
                 raise UsageError(
-                    f"--fusion-weights {name}={path} is for no model of --fusion-model"
-                    f" ({', '.join(self.models)})"
+                    f"--fusion-weights {name}={path} does not belong to a model of"
+                    f" --fusion-model ({', '.join(self.models)})"
                 )
 
     @property
@@ -188,7 +188,7 @@ class Fusion(_Checked):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Execution(_Checked):
-    """How the run uses the machine, and what it tells; no result depends on it.
+    """How the run uses the machine, and what it reports; no result depends on it.
 
     Attributes
     ----------
@@ -264,7 +264,7 @@ class Config(_Checked):
         for name in self.fusion.models:
             if not get_model(name).takes_image and not any(m.tracer for m in moved):
                 raise UsageError(
-                    f"--fusion-model {name} fuses {PET.label} alone; add {PET.name} to"
+                    f"--fusion-model {name} fuses {PET.label} only; add {PET.name} to"
                     " --modalities, or leave it out"
                 )
         if contrast in MOVED and contrast not in moved:

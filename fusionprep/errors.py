@@ -14,7 +14,7 @@ class NoInputError(FusionPrepError):
 
 
 class NotBIDSError(FusionPrepError):
-    """A folder that should be a BIDS dataset is none."""
+    """A folder that should be a BIDS dataset is not one."""
 
 
 class DataError(FusionPrepError):

@@ -1,4 +1,4 @@
-"""Files that are read and written in one way everywhere: whole writes, tables, JSON, turns."""
+"""How files are read and written everywhere: atomic writes, tables, JSON, locks."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 UNFINISHED = ".writing-"
-"""Begins the names of files that are being written."""
+"""Prefix of files that are being written."""
 
 SECONDS_TO_WAIT = 30.0
 SECONDS_BETWEEN = 0.05
@@ -82,7 +82,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a TSV file by column name; none where there is no such file.
+    """Rows of a TSV file by column name; empty where there is no such file.
 
     BIDS tables quote nothing, and a table that is not UTF-8 must not cost a run its results.
     """
@@ -105,16 +105,16 @@ def taking_turns(path: Path, *, patience: float = SECONDS_TO_WAIT) -> Iterator[N
     """Hold the lock on a file while it is read, changed and written.
 
     The lock is a file that only one process can create, which also holds on NFS, where advisory
-    locks need a service that many sites do not run. The same of the package filelock takes a holder
-    for dead whose process id is not to be found, as between containers of one machine.
+    locks need a service that many sites do not run. The package filelock's version of this takes a
+    holder for dead when its process id cannot be found, as between containers on one machine.
 
     Parameters
     ----------
     path
-        The file to change, whose folder exists; it need not itself.
+        The file to change; it need not exist, but its folder must.
     patience
-        Seconds after which a lock that one other run has held all the time is taken for one of a
-        run that was killed.
+        Seconds after which a lock held by one other run all that time is taken for that of a run
+        that was killed.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def _create(lock: Path, own: str) -> bool:
         with os.fdopen(handle, "w") as file:
             file.write(own)
     except OSError:
-        # the disk is full; nobody would know whose lock this is
+        # the disk is full; it would be unclear whose lock this is
         lock.unlink(missing_ok=True)
         raise
     return True

@@ -1,6 +1,6 @@
-"""What the images are that fusionprep knows. A leaf that imports nothing: every layer reads it.
+"""The kinds of image that fusionprep knows. Imports nothing, since every layer reads it.
 
-Nothing else compares a modality's name: it asks an attribute.
+Nothing else compares the name of a modality; it asks for an attribute.
 """
 
 from dataclasses import dataclass

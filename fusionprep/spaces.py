@@ -1,4 +1,4 @@
-"""Output spaces: the T1w's own, and templates at a resolution. Light: options are read by it."""
+"""Output spaces: the T1w's own, and templates at a resolution. Imports nothing heavy."""
 
 import re
 from collections.abc import Iterable

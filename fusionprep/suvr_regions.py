@@ -1,4 +1,4 @@
-"""The reference regions of SUVR. A leaf: options are read by it."""
+"""The reference regions of SUVR. Imports nothing of ours, since options are read with it."""
 
 from dataclasses import dataclass
 
@@ -57,5 +57,5 @@ def find_region(name: str) -> ReferenceRegion | None:
 
 
 def region_names() -> tuple[str, ...]:
-    """What can be asked for beside a file."""
+    """What can be asked for besides a file."""
     return (*(region.name for region in REFERENCE_REGIONS), NO_REGION)

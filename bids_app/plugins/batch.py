@@ -1,4 +1,4 @@
-"""Nipype's plugins for batch systems, made to tell what happened and to leave no job behind."""
+"""Nipype's plugins for batch systems, made to say what happened and to leave no job behind."""
 
 import getpass
 import os
@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nipype.pipeline import plugins
 from nipype.pipeline.engine import Node
@@ -29,6 +29,12 @@ from bids_app.plugins.commands import (
 )
 from bids_app.plugins.slurm_graph import GraphJobs
 from fusionprep.errors import UsageError
+
+if TYPE_CHECKING:
+    # what every plugin has that BatchJobs is mixed into
+    from nipype.pipeline.plugins.base import DistributedPluginBase as _Plugin
+else:
+    _Plugin = object
 
 LOCAL_PLUGINS = ("Linear", "MultiProc", "LegacyMultiProc")
 NAMES = (*LOCAL_PLUGINS, *PROGRAMS)
@@ -55,7 +61,7 @@ def check_plugin(name: str, work_dir: Path) -> None:
     if found := UNSAFE.search(str(work_dir)):
         raise UsageError(
             f"the work directory {work_dir} has {found[0]!r} in its path, which the plugin {name}"
-            " cannot take; choose another with -w"
+            " cannot handle; choose another with -w"
         )
 
 
@@ -65,7 +71,7 @@ def new_plugin(name: str, plugin_args: Mapping[str, Any], pace: Pace) -> "BatchJ
     Parameters
     ----------
     plugin_args
-        Of the user, and ``status_callback``.
+        The user's, and ``status_callback``.
     """
     if "LOGNAME" not in os.environ:
         # Nipype names jobs after it; in a container or a service it is often not set
@@ -84,8 +90,8 @@ def _user() -> str:
         return f"UID{os.getuid()}"
 
 
-class BatchJobs:
-    """Comes before one of Nipype's plugins that submit a job for each node that is ready.
+class BatchJobs(_Plugin):
+    """Mixed in before one of Nipype's plugins that submit a job for each node that is ready.
 
     Attributes
     ----------
@@ -134,7 +140,7 @@ class BatchJobs:
         if self.system not in SUBMISSION:
             taskid = self._submit_as_nipype_does(scriptfile, node)
         else:
-            # Nipype's own takes an answer of any kind for that of success
+            # Nipype's own takes any answer for success
             options = (getattr(self, "_sbatch_args", None), self._qsub_args)
             taskid = submit(
                 self.system, Path(scriptfile), job_name(node.fullname),
@@ -168,7 +174,7 @@ class BatchJobs:
 
 
 class SlurmJobs(BatchJobs):
-    """Asks for all jobs at once: a call a job would load the cluster's controller."""
+    """Asks for all jobs at once: one call per job would burden the cluster's controller."""
 
     def __init__(self, plugin_args: Mapping[str, Any], pace: Pace) -> None:
         super().__init__(plugin_args, pace)

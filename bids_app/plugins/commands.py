@@ -31,7 +31,7 @@ SUBMISSION: Mapping[str, tuple[str, str, str]] = {
     "PBS": ("-N", "", r"^\s*(\d[\w\[\]]*)"),
     "SGE": ("-N", "", r"Your job (\d+)"),
 }
-# longest that PBS takes
+# longest name that PBS accepts
 LETTERS_OF_A_NAME = 15
 REASONS = (
     ("DUE TO TIME LIMIT", "its time limit"),
@@ -74,7 +74,7 @@ class SlurmQueue:
         self._told = False
 
     def forget(self) -> None:
-        """Ask anew next time."""
+        """Ask again next time."""
         self._asked = float("-inf")
 
     def states(self) -> dict[int, str] | None:
@@ -116,7 +116,7 @@ def submit(
     Parameters
     ----------
     arguments
-        Of the user; they go before those given here.
+        The user's; they precede those given here.
     tries, seconds
         How often to try again after a refusal, and how long to wait before.
 
@@ -128,7 +128,7 @@ def submit(
     Raises
     ------
     UsageError
-        With what the program says, when it takes no job.
+        With what the program says, when it refuses the job.
     """
     program = PROGRAMS[system][0]
     option, output, number = SUBMISSION[system]
@@ -164,10 +164,10 @@ def job_name(fullname: str) -> str:
 
 
 def refusal(words: str) -> UsageError:
-    """The error of a batch system that takes no job."""
+    """The error of a batch system that refuses a job."""
     return UsageError(
-        f"the batch system takes no job: {words.rstrip('.')}; correct the arguments in the plugin"
-        " file or wait, and run again with the same work directory"
+        f"the batch system refuses the job: {words.rstrip('.')}; correct the arguments in the"
+        " plugin file or wait, and run again with the same work directory"
     )
 
 
@@ -185,12 +185,12 @@ def undisturbed() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in came:
-            signal.raise_signal(number)
+        for waiting in came:
+            signal.raise_signal(waiting)
 
 
 def cancel(system: str, jobs: Sequence[Any]) -> None:
-    """Cancel jobs; those that have ended meanwhile are no error."""
+    """Cancel jobs; those that have ended meanwhile are not an error."""
     for start in range(0, len(jobs), JOBS_IN_A_CALL):
         command = [PROGRAMS[system][2], *map(str, jobs[start : start + JOBS_IN_A_CALL])]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -199,7 +199,7 @@ def cancel(system: str, jobs: Sequence[Any]) -> None:
 
 
 def first_line(text: str, program: str) -> str:
-    """What a program says of its error, out of a longer text."""
+    """What a program says about its error, out of a longer text."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     own = [line for line in lines if line.startswith(f"{program}:")]
     return (own or lines or [f"{program} failed and said nothing"])[0]

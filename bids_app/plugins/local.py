@@ -34,7 +34,7 @@ def prepare_worker(
     resource_monitor
         Likewise, whether nodes record their memory and CPU use.
     n_threads
-        Threads of numerical libraries that a forked process has from its parent.
+        Threads of numerical libraries, which a forked process inherits from its parent.
     """
     # Ctrl-C reaches every process of a terminal, an idle one too
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -89,11 +89,11 @@ class Workers(MultiProcPlugin):
         )
 
     def stop(self) -> None:
-        """End the workers, those at work too; does nothing after a run that came to its end."""
+        """End the workers, busy ones too; does nothing after a run that finished."""
         processes = list((self.pool._processes or {}).values())
         self.pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
-            if process.is_alive():
+            if process.is_alive() and process.pid is not None:
                 os.kill(process.pid, signal.SIGINT)
         limit = time.monotonic() + SECONDS_TO_END
         for process in processes:

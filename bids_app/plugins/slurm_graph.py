@@ -29,8 +29,8 @@ NODE = re.compile(r"^Node: (\S+)", re.MULTILINE)
 class GraphJobs(SLURMGraphPlugin):
     """SLURMGraph whose run ends when its last job has ended.
 
-    Nipype's own returns once the jobs are submitted, submits on when Slurm refuses one, and leaves
-    jobs that wait for a failed one in the queue for ever.
+    Nipype's own returns once the jobs are submitted, goes on submitting when Slurm refuses one,
+    and leaves jobs that wait for a failed one in the queue forever.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class GraphJobs(SLURMGraphPlugin):
         self.signals: list[int] = []
         self._pace = pace
         self._progress = own.pop("status_callback")
-        # as with every other plugin, results that are there are taken
+        # as with every other plugin, existing results are used
         own.setdefault("dont_resubmit_completed_jobs", True)
         own.setdefault("sbatch_args", "")
         self._max_tries, self._retry_timeout = 2, 2.0
@@ -143,7 +143,7 @@ class GraphJobs(SLURMGraphPlugin):
         return True
 
     def _drop_hopeless(self, dependencies: dict[int, list[int]]) -> None:
-        """Cancel jobs that wait for one that failed: Slurm may keep them for ever."""
+        """Cancel jobs that wait for one that failed: Slurm may keep them forever."""
         hopeless = []
         for index in sorted(self._jobs):
             if self._failed.intersection(dependencies[index]):
@@ -153,10 +153,10 @@ class GraphJobs(SLURMGraphPlugin):
 
 
 def is_done(node: Node) -> bool:
-    """Whether a node's results are there and of its present inputs."""
+    """Whether a node's results exist and are those of its present inputs."""
     try:
         cached, updated = node.is_cached()
         return cached and updated and not node.interface.always_run
     except Exception:
-        # inputs that cannot be had or set: the job will say so, with its traceback
+        # inputs that are missing or cannot be set: the job will say so, with its traceback
         return False

@@ -48,7 +48,7 @@ def prepare_output(config: Config) -> None:
 
 
 def _container() -> dict[str, str] | None:
-    """What the image's environment says of itself, and the engine of its."""
+    """What the container image's environment says about itself and its engine."""
     if not os.environ.get("IS_CONTAINER"):
         return None
     if os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER"):
@@ -63,10 +63,14 @@ def describe_dataset(config: Config) -> dict[str, object]:
     """The content of ``dataset_description.json``; paths in it are relative."""
     raw = _read_json(config.bids_dir / "dataset_description.json")
     authors = raw.get("Authors") if isinstance(raw.get("Authors"), list) else None
-    generated_by = {"Name": "fusionprep", "Version": __version__, "CodeURL": CODE_URL}
+    generated_by: dict[str, Any] = {
+        "Name": "fusionprep",
+        "Version": __version__,
+        "CodeURL": CODE_URL,
+    }
     if container := _container():
         generated_by["Container"] = container
-    description = {
+    description: dict[str, object] = {
         "Name": f"fusionprep derivatives of {raw.get('Name') or config.bids_dir.name}",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
@@ -91,14 +95,14 @@ def _refuse_other_dataset(out: Path) -> None:
         )
 
 
-def _made_by(out: Path) -> dict[str, object]:
+def _made_by(out: Path) -> dict[str, Any]:
     generated = _read_json(out / "dataset_description.json").get("GeneratedBy")
     first = generated[0] if isinstance(generated, list) and generated else None
     return first if isinstance(first, dict) else {}
 
 
 def other_version(output_dir: Path) -> str | None:
-    """The version that made what is in the output folder, where it is another than this one."""
+    """The version that made what is in the output folder, where it is not this one."""
     made_by = _made_by(output_dir)
     if made_by.get("Name") != "fusionprep":
         return None
@@ -107,11 +111,11 @@ def other_version(output_dir: Path) -> str | None:
 
 
 def write_participants(config: Config) -> None:
-    """Write ``participants.tsv``: a row for each subject there are derivatives of.
+    """Write ``participants.tsv``: a row for each subject with derivatives.
 
     Columns and their descriptions come from the raw dataset where it has them.
     """
-    # of two runs the one that writes last must have looked last
+    # of two runs, the last to write must be the last to have looked
     with taking_turns(config.output_dir / "participants.tsv"):
         _write_participants(config)
 
@@ -158,7 +162,7 @@ def _write_descriptions(config: Config) -> None:
     columns = {
         "Description": "Labels of the desc entity in this dataset",
         "desc_id": {"Description": "Label of the desc entity"},
-        "description": {"Description": "What images with that label are"},
+        "description": {"Description": "What images with this label show"},
     }
     update_text(config.output_dir / "descriptions.json", json_text(columns))
 

@@ -1,4 +1,4 @@
-"""How many days lie between two images of a subject, as far as the dataset tells."""
+"""How many days lie between two images of a subject, as far as the dataset says."""
 
 import datetime
 import re
@@ -53,22 +53,22 @@ def _date(row: Mapping[str, str]) -> datetime.date | None:
 
 
 def day_gap(dates: SubjectDates, first: ImageFile, second: ImageFile) -> int | None:
-    """Days between two images of a subject, or None where the dataset does not tell.
+    """Days between two images of a subject, or None where the dataset does not say.
 
     Acquisition dates come first, then sessions named by days (OASIS-3, ``ses-d0129``), then
     sessions named by months (Clinica, ``ses-M006``; 30.44 days each, so approximate).
     """
-    dated = [_image_date(dates, image) for image in (first, second)]
-    if None not in dated:
-        return abs((dated[0] - dated[1]).days)
-    labels = [_label_number(image.session, "d") for image in (first, second)]
-    if None not in labels:
-        return abs(labels[0] - labels[1])
-    months = [_label_number(image.session, "m") for image in (first, second)]
-    # Two images of one visit may lie weeks apart, so an equal month says nothing about days.
-    if None in months or months[0] == months[1]:
+    date, other_date = _image_date(dates, first), _image_date(dates, second)
+    if date is not None and other_date is not None:
+        return abs((date - other_date).days)
+    day, other_day = _label_number(first.session, "d"), _label_number(second.session, "d")
+    if day is not None and other_day is not None:
+        return abs(day - other_day)
+    month, other_month = _label_number(first.session, "m"), _label_number(second.session, "m")
+    # Two images of one visit may lie weeks apart, so the same month says nothing about days.
+    if month is None or other_month is None or month == other_month:
         return None
-    return round(abs(months[0] - months[1]) * DAYS_PER_MONTH)
+    return round(abs(month - other_month) * DAYS_PER_MONTH)
 
 
 def days(count: int) -> str:

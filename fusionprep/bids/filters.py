@@ -23,7 +23,7 @@ PYBIDS_NAMES = {
     "dir": "direction",
     "res": "resolution",
 }
-"""Entities that pybids does not call as they stand in names of files."""
+"""Entities that pybids calls by another name than files do."""
 
 
 def check_filters(selection: Selection) -> None:
@@ -87,7 +87,7 @@ def _filter_value(key: str, value: Any) -> Any:
 
 
 def tracer_kept(image: ImageFile, labels: tuple[str, ...]) -> bool:
-    """Whether the tracer is asked for; an image that names none is, when one is asked for."""
+    """Whether the tracer is asked for; an image without one is kept if just one is asked for."""
     if not labels:
         return True
     asked = {plain_label(label, "trc-").lower() for label in labels}

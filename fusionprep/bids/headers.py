@@ -1,4 +1,4 @@
-"""What the header of an image tells before any voxel is read: whether it can be used."""
+"""Checking the header of an image before any voxel is read."""
 
 import gzip
 import os
@@ -6,6 +6,7 @@ import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -49,17 +50,18 @@ def check_header(
     ------
     DataError
         When the file is missing, empty, truncated or not NIfTI, holds colours or complex numbers,
-        has other dimensions than allowed, or its affine is missing, singular or not finite.
+        has a number of dimensions that is not allowed, or its affine is missing, singular or not
+        finite.
     """
     image = _load(path, kind)
     dtype = image.get_data_dtype()
     if dtype.fields is not None or dtype.kind not in "iuf":
-        raise DataError(f"the {kind} holds no plain numbers (data type {dtype}): {path}")
+        raise DataError(f"the {kind} does not hold plain numbers (data type {dtype}): {path}")
     shape = _check_shape(image.shape, ndim_allowed, path, kind)
     _check_affine(image, path, kind)
     _check_complete(image, path, kind)
-    sizes = nib.affines.voxel_sizes(image.affine)
-    return HeaderInfo(shape, tuple(float(size) for size in sizes))
+    x, y, z = (float(size) for size in nib.affines.voxel_sizes(image.affine))
+    return HeaderInfo(shape, (x, y, z))
 
 
 def _load(path: Path, kind: str) -> nib.Nifti1Image:
@@ -128,8 +130,8 @@ def _check_affine(image: nib.Nifti1Image, path: Path, kind: str) -> None:
 
 
 def _check_voxel_sizes(image: nib.Nifti1Image, path: Path, kind: str) -> None:
-    # nibabel replaces voxel sizes of zero by one when it loads an image, so they are read anew.
-    with nib.openers.ImageOpener(path) as stream:
+    # nibabel replaces voxel sizes of zero by one when it loads an image, so they are read again.
+    with nib.openers.ImageOpener(str(path)) as stream:
         header = type(image.header).from_fileobj(stream, check=False)
     if (header["pixdim"][1:4] == 0).any():
         raise DataError(f"the {kind} has voxel sizes of zero: {path}; convert the image again")
@@ -137,7 +139,9 @@ def _check_voxel_sizes(image: nib.Nifti1Image, path: Path, kind: str) -> None:
 
 def _check_complete(image: nib.Nifti1Image, path: Path, kind: str) -> None:
     voxels = int(np.prod(image.shape, dtype=np.int64))
-    expected = int(image.dataobj.offset) + voxels * image.get_data_dtype().itemsize
+    stored: Any = image.dataobj  # an ArrayProxy, as in any image that was read
+    offset = int(stored.offset)
+    expected = offset + voxels * image.get_data_dtype().itemsize
     size = _uncompressed_size(path, expected, kind)
     if size < expected:
         raise DataError(

@@ -43,7 +43,7 @@ def find_images(layout: BIDSLayout, bids_dir: Path, selection: Selection) -> dic
     Session labels restrict all but the T1w, which may well come from another session
     (``anat_session`` and the ``t1w`` filter restrict it); tracer, reconstruction and run labels
     restrict PET. A single tracer label becomes the entity ``trc`` of a PET image whose name and
-    sidecar tell none. Files with ``space-`` or ``desc-`` are taken for derivatives and left out
+    sidecar give none. Files with ``space-`` or ``desc-`` are taken for derivatives and left out
     unless a filter names these entities. A filter overrides the option of the same name.
 
     A subject that has no T1w without ``space-`` comes from an aligned release: its images are then
@@ -177,7 +177,7 @@ class _Reader:
         return entity in self._filters[modality]
 
     def read(self, subject: str, selected: _Selected) -> tuple[FoundImages, frozenset[Path]]:
-        """The images asked for, and which files they or their problems are of."""
+        """The images asked for, and the files that they or their problems belong to."""
         images: dict[Modality, tuple[ImageFile, ...]] = {}
         unreadable: list[tuple[Modality, Problem]] = []
         seen: set[Path] = set()
@@ -223,7 +223,7 @@ def _aligned(
         }
         found, seen = reader.read(subject, selected)
         present = {modality for modality, images in found.images.items() if images}
-        # An unreadable sidecar must be named rather than another label taken without a word.
+        # An unreadable sidecar must be named rather than another label silently taken.
         present |= {modality for modality, _ in found.unreadable}
         if T1W in present and len(present) > most:
             best, most = (found, seen, space), len(present)

@@ -128,7 +128,7 @@ def _open_kept_index(bids_dir: Path, folder: Path) -> BIDSLayout:
         layout = BIDSLayout(database_path=folder, validate=False)
     except (SQLAlchemyError, AttributeError, ValueError) as error:
         raise UsageError(
-            f"the index {database} is damaged or of another pybids version; delete it"
+            f"the index {database} is damaged or from another pybids version; delete it"
         ) from error
     if Path(layout.root).resolve() != bids_dir.resolve():
         raise UsageError(
@@ -162,7 +162,7 @@ def _publish(index: Path, database: Path) -> None:
     except FileExistsError:
         return
     except OSError:
-        # a file system without links; what is there is as good and not missed by those reading it
+        # a file system without links: the file there is as good, and others may be reading it
         index.replace(database)
 
 
@@ -201,7 +201,7 @@ def unknown_subjects(layout: BIDSLayout, selection: Selection) -> tuple[str, ...
 
 
 def _subjects_present(root: Path) -> tuple[str, ...]:
-    # Folders and not indexed files: a subject with nothing usable is still to be reported.
+    # Folders, not indexed files: a subject with nothing usable must still be reported.
     folders = (path for path in root.glob("sub-*") if path.is_dir())
     return tuple(sorted(path.name.removeprefix("sub-") for path in folders))
 

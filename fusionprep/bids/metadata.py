@@ -11,7 +11,7 @@ from fusionprep.bids.sidecars import FRAME_TABLE
 from fusionprep.bids.types import FrameTiming, ImageFile
 from fusionprep.errors import DataError
 
-# A tracer in `acq-` is only told from a scan mode (`acq-static`) by knowing it.
+# Only a known tracer in `acq-` can be told from a scan mode (`acq-static`).
 _TRACERS = (
     "fdg|pib|av45|av1451|av133|fbb|fbp|fmm|ftp|flt|fet|fes|fdopa|dopa|dtbz|dasb|pk11195|"
     "pbr28|pbr111|dpa714|er176|mk6240|pi2620|ro948|gtp1|t807|thk5351|ucbj|synvest|nav4694|"
@@ -38,7 +38,7 @@ _SECONDS = {
     "ms": 1e-3, "msec": 1e-3, "milliseconds": 1e-3,
     "min": 60.0, "mins": 60.0, "minute": 60.0, "minutes": 60.0, "m": 60.0,
 }  # fmt: skip
-# Lower case and without spaces, after which `mu` and `u` are told from each other no more.
+# Lower case and without spaces, after which `mu` and `u` can no longer be told apart.
 _UNITS = {
     "bq/ml": ("Bq/mL", 1.0), "bqml": ("Bq/mL", 1.0), "bq/cc": ("Bq/mL", 1.0),
     "bq/cm3": ("Bq/mL", 1.0), "becquerel/ml": ("Bq/mL", 1.0), "kbq/ml": ("Bq/mL", 1e3),
@@ -62,7 +62,7 @@ def text_value(metadata: Mapping[str, Any], *keys: str) -> str | None:
 
 def number_value(metadata: Mapping[str, Any], key: str) -> float | None:
     """The finite number at a key, also when written as text; None if there is none."""
-    value = metadata.get(key)
+    value: Any = metadata.get(key)
     if isinstance(value, bool):
         return None
     try:
@@ -76,7 +76,7 @@ def tracer_label(image: ImageFile) -> str | None:
     """The tracer as a BIDS label: letters and digits, e.g. ``"18FFDG"`` or ``"FDG"``.
 
     Taken from ``trc-``, else from ``acq-`` where it names a known tracer (OASIS-3, older Clinica),
-    else from the sidecar, else from whatever ``acq-`` says. None if nothing tells.
+    else from the sidecar, else from whatever ``acq-`` says. None if nothing says.
     """
     if tracer := _alphanumeric(image.entities.get("trc")):
         return tracer
@@ -137,7 +137,7 @@ def frame_timing(
     Read from PET-BIDS (``FrameTimesStart``, ``FrameDuration``; seconds), else the older
     ``Time.FrameTimes`` (OASIS-3; its ``Labels`` and ``Units`` are honoured), else a table beside
     the image with columns for start, duration or end (``Duration``, ``frame_start``, ``End [min]``;
-    seconds unless the name tells another unit). Durations missing beside starts follow from them;
+    seconds unless the name gives another unit). Durations missing beside starts follow from them;
     the last frame is then taken to be as long as the one before.
 
     Parameters
@@ -166,7 +166,7 @@ def frame_timing(
         starts, durations, source = _table_times(metadata, n_frames, where)
     if starts is None and durations is None:
         return FrameTiming(None, None, f"{source}, equal weights")
-    if durations is None and n_frames > 1:
+    if durations is None and starts is not None and n_frames > 1:
         steps = [after - before for before, after in itertools.pairwise(starts)]
         durations = (*steps, steps[-1])
         source = f"{source}, durations from the starts"
@@ -181,10 +181,18 @@ def _times(
     if value is None or value == []:
         return None
     values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    return _numbers(values, n_frames, name, where, holder)
+
+
+def _numbers(
+    values: Sequence[Any], n_frames: int, name: str, where: str, holder: str
+) -> tuple[float, ...]:
     try:
         times = tuple(float(item) for item in values)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{name} of {where} is no list of numbers; correct the {holder}") from error
+        raise DataError(
+            f"{name} of {where} is not a list of numbers; correct the {holder}"
+        ) from error
     if not all(math.isfinite(time) for time in times):
         raise DataError(f"{name} of {where} is not finite; correct the {holder}")
     if len(times) != n_frames:
@@ -222,7 +230,7 @@ def _nested_times(
 def _table_times(
     metadata: Mapping[str, Any], n_frames: int, where: str
 ) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None, str]:
-    """Starts, durations and source by the table of frames that lies beside the image."""
+    """Starts, durations and source from the table of frames beside the image."""
     table = metadata.get(FRAME_TABLE)
     if not table:
         return None, None, "no frame times given"
@@ -274,7 +282,7 @@ def _scaled(
     cells: list[Any], unit: Any, n_frames: int, name: str, where: str, holder: str
 ) -> tuple[float, ...]:
     """The cells of a column in seconds."""
-    times = _times(cells, n_frames, name, where, holder)
+    times = _numbers(cells, n_frames, name, where, holder)
     try:
         scale = _SECONDS[str(unit).strip().lower()]
     except KeyError as error:

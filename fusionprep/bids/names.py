@@ -16,7 +16,7 @@ from fusionprep.models.registry import get_model, model_names
 
 @dataclass(frozen=True)
 class BIDSNames:
-    """What BIDS says of a modality.
+    """What BIDS says about a modality.
 
     Attributes
     ----------
@@ -306,7 +306,7 @@ class OutputNames:
 
 
 def modality_of(image: ImageFile) -> Modality | None:
-    """The modality of a derivative, or of what was fused; None for masks and the like."""
+    """The modality of a derivative, or of what was fused; None for others, such as masks."""
     if desc := FusedDesc.parse(image.entities.get("desc", "")):
         return desc.modality
     return next((m for m, names in BIDS.items() if names.suffix == image.suffix), None)

@@ -40,7 +40,7 @@ def pair_images(
     pairings
         By modality in the order of its table, each in the order found.
     problems
-        One for each image that no T1w belongs to, or one for a subject without any T1w.
+        One for each image without a T1w, or one for a subject without any.
     """
     wanted = [
         (modality, image)
@@ -119,7 +119,7 @@ def _pair(
 def _candidates(
     image: ImageFile, t1ws: Sequence[ImageFile], dates: SubjectDates, selection: Selection
 ) -> tuple[list[ImageFile], str]:
-    """T1w of the session to use and why, or none and what is wrong."""
+    """T1w of the session to use and why, or an empty list and what is wrong."""
     if selection.anat_session is not None:
         label = selection.anat_session.removeprefix("ses-")
         chosen = _of_session(t1ws, label)
@@ -151,11 +151,12 @@ def _nearest(
 def _undated(image: ImageFile, t1ws: Sequence[ImageFile]) -> tuple[list[ImageFile], str]:
     if outside := _of_session(t1ws, None):
         return outside, "T1w outside the sessions"
-    sessions = sorted({t1w.session for t1w in t1ws})
+    sessions = sorted({t1w.session for t1w in t1ws if t1w.session is not None})
     if len(sessions) > 1:
         return [], (
-            f"no dates tell which T1w of sub-{image.subject} (sessions {', '.join(sessions)}) "
-            f"belongs to {image.path.name}; name the session with --anat-session"
+            f"there are no dates to tell which T1w of sub-{image.subject}"
+            f" (sessions {', '.join(sessions)}) belongs to {image.path.name};"
+            " name the session with --anat-session"
         )
     return list(t1ws), ("only T1w of the subject" if len(t1ws) == 1 else "only session with a T1w")
 

@@ -1,4 +1,4 @@
-"""What a dataset says of a PET image, resolved once for everything that needs it."""
+"""What a dataset says about a PET image, resolved once for everything that needs it."""
 
 from pathlib import Path
 

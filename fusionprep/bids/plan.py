@@ -57,11 +57,11 @@ def plan_dataset(layout: BIDSLayout, config: Config) -> list[SubjectPlan]:
 def plan_subject(found: FoundImages, config: Config) -> SubjectPlan:
     """Check the headers of a subject's images, settle the facts of its PET, and pair them.
 
-    An image that cannot be used becomes a problem and leaves the others in.
+    An image that cannot be used becomes a problem and does not exclude the others.
     """
     subject = found.subject
     if not re.fullmatch("[A-Za-z0-9+]+", subject):
-        message = f"sub-{subject} is no BIDS label (letters and digits only); rename the folder"
+        message = f"sub-{subject} is not a BIDS label (letters and digits only); rename the folder"
         return SubjectPlan(subject, problems=(Problem(subject, "data", message),))
     usable, faults = _check_images(found, config.bids_dir)
     problems = [problem for _, problem in faults]
@@ -69,8 +69,9 @@ def plan_subject(found: FoundImages, config: Config) -> SubjectPlan:
     moved = config.selection.moved
     if not faulty & set(moved) and not any(map(found.of, moved)):
         problems.append(Problem(subject, "missing", _nothing_found(subject, config.selection)))
-    pairings, unpaired = [], []
-    # Where every T1w is faulty the faults have been named: that there is no other is no news.
+    pairings: list[Pairing] = []
+    unpaired: list[Problem] = []
+    # Where every T1w is faulty, the faults have been named; that there is no other adds nothing.
     if usable.of(T1W) or T1W not in faulty:
         pairings, unpaired = pair_images(usable, config.bids_dir, config.selection)
     pairings, clashes = _without_clashes(pairings)

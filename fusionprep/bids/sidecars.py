@@ -25,8 +25,8 @@ def read_metadata(
     """Merge the sidecars that apply to an image.
 
     The rows of a table that lies beside a PET image under its name (``…_pet.tsv``, as in OASIS-3)
-    are kept as they are under :data:`FRAME_TABLE`: whether they tell the times of the frames is
-    seen when these are needed (:func:`fusionprep.bids.metadata.frame_timing`).
+    are kept as they are under :data:`FRAME_TABLE`: whether they give the times of the frames is
+    checked when these are needed (:func:`fusionprep.bids.metadata.frame_timing`).
 
     A sidecar applies when it lies in a folder between the root of the dataset and the image, has
     the image's suffix, and names no entity that the image does not have with the same value. The
@@ -40,7 +40,7 @@ def read_metadata(
         Root of the dataset.
     listed
         The JSON files of folders seen before, added to as folders are read. Shared by the images of
-        a dataset it spares listing the root anew for each, which costs minutes in a large cohort.
+        a dataset, it saves listing the root again for each, which takes minutes in a large cohort.
 
     Returns
     -------

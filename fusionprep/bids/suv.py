@@ -107,7 +107,7 @@ def _remaining_fraction(
     if nuclide not in HALF_LIVES:
         return None, f"the half-life of {nuclide or 'the radionuclide'} is not known"
     constant = math.log(2) / HALF_LIVES[nuclide]
-    if corrected:
+    if corrected and reference is not None:
         return math.exp(-constant * (reference - injection)), ""
     if n_frames > 1:
         return None, "the image is dynamic and not decay-corrected"

@@ -10,16 +10,16 @@ from fusionprep.modalities import Modality
 
 @dataclass(frozen=True)
 class FrameTiming:
-    """Frames of a PET image in seconds; None where the dataset does not tell.
+    """Frames of a PET image in seconds; None where the dataset does not say.
 
     Attributes
     ----------
     starts
         Start of each frame relative to the time zero of the scan.
     durations
-        Duration of each frame; None makes all frames weigh the same.
+        Duration of each frame; None weights all frames equally.
     source
-        Where the times were found, for people.
+        Where the times were found, in words.
     """
 
     starts: tuple[float, ...] | None
@@ -65,12 +65,12 @@ class SUVInputs:
 
 @dataclass(frozen=True)
 class PETFacts:
-    """What a dataset says of one PET image, decided once, when its subject is planned.
+    """What a dataset says about one PET image, decided once, when its subject is planned.
 
     Attributes
     ----------
     tracer
-        As a BIDS label, e.g. ``"18FFDG"``; None where nothing tells.
+        As a BIDS label, e.g. ``"18FFDG"``; None where nothing says.
     tracer_name
         As the sidecar writes it, e.g. ``"[18F]FDG"``, else the label.
     radionuclide
@@ -104,7 +104,7 @@ class ImageFile:
     path
         Absolute path.
     entities
-        Entities as they stand in its name, without prefix, e.g. ``{"sub": "01", "ses": "d0129",
+        Entities as they are in its name, without prefix, e.g. ``{"sub": "01", "ses": "d0129",
         "trc": "18FFDG", "run": "01"}``.
     suffix
         E.g. ``"T1w"``, as it is written.
@@ -168,7 +168,7 @@ class Pairing:
     reason
         One phrase for people, e.g. ``"same session"``, ``"nearest session"``.
     day_gap
-        Days between the two scans; None where the dataset does not tell.
+        Days between the two scans; None where the dataset does not say.
     """
 
     modality: Modality
@@ -204,7 +204,7 @@ class FoundImages:
     images
         By modality; one without images may be absent.
     unreadable
-        Modality and problem of each image left out for its sidecar.
+        Modality and problem of each image left out because of its sidecar.
     notes
         Lines for people about what was left out, and why.
     """
@@ -226,7 +226,7 @@ class SubjectPlan:
     Attributes
     ----------
     notes
-        Lines for people about what is unusual but no hindrance, e.g. a missing sidecar.
+        Remarks on what is unusual but does not stop processing, e.g. a missing sidecar.
     """
 
     label: str

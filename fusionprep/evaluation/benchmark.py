@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from fusionprep.choices import Device
 from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.evaluation.guards import guards
 from fusionprep.evaluation.metrics import fusion_metrics, metric_names
@@ -71,7 +72,7 @@ class BenchmarkRequest:
     anatomical: str | None = None
     functional: str | None = None
     stride: int = 1
-    device: str = "auto"
+    device: Device = "auto"
     threads: int | None = None
     metrics: tuple[str, ...] | None = None
 

@@ -184,9 +184,10 @@ def ct_scaling(window: str) -> Scaling:
     UsageError
         When the window is unknown.
     """
-    if window not in CT_WINDOWS:
+    levels = CT_WINDOWS.get(window)
+    if levels is None:
         raise UsageError(f"unknown CT window {window!r}; there are: {', '.join(CT_WINDOWS)}")
-    return Scaling(f"{window} window in Hounsfield units", *CT_WINDOWS[window])
+    return Scaling(f"{window} window in Hounsfield units", *levels)
 
 
 def functional_scaling(

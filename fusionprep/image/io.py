@@ -3,7 +3,7 @@
 import gzip
 import zlib
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
@@ -22,9 +22,17 @@ UNREADABLE = (
 )
 
 
-def load_image(path: str | Path) -> nib.Nifti1Image:
-    """Open a NIfTI image; nibabel's own type for it promises neither voxels nor an affine."""
-    return cast(nib.Nifti1Image, nib.load(path))
+def load_image(path: str | Path, **options: Any) -> nib.Nifti1Image:
+    """Open a NIfTI image; nibabel's own type for it promises neither voxels nor an affine.
+
+    Parameters
+    ----------
+    path
+        The image; its voxels are not read yet.
+    options
+        Of :func:`nibabel.load`, such as ``keep_file_open``.
+    """
+    return cast(nib.Nifti1Image, nib.load(path, **options))
 
 
 def read_image(path: str | Path) -> nib.Nifti1Image:

@@ -1,5 +1,7 @@
 """T1w operations as Nipype interfaces."""
 
+from typing import Any
+
 import nibabel as nib
 import numpy as np
 from nipype.interfaces.base import (
@@ -35,7 +37,7 @@ class Conform(SimpleInterface):
     input_spec = _ConformInputSpec
     output_spec = _ConformOutputSpec
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
         volume = read_volume(self.inputs.in_file, self.inputs.name, missing=self.inputs.missing)
         image = remove_shear(volume, outside=self.inputs.missing)
         self._results["out_file"] = save(image, runtime.cwd, "conformed")
@@ -56,7 +58,7 @@ class RemoveTable(SimpleInterface):
     input_spec = _RemoveTableInputSpec
     output_spec = _RemoveTableOutputSpec
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
         from fusionprep.image.masks import without_table
 
         data, affine = load(self.inputs.in_file)
@@ -84,7 +86,7 @@ class ExtractBrain(SimpleInterface):
     input_spec = _ExtractBrainInputSpec
     output_spec = _ExtractBrainOutputSpec
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
         from importlib.metadata import version
 
         from fusionprep.image import masks
@@ -124,7 +126,7 @@ class CorrectBias(SimpleInterface):
     input_spec = _CorrectBiasInputSpec
     output_spec = _CorrectBiasOutputSpec
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
         from fusionprep.image.bias import correct_bias
 
         data, affine = load(self.inputs.in_file)
@@ -162,7 +164,7 @@ class Segment(SimpleInterface):
     input_spec = _SegmentInputSpec
     output_spec = _SegmentOutputSpec
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
         from fusionprep.image.masks import voxel_volume_ml
         from fusionprep.image.segmentation import segment_tissues
 

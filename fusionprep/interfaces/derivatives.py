@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
@@ -39,8 +40,8 @@ class _WriteDerivativeOutputSpec(TraitedSpec):
 class WriteDerivative(SimpleInterface):
     """Write one file of the derivative dataset under its final name.
 
-    Runs again, although nothing changed, when what it has to write is not there or was written by
-    another run: a file has the time of modification of the image it was made of.
+    Runs again, even if nothing changed, when its file is missing or was written by another run: a
+    file has the modification time of the image it was made from.
     """
 
     input_spec = _WriteDerivativeInputSpec
@@ -64,7 +65,7 @@ class WriteDerivative(SimpleInterface):
             fields.update(computed)
         return json.dumps(_finite(fields), indent=2) + "\n"
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
         target = Path(self.inputs.output_dir, self.inputs.out_path)
         source = Path(self.inputs.in_file)
         try:
@@ -87,7 +88,9 @@ class WriteDerivative(SimpleInterface):
     def _write_image(self, source: Path, target: Path) -> None:
         import nibabel as nib
 
-        image = nib.load(source)
+        from fusionprep.image.io import load_image
+
+        image = load_image(source)
         code = SPACE_CODES[self.inputs.space]
         image.set_sform(image.affine, code=code)
         image.set_qform(image.affine, code=code)
@@ -96,7 +99,7 @@ class WriteDerivative(SimpleInterface):
 
 
 def take_time(target: Path, source: str | Path) -> None:
-    """Give a file the time of modification of what it was made of."""
+    """Give a file the modification time of what it was made from."""
     modified = Path(source).stat().st_mtime_ns
     os.utime(target, ns=(modified, modified))
 
@@ -112,7 +115,7 @@ def _sidecar_of(target: Path) -> Path:
     return target.with_name(target.name.split(".", 1)[0] + ".json")
 
 
-def _finite(value):
+def _finite(value: Any) -> Any:
     """JSON has no NaN: it becomes null."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}

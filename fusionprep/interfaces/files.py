@@ -5,10 +5,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from fusionprep.image.io import load_image
+
 
 def load(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Voxels in their stored type, in memory, and the affine."""
-    image = nib.load(path)
+    image = load_image(path)
     return np.array(image.dataobj), image.affine
 
 

@@ -32,10 +32,13 @@ class _FuseInputSpec(BaseInterfaceInputSpec):
     modality = traits.Enum(*(m.name for m in MOVED if m.fused), mandatory=True)
     tracer = traits.Str(desc="for the scaling of the PET")
     model = traits.Str(mandatory=True, desc="name in the model registry")
-    weights_sha256 = traits.Str(desc="makes new weights run again")
+    weights_sha256 = traits.Str(desc="so that new weights run again")
     # Nipype looks at size and time of a file alone, and new weights of a model have the same size.
     weights_file = File(
-        exists=True, nohash=True, requires=["weights_sha256"], desc="own weights of the model"
+        exists=True,
+        nohash=True,
+        requires=["weights_sha256"],
+        desc="the user's own weights of the model",
     )
     sources = traits.List(traits.Str, desc="BIDS URIs of the two inputs, for the sidecar")
     planes = traits.Enum(*choices(Planes), usedefault=True)
@@ -55,8 +58,8 @@ class _FuseOutputSpec(TraitedSpec):
 class Fuse(SimpleInterface):
     """Scale both images to [0, 1], fuse them slice by slice, judge and colour the result.
 
-    Every model is judged by the same sources, so that figures of models can be compared. That of
-    the gray matter, which is given a probability map, keeps little of the MRI and has low figures.
+    Every model is judged by the same sources, so that figures of models can be compared. A model
+    of gray matter, which is given a probability map, keeps little of the MRI and scores low.
     """
 
     input_spec = _FuseInputSpec
@@ -120,7 +123,7 @@ class Fuse(SimpleInterface):
         return mri_scaling(image, mask).apply(image)
 
     def _entry(self) -> ModelEntry:
-        """The model, with own weights where there are such, which must be those of the plan."""
+        """The model, with the user's own weights, if any, which must be those of the plan."""
         own = Path(self.inputs.weights_file) if isdefined(self.inputs.weights_file) else None
         entry = get_model(self.inputs.model, own)
         if own is not None and entry.weights_sha256() != self.inputs.weights_sha256:

@@ -1,5 +1,7 @@
 """PET operations as Nipype interfaces."""
 
+from typing import Any
+
 import numpy as np
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
@@ -30,7 +32,7 @@ class AverageFrames(SimpleInterface):
     input_spec = _AverageFramesInputSpec
     output_spec = _AverageFramesOutputSpec
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
         from fusionprep.errors import DataError
         from fusionprep.image.frames import average_frames
         from fusionprep.image.io import new_image, read_image
@@ -79,7 +81,7 @@ class ReferenceMean(SimpleInterface):
     input_spec = _ReferenceMeanInputSpec
     output_spec = _ReferenceMeanOutputSpec
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
         from fusionprep.image.suv import reference_mean
 
         pet, _ = load(self.inputs.pet)
@@ -112,7 +114,7 @@ class Scale(SimpleInterface):
     input_spec = _ScaleInputSpec
     output_spec = _ScaleOutputSpec
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
         from fusionprep.image.io import new_image
 
         data, affine = load(self.inputs.in_file)

@@ -1,5 +1,7 @@
 """Image quality as Nipype interfaces: the sidecars' field Quality."""
 
+from typing import Any
+
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     File,
@@ -27,7 +29,7 @@ class AssessT1w(SimpleInterface):
     input_spec = _AssessT1wInputSpec
     output_spec = _QualityOutputSpec
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
         from fusionprep.image.quality import t1w_quality
 
         corrected, affine = load(self.inputs.t1w)
@@ -50,7 +52,7 @@ class AssessPET(SimpleInterface):
     input_spec = _AssessPETInputSpec
     output_spec = _QualityOutputSpec
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
         from fusionprep.image.quality import pet_noise, pet_quality
         from fusionprep.image.resample import ras_from_itk, read_transforms
 
@@ -78,7 +80,7 @@ class AssessCT(SimpleInterface):
     input_spec = _AssessCTInputSpec
     output_spec = _QualityOutputSpec
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
         from fusionprep.image.quality import ct_quality
 
         mask, _ = load(self.inputs.mask)

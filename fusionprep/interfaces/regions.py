@@ -1,6 +1,7 @@
 """Reference regions of SUVR as Nipype interfaces."""
 
-import nibabel as nib
+from typing import Any
+
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     File,
@@ -28,7 +29,7 @@ class AtlasRegion(SimpleInterface):
     input_spec = _AtlasRegionInputSpec
     output_spec = _AtlasRegionOutputSpec
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
         from fusionprep.image.regions import atlas_region
 
         region = atlas_region(self.inputs.name)
@@ -53,12 +54,13 @@ class SubjectRegion(SimpleInterface):
     input_spec = _SubjectRegionInputSpec
     output_spec = _SubjectRegionOutputSpec
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
+        from fusionprep.image.io import load_image
         from fusionprep.image.masks import voxel_volume_ml
         from fusionprep.image.regions import subject_region
 
-        gm = nib.load(self.inputs.gm) if isdefined(self.inputs.gm) else None
-        region = subject_region(nib.load(self.inputs.in_file), self.inputs.name, gm)
+        gm = load_image(self.inputs.gm) if isdefined(self.inputs.gm) else None
+        region = subject_region(load_image(self.inputs.in_file), self.inputs.name, gm)
         voxels = int(region.get_fdata().sum())
         self._results["out_file"] = save(region, runtime.cwd, "region")
         self._results["metadata"] = {

@@ -1,8 +1,8 @@
 """Registration and resampling as Nipype interfaces."""
 
 from pathlib import Path
+from typing import Any
 
-import nibabel as nib
 import numpy as np
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
@@ -41,15 +41,16 @@ class RegisterRigid(SimpleInterface):
     input_spec = _RegisterRigidInputSpec
     output_spec = _RegisterRigidOutputSpec
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
         import SimpleITK as sitk
 
+        from fusionprep.image.io import load_image
         from fusionprep.image.registration import register_rigid
         from fusionprep.image.registration_quality import assess_rigid
         from fusionprep.image.resample import itk_from_ras
 
         t1w, moving, mask = (
-            nib.load(path) for path in (self.inputs.t1w, self.inputs.moving, self.inputs.mask)
+            load_image(path) for path in (self.inputs.t1w, self.inputs.moving, self.inputs.mask)
         )
         modality = get_modality(self.inputs.modality)
         result = register_rigid(
@@ -91,13 +92,14 @@ class RegisterTemplate(SimpleInterface):
     input_spec = _RegisterTemplateInputSpec
     output_spec = _RegisterTemplateOutputSpec
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
         import SimpleITK as sitk
 
         from fusionprep.image import template as tpl
+        from fusionprep.image.io import load_image
         from fusionprep.image.template_quality import assess_template
 
-        brain = nib.load(self.inputs.t1w_brain)
+        brain = load_image(self.inputs.t1w_brain)
         template = tpl.load_template(TemplateSpace.parse(self.inputs.template))
         found = tpl.register_template(
             template.brain,
@@ -115,8 +117,8 @@ class RegisterTemplate(SimpleInterface):
                 **assess_template(
                     template,
                     brain,
-                    nib.load(self.inputs.mask),
-                    nib.load(self.inputs.gm),
+                    load_image(self.inputs.mask),
+                    load_image(self.inputs.gm),
                     found.template_from_t1w,
                 ),
             }
@@ -150,16 +152,16 @@ class Resample(SimpleInterface):
     input_spec = _ResampleInputSpec
     output_spec = _ResampleOutputSpec
 
-    def _run_interface(self, runtime):
-        from fusionprep.image.io import new_image
+    def _run_interface(self, runtime: Any) -> Any:
+        from fusionprep.image.io import load_image, new_image
         from fusionprep.image.resample import read_transforms, resample
         from fusionprep.image.template import load_template
 
         if isdefined(self.inputs.reference):
-            reference = nib.load(self.inputs.reference)
+            reference = load_image(self.inputs.reference)
         else:
             reference = load_template(TemplateSpace.parse(self.inputs.template)).brain
-        image = nib.load(self.inputs.in_file)
+        image = load_image(self.inputs.in_file)
         chain = self.inputs.transforms if isdefined(self.inputs.transforms) else []
         moved = resample(
             image,

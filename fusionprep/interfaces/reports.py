@@ -1,8 +1,8 @@
 """Figures of the participant report as Nipype interfaces."""
 
 from pathlib import Path
+from typing import Any
 
-import nibabel as nib
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     File,
@@ -13,6 +13,7 @@ from nipype.interfaces.base import (
 )
 
 from fusionprep.files import write_whole
+from fusionprep.image.io import load_image
 from fusionprep.interfaces.derivatives import is_of_same_time, take_time
 from fusionprep.modalities import CONTRASTS, MOVED, get_modality
 from fusionprep.spaces import TemplateSpace
@@ -30,7 +31,7 @@ class _FigureOutputSpec(TraitedSpec):
 
 
 class _Figure(SimpleInterface):
-    """A figure under its final name; drawn again when it is missing or of another run."""
+    """A figure under its final name; drawn again when it is missing or comes from another run."""
 
     output_spec = _FigureOutputSpec
 
@@ -45,7 +46,7 @@ class _Figure(SimpleInterface):
     def _target(self) -> Path:
         return Path(self.inputs.output_dir, self.inputs.out_path)
 
-    def _run_interface(self, runtime):
+    def _run_interface(self, runtime: Any) -> Any:
         write_whole(self._target, self._draw)
         newest = self._newest_input()
         if newest is not None:
@@ -54,7 +55,7 @@ class _Figure(SimpleInterface):
         return runtime
 
     def _newest_input(self) -> Path | None:
-        """The image drawn that was written last; None before they are known."""
+        """The drawn image that was written last; None before any is known."""
         files = [name for name, trait in self.inputs.traits().items() if trait.is_trait_type(File)]
         values = [getattr(self.inputs, name) for name in files]
         images = [Path(v) for v in values if isinstance(v, str) and v.endswith(".nii")]
@@ -78,7 +79,8 @@ class PlotTissue(_Figure):
     def _draw(self, path: Path) -> None:
         from fusionprep.reports.figures.plots import plot_tissue
 
-        plot_tissue(*(nib.load(getattr(self.inputs, n)) for n in ("t1w", "dseg", "mask")), path)
+        t1w, dseg, mask = (load_image(getattr(self.inputs, n)) for n in ("t1w", "dseg", "mask"))
+        plot_tissue(t1w, dseg, mask, path)
 
 
 class _PlotCoregistrationInputSpec(_FigureInputSpec):
@@ -98,9 +100,15 @@ class PlotCoregistration(_Figure):
     def _draw(self, path: Path) -> None:
         from fusionprep.reports.figures.plots import plot_coregistration
 
-        images = [nib.load(getattr(self.inputs, n)) for n in ("t1w", "moving", "moved", "mask")]
-        dseg = nib.load(self.inputs.dseg)
-        plot_coregistration(*images, path, dseg=dseg, moving_name=self.inputs.moving_name)
+        plot_coregistration(
+            load_image(self.inputs.t1w),
+            load_image(self.inputs.moving),
+            load_image(self.inputs.moved),
+            load_image(self.inputs.mask),
+            path,
+            dseg=load_image(self.inputs.dseg),
+            moving_name=self.inputs.moving_name,
+        )
 
 
 class _PlotNormalizationInputSpec(_FigureInputSpec):
@@ -126,7 +134,7 @@ class PlotNormalization(_Figure):
         )
         plot_normalization(
             template.brain,
-            nib.load(self.inputs.t1w),
+            load_image(self.inputs.t1w),
             contour,
             path,
             mask=template.mask,
@@ -151,8 +159,14 @@ class PlotReferenceRegion(_Figure):
     def _draw(self, path: Path) -> None:
         from fusionprep.reports.figures.plots import plot_region
 
-        images = [nib.load(getattr(self.inputs, n)) for n in ("t1w", "pet", "region", "mask")]
-        plot_region(*images, path, region_name=self.inputs.region_name)
+        plot_region(
+            load_image(self.inputs.t1w),
+            load_image(self.inputs.pet),
+            load_image(self.inputs.region),
+            load_image(self.inputs.mask),
+            path,
+            region_name=self.inputs.region_name,
+        )
 
 
 class _PlotFusedInputSpec(_FigureInputSpec):
@@ -173,12 +187,13 @@ class PlotFused(_Figure):
     def _draw(self, path: Path) -> None:
         from fusionprep.reports.figures.plots import plot_fused_mosaic
 
-        names = ("anatomical", "functional", "fused", "colour", "mask")
-        paths = [getattr(self.inputs, name) for name in names]
-        images = [nib.load(path) if isdefined(path) else None for path in paths]
         modality = get_modality(self.inputs.modality)
         plot_fused_mosaic(
-            *images,
+            load_image(self.inputs.anatomical),
+            load_image(self.inputs.functional),
+            load_image(self.inputs.fused),
+            load_image(self.inputs.colour) if isdefined(self.inputs.colour) else None,
+            load_image(self.inputs.mask),
             path,
             anatomical_name=get_modality(self.inputs.contrast).label,
             functional_name=modality.label,
@@ -201,8 +216,13 @@ class PlotThumbnail(_Figure):
     def _draw(self, path: Path) -> None:
         from fusionprep.reports.figures.thumbnails import draw_thumbnail
 
-        images = [nib.load(getattr(self.inputs, n)) for n in ("fused", "functional", "mask")]
-        draw_thumbnail(*images, path, colour=get_modality(self.inputs.modality).tracer)
+        draw_thumbnail(
+            load_image(self.inputs.fused),
+            load_image(self.inputs.functional),
+            load_image(self.inputs.mask),
+            path,
+            colour=get_modality(self.inputs.modality).tracer,
+        )
 
 
 class _PlotPlanesInputSpec(_FigureInputSpec):
@@ -220,7 +240,7 @@ class PlotPlanes(_Figure):
         from fusionprep.reports.figures.thumbnails import draw_planes
 
         template = load_template(TemplateSpace.parse(self.inputs.template))
-        draw_planes(nib.load(self.inputs.fused), template.mask, path)
+        draw_planes(load_image(self.inputs.fused), template.mask, path)
 
 
 class _PlotFramesInputSpec(_FigureInputSpec):
@@ -244,8 +264,8 @@ class PlotFrames(_Figure):
         from fusionprep.reports.figures.frames import Timing, plot_frames
 
         # A compressed file is then decompressed once, not from its start for every frame.
-        pet = nib.load(self.inputs.pet, keep_file_open=True)
-        mask, dseg = (nib.load(getattr(self.inputs, name)) for name in ("mask", "dseg"))
+        pet = load_image(self.inputs.pet, keep_file_open=True)
+        mask, dseg = (load_image(getattr(self.inputs, name)) for name in ("mask", "dseg"))
         times = [getattr(self.inputs, name) for name in ("starts", "durations")]
         plot_frames(
             pet,

@@ -50,10 +50,10 @@ class ModelEntry:
         What the model is given beside the functional image: ``image``, the MRI scaled to [0, 1], or
         ``gm_probseg``, the probability of gray matter as it is.
     variants
-        Factories, below ``fusionprep.models.nets``, of other configurations of the model that own
-        weights may be of, e.g. with the paper's number of channels.
+        Factories, below ``fusionprep.models.nets``, of other configurations of the model that the
+        user's own weights may be for, e.g. with the paper's number of channels.
     own_weights
-        Weights of a user's training in place of the packaged ones, of which ``version`` is then.
+        The user's own weights in place of the packaged ones; ``version`` is then theirs.
     """
 
     name: str
@@ -125,15 +125,17 @@ class ModelEntry:
         """
         import torch
 
+        from fusionprep.models.nets.base import in_layout
+
         model = self.build()
         weights = self._weights()
         if weights is not None:
             weights.load_into(model)
         # Convolutions on a CPU are a third faster in this layout.
-        return model.eval().to(device, memory_format=torch.channels_last)
+        return in_layout(model.eval(), torch.channels_last).to(device)
 
     def with_weights(self, path: Path) -> "ModelEntry":
-        """The model with weights of a user's own training.
+        """The model with the user's own weights.
 
         Raises
         ------
@@ -151,7 +153,7 @@ class ModelEntry:
             modules = {factory: _build(factory) for factory in (*self.variants, self.factory)}
         factory = next((f for f in self.variants if fits(path, modules[f])), self.factory)
         own = read_own_weights(path, self.name, modules[factory])
-        title = f"own weights {path.name}; {self.title}"
+        title = f"user's weights {path.name}; {self.title}"
         return replace(self, factory=factory, title=title, version=own.version, own_weights=own)
 
     def build(self) -> "FusionModel":
@@ -176,7 +178,7 @@ class ModelEntry:
     def identity(self) -> dict[str, Any]:
         """Which model with which weights, as JSON values.
 
-        ``WeightsFile`` is the name of own weights, and absent without them.
+        ``WeightsFile`` is the file name of the user's own weights, and absent without them.
         """
         own = {} if self.own_weights is None else {"WeightsFile": self.own_weights.path.name}
         return {

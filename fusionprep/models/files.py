@@ -34,8 +34,8 @@ class FusionRequest:
         Aligned: both NIfTI on one grid, or both PNG of one size. The anatomical image is an MRI,
         or a map of gray matter probabilities where the model asks for it.
     mask
-        Where to fuse, on the same grid. None takes where a volume's anatomical image is above 0,
-        with a CT the whole head, and the whole of a PNG.
+        Where to fuse, on the same grid. None fuses where a volume's anatomical image is above 0
+        (with a CT, in the whole head), and all of a PNG.
     modality, tracer
         Name of one of :data:`~fusionprep.modalities.FUSED`, and the name of the tracer, for the
         scaling of volumes.
@@ -68,7 +68,7 @@ class _Pair:
 
 
 def fuse_files(request: FusionRequest) -> None:
-    """Fuse two files; a JSON sidecar beside the result tells model, weights and scaling.
+    """Fuse two files; a JSON sidecar beside the result gives model, weights and scaling.
 
     A NIfTI result is float32 in [0, 1], closest to RAS orientation; a PNG result is 8-bit gray.
 

@@ -137,24 +137,29 @@ def _add_fused(
         where = inside[indices][:, *box]
         return box, [np.where(where, image[indices][:, *box], 0) for image in sources]
 
-    rule, plans = model, [()] * len(batches)
-    if isinstance(model, PlannedFusion):
-        told = [_run(model, model.plan, inputs(indices)[1], device) for indices in batches]
-        rule, plans = model.follow, _smoothed(told, model.plan_smoothing / thickness)
-    for indices, plan in zip(batches, plans, strict=True):
+    def add(indices: np.ndarray, rule: "Callable[..., torch.Tensor]", *plan: np.ndarray) -> None:
         box, images = inputs(indices)
         height, width = images[0].shape[1:]
         fused = _run(model, rule, images, device, *plan)[:, 0, :height, :width]
         total[indices, *box] += np.where(inside[indices][:, *box], fused, 0)
 
+    if isinstance(model, PlannedFusion):
+        told = [_run(model, model.plan, inputs(indices)[1], device) for indices in batches]
+        plans = _smoothed(told, model.plan_smoothing / thickness)
+        for indices, plan in zip(batches, plans, strict=True):
+            add(indices, model.follow, plan)
+    else:
+        for indices in batches:
+            add(indices, model)
 
-def _smoothed(plans: list[np.ndarray], deviation: float) -> list[tuple[np.ndarray]]:
+
+def _smoothed(plans: list[np.ndarray], deviation: float) -> list[np.ndarray]:
     """Plans of batches of slices, smoothed over all slices by a Gaussian; deviation in slices."""
     if not plans:
         return []
     stack = gaussian_filter1d(np.concatenate(plans), deviation, axis=0, mode="nearest")
     ends = np.cumsum([len(plan) for plan in plans])
-    return [(plan,) for plan in np.split(stack, ends[:-1])]
+    return np.split(stack, ends[:-1])
 
 
 def check_shapes(anatomical: np.ndarray, functional: np.ndarray, mask: np.ndarray | None) -> None:

@@ -9,7 +9,7 @@ from fusionprep.modalities import MODALITIES
 from fusionprep.models.entry import COLOUR_ENDING, ModelEntry
 
 DEFAULT_MODEL = "selfuse"
-"""What is run where no model is named."""
+"""Used when no model is named."""
 
 _DENSEFUSE = ModelEntry(
     name="densefuse",
@@ -55,7 +55,7 @@ _ENTRIES = (
         label="SelFuse",
         title="power mean steered by a small network, trained on metrics and guards; our own",
         factory="selfuse:SelFuse",
-        citation="a power mean of the two images, steered by a small network, of this software",
+        citation="this software's power mean of the two images, steered by a small network",
         weights="selfuse",
     ),
     _DENSEFUSE,
@@ -233,7 +233,7 @@ def check_labels(labels: Sequence[str]) -> None:
     Raises
     ------
     ValueError
-        When a label is not of letters and digits, stands twice, begins with the label of a modality
+        When a label is not of letters and digits, occurs twice, begins with the label of a modality
         or ends like an image in colour.
     """
     modalities = tuple(modality.label for modality in MODALITIES)

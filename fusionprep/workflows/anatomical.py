@@ -28,7 +28,7 @@ cerebrospinal fluid were segmented with a three-class Gaussian mixture (*scikit-
 BRAIN_TEXT = {
     "auto": "The brain was extracted with *deepbet* [@deepbet], unless the image showed it alone.",
     "force": "The brain was extracted with *deepbet* [@deepbet].",
-    "skip": "The image was taken as skull-stripped already.",
+    "skip": "The image was taken to be skull-stripped already.",
 }
 
 
@@ -111,7 +111,7 @@ def t1w_path(
 ) -> str:
     """Path of a derivative of a T1w.
 
-    A session has one T1w that is used, so ``acq-`` and ``run-`` need not tell them apart.
+    One T1w is used per session, so ``acq-`` and ``run-`` are not needed to tell them apart.
     """
     own = {"sub": t1w.subject, "ses": t1w.session}
     return names.derivative_path(names.BIDS[T1W].datatype, suffix, extension, **own, **entities)

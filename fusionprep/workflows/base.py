@@ -83,7 +83,7 @@ def _add_t1w(
     if has_region and any(pairing.modality.tracer for pairing in pairings):
         _add_region(workflow, config, t1w, sources)
     contrast = find_contrast(pairings, config.fusion.contrast)
-    # The contrast first: what it hands over are inputs of the others.
+    # The contrast first: the others take its outputs as inputs.
     for pairing in sorted(pairings, key=lambda pairing: pairing is not contrast):
         build = init_pet_wf if pairing.modality.tracer else init_structural_wf
         name = f"{pairing.modality.name}{_tag(pairing.image)}_wf"

@@ -23,8 +23,8 @@ starts in every orientation, with *SciPy* [@scipy] as optimiser, and brought to 
 linear interpolation (*SimpleITK* [@simpleitk]).
 """
 IDENTITY = """
-The {modality} was taken as aligned with the T1w by its header, and brought to its grid by linear
-interpolation.
+The {modality} was taken to be aligned with the T1w by its header, and resampled to its grid by
+linear interpolation.
 """
 AUTO = """
 The header's own alignment was kept where it was as good.

@@ -146,8 +146,8 @@ def init_fusion_wf(config: Config, pair: FusionPair) -> LiterateWorkflow:
         _write(workflow, config, pair, entry, fuse)
         if not drawn:
             continue
-        # In template space one model shows what is to be seen there; all would make a report of
-        # many models too large to pass on.
+        # In template space one model is enough; all of them would make a report with many models
+        # too large to pass on.
         if pair.space.template is None or entry is entries[0]:
             mosaic = _mosaic_node(config, pair, entry, desc)
             workflow.connect([

@@ -68,7 +68,7 @@ def init_pet_wf(
     """
     image, facts = pairing.image, pairing.image.pet
     if facts is None:
-        raise ValueError(f"the plan of {image.path.name} tells no facts")
+        raise ValueError(f"the plan of {image.path.name} has no facts about it")
     workflow = LiterateWorkflow(name=name)
     workflow.__desc__ = _describe(config, image, facts)
     region = [] if config.processing.suvr_region == NO_REGION else ["suvr_region"]

@@ -1,4 +1,4 @@
-"""CT, FLAIR and T2w: to the T1w, and the fusion of CT."""
+"""Bringing CT, FLAIR and T2w to the T1w, and fusing the CT."""
 
 from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe

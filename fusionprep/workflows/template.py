@@ -41,7 +41,7 @@ to template space in one interpolation through the concatenated transforms.
 class _Image:
     """An image of the T1w that is brought to templates.
 
-    ``scored`` is the one whose sidecar tells how good the registration is.
+    ``scored`` is the one whose sidecar says how good the registration is.
     """
 
     interpolation: str
@@ -97,7 +97,7 @@ def init_template_wf(
     workflow = LiterateWorkflow(name=name)
     template, processing = spaces[0].template, config.processing
     if template is None:
-        raise ValueError("the T1w's own space is no template")
+        raise ValueError("the T1w's own space is not a template")
     backend = BACKENDS[processing.registration_backend]
     workflow.__desc__ = DESCRIPTION.format(template=template.name, backend=backend)
     fields = ["t1w", "brain", "mask", "gm", "metadata"]

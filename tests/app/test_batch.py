@@ -270,7 +270,7 @@ def test_an_answer_without_a_number_is_a_refusal(tmp_path, monkeypatch):
     program.write_text("#!/bin/sh\necho 'qsub: Unknown queue.' >&2\nexit 170\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    with pytest.raises(UsageError, match="takes no job: qsub: Unknown queue; correct"):
+    with pytest.raises(UsageError, match="refuses the job: qsub: Unknown queue; correct"):
         submit("PBS", tmp_path / "script.sh", "name", [], tries=1, seconds=0.0)
 
 

@@ -143,4 +143,4 @@ def test_a_full_disk_is_one_line_per_subject(tmp_path):
         + [failure(ExitCode.IO_ERROR, "sub-02")],
         tmp_path,
     )
-    assert lines == ["sub-01: a; 2 more steps failed alike", "sub-02: m"]
+    assert lines == ["sub-01: a; 2 more steps failed in the same way", "sub-02: m"]

@@ -166,7 +166,7 @@ def test_a_table_without_names_is_refused_where_times_are_needed():
     ("lines", "message"),
     [
         (("start duration", "0 60", "60 60"), "has 3 frames but sub-01_pet.tsv lists 2"),
-        (("start duration", "0 60", "60 n/a", "120 60"), "sub-01_pet.tsv of .* no list of numbers"),
+        (("start duration", "0 60", "60 n/a", "120 60"), "sub-01_pet.tsv of .* not a list of"),
         (("start duration~[h]", "0 1", "1 1", "2 1"), "unknown unit of frame times 'h'"),
         (("start duration", "0 60", "60 -1", "120 60"), "must be positive"),
     ],

@@ -143,7 +143,7 @@ def test_unusable_dates_count_as_none(tmp_path):
     table = root / "sub-01/sub-01_sessions.tsv"
     write_tsv(table, ("session_id", "acq_time"), ("ses-a", "n/a"), ("ses-b", "01/02/2019"))
     (problem,) = only_plan(root).problems
-    assert "no dates tell" in problem.message
+    assert "no dates to tell" in problem.message
 
 
 def test_equally_near_sessions_are_chosen_the_same_every_time(tmp_path):

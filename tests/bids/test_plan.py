@@ -23,7 +23,7 @@ def test_missing_images_are_one_line_each_and_leave_others_in(tmp_path):
         ("missing", "sub-01 has no PET image")
     ]
     assert "sub-02 has no T1w image" in plans["02"].problems[0].message
-    assert "no BIDS label" in plans["a_b"].problems[0].message
+    assert "not a BIDS label" in plans["a_b"].problems[0].message
     assert len(plans["03"].pairings) == 1
 
 

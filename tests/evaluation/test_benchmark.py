@@ -1,5 +1,6 @@
 import csv
 import hashlib
+import html
 import json
 import re
 
@@ -268,7 +269,8 @@ def test_own_weights_are_scored_and_named(head_pairs, tmp_path, write_weights):
     assert unet["Parameters"] == sum(parameter.numel() for parameter in model.parameters())
     assert "WeightsFile" not in average
     assert str(tmp_path) not in text
-    assert "own weights unet.safetensors" in (tmp_path / "out" / "summary.html").read_text("utf-8")
+    summary = (tmp_path / "out" / "summary.html").read_text("utf-8")
+    assert "user's weights unet.safetensors" in html.unescape(summary)
 
 
 def test_only_those_who_compete_are_bold(offset_pairs):

@@ -96,7 +96,7 @@ def test_methods_text_of_every_workflow_cites_what_exists(tmp_path, backend, met
     assert {"nipype", "n4", "mni", "sklearn"} <= keys
     assert ({"syn", "antspy"} <= keys) is (backend == "ants")
     assert ("greedy" in keys) is (backend == "greedy")
-    assert ("The PET was taken as aligned" in text) is (method == "identity")
+    assert ("The PET was taken to be aligned" in text) is (method == "identity")
     assert "The CT was registered rigidly" in text
     assert ("deepbet" in keys) is (strip != "skip")
     write_citations(text, tmp_path)
