@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 DATA = Path(__file__).parent / "data"
 """Where the templates lie, and what else the reports need."""
 
+BUNDLES = DATA / "web"
+"""Scripts of the pages, which `make web` builds."""
+
 
 def page_template(name: str, **filters: Callable) -> "jinja2.Template":
     """A template of the package, to be rendered with values, which are escaped."""

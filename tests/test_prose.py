@@ -73,7 +73,7 @@ def test_every_kind_of_file_is_read(prose):
     assert {
         "README.md",
         "fusionprep/data/report-group.tpl",
-        "fusionprep/data/reports-spec.yml",
+        "fusionprep/reports/subject/spec.py",
         "fusionprep/data/weights/unet.md",
         "fusionprep/files.py",
         "tests/conftest.py",

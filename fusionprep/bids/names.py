@@ -206,9 +206,14 @@ def derivative_path(
     for name, value in given.items():
         if re.fullmatch(r"[A-Za-z0-9+]+", value) is None:
             raise DataError(f"{name} label {value!r} may hold letters and digits only; rename it")
-    labels = [f"{name}-{given[name]}" for name in ENTITY_ORDER if name in given]
-    folders = [label for label in labels if label.startswith(("sub-", "ses-"))]
-    return str(PurePosixPath(*folders, datatype, "_".join([*labels, suffix]) + extension))
+    folders = [f"{name}-{given[name]}" for name in ("sub", "ses") if name in given]
+    return str(PurePosixPath(*folders, datatype, file_name(suffix, given) + extension))
+
+
+def file_name(suffix: str, entities: Mapping[str, str]) -> str:
+    """A file name without extension, entities in the order of BIDS; labels are not checked."""
+    labels = [f"{name}-{entities[name]}" for name in ENTITY_ORDER if name in entities]
+    return "_".join([*labels, suffix])
 
 
 def parse_name(name: str) -> tuple[dict[str, str], str]:

@@ -37,7 +37,8 @@ def read_bibliography() -> dict[str, str]:
     """BibTeX entries of the package by key."""
     text = resources.files("fusionprep").joinpath("data", "boilerplate.bib").read_text("utf-8")
     entries = re.split(r"\n(?=@)", text.strip())
-    return {re.match(r"@\w+\{(\w+),", entry)[1]: entry.strip() for entry in entries}
+    keys = (re.match(r"@\w+\{(\w+),", entry) for entry in entries)
+    return {key[1]: entry.strip() for key, entry in zip(keys, entries, strict=True) if key}
 
 
 def _field(entry: str, name: str) -> str:

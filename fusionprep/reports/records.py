@@ -1,77 +1,31 @@
-"""What a subject's outputs say: derivatives and their sidecars, read from the output root alone."""
+"""What a subject's outputs say: images and their sidecars, read from the output root alone."""
 
-import json
+import itertools
 import math
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fusionprep.bids import names
+from fusionprep.bids.types import ImageFile
 from fusionprep.errors import DataError
+from fusionprep.files import read_json_object
+from fusionprep.modalities import MOVED, T1W, Modality
+from fusionprep.spaces import NATIVE
 
-_DATATYPES = ("anat", "pet", "ct")
 _SCAN_ENTITIES = ("ses", "task", "acq", "trc", "rec", "run")
 VERDICTS = ("fail", "review", "pass")
 
 
 @dataclass(frozen=True)
-class Derivative:
-    """An image of the outputs with its sidecar.
-
-    Attributes
-    ----------
-    image
-        Path of the ``.nii.gz``.
-    entities
-        Entities as they stand in the name, ``{"sub": "01", "space": "T1w", …}``.
-    suffix
-        ``pet``, ``T1w``, …
-    metadata
-        The sidecar.
-    """
-
-    image: Path
-    entities: Mapping[str, str]
-    suffix: str
-    metadata: Mapping[str, Any]
-
-    @property
-    def space(self) -> str:
-        """Space and resolution as one label, e.g. ``MNI152NLin2009aSym_res-1``."""
-        space, resolution = self.entities.get("space", "T1w"), self.entities.get("res")
-        return f"{space}_res-{resolution}" if resolution else space
-
-    @property
-    def modality(self) -> str:
-        """``PET``, ``CT``, ``FLAIR``, ``T2w`` or ``T1w``: what the image, or the fused source, is.
-
-        The suffix of any other image.
-        """
-        if self.suffix == "T1w":
-            return "CT" if self.entities.get("desc", "").startswith("fusedCT") else "T1w"
-        return {"pet": "PET", "ct": "CT"}.get(self.suffix, self.suffix)
-
-    def get(self, *keys: str) -> Any:
-        """A value of the sidecar; None where any key on the way is missing."""
-        value: Any = self.metadata
-        for key in keys:
-            if not isinstance(value, Mapping):
-                return None
-            value = value.get(key)
-        return value
-
-
-@dataclass(frozen=True)
 class Scan:
-    """A PET, CT, FLAIR or T2w image brought to the T1w, and what was made of it.
+    """An image brought to the T1w, and what was made of it.
 
     Attributes
     ----------
     entities
         Session, tracer, reconstruction and run of the source (``ses``, ``trc``, ``rec``, ``run``).
-    modality
-        ``PET``, ``CT``, ``FLAIR`` or ``T2w``.
     native
         The image in T1w space; None where only fused images are left.
     variants
@@ -81,16 +35,16 @@ class Scan:
     """
 
     entities: Mapping[str, str]
-    modality: str
-    native: Derivative | None
-    variants: Mapping[str, Derivative]
-    fused: tuple[Derivative, ...]
+    modality: Modality
+    native: ImageFile | None
+    variants: Mapping[str, ImageFile]
+    fused: tuple[ImageFile, ...]
 
     @property
     def label(self) -> str:
         """E.g. ``PET ses-01 trc-18FFDG``."""
         return " ".join(
-            [self.modality, *(f"{key}-{value}" for key, value in self.entities.items())]
+            [self.modality.label, *(f"{key}-{value}" for key, value in self.entities.items())]
         )
 
 
@@ -101,13 +55,16 @@ class SubjectRecord:
     Attributes
     ----------
     derivatives
-        Every image with a readable sidecar, ordered by path.
+        Every image with a readable sidecar, by folder and name.
+    unknown
+        Names of images whose ``desc-fused…`` this version never writes; no other derivatives.
     problems
         One line for each sidecar that cannot be read.
     """
 
     label: str
-    derivatives: tuple[Derivative, ...]
+    derivatives: tuple[ImageFile, ...]
+    unknown: tuple[str, ...]
     problems: tuple[str, ...]
 
     @property
@@ -115,12 +72,16 @@ class SubjectRecord:
         found = {item.entities["ses"] for item in self.derivatives if "ses" in item.entities}
         return tuple(sorted(found))
 
-    def anatomies(self) -> tuple[Derivative, ...]:
+    def anatomies(self) -> tuple[ImageFile, ...]:
         """The preprocessed T1w images in their own space, one for each session that has any."""
-        return tuple(self.find("T1w", desc="preproc", space=None))
+        return tuple(self.t1ws(space=None))
 
-    def find(self, suffix: str, **entities: str | None) -> list[Derivative]:
-        """Derivatives of a suffix; an entity given as None must be absent."""
+    def t1ws(self, **entities: str | None) -> list[ImageFile]:
+        """The preprocessed T1w images, in their own space and in those of templates."""
+        return self.find(names.BIDS[T1W].suffix, desc=names.PREPROC, **entities)
+
+    def find(self, suffix: str, **entities: str | None) -> list[ImageFile]:
+        """ImageFiles of a suffix; an entity given as None must be absent."""
         return [
             item
             for item in self.derivatives
@@ -128,76 +89,79 @@ class SubjectRecord:
             and all(item.entities.get(key) == value for key, value in entities.items())
         ]
 
-    def beside(self, anatomy: Derivative, suffix: str, **entities: str | None) -> Derivative | None:
+    def beside(self, anatomy: ImageFile, suffix: str, **entities: str | None) -> ImageFile | None:
         """The first derivative of the same session as an anatomical image."""
         found = self.find(suffix, ses=anatomy.entities.get("ses"), **entities)
         return found[0] if found else None
 
-    def anatomy_of(self, scan: Scan) -> Derivative | None:
+    def anatomy_of(self, scan: Scan) -> ImageFile | None:
         """The T1w a scan was brought to, by its recorded pairing, else by its session."""
         anatomies = self.anatomies()
         uri = scan.native.get("Pairing", "T1w") if scan.native is not None else None
-        session = split_name(uri.rsplit("/", 1)[-1])[0].get("ses") if isinstance(uri, str) else None
-        for wanted in (session, scan.entities.get("ses")):
+        paired = names.parse_name(uri.rsplit("/", 1)[-1])[0] if isinstance(uri, str) else {}
+        for wanted in (paired.get("ses"), scan.entities.get("ses")):
             for anatomy in anatomies:
                 if wanted is not None and anatomy.entities.get("ses") == wanted:
                     return anatomy
         return anatomies[0] if len(anatomies) == 1 else None
 
     def scans(self) -> tuple[Scan, ...]:
-        """PET, CT, FLAIR and T2w images, in this order, then by session, tracer, rec and run."""
-        groups: dict[tuple[int, tuple[str, ...]], list[Derivative]] = {}
-        order = ("PET", "CT", "FLAIR", "T2w")
+        """Images brought to the T1w: by modality, then by session, tracer, rec and run."""
+        groups: dict[tuple[int, tuple[str, ...]], list[ImageFile]] = {}
         for item in self.derivatives:
-            if item.modality in order:
+            modality = names.modality_of(item)
+            if modality in MOVED:
                 key = tuple(item.entities.get(name, "") for name in _SCAN_ENTITIES)
-                groups.setdefault((order.index(item.modality), key), []).append(item)
-        return tuple(_scan(order[rank], items) for (rank, _), items in sorted(groups.items()))
+                groups.setdefault((MOVED.index(modality), key), []).append(item)
+        return tuple(_scan(MOVED[rank], items) for (rank, _), items in sorted(groups.items()))
 
 
-def _scan(modality: str, items: Iterable[Derivative]) -> Scan:
-    items = list(items)
+def _scan(modality: Modality, items: Sequence[ImageFile]) -> Scan:
     native, variants, fused = None, {}, []
     for item in items:
-        description = item.entities.get("desc", "")
-        if description.startswith("fused"):
-            if not description.endswith("Color"):
+        label = item.entities.get("desc", "")
+        if desc := names.FusedDesc.parse(label):
+            if not desc.colour:
                 fused.append(item)
-        elif item.entities.get("space") == "T1w":
-            if description == "preproc":
+        elif item.entities.get("space") == NATIVE:
+            if label == names.PREPROC:
                 native = item
             else:
-                variants[description] = item
-    entities = {
-        name: items[0].entities[name] for name in _SCAN_ENTITIES if name in items[0].entities
-    }
+                variants[label] = item
+    first = items[0].entities
+    entities = {name: first[name] for name in _SCAN_ENTITIES if name in first}
     return Scan(entities, modality, native, variants, tuple(fused))
 
 
-def split_name(name: str) -> tuple[dict[str, str], str]:
-    """Split a BIDS file name into its entities (``key-value``) and its suffix."""
-    *pairs, suffix = name.split(".", 1)[0].split("_")
-    return dict(pair.split("-", 1) for pair in pairs if "-" in pair), suffix
+def fused_desc(fused: ImageFile) -> names.FusedDesc:
+    """What the name of a fused image says.
+
+    Raises
+    ------
+    ValueError
+        When it is not the name of a fused image; a :class:`Scan` holds none of these.
+    """
+    desc = names.FusedDesc.parse(fused.entities.get("desc", ""))
+    if desc is None:
+        raise ValueError(f"{fused.path.name} is not the name of a fused image")
+    return desc
 
 
-def model_name(fused: Derivative) -> str:
-    """The fusion model of a fused image: from the sidecar, else from ``desc``."""
+def model_name(fused: ImageFile) -> str:
+    """The fusion model of a fused image: from the sidecar, else from its name."""
     recorded = fused.get("FusionModel", "Label") or fused.get("FusionModel", "Name")
-    if isinstance(recorded, str):
-        return recorded
-    return re.sub(r"^fused(CT)?", "", fused.entities.get("desc", ""))
+    return recorded if isinstance(recorded, str) else fused_desc(fused).model
 
 
-def fused_title(fused: Derivative) -> str:
+def fused_title(fused: ImageFile) -> str:
     """The fusion model, and the anatomical image where that was not the T1w."""
-    found = re.match(r"fused(?:CT)?(FLAIR|T2w)", fused.entities.get("desc", ""))
-    return f"{model_name(fused)} with {found[1]}" if found else model_name(fused)
+    return replace(fused_desc(fused), model=model_name(fused)).title
 
 
-def model_version(fused: Derivative) -> Any:
-    """Version of the model of a fused image, and the file of own weights where it had such."""
+def model_version(fused: ImageFile) -> Any:
+    """Version of the model of a fused image, and the user's weights file where there is one."""
     version, own = (fused.get("FusionModel", key) for key in ("Version", "WeightsFile"))
-    return f"{version or 'unknown'} (own weights {own})" if own else version
+    return f"{version or 'unknown'} (user's weights {own})" if own else version
 
 
 def read_subject(output_dir: Path, label: str) -> SubjectRecord:
@@ -216,21 +180,24 @@ def read_subject(output_dir: Path, label: str) -> SubjectRecord:
         Empty where the subject has no outputs.
     """
     root = Path(output_dir) / f"sub-{label}"
-    derivatives, problems = [], []
-    for level in ("", "ses-*/"):
-        for datatype in _DATATYPES:
-            for sidecar in sorted(root.glob(f"{level}{datatype}/*.json")):
-                image = sidecar.with_suffix(".nii.gz")
-                if not image.exists():
-                    continue
-                try:
-                    metadata = read_sidecar(sidecar)
-                except DataError as error:
-                    problems.append(str(error))
-                    continue
-                entities, suffix = split_name(sidecar.name)
-                derivatives.append(Derivative(image, entities, suffix, metadata))
-    return SubjectRecord(label, tuple(derivatives), tuple(problems))
+    derivatives, unknown, problems = [], [], []
+    for level, datatype in itertools.product(("", "ses-*/"), names.DATATYPES):
+        for sidecar in sorted(root.glob(f"{level}{datatype}/*.json")):
+            image = sidecar.with_suffix(names.IMAGE)
+            if not image.exists():
+                continue
+            entities, suffix = names.parse_name(sidecar.name)
+            desc = entities.get("desc", "")
+            if desc.startswith(names.FUSED) and names.FusedDesc.parse(desc) is None:
+                unknown.append(image.name)
+                continue
+            try:
+                metadata = read_sidecar(sidecar)
+            except DataError as error:
+                problems.append(str(error))
+                continue
+            derivatives.append(ImageFile(image, entities, suffix, metadata))
+    return SubjectRecord(label, tuple(derivatives), tuple(unknown), tuple(problems))
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
@@ -242,12 +209,11 @@ def read_sidecar(path: Path) -> dict[str, Any]:
         When it cannot be read or is not a JSON object.
     """
     try:
-        metadata = json.loads(path.read_text(encoding="utf-8"))
+        return read_json_object(path)
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot read the sidecar {path.name}: {error}") from error
-    if not isinstance(metadata, dict):
-        raise DataError(f"the sidecar {path.name} is not a JSON object; run the subject again")
-    return metadata
+        raise DataError(
+            f"cannot read the sidecar {path.name}: {error}; run the subject again"
+        ) from error
 
 
 def worst(verdicts: Iterable[Any]) -> str | None:

@@ -168,7 +168,7 @@ def find_options(config: Mapping[str, Any], images: Sequence[Image]) -> list[str
     Raises
     ------
     ConfigError
-        For an unknown parameter, or a value that is no word.
+        For an unknown parameter, or a value that is not a word.
     """
     known = {*IMAGES, *(f"{key}_json" for key in IMAGES), *PARAMETERS}
     unknown = sorted(name for name in config if name not in known and not name.startswith("_"))

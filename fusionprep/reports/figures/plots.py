@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.image.segmentation import GRAY, WHITE
+from fusionprep.modalities import PET
 from fusionprep.reports.figures import svg
 from fusionprep.reports.figures.mosaic import plot_fused_mosaic
 from fusionprep.reports.figures.slices import (
@@ -200,7 +201,7 @@ def plot_region(
         When the region or the brain mask is empty.
     """
     return _draw(
-        {"PET": Volume.from_image(pet)},
+        {PET.label: Volume.from_image(pet)},
         {region_name: (_REGION_COLOUR, Volume.of_mask(region))},
         mask,
         out_svg,

@@ -108,7 +108,7 @@ def mean_and_sd(
     ----------
     paths
         8-bit gray PNG files. The first that can be read sets the size; others are left out, as are
-        files that are no picture.
+        files that are not pictures.
 
     Returns
     -------
@@ -117,7 +117,8 @@ def mean_and_sd(
     n
         Pictures that went in.
     """
-    total = squares = None
+    total: np.ndarray | None = None
+    squares: np.ndarray | float = 0
     n = 0
     for path in paths:
         picture = _read_picture(path)
@@ -125,10 +126,8 @@ def mean_and_sd(
             continue
         # whole numbers: sums of any cohort stay exact
         levels = picture.astype(np.int64)
-        if total is None:
-            total, squares = np.zeros_like(levels), np.zeros_like(levels)
-        total += levels
-        squares += levels * levels
+        total = levels if total is None else total + levels
+        squares = squares + levels * levels
         n += 1
     if total is None:
         return None, None, 0

@@ -1,8 +1,10 @@
-"""Columns of ``group_fusion.tsv``, what they mean, and which of them tell of quality."""
+"""Columns of ``group_fusion.tsv``, what they mean, and which of them show quality."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from fusionprep.modalities import CONTRASTS, CT, MOVED, PET, T1W
 
 METRIC_PREFIX = "metric_"
 RATINGS = ("pass", "review", "fail")
@@ -30,11 +32,11 @@ class Measure:
     title
         On the page.
     section
-        Heading its distribution stands under.
+        Heading above its distribution.
     unit
         Empty for a ratio.
     of
-        What one value belongs to: a ``scan``, a ``t1w``, or a T1w in a ``template`` space.
+        What one value belongs to: a ``scan``, a T1w (``anatomy``), or a T1w in a ``template``.
     least_spread
         Differences below it mean nothing: a spread that is smaller is taken as this large.
     """
@@ -43,12 +45,12 @@ class Measure:
     title: str
     section: str
     unit: str = ""
-    of: Literal["scan", "t1w", "template"] = "scan"
+    of: Literal["scan", "anatomy", "template"] = "scan"
     least_spread: float = 0.0
 
 
 _SCAN, _TEMPLATE = "Registration to the T1w", "Registration to the template"
-_T1W, _PET, _CT = "T1w", "PET", "CT"
+_T1W, _PET, _CT = T1W.label, PET.label, CT.label
 
 MEASURES = (
     Measure("mi_after", "Mutual information", _SCAN, "nat"),
@@ -68,13 +70,13 @@ MEASURES = (
     Measure(
         "template_displacement", "Displacement in the template", _TEMPLATE, "mm", "template", 0.3
     ),
-    Measure("t1w_cnr", "Contrast to noise of the T1w", _T1W, of="t1w"),
-    Measure("t1w_cjv", "Joint variation of the T1w", _T1W, of="t1w"),
-    Measure("t1w_snr_wm", "Signal to noise of the T1w", _T1W, of="t1w"),
-    Measure("brain_volume", "Brain volume", _T1W, "mL", of="t1w"),
-    Measure("gm_volume", "Gray matter volume", _T1W, "mL", of="t1w"),
-    Measure("wm_volume", "White matter volume", _T1W, "mL", of="t1w"),
-    Measure("csf_volume", "CSF volume", _T1W, "mL", of="t1w"),
+    Measure("t1w_cnr", "Contrast to noise of the T1w", _T1W, of="anatomy"),
+    Measure("t1w_cjv", "Joint variation of the T1w", _T1W, of="anatomy"),
+    Measure("t1w_snr_wm", "Signal to noise of the T1w", _T1W, of="anatomy"),
+    Measure("brain_volume", "Brain volume", _T1W, "mL", of="anatomy"),
+    Measure("gm_volume", "Gray matter volume", _T1W, "mL", of="anatomy"),
+    Measure("wm_volume", "White matter volume", _T1W, "mL", of="anatomy"),
+    Measure("csf_volume", "CSF volume", _T1W, "mL", of="anatomy"),
     Measure("gm_wm_ratio", "Gray to white matter of the PET", _PET),
     Measure("gm_wm_contrast", "Contrast of the PET in gray and white matter", _PET),
     Measure("suvr_gm", "SUVR of gray matter", _PET),
@@ -89,10 +91,7 @@ _COLUMNS: dict[str, dict[str, Any]] = {
     "session_id": {"Description": "Session of the PET or CT, with prefix"},
     "modality": {
         "Description": "Functional source of the fusion",
-        "Levels": {
-            "PET": "positron emission tomography",
-            "CT": "computed tomography",
-        },
+        "Levels": {m.label: m.full_name for m in MOVED if m.fused},
     },
     "tracer": {"Description": "Tracer: entity trc, else TracerName of the sidecar"},
     "reconstruction": {"Description": "Entity rec of the PET"},
@@ -101,7 +100,14 @@ _COLUMNS: dict[str, dict[str, Any]] = {
     "acquisition": {"Description": "Entity acq of the CT"},
     "space": {"Description": "Space of the fused image, with resolution where it is a template"},
     "model": {"Description": "Fusion model"},
-    "model_version": {"Description": "Version of the fusion model, and the file of own weights"},
+    "model_version": {
+        "Description": "Version of the fusion model, and the file of the user's own weights"
+    },
+    "contrast": {
+        "Description": "Anatomical image that was fused; for a model of the gray matter, the one it"
+        " was found in",
+        "Levels": {contrast.label: contrast.full_name for contrast in CONTRASTS},
+    },
     "verdict": {
         "Description": "Worst of the verdicts on the registrations this fused image rests on",
         "Levels": _VERDICTS,

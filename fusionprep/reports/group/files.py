@@ -4,39 +4,38 @@ from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 
-from fusionprep.reports.records import Derivative, split_name
+from fusionprep.bids import names
+from fusionprep.bids.types import ImageFile
+from fusionprep.reports.records import fused_desc
+
+# What a small figure shows: its kind, the fused image, and where and of which scan that is.
+_Key = tuple[str, names.FusedDesc, frozenset[tuple[str, str]]]
 
 
-def find_figures(output_dir: Path, label: str) -> dict[tuple, str]:
+def find_figures(output_dir: Path, label: str) -> dict[_Key, str]:
     """Thumbnails and planes of a participant, by what they show."""
-    found: dict[tuple, str] = {}
-    for path in sorted((output_dir / f"sub-{label}" / "figures").glob("*.png")):
-        entities, suffix = split_name(path.name)
-        for kind in ("thumb", "planes"):
-            if entities.get("desc", "").startswith(kind):
-                rest = entities["desc"].removeprefix(kind)
+    found: dict[_Key, str] = {}
+    for path in sorted((output_dir / names.figures_folder(f"sub-{label}")).glob("*.png")):
+        entities, _ = names.parse_name(path.name)
+        for kind in (names.THUMBNAIL, names.PLANES):
+            if desc := names.FusedDesc.parse(entities.get("desc", ""), kind):
                 relative = path.relative_to(output_dir).as_posix()
-                found[_key(kind, rest, suffix, entities)] = relative
+                found[_key(kind, desc, entities)] = relative
                 # one drawn at another resolution shows the same
-                coarse = {name: entities[name] for name in entities if name != "res"}
-                found.setdefault(_key(kind, rest, suffix, coarse), relative)
+                found.setdefault(_key(kind, desc, entities, "res"), relative)
     return found
 
 
-def figure_of(figures: Mapping[tuple, str], kind: str, fused: Derivative) -> str | None:
-    """The figure of a kind, ``thumb`` or ``planes``, that goes with a fused image."""
-    rest = fused.entities.get("desc", "").removeprefix("fused")
-    coarse = {name: fused.entities[name] for name in fused.entities if name != "res"}
-    for entities in (fused.entities, coarse):
-        found = figures.get(_key(kind, rest, fused.suffix, entities))
-        if found is not None:
-            return found
-    return None
+def figure_of(figures: Mapping[_Key, str], kind: str, fused: ImageFile) -> str | None:
+    """The figure of a kind that goes with a fused image, e.g. its thumbnail."""
+    desc = fused_desc(fused)
+    keys = _key(kind, desc, fused.entities), _key(kind, desc, fused.entities, "res")
+    return next((figures[key] for key in keys if key in figures), None)
 
 
-def _key(kind: str, rest: str, suffix: str, entities: Mapping[str, str]) -> tuple:
-    others = frozenset((name, label) for name, label in entities.items() if name != "desc")
-    return kind, rest, suffix, others
+def _key(kind: str, desc: names.FusedDesc, entities: Mapping[str, str], *without: str) -> _Key:
+    left_out = ("desc", *without)
+    return kind, desc, frozenset(item for item in entities.items() if item[0] not in left_out)
 
 
 class _Errors(HTMLParser):
@@ -65,7 +64,11 @@ class _Errors(HTMLParser):
 
 def told_errors(output_dir: Path, label: str) -> list[str] | None:
     """What the section *Errors* of the subject report says; None without such a section."""
-    path = output_dir / f"sub-{label}" / "figures" / f"sub-{label}_desc-errors_T1w.html"
+    path = (
+        output_dir
+        / names.figures_folder(f"sub-{label}")
+        / f"sub-{label}_desc-{names.ERRORS}_T1w.html"
+    )
     if not path.is_file():
         return None
     parser = _Errors()

@@ -149,7 +149,8 @@ def _spread(values: np.ndarray, *, best: bool = False) -> Spread | None:
     known = values[np.isfinite(values)]
     if not known.size:
         return None
-    return Spread(*map(float, np.percentile(known, (25, 50, 75))), best)
+    low, middle, high = map(float, np.percentile(known, (25, 50, 75)))
+    return Spread(low, middle, high, best)
 
 
 def _best(values: np.ndarray, better: str) -> int | None:

@@ -1,15 +1,17 @@
 """Distributions of quality over a cohort, and the scans that lie outside of them."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from fusionprep.modalities import T1W
 from fusionprep.reports.group.columns import MEASURES, METRIC_PREFIX, Measure
-from fusionprep.reports.group.rows import ScanEntry
+from fusionprep.reports.group.rows import ScanEntry, rank_of_kind
 
 LIMIT = 3.0
-"""Robust z from which on a value is an outlier."""
+"""Robust z at which a value becomes an outlier."""
 
 ENOUGH = 10
 """Values below which nothing is called an outlier."""
@@ -70,7 +72,7 @@ class Distribution:
     group
         Modality and tracer, T1w, or template; with the model for fusion metrics.
     scans
-        For each value the scans it tells of, as indices.
+        For each value the scans it belongs to, as indices.
     values
         (n,) finite.
     median
@@ -85,6 +87,10 @@ class Distribution:
     values: np.ndarray
     median: float
     z: np.ndarray | None
+
+    def z_of(self, index: int) -> float:
+        """Robust z of a value; NaN where there are too few values to say."""
+        return math.nan if self.z is None else float(self.z[index])
 
     def outliers(self) -> list[int]:
         """Indices of the values that are outliers, the farthest first."""
@@ -124,7 +130,7 @@ def distributions(scans: Sequence[ScanEntry], left_out: Iterable[int] = ()) -> l
     Parameters
     ----------
     left_out
-        Indices of scans that are no part of any.
+        Indices of scans to leave out.
     """
     kept = sorted(set(range(len(scans))) - set(left_out))
     found = []
@@ -180,7 +186,7 @@ def outliers_by_scan(found: Iterable[Distribution], n_scans: int) -> list[list[O
                 item.group,
                 float(item.values[index]),
                 item.median,
-                float(item.z[index]),
+                item.z_of(index),
             )
             for scan in item.scans[index]:
                 lists[scan].append(outlier)
@@ -190,8 +196,8 @@ def outliers_by_scan(found: Iterable[Distribution], n_scans: int) -> list[list[O
 def common_outliers(outliers: Sequence[Outlier], n_models: int) -> list[Outlier]:
     """Of a scan's outlying fusion metrics those that more than half of its models share.
 
-    A metric that is off with one model tells of the model; with most of them, of the scan. The
-    farthest stands for all.
+    A metric that is off with one model says something about the model; with most, about the scan.
+    The farthest stands for all.
     """
     by_metric: dict[str, list[Outlier]] = {}
     for item in outliers:
@@ -210,8 +216,8 @@ def _observed(measure: Measure, scan: ScanEntry, index: int) -> Iterable[tuple[s
     value = scan.values.get(measure.column)
     if value is None:
         return
-    if measure.of == "t1w":
-        yield "T1w", (scan.participant, scan.anatomy), value
+    if measure.of == "anatomy":
+        yield T1W.label, (scan.participant, scan.anatomy), value
     else:
         yield scan.kind, (index,), value
 
@@ -223,7 +229,7 @@ def _judged(
     pool: bool = True,
 ) -> list[Distribution]:
     found = []
-    for group in sorted(groups, key=lambda name: (not name.startswith("PET"), name)):
+    for group in sorted(groups, key=rank_of_kind):
         members = groups[group]
         values = np.array([value for value, _ in members.values()])
         reference = values

@@ -9,7 +9,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fusionprep.pages import page_template
+from fusionprep.bids import names
+from fusionprep.modalities import MOVED, T1W
+from fusionprep.pages import BUNDLES, page_template
 from fusionprep.reports.group.cohort import CohortImage, colour_scale
 from fusionprep.reports.group.columns import RATINGS
 from fusionprep.reports.group.models import Comparison
@@ -21,16 +23,14 @@ from fusionprep.reports.group.outliers import (
 )
 from fusionprep.reports.group.plots import Owner, plot_distributions
 from fusionprep.reports.group.ratings import Rating
-from fusionprep.reports.group.rows import IDENTITY, ParticipantEntry, ScanEntry, cell
+from fusionprep.reports.group.rows import IDENTITY, ParticipantEntry, ScanEntry, cell, rank_of_kind
 from fusionprep.reports.records import VERDICTS
-from fusionprep.reports.subject.viewer import BUNDLES
 
 FIRST = 24
 """Scans to look at first; the others are in the table."""
 
 _MOST_OUTLIERS = 5
 _MOST_COLUMNS = 6
-_MODALITIES = ("PET", "CT", "FLAIR", "T2w")
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def render_page(
             for verdict in (*VERDICTS, "n/a")
         },
         groups=_modality_groups(findings.participants),
-        modalities=_MODALITIES,
+        modalities=[modality.label for modality in MOVED],
         incomplete=[item for item in findings.participants if item.missing],
         facts=facts,
         fact_columns=fact_columns,
@@ -188,7 +188,7 @@ def _cards(findings: Findings, titles: Sequence[str]) -> list[Card]:
 
 def _between(path: str) -> str:
     """What stands for the model in the name of a thumbnail."""
-    return path.rpartition("_desc-thumb")[2].partition("_")[0]
+    return names.parse_name(path)[0]["desc"].removeprefix(names.THUMBNAIL)
 
 
 def _order_of_sheet(card: Card) -> tuple:
@@ -197,7 +197,7 @@ def _order_of_sheet(card: Card) -> tuple:
 
 
 def _order_of_image(image: CohortImage, titles: Sequence[str]) -> tuple:
-    return not image.kind.startswith("PET"), image.kind, titles.index(image.title), image.space
+    return *rank_of_kind(image.kind), titles.index(image.title), image.space
 
 
 def _to_look_at(cards: Sequence[Card]) -> list[Card]:
@@ -258,9 +258,9 @@ def _modality_groups(participants: Sequence[ParticipantEntry]) -> list[tuple[str
     """How many participants have which modalities in T1w space, the commonest first."""
     counts: dict[str, int] = {}
     for item in participants:
-        found = [*(["T1w"] if item.anatomies else [])]
+        found = [*([T1W.label] if item.anatomies else [])]
         present = {scan.values["modality"] for scan in item.scans}
-        found += [name for name in _MODALITIES if name in present]
+        found += [modality.label for modality in MOVED if modality.label in present]
         name = ", ".join(found) or "nothing"
         counts[name] = counts.get(name, 0) + 1
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -29,7 +29,7 @@ class Owner:
 def plot_distributions(
     title: str, rows: Sequence[Distribution], owner: Callable[[int], Owner]
 ) -> Markup:
-    """Draw the distributions of one measure below each other on a common axis.
+    """Draw the distributions of one measure one below the other on a common axis.
 
     Each row has a box from the first to the third quartile with the median, whiskers to the last
     values within 1.5 interquartile ranges, and every value as a point; of more than 1000 values
@@ -121,7 +121,7 @@ def _row(
     ]
     outliers = row.outliers()
     # one name on each side, so that they do not cover each other
-    sides = {row.z[index] > 0: index for index in reversed(outliers)}
+    sides = {row.z_of(index) > 0: index for index in reversed(outliers)}
     for index in outliers[:_LINKED]:
         x, y = across(row.values[index]), middle + _height(index, spread)
         named = index in sides.values()
@@ -132,11 +132,11 @@ def _row(
 def _outlier(
     row: Distribution, index: int, x: float, y: float, owner: Owner, *, named: bool
 ) -> Markup:
-    told = f"{owner.name}: {row.values[index]:.4g}, z {row.z[index]:.1f}"
+    told = f"{owner.name}: {row.values[index]:.4g}, z {row.z_of(index):.1f}"
     drawn = Markup('<circle class="outlier" cx="{:.1f}" cy="{:.1f}" r="4.5"/>').format(x, y)
     if named:
         # away from the other values where there is room
-        leftwards = row.z[index] < 0 if _ROOM < x < WIDTH - _ROOM else x > WIDTH / 2
+        leftwards = row.z_of(index) < 0 if _ROOM < x < WIDTH - _ROOM else x > WIDTH / 2
         anchor, beside = ("end", -8) if leftwards else ("start", 8)
         drawn += Markup(
             '<text class="who" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>'

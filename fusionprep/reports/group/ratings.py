@@ -67,7 +67,7 @@ def read_ratings(path: Path, scans: Sequence[ScanEntry]) -> tuple[dict[int, Rati
         rating = row["rating"].strip().lower()
         if rating not in (*RATINGS, MISSING):
             raise DataError(
-                f"{path.name}, line {line}: rating {cell(row['rating'])!r} is none of "
+                f"{path.name}, line {line}: rating {cell(row['rating'])!r} is not one of "
                 f"{', '.join(RATINGS)} and {MISSING}"
             )
         wanted = {name: _label(name, row[name]) for name in IDENTITY if name in row}

@@ -44,7 +44,7 @@ class GroupSummary:
     tsv, json, html
         The table, its data dictionary and the page.
     warnings
-        One line for each rating that is of no scan.
+        One line for each rating that belongs to no scan.
     """
 
     n_participants: int
@@ -151,7 +151,7 @@ def _table(findings: Findings) -> tuple[list[Row], dict[str, dict[str, Any]]]:
 
 
 def _is_of(outlier: Outlier, fused: FusedEntry) -> bool:
-    """Whether an outlier of a scan tells of a fused image: other templates are not its own."""
+    """Whether an outlier of a scan concerns a fused image: other templates are not its own."""
     return outlier.measure.of != "template" or outlier.group == fused.space
 
 

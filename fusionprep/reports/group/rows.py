@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fusionprep.bids import names
+from fusionprep.bids.types import ImageFile
+from fusionprep.modalities import MOVED
 from fusionprep.reports.group.files import figure_of, find_figures, told_errors
 from fusionprep.reports.records import (
-    Derivative,
     Scan,
     SubjectRecord,
     finite,
+    fused_desc,
     fused_title,
     model_name,
     model_version,
@@ -19,6 +22,7 @@ from fusionprep.reports.records import (
     worst,
 )
 from fusionprep.reports.subject.blocks import without_paths
+from fusionprep.spaces import NATIVE
 
 IDENTITY = (
     "participant_id",
@@ -45,12 +49,14 @@ _REGISTRATION = {
     "translation": "TranslationMillimetres",
 }
 _T1W_QUALITY = {"t1w_cnr": "CNR", "t1w_cjv": "CJV", "t1w_snr_wm": "SNRWM"}
-_PET_QUALITY = {
+_SCAN_QUALITY = {
     "gm_wm_ratio": "GMWMRatio",
     "gm_wm_contrast": "GMWMContrast",
     "pet_noise": "Noise",
+    "ct_brain_median": "BrainMedianHU",
+    "ct_bone_volume": "BoneVolumeMillilitres",
 }
-_CT_QUALITY = {"ct_brain_median": "BrainMedianHU", "ct_bone_volume": "BoneVolumeMillilitres"}
+"""A scan has those of its modality."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class FusedEntry:
 
 @dataclass(frozen=True)
 class ScanEntry:
-    """A PET, CT, FLAIR or T2w image and all that was fused from it.
+    """An image brought to the T1w, and all that was fused from it.
 
     Attributes
     ----------
@@ -140,7 +146,7 @@ class ScanEntry:
     def judged(self) -> tuple[FusedEntry, ...]:
         """One fused image of each model: in T1w space, else in the first one."""
         found: dict[str, FusedEntry] = {}
-        for fused in sorted(self.fused, key=lambda item: item.space != "T1w"):
+        for fused in sorted(self.fused, key=lambda item: item.space != NATIVE):
             found.setdefault(fused.title, fused)
         return tuple(found.values())
 
@@ -182,6 +188,13 @@ class ParticipantEntry:
         return ""
 
 
+def rank_of_kind(kind: str) -> tuple[int, str]:
+    """Sorts kinds of scans by modality in the order of its table, then by name."""
+    labels = [modality.label for modality in MOVED]
+    word = kind.split(" ", 1)[0]
+    return labels.index(word) if word in labels else len(labels), kind
+
+
 def find_participants(output_dir: Path) -> list[str]:
     """Labels of all participants with a folder or a report, sorted."""
     folders = {path.name for path in output_dir.glob("sub-*") if path.is_dir()}
@@ -195,7 +208,7 @@ def read_participant(output_dir: Path, label: str, crashes: Iterable[str] = ()) 
     Parameters
     ----------
     crashes
-        Errors of the last run, for a participant without the report that would tell of them.
+        Errors of the last run, for a participant without a report that would show them.
     """
     record = read_subject(output_dir, label)
     figures = find_figures(output_dir, label)
@@ -213,7 +226,7 @@ def read_participant(output_dir: Path, label: str, crashes: Iterable[str] = ()) 
 
 
 def _scan_entry(
-    output_dir: Path, record: SubjectRecord, scan: Scan, figures: Mapping[tuple, str]
+    output_dir: Path, record: SubjectRecord, scan: Scan, figures: Mapping[Any, str]
 ) -> ScanEntry:
     anatomy = record.anatomy_of(scan)
     native = scan.native
@@ -222,7 +235,7 @@ def _scan_entry(
     values = {
         "participant_id": f"sub-{record.label}",
         "session_id": f"ses-{session}" if session else None,
-        "modality": scan.modality,
+        "modality": scan.modality.label,
         "tracer": scan.entities.get("trc") or _recorded(native, "TracerName"),
         "reconstruction": scan.entities.get("rec"),
         "run": scan.entities.get("run"),
@@ -239,7 +252,7 @@ def _scan_entry(
     }
     return ScanEntry(
         values=values,
-        anatomy=None if anatomy is None else anatomy.image.name,
+        anatomy=None if anatomy is None else anatomy.path.name,
         reason=_text(reason) or "",
         fused=tuple(
             _fused_entry(output_dir, record, anatomy, fused, figures) for fused in scan.fused
@@ -247,19 +260,19 @@ def _scan_entry(
     )
 
 
-def _recorded(image: Derivative | None, *keys: str) -> Any:
+def _recorded(image: ImageFile | None, *keys: str) -> Any:
     return None if image is None else image.get(*keys)
 
 
-def _numbers(image: Derivative | None, group: str, names: Mapping[str, str]) -> dict[str, Any]:
-    return {column: finite(_recorded(image, group, key)) for column, key in names.items()}
+def _numbers(image: ImageFile | None, group: str, keys: Mapping[str, str]) -> dict[str, Any]:
+    return {column: finite(_recorded(image, group, key)) for column, key in keys.items()}
 
 
-def _anatomy_values(record: SubjectRecord, anatomy: Derivative | None) -> dict[str, Any]:
+def _anatomy_values(record: SubjectRecord, anatomy: ImageFile | None) -> dict[str, Any]:
     mask = dseg = None
     if anatomy is not None:
-        mask = record.beside(anatomy, "mask", desc="brain", space=None)
-        dseg = record.beside(anatomy, "dseg", space=None)
+        mask = record.beside(anatomy, names.MASK, desc=names.BRAIN, space=None)
+        dseg = record.beside(anatomy, names.DSEG, space=None)
     volumes = {f"{tissue.lower()}_volume": tissue for tissue in ("GM", "WM", "CSF")}
     return {
         **_numbers(anatomy, "Quality", _T1W_QUALITY),
@@ -269,36 +282,33 @@ def _anatomy_values(record: SubjectRecord, anatomy: Derivative | None) -> dict[s
 
 
 def _quality(scan: Scan) -> dict[str, float | None]:
-    if scan.modality == "CT":
-        return _numbers(scan.native, "Quality", _CT_QUALITY)
-    if scan.modality != "PET":
-        return {}
-    reference = finite(_recorded(scan.variants.get("suvr"), "SUVR", "Reference"))
+    reference = finite(_recorded(scan.variants.get(names.SUVR), "SUVR", "Reference"))
     means = _numbers(scan.native, "Quality", {"suvr_gm": "GMMean", "suvr_wm": "WMMean"})
     suvr = {
         name: mean / reference if mean is not None and reference else None
         for name, mean in means.items()
     }
-    return {**suvr, **_numbers(scan.native, "Quality", _PET_QUALITY)}
+    return {**suvr, **_numbers(scan.native, "Quality", _SCAN_QUALITY)}
 
 
 def _fused_entry(
     output_dir: Path,
     record: SubjectRecord,
-    anatomy: Derivative | None,
-    fused: Derivative,
-    figures: Mapping[tuple, str],
+    anatomy: ImageFile | None,
+    fused: ImageFile,
+    figures: Mapping[Any, str],
 ) -> FusedEntry:
     template = None
-    if anatomy is not None and fused.entities.get("space") != "T1w":
+    if anatomy is not None and fused.entities.get("space") != NATIVE:
         wanted = {key: fused.entities.get(key) for key in ("space", "res")}
-        template = record.beside(anatomy, "T1w", desc="preproc", **wanted)
+        template = next(iter(record.t1ws(ses=anatomy.session, **wanted)), None)
     metrics = fused.get("FusionMetrics")
     numbers = metrics.items() if isinstance(metrics, Mapping) else ()
     values = {
         "space": fused.space,
         "model": model_name(fused),
         "model_version": model_version(fused),
+        "contrast": fused_desc(fused).contrast.label,
         **_numbers(
             template,
             "Registration",
@@ -311,7 +321,7 @@ def _fused_entry(
         "template_verdict": _recorded(template, "Registration", "Verdict"),
         "run_time": finite(fused.get("FusionModel", "RunTimeSeconds")),
         "software": fused.get("FusionModel", "Software"),
-        "fused_file": fused.image.relative_to(output_dir).as_posix(),
+        "fused_file": fused.path.relative_to(output_dir).as_posix(),
     }
     return FusedEntry(
         title=fused_title(fused),
@@ -321,8 +331,8 @@ def _fused_entry(
             for name, item in numbers
             if name != "Slices" and (value := finite(item)) is not None
         },
-        thumbnail=figure_of(figures, "thumb", fused),
-        planes=figure_of(figures, "planes", fused),
+        thumbnail=figure_of(figures, names.THUMBNAIL, fused),
+        planes=figure_of(figures, names.PLANES, fused),
     )
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from fusionprep.bids import names
+from fusionprep.bids.types import ImageFile
 from fusionprep.reports.records import (
-    Derivative,
     Scan,
     SubjectRecord,
     finite,
@@ -102,6 +103,8 @@ def summary_block(record: SubjectRecord, spaces: Sequence[str], failures: int) -
         ("Output spaces", show(list(spaces) or None, "none finished")),
         ("Fusion models", show(list(models) or None, "none finished")),
     ]
+    if record.unknown:
+        rows.append(("Left out, of another version", show(list(record.unknown))))
     alert = Markup("")
     if failures:
         count = "1 error" if failures == 1 else f"{failures} errors"
@@ -113,11 +116,11 @@ def _verdicts(record: SubjectRecord, scans: Sequence[Scan]) -> Markup:
     """One line for each registration of the subject."""
     lines = [
         ("T1w to " + item.entities["space"], _session(item), item, "")
-        for item in record.find("T1w", desc="preproc")
-        if item.entities.get("space", "T1w") != "T1w"
+        for item in record.t1ws()
+        if "space" in item.entities
     ]
     lines += [
-        (f"{scan.modality} to T1w", scan.label, scan.native, _pairing(scan.native))
+        (f"{scan.modality.label} to T1w", scan.label, scan.native, _pairing(scan.native))
         for scan in scans
         if scan.native is not None
     ]
@@ -139,24 +142,24 @@ def _verdicts(record: SubjectRecord, scans: Sequence[Scan]) -> Markup:
     )
 
 
-def _pairing(native: Derivative) -> str:
+def _pairing(native: ImageFile) -> str:
     reason, gap = native.get("Pairing", "Reason"), finite(native.get("Pairing", "DayGap"))
     text = without_paths(str(reason)) if reason else "not recorded"
     return text if gap is None else f"{text} ({gap:.0f} days apart)"
 
 
-def _session(item: Derivative) -> str:
+def _session(item: ImageFile) -> str:
     return f"ses-{item.entities['ses']}" if "ses" in item.entities else "T1w"
 
 
-def _name(item: Derivative) -> str:
-    return item.image.name.removesuffix(".nii.gz")
+def _name(item: ImageFile) -> str:
+    return item.path.name.removesuffix(names.IMAGE)
 
 
-def anatomical_block(record: SubjectRecord, anatomy: Derivative) -> Markup:
+def anatomical_block(record: SubjectRecord, anatomy: ImageFile) -> Markup:
     """Volumes of one T1w and how its brain mask was made."""
-    mask = record.beside(anatomy, "mask", desc="brain", space=None)
-    dseg = record.beside(anatomy, "dseg", space=None)
+    mask = record.beside(anatomy, names.MASK, desc=names.BRAIN, space=None)
+    dseg = record.beside(anatomy, names.DSEG, space=None)
     rows: list[tuple[str, Any]] = [
         ("T1w", _name(anatomy)),
         ("Bias correction", show(anatomy.get("BiasCorrection"))),
@@ -169,13 +172,13 @@ def anatomical_block(record: SubjectRecord, anatomy: Derivative) -> Markup:
         for tissue, name in (("GM", "Gray matter"), ("WM", "White matter"), ("CSF", "CSF")):
             volume = finite(dseg.get("TissueVolumesMillilitres", tissue))
             rows.append((name, show(volume, unit="mL", digits=4)))
-    for item in record.find("T1w", desc="preproc", ses=anatomy.entities.get("ses")):
-        if item.entities.get("space", "T1w") != "T1w":
+    for item in record.t1ws(ses=anatomy.session):
+        if "space" in item.entities:
             rows.append((f"To {item.space}", _template_scores(item)))
     return table(rows)
 
 
-def _template_scores(item: Derivative) -> Markup:
+def _template_scores(item: ImageFile) -> Markup:
     return Markup(
         "{} {}, Dice of brain masks {}, of gray matter {}, largest displacement {} — {}"
     ).format(
@@ -189,26 +192,26 @@ def _template_scores(item: Derivative) -> Markup:
 
 
 def scan_block(scan: Scan) -> Markup:
-    """Metadata, pairing, scores and assumptions of a PET, CT, FLAIR or T2w image."""
+    """Metadata, pairing, scores and assumptions of an image brought to the T1w."""
     native = scan.native
     if native is None:
         return Markup('<p class="missing">{} in T1w space: no sidecar found.</p>').format(
-            scan.modality
+            scan.modality.label
         )
     parts = [
         Markup('<div class="columns"><div><h3>Registration</h3>{}</div>').format(
             _registration(native)
         ),
-        Markup("<div><h3>Metadata used</h3>{}</div></div>").format(table(_metadata(scan))),
+        Markup("<div><h3>Metadata used</h3>{}</div></div>").format(table(_metadata(scan, native))),
     ]
-    assumptions = _assumptions(scan)
+    assumptions = _assumptions(scan, native)
     if assumptions:
         items = Markup("").join(Markup("<li>{}</li>").format(item) for item in assumptions)
         parts.append(Markup('<h3>What was assumed</h3><ul class="assumed">{}</ul>').format(items))
     return Markup("\n").join(parts)
 
 
-def _registration(native: Derivative) -> Markup:
+def _registration(native: ImageFile) -> Markup:
     def score(key: str, unit: str = "") -> Markup:
         return show(finite(native.get("Registration", key)), unit=unit)
 
@@ -238,19 +241,18 @@ def _registration(native: Derivative) -> Markup:
     return table(rows)
 
 
-def _metadata(scan: Scan) -> list[tuple[str, Any]]:
-    native = scan.native
+def _metadata(scan: Scan, native: ImageFile) -> list[tuple[str, Any]]:
     rows = [
         (name, show(native.get(key)))
         for key, name in _SCAN_METADATA.items()
-        if native.get(key) is not None or (scan.modality == "PET" and key == "TracerName")
+        if native.get(key) is not None or (scan.modality.tracer and key == "TracerName")
     ]
     if native.get("FrameAveraging") is not None:
         rows.append(("Frames", show(finite(native.get("FrameAveraging", "Frames")))))
         rows.append(("Frame weights", show(native.get("FrameAveraging", "Weights"))))
         seconds = finite(native.get("FrameAveraging", "DurationSeconds"))
         rows.append(("Duration", show(seconds, "unknown", unit="s", digits=5)))
-    for name, key in (("suv", "SUV"), ("suvr", "SUVR")):
+    for name, key in ((names.SUV, "SUV"), (names.SUVR, "SUVR")):
         values = scan.variants[name].get(key) if name in scan.variants else None
         if isinstance(values, Mapping):
             text = ", ".join(
@@ -262,7 +264,7 @@ def _metadata(scan: Scan) -> list[tuple[str, Any]]:
 
 def region_caption(scan: Scan) -> str:
     """What the figure of a PET's reference region shows, as plain text; empty without SUVR."""
-    suvr = scan.variants.get("suvr")
+    suvr = scan.variants.get(names.SUVR)
     values = suvr.get("SUVR") if suvr is not None else None
     if not isinstance(values, Mapping):
         return ""
@@ -275,16 +277,15 @@ def region_caption(scan: Scan) -> str:
     return f"Reference region {values.get('Region')}: {' '.join(filter(None, numbers))}"
 
 
-def _assumptions(scan: Scan) -> list[str]:
+def _assumptions(scan: Scan, native: ImageFile) -> list[str]:
     """What the sidecars leave open and how it was dealt with, in sentences."""
-    native = scan.native
     found = []
-    if scan.modality == "PET":
+    if scan.modality.tracer:
         if not native.get("TracerName") and "trc" not in scan.entities:
             found.append("The tracer is not recorded: intensities were scaled without it.")
         if native.get("FrameAveraging", "Weights") == "equal":
             found.append("Frame durations are not recorded: frames were averaged equally.")
-        if "suv" not in scan.variants:
+        if names.SUV not in scan.variants:
             reason = native.get("SUVNotComputed") or "no reason is recorded"
             found.append(f"No SUV was made: {without_paths(str(reason))}.")
         found += _outside_field_of_view(scan)
@@ -295,12 +296,12 @@ def _assumptions(scan: Scan) -> list[str]:
             " is in another unit, and windows and bone do not fit it."
         )
     if native.get("Pairing") is not None and native.get("Pairing", "DayGap") is None:
-        found.append("Days between the scans are unknown: the dataset tells no dates.")
+        found.append("Days between the scans are unknown: the dataset gives no dates.")
     return found
 
 
 def _outside_field_of_view(scan: Scan) -> list[str]:
-    suvr = scan.variants.get("suvr")
+    suvr = scan.variants.get(names.SUVR)
     if suvr is None:
         return []
     used, whole = (finite(suvr.get("SUVR", key)) for key in ("Voxels", "RegionVoxels"))

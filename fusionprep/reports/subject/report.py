@@ -1,19 +1,22 @@
 """The report of a subject, assembled by nireports from figures and sidecars."""
 
-import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from markupsafe import Markup
 
+from fusionprep.bids import names
 from fusionprep.errors import DataError
-from fusionprep.files import write_whole
-from fusionprep.pages import DATA
-from fusionprep.reports.records import Scan, SubjectRecord, read_subject, split_name
+from fusionprep.files import write_text, write_whole
+from fusionprep.modalities import T1W, Modality
+from fusionprep.reports.records import Scan, SubjectRecord, read_subject
 from fusionprep.reports.subject import blocks, scores
+from fusionprep.reports.subject.spec import report_spec
 from fusionprep.reports.subject.viewer import write_viewer
+from fusionprep.spaces import NATIVE
 
 CITATION_FILES = ("CITATION.md", "CITATION.bib")
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_.+-]+")
@@ -67,12 +70,14 @@ def write_participant_report(
     messages += [problem] if problem else []
     texts = _texts(record, len(messages) + len(untold))
     if viewer is not None:
-        texts[f"sub-{subject}_desc-viewer_T1w"] = viewer
-    texts[f"sub-{subject}_desc-methods_T1w"] = blocks.methods_block(
+        texts[_block_name({"sub": subject}, names.VIEWER)] = viewer
+    texts[_block_name({"sub": subject}, names.METHODS)] = blocks.methods_block(
         *(_read(logs / name) or _read(logs.parent / name) for name in CITATION_FILES)
     )
-    texts[f"sub-{subject}_desc-about_T1w"] = blocks.about_block(version, run_uuid, configuration)
-    texts[f"sub-{subject}_desc-errors_T1w"] = blocks.errors_block(messages, crashes)
+    texts[_block_name({"sub": subject}, names.ABOUT)] = blocks.about_block(
+        version, run_uuid, configuration
+    )
+    texts[_block_name({"sub": subject}, names.ERRORS)] = blocks.errors_block(messages, crashes)
     _write_texts(figures, texts)
     return _assemble(output_dir, subject, run_uuid, unsafe, _region_captions(record))
 
@@ -81,7 +86,8 @@ def _viewer(
     output_dir: Path, record: SubjectRecord, configuration: str | None
 ) -> tuple[Markup | None, str | None]:
     """The block of the viewer, and why there is none where an image cannot be read."""
-    models = tomllib.loads(configuration or "").get("fusion_models", [])
+    options = tomllib.loads(configuration or "")
+    models = options.get("fusion", {}).get("models", options.get("fusion_models", []))
     try:
         return write_viewer(output_dir, record, models), None
     except DataError as error:
@@ -91,17 +97,16 @@ def _viewer(
 
 def _texts(record: SubjectRecord, failures: int) -> dict[str, Markup]:
     """Text blocks by file name without extension."""
-    prefix = f"sub-{record.label}"
+    own = {"sub": record.label}
     spaces = dict.fromkeys(item.space for scan in record.scans() for item in scan.fused)
-    texts = {f"{prefix}_desc-summary_T1w": blocks.summary_block(record, list(spaces), failures)}
+    summary = blocks.summary_block(record, list(spaces), failures)
+    texts = {_block_name(own, names.SUMMARY): summary}
     for anatomy in record.anatomies():
-        name = _block_name(prefix, {"ses": anatomy.entities.get("ses")}, "anatomical", "T1w")
+        session = {"ses": anatomy.session} if anatomy.session else {}
+        name = _block_name({**own, **session}, names.ANATOMICAL)
         texts[name] = blocks.anatomical_block(record, anatomy) + scores.quality_table(anatomy)
-    suffixes = {"PET": "pet", "CT": "ct"}
     for scan in record.scans():
-        name = _block_name(
-            prefix, scan.entities, "summary", suffixes.get(scan.modality, scan.modality)
-        )
+        name = _block_name({**own, **scan.entities}, names.SUMMARY, scan.modality)
         texts[name] = _scan_text(scan)
     return texts
 
@@ -109,13 +114,13 @@ def _texts(record: SubjectRecord, failures: int) -> dict[str, Markup]:
 def _scan_text(scan: Scan) -> Markup:
     parts = [blocks.scan_block(scan)]
     if scan.native is not None:
-        parts.append(scores.quality_table(scan.native, scan.variants.get("suvr")))
+        parts.append(scores.quality_table(scan.native, scan.variants.get(names.SUVR)))
     return Markup("\n").join([*parts, scores.fused_block(scan)])
 
 
-def _block_name(prefix: str, entities: dict[str, str | None], desc: str, suffix: str) -> str:
-    pairs = [f"{key}-{value}" for key, value in entities.items() if value is not None]
-    return "_".join([prefix, *pairs, f"desc-{desc}", suffix])
+def _block_name(entities: Mapping[str, str], desc: str, modality: Modality = T1W) -> str:
+    """The file name of a text block, without extension."""
+    return names.file_name(names.BIDS[modality].suffix, {**entities, "desc": desc})
 
 
 def _write_texts(figures: Path, texts: dict[str, Markup]) -> None:
@@ -124,20 +129,17 @@ def _write_texts(figures: Path, texts: dict[str, Markup]) -> None:
     for stale in figures.glob("*.html"):
         stale.unlink(missing_ok=True)
     for name, text in texts.items():
-        content = str(text)
-        write_whole(
-            figures / f"{name}.html",
-            lambda path, content=content: path.write_text(content, encoding="utf-8"),
-        )
+        write_text(figures / f"{name}.html", str(text))
 
 
 def _region_captions(record: SubjectRecord) -> dict[str, str]:
     """Captions of the figures of reference regions, by file name without extension."""
-    prefix = f"sub-{record.label}"
     return {
-        _block_name(prefix, scan.entities, "suvr", "pet"): blocks.region_caption(scan)
+        _block_name(
+            {"sub": record.label, **scan.entities}, names.SUVR, scan.modality
+        ): blocks.region_caption(scan)
         for scan in record.scans()
-        if scan.modality == "PET"
+        if scan.modality.tracer
     }
 
 
@@ -148,22 +150,22 @@ def _assemble(
     unsafe: Sequence[str],
     region_captions: Mapping[str, str],
 ) -> Path:
+    import yaml
     from nireports.assembler.report import Report
 
     figures = output_dir / f"sub-{subject}" / "figures"
     target = output_dir / f"sub-{subject}.html"
-    report = Report(
-        output_dir,
-        run_uuid,
-        bootstrap_file=DATA / "reports-spec.yml",
-        out_filename=str(target),
-        reportlets_dir=figures,
-        metadata={
-            "template": json.dumps(str(DATA / "report-participant.tpl")),
-            "fused": _fused_names(figures, "pet"),
-            "fused_ct": _fused_names(figures, "T1w"),
-        },
-    )
+    with TemporaryDirectory() as folder:
+        spec = Path(folder, "spec.yml")
+        spec.write_text(yaml.safe_dump(report_spec(figures)), "utf-8")
+        report = Report(
+            output_dir,
+            run_uuid,
+            bootstrap_file=spec,
+            out_filename=str(target),
+            reportlets_dir=figures,
+            metadata={},
+        )
     report.title = f"sub-{subject} · fusionprep"
     for section in report.sections:
         for reportlet in section.reportlets:
@@ -189,21 +191,9 @@ def _caption(content: str, region_captions: Mapping[str, str]) -> str:
         return ""
     if found[2] == "svg":
         return region_captions.get(found[1], "")
-    entities, _ = split_name(found[1])
-    model = re.sub(r"^fused(CT)?", "", entities.get("desc", ""))
-    model = re.sub(r"^(FLAIR|T2w)(.+)", r"\2 with \1", model)
-    return f"{model} in the space {entities.get('space', 'T1w')}"
-
-
-def _fused_names(figures: Path, suffix: str) -> str:
-    """The ``desc`` of all fused mosaics as a YAML list."""
-    found = {
-        match[1]
-        for path in figures.glob(f"*_{suffix}.*")
-        if path.suffix in (".png", ".jpg")
-        and (match := re.search(r"_desc-(fused[A-Za-z0-9]+)_", path.name))
-    }
-    return json.dumps(sorted(found) or ["fused"])
+    entities, _ = names.parse_name(found[1])
+    desc = names.FusedDesc.parse(entities.get("desc", ""))
+    return "" if desc is None else f"{desc.title} in the space {entities.get('space', NATIVE)}"
 
 
 def _crashes(folder: Path, subject: str) -> list[tuple[str, str]]:
@@ -220,7 +210,7 @@ def _crashes(folder: Path, subject: str) -> list[tuple[str, str]]:
 
 
 def _is_told(crash: str, messages: Sequence[str]) -> bool:
-    """Whether a message tells of a crash: one error is not to be counted twice."""
+    """Whether a message reports a crash already, so that one error does not count twice."""
     last = crash.strip().rsplit("\n", 1)[-1].strip()
     return any(message in crash or last in message for message in messages)
 

@@ -5,32 +5,29 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fusionprep.reports.records import Derivative, Scan, finite, fused_title, model_version
+from fusionprep.bids.types import ImageFile
+from fusionprep.reports.records import Scan, finite, fused_title, model_version
 from fusionprep.reports.subject.blocks import grid, show, table
 
 _QUALITY = {
-    "T1w": {
-        "CNR": "Contrast to noise of gray and white matter (higher is better)",
-        "CJV": "Coefficient of joint variation (lower is better)",
-        "SNRWM": "Signal to noise in white matter (higher is better)",
-    },
-    "PET": {
-        "GMMean": "Mean in gray matter",
-        "WMMean": "Mean in white matter",
-        "GMWMRatio": "Gray to white matter",
-        "GMWMContrast": "Contrast of gray and white matter",
-        "Noise": "Noise",
-    },
-    "CT": {
-        "BrainMedianHU": "Median in the brain",
-        "BoneVolumeMillilitres": "Bone",
-    },
+    "CNR": "Contrast to noise of gray and white matter (higher is better)",
+    "CJV": "Coefficient of joint variation (lower is better)",
+    "SNRWM": "Signal to noise in white matter (higher is better)",
+    "GMMean": "Mean in gray matter",
+    "WMMean": "Mean in white matter",
+    "GMWMRatio": "Gray to white matter",
+    "GMWMContrast": "Contrast of gray and white matter",
+    "Noise": "Noise",
+    "BrainMedianHU": "Median in the brain",
+    "BoneVolumeMillilitres": "Bone",
 }
+"""Measures of a sidecar's field Quality; an image has those of its modality."""
+
 _UNITS = {"BrainMedianHU": "HU", "BoneVolumeMillilitres": "mL"}
 _ARROWS = {"higher": "↑", "lower": "↓"}
 
 
-def quality_table(image: Derivative, suvr: Derivative | None = None) -> Markup:
+def quality_table(image: ImageFile, suvr: ImageFile | None = None) -> Markup:
     """The measures of quality in a sidecar; empty where it holds none.
 
     Parameters
@@ -47,7 +44,7 @@ def quality_table(image: Derivative, suvr: Derivative | None = None) -> Markup:
     units = {**_UNITS, **in_own_units}
     rows = [
         (name, _number(quality.get(key), units.get(key, "")))
-        for key, name in _QUALITY.get(image.modality, {}).items()
+        for key, name in _QUALITY.items()
         if key in quality
     ]
     reference = finite(suvr.get("SUVR", "Reference")) if suvr is not None else None
@@ -60,15 +57,14 @@ def quality_table(image: Derivative, suvr: Derivative | None = None) -> Markup:
 def _number(value: Any, unit: str = "") -> Markup:
     number = finite(value)
     digits = 5 if number is not None and abs(number) >= 1000 else 3
-    return show(number, "could not be had", unit=unit, digits=digits)
+    return show(number, "not available", unit=unit, digits=digits)
 
 
 def fused_block(scan: Scan) -> Markup:
     """The fused images of a scan: how each was made, and its fusion metrics."""
     if not scan.fused:
-        # FLAIR and T2w are brought to the T1w and are not fused themselves.
-        fuses = scan.modality in ("PET", "CT")
-        return Markup('<p class="missing">No fused image was written.</p>\n' if fuses else "")
+        missing = '<p class="missing">No fused image was written.</p>\n'
+        return Markup(missing if scan.modality.fused else "")
     made = grid(
         ("Fusion model", "Version", "Space", "Device", "Seconds", "File"),
         [
@@ -78,7 +74,7 @@ def fused_block(scan: Scan) -> Markup:
                 item.space,
                 show(item.get("FusionModel", "Device")),
                 show(finite(item.get("FusionModel", "RunTimeSeconds"))),
-                item.image.name,
+                item.path.name,
             )
             for item in scan.fused
         ],
@@ -113,7 +109,7 @@ def _metrics(scan: Scan) -> Markup:
     )
 
 
-def _metric_names(judged: Sequence[Derivative]) -> dict[str, tuple[str, str]]:
+def _metric_names(judged: Sequence[ImageFile]) -> dict[str, tuple[str, str]]:
     """Arrow and title of the known metrics that any of the images has, in their usual order."""
     from fusionprep.evaluation.metrics import METRICS
 

@@ -17,14 +17,18 @@ import nibabel as nib
 import numpy as np
 from markupsafe import Markup
 
+from fusionprep.bids import names
+from fusionprep.bids.types import ImageFile
 from fusionprep.files import write_bytes
 from fusionprep.image.io import read_image
-from fusionprep.pages import DATA
+from fusionprep.modalities import T1W, Modality
+from fusionprep.models.registry import DEFAULT_MODEL
+from fusionprep.pages import BUNDLES
 from fusionprep.reports.figures.slices import Volume
-from fusionprep.reports.records import Derivative, Scan, SubjectRecord, fused_title
+from fusionprep.reports.records import Scan, SubjectRecord, fused_title
 from fusionprep.reports.subject.volumes import Grid, brain_grid, sample, small_volume
+from fusionprep.spaces import NATIVE
 
-BUNDLES = DATA / "web"
 REPORT_BYTES = 12_000_000
 """What page, figures and viewer of a subject may take together."""
 
@@ -34,8 +38,6 @@ DATA_BYTES = 6_000_000
 RESERVE_BYTES = 250_000
 """What is kept of it for the page itself, which is written after the viewer."""
 
-_OWN_MODEL = "selfuse"
-_COLOURS = {"PET": "inferno", "CT": "bone", "FLAIR": "gray", "T2w": "gray"}
 _FAILED = (
     "The interactive viewer did not start: it needs JavaScript, WebGL 2 and the folder {} beside "
     "this page. The figures below show the same images."
@@ -74,16 +76,16 @@ class Layer:
     image
         File to resample.
     label
-        How it is called in the page.
-    kind
-        ``T1w``, ``PET``, ``CT``, ``FLAIR``, ``T2w`` or ``fused``.
+        What the page calls it.
+    modality
+        None for a fused image.
     units
         Unit of the values read at the crosshair; empty for none.
     """
 
     image: Path
     label: str
-    kind: str
+    modality: Modality | None = None
     units: str = ""
 
 
@@ -116,52 +118,48 @@ def stages(record: SubjectRecord, models: Sequence[str] = ()) -> list[Stage]:
     found = []
     for anatomy in record.anatomies():
         own = [scan for scan, of in scans if of is anatomy]
-        found.append(_stage(record, anatomy, own, "T1w", models))
+        found.append(_stage(record, anatomy, own, NATIVE, models))
     for anatomy in record.anatomies():
         own = [scan for scan, of in scans if of is anatomy]
-        elsewhere = [s for s in own if s.fused and not _in_space(s.fused, "T1w")]
+        elsewhere = [s for s in own if s.fused and not _in_space(s.fused, NATIVE)]
         spaces = dict.fromkeys(item.space for scan in elsewhere for item in scan.fused)
         for space in spaces:
-            moved = [
-                item
-                for item in record.find("T1w", desc="preproc", ses=anatomy.entities.get("ses"))
-                if item.space == space
-            ]
+            moved = [item for item in record.t1ws(ses=anatomy.session) if item.space == space]
             if moved:
                 found.append(_stage(record, moved[0], elsewhere, space, models))
     return found
 
 
-def _in_space(items: Sequence[Derivative], space: str) -> list[Derivative]:
+def _in_space(items: Sequence[ImageFile], space: str) -> list[ImageFile]:
     return [item for item in items if item.space == space]
 
 
 def _stage(
     record: SubjectRecord,
-    anatomy: Derivative,
+    anatomy: ImageFile,
     scans: Sequence[Scan],
     space: str,
     models: Sequence[str],
 ) -> Stage:
-    wanted = [_OWN_MODEL, *(name for name in models if name != _OWN_MODEL)]
+    wanted = [DEFAULT_MODEL, *(name for name in models if name != DEFAULT_MODEL)]
 
-    def rank(item: Derivative) -> int:
+    def rank(item: ImageFile) -> int:
         name = str(item.get("FusionModel", "Name") or "").lower()
         return wanted.index(name) if name in wanted else len(wanted)
 
     where = [f"ses-{anatomy.entities['ses']}"] if "ses" in anatomy.entities else []
-    where += [] if space == "T1w" else [f"in {space}"]
-    mask = record.beside(anatomy, "mask", desc="brain", space=anatomy.entities.get("space"))
+    where += [] if space == NATIVE else [f"in {space}"]
+    mask = record.beside(anatomy, names.MASK, desc=names.BRAIN, space=anatomy.entities.get("space"))
     return Stage(
-        Layer(anatomy.image, " ".join(["T1w", *where]), "T1w"),
-        mask.image if mask is not None else None,
+        Layer(anatomy.path, " ".join([T1W.label, *where]), T1W),
+        mask.path if mask is not None else None,
         tuple(
-            Layer(scan.native.image, scan.label, scan.modality, str(scan.native.get("Units") or ""))
+            Layer(scan.native.path, scan.label, scan.modality, str(scan.native.get("Units") or ""))
             for scan in scans
-            if space == "T1w" and scan.native is not None
+            if space == NATIVE and scan.native is not None
         ),
         tuple(
-            Layer(item.image, f"{fused_title(item)} of {scan.label}", "fused")
+            Layer(item.path, f"{fused_title(item)} of {scan.label}")
             for item, scan in sorted(
                 ((item, scan) for scan in scans for item in _in_space(scan.fused, space)),
                 key=lambda pair: rank(pair[0]),
@@ -201,7 +199,10 @@ def write_viewer(
         When an image or its mask cannot be read.
     """
     figures = Path(output_dir) / f"sub-{record.label}" / "figures"
-    data, script = figures / f"sub-{record.label}_desc-viewer_data.js", figures / "viewer.js"
+    data, script = (
+        figures / f"sub-{record.label}_desc-{names.VIEWER}_data.js",
+        figures / "viewer.js",
+    )
     for stale in (data, script):
         stale.unlink(missing_ok=True)
     found = stages(record, models)
@@ -259,12 +260,13 @@ def viewer_data(found: Sequence[Stage], budget: int) -> tuple[dict, list[str]]:
     """
     grids = [_grid_and_mask(stage) for stage in found]
     written: list[list[dict]] = [[] for _ in found]
-    left_out, used = [], 0
+    left_out: list[str] = []
+    used = 0
     for number, layer in _in_order(found):
         grid, inside = grids[number]
         room = budget - used
         # No base, no overlay; and the first that finds no room is not overtaken by smaller ones.
-        fits = not left_out and (layer.kind == "T1w" or bool(written[number]))
+        fits = not left_out and (layer is found[number].anatomy or bool(written[number]))
         entry = _entry(layer, grid, inside) if fits else None
         if entry is None or (len(entry["nifti"]) > room and used):
             where = f" ({found[number].anatomy.label})" if len(found) > 1 else ""
@@ -305,14 +307,15 @@ def _grid_and_mask(stage: Stage) -> tuple[Grid, np.ndarray]:
 
 
 def _entry(layer: Layer, grid: Grid, inside: np.ndarray) -> dict:
-    from_zero = layer.kind in ("PET", "fused")
+    modality = layer.modality
+    from_zero = modality is None or modality.tracer
     small = small_volume(read_image(layer.image), grid, inside, from_zero=from_zero)
     # The time in a gzip header would change the file from run to run.
     packed = gzip.compress(small.to_bytes(), mtime=0)
     return {
         "label": layer.label,
-        "kind": layer.kind,
-        "colours": _COLOURS.get(layer.kind, "gray"),
+        "kind": names.FUSED if modality is None else modality.label,
+        "colours": "gray" if modality is None else modality.colour_map,
         "units": layer.units,
         "nifti": base64.b64encode(packed).decode("ascii"),
     }

@@ -71,7 +71,7 @@ def test_a_row_without_a_scan_is_told(read):
         ("participant_id\trating\tcolour\n", "unknown columns: colour"),
         ("participant_id\trating\trating\n", "a column twice"),
         ("participant_id\trating\nsub-01\n", "line 2: 1 values for 2 columns"),
-        ("participant_id\trating\nsub-01\tgood\n", "line 2: rating 'good' is none of pass"),
+        ("participant_id\trating\nsub-01\tgood\n", "line 2: rating 'good' is not one of pass"),
     ],
 )
 def test_a_malformed_file_is_refused(read, text, message):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fusionprep.reports.records import Derivative, Scan, model_version
+from fusionprep.bids.types import ImageFile
+from fusionprep.reports.records import Scan, model_version
 from fusionprep.reports.subject.blocks import scan_block, show, without_paths
 from fusionprep.reports.subject.report import write_participant_report
 from tests.reports import outputs
@@ -195,13 +196,16 @@ def test_absolute_paths_are_shortened(text, shown):
     ("fields", "shown"),
     [
         ({"Version": "1.0.0"}, "1.0.0"),
-        ({"Version": "2.0", "WeightsFile": "a.safetensors"}, "2.0 (own weights a.safetensors)"),
-        ({"Version": None, "WeightsFile": "a.safetensors"}, "unknown (own weights a.safetensors)"),
+        ({"Version": "2.0", "WeightsFile": "a.safetensors"}, "2.0 (user's weights a.safetensors)"),
+        (
+            {"Version": None, "WeightsFile": "a.safetensors"},
+            "unknown (user's weights a.safetensors)",
+        ),
         ({}, None),
     ],
 )
 def test_own_weights_stand_beside_the_version(fields, shown):
-    fused = Derivative(Path("fused.nii.gz"), {}, "pet", {"FusionModel": fields})
+    fused = ImageFile(Path("fused.nii.gz"), {}, "pet", {"FusionModel": fields})
     assert model_version(fused) == shown
 
 
@@ -217,6 +221,6 @@ def test_values_are_rounded_for_reading():
 @pytest.mark.parametrize(("median", "told"), [(33.0, False), (1591.5, True), (None, False)])
 def test_a_ct_in_another_unit_is_told(median, told):
     metadata = {"Quality": {"BrainMedianHU": median}}
-    native = Derivative(Path("ct.nii.gz"), {"space": "T1w", "desc": "preproc"}, "ct", metadata)
-    block = scan_block(Scan({}, "CT", native, {}, ()))
+    native = ImageFile(Path("ct.nii.gz"), {"space": "T1w", "desc": "preproc"}, "ct", metadata)
+    block = scan_block(Scan({}, CT, native, {}, ()))
     assert ("another unit" in block) == told

@@ -284,7 +284,7 @@ def test_a_t2w_has_a_section_like_the_flair(tmp_path):
             Registration={"Verdict": "review", "VerdictReason": f"of the {suffix}"},
         )
     record = read_subject(tmp_path, "01")
-    assert [scan.modality for scan in record.scans()] == ["FLAIR", "T2w"]
+    assert [scan.modality.label for scan in record.scans()] == ["FLAIR", "T2w"]
     (stage,) = viewer.stages(record)
     assert [layer.label for layer in stage.sources] == ["FLAIR", "T2w"]
     page = write_participant_report(
@@ -311,7 +311,7 @@ def test_quality_and_fusion_metrics_are_shown(tmp_path):
         path.write_text(json.dumps(sidecar))
     (scan,) = read_subject(tmp_path, "01").scans()
     quality = scores.quality_table(scan.native, scan.variants["suvr"])
-    for words in ("16247 Bq/mL", "4000.5 Bq/mL", "4.06", "could not be had"):
+    for words in ("16247 Bq/mL", "4000.5 Bq/mL", "4.06", "not available"):
         assert words in quality
     assert "Mean SUVR in gray matter</th><td>2<" in quality
     block = scores.fused_block(scan)

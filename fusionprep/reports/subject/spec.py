@@ -1,0 +1,175 @@
+"""The sections of the subject report, as nireports' assembler wants them."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from fusionprep.bids import names
+from fusionprep.modalities import MOVED, T1W, Modality
+from fusionprep.pages import DATA
+
+ALTERNATES = "alternates between before and after the registration"
+ORDER = {"task": None, "acq": "acquisition", "trc": "tracer", "rec": "reconstruction", "run": "run"}
+"""What nireports calls entities by which images of a modality are ordered; None leaves them out."""
+
+
+def report_spec(figures: Path) -> dict[str, Any]:
+    """What `nireports.assembler.report.Report` is made from.
+
+    Parameters
+    ----------
+    figures
+        Folder of the figures, whose names tell which fused images there are.
+    """
+    fused = _fused_labels(figures)
+    return {
+        "package": "fusionprep",
+        "template_path": str(DATA / "report-participant.tpl"),
+        "sections": [
+            _section("Summary", _figure(names.SUMMARY)),
+            _section("Viewer", _figure(names.VIEWER)),
+            _anatomical(),
+            *(_of_modality(modality, fused.get(modality, ())) for modality in MOVED),
+            *(
+                _section(label.capitalize(), _figure(label))
+                for label in (names.METHODS, names.ABOUT, names.ERRORS)
+            ),
+        ],
+    }
+
+
+def _fused_labels(figures: Path) -> dict[Modality, list[str]]:
+    """Labels ``desc-`` of the mosaics of fused images by modality, sorted."""
+    found: dict[Modality, set[str]] = {}
+    for path in figures.glob("*"):
+        label = names.parse_name(path.name)[0].get("desc", "")
+        desc = names.FusedDesc.parse(label)
+        if desc is not None and path.suffix in (".png", ".jpg"):
+            found.setdefault(desc.modality, set()).add(label)
+    return {modality: sorted(labels) for modality, labels in found.items()}
+
+
+def _section(name: str, *reportlets: dict[str, Any], ordering: str = "") -> dict[str, Any]:
+    return {"name": name, "reportlets": [*reportlets]} | (
+        {"ordering": ordering} if ordering else {}
+    )
+
+
+def _figure(
+    desc: str | list[str],
+    suffix: str = names.BIDS[T1W].suffix,
+    extensions: Collection[str] = (".html",),
+    *,
+    subtitle: str = "",
+    description: str = "",
+    moving: bool = False,
+) -> dict[str, Any]:
+    """A figure or text block; a moving one answers to the pointer."""
+    query = {"datatype": "figures", "desc": desc, "suffix": suffix, "extension": [*extensions]}
+    texts = {"subtitle": subtitle, "description": description}
+    shown = {name: text for name, text in texts.items() if text}
+    live = {"static": False, "style": {"width": "100%"}} if moving else {}
+    return {"bids": query, **shown, **live}
+
+
+def _anatomical() -> dict[str, Any]:
+    return _section(
+        "Anatomical",
+        _figure(names.ANATOMICAL),
+        _figure(
+            names.TISSUE,
+            extensions=[".svg"],
+            subtitle="Brain mask and tissues",
+            description="The brain mask should follow the surface of the brain without skull or"
+            " missing cortex; the borders of gray and white matter should follow what is seen on"
+            " the T1w.",
+        ),
+        _figure(
+            names.NORM,
+            extensions=[".svg"],
+            subtitle="Registration to the template",
+            description="Under the pointer, or with the keyboard's focus, the picture alternates"
+            " between the T1w in template space and the template. Ventricles and cortex should stay"
+            " in place.",
+            moving=True,
+        ),
+        ordering="session",
+    )
+
+
+def _of_modality(modality: Modality, fused: Collection[str]) -> dict[str, Any]:
+    bids = names.BIDS[modality]
+    ordered = [pybids for entity in bids.kept if (pybids := ORDER[entity])]
+    figures = [
+        _figure(names.SUMMARY, bids.suffix),
+        _figure(
+            names.COREG,
+            bids.suffix,
+            [".svg"],
+            subtitle=f"Registration of the {modality.label} to the T1w",
+            description=_on_registration(modality),
+            moving=True,
+        ),
+    ]
+    if modality.tracer:
+        figures += [
+            _figure(
+                names.FRAMES,
+                bids.suffix,
+                [".svg"],
+                subtitle=f"Frames of the dynamic {modality.label}",
+                description="Axial and sagittal slices of the frames, each in its own window from"
+                " 0, with the contour of the T1w's brain mask: a head that moved between frames"
+                " leaves the contour. Below, the mean activity of the brain and its tissues over"
+                " time.",
+            ),
+            _figure(
+                names.SUVR,
+                bids.suffix,
+                [".svg"],
+                subtitle="Reference region of SUVR",
+                description=f"Above the T1w, below the {modality.label}, with the contour of the"
+                " region whose mean uptake is 1 in the SUVR image. It should cover its anatomy and"
+                " keep clear of neighbours with other uptake.",
+            ),
+        ]
+    if modality.fused:
+        figures.append(
+            _figure(
+                [*fused] or [names.FUSED],
+                bids.fused_suffix,
+                [".png", ".jpg"],
+                subtitle="Fused images",
+                description=_on_fusion(modality),
+            )
+        )
+    return _section(modality.label, *figures, ordering=",".join(["session", *ordered]))
+
+
+def _on_registration(modality: Modality) -> str:
+    label = modality.label
+    if not modality.fused:
+        csf = "bright" if modality.bright_csf else "dark"
+        return (
+            f"As for the PET: the {label} {ALTERNATES}. Its {csf} ventricles and its cortex should"
+            " lie within the contours of the T1w."
+        )
+    inner = " The inner face of the skull should run along the brain's contour."
+    return (
+        f"Above the T1w, below the {label} with the contours of the T1w. Under the pointer, or with"
+        f" the keyboard's focus, the {label} {ALTERNATES}; at rest it is shown after."
+        + (inner if modality.hounsfield else "")
+    )
+
+
+def _on_fusion(modality: Modality) -> str:
+    if modality.hounsfield:
+        return (
+            f"From top to bottom the T1w, the {modality.label} and the fused image. Bone of the"
+            f" {modality.label} should surround the brain of the T1w without cutting into it."
+        )
+    return (
+        f"From top to bottom the T1w, the {modality.label}, and the fused image without and with"
+        f" colour. Anatomy of the T1w and activity of the {modality.label} should both be found in"
+        " the fused image; GMPET and GMPETProb show the gray matter alone."
+    )
