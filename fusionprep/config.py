@@ -252,7 +252,7 @@ class Config(_Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.analysis_level == "group":
-            # reads the output folder alone, which may be given as the dataset too
+            # reads only the output folder, which may be given as the dataset too
             return
         if self.ratings_file is not None:
             raise UsageError("--ratings is for the group level; leave it out")

@@ -33,7 +33,7 @@ class _FuseInputSpec(BaseInterfaceInputSpec):
     tracer = traits.Str(desc="for the scaling of the PET")
     model = traits.Str(mandatory=True, desc="name in the model registry")
     weights_sha256 = traits.Str(desc="so that new weights run again")
-    # Nipype looks at size and time of a file alone, and new weights of a model have the same size.
+    # Nipype looks only at a file's size and time, and new weights of a model have the same size.
     weights_file = File(
         exists=True,
         nohash=True,
@@ -52,7 +52,7 @@ class _FuseOutputSpec(TraitedSpec):
     out_file = File(exists=True, desc="fused, in [0, 1]")
     out_colour = File(exists=True, desc="RGB24")
     metadata = traits.Dict(desc="the sidecar's fields FusionModel and FusionMetrics")
-    colour_metadata = traits.Dict(desc="the field FusionModel alone")
+    colour_metadata = traits.Dict(desc="only the field FusionModel")
 
 
 class Fuse(SimpleInterface):

@@ -1,4 +1,4 @@
-"""Training pairs from the outputs of fusionapp: one's own cohort."""
+"""Training pairs from the outputs of fusionapp, so from the user's own cohort."""
 
 from collections.abc import Iterator
 from pathlib import Path

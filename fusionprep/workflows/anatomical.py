@@ -26,7 +26,7 @@ cerebrospinal fluid were segmented with a three-class Gaussian mixture (*scikit-
 [@sklearn]) and one update of a neighbourhood prior in the manner of @hmrf.
 """
 BRAIN_TEXT = {
-    "auto": "The brain was extracted with *deepbet* [@deepbet], unless the image showed it alone.",
+    "auto": "The brain was extracted with *deepbet* [@deepbet], unless the image showed only that.",
     "force": "The brain was extracted with *deepbet* [@deepbet].",
     "skip": "The image was taken to be skull-stripped already.",
 }

@@ -67,7 +67,7 @@ class ModalityFusion(nn.Module):
         channels = self.channels(total.mean(dim=(2, 3), keepdim=True))
         extremes = torch.cat([total.mean(1, keepdim=True), total.amax(1, keepdim=True)], dim=1)
         coarse = channels + self.places(extremes)
-        # Each channel stands beside its own coarse attention, as groups of two.
+        # Each channel is next to its own coarse attention, as groups of two.
         beside = torch.stack([total, coarse], dim=2).flatten(1, 2)
         return torch.sigmoid(self.pixels(beside))
 
