@@ -10,7 +10,7 @@ import pytest
 from bids_app.exitcodes import ExitCode
 from bids_app.parser import build_parser
 from fusionprep import __version__
-from fusionprep.config import Config
+from fusionprep.config import Fusion
 from tests.platforms.conftest import PLATFORMS
 
 DESCRIPTOR = PLATFORMS / "boutiques.json"
@@ -24,7 +24,7 @@ REWORDED = {
     "help",
     "version",
     "verbose",
-    "fusion_models",
+    "models",
 }
 RUN = {"OutputLocation": "out", "AnalysisLevel": "participant", "WorkDir": "work"}
 
@@ -100,7 +100,7 @@ def test_option_is_as_in_the_parser(given):
 
 
 def test_default_of_the_model_is_described():
-    assert f"(default: {' '.join(Config.fusion_models)})" in INPUTS["FusionModel"]["description"]
+    assert f"(default: {' '.join(Fusion().models)})" in INPUTS["FusionModel"]["description"]
 
 
 def test_groups_are_those_of_the_help():

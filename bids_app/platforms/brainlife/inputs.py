@@ -4,7 +4,6 @@ Read is ``./config.json``; written are ``./bids`` and ``./options.txt``, one wor
 line in each line. What is wrong with the configuration goes to stderr and ``./product.json``.
 """
 
-import json
 import re
 import shutil
 import sys
@@ -13,14 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-IMAGES = {
-    "t1": ("anat", "T1w"),
-    "t2": ("anat", "T2w"),
-    "flair": ("anat", "FLAIR"),
-    "pet": ("pet", "pet"),
-    "ct": ("ct", "ct"),
-}
-MODALITIES = {"pet": "pet", "ct": "ct", "flair": "flair", "t2": "t2w"}
+from fusionprep.bids.names import BIDS
+from fusionprep.files import json_text, read_json_object
+from fusionprep.modalities import APP_MODALITIES, MOVED, T1W, Modality
+
+IMAGES = {modality.name.removesuffix("w"): modality for modality in APP_MODALITIES}
+"""Brainlife's name of each modality."""
+
 PARAMETERS = {
     "model": "--fusion-model",
     "output_spaces": "--output-spaces",
@@ -66,12 +64,18 @@ class Image:
     session: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def modality(self) -> Modality:
+        """What it is."""
+        return IMAGES[self.key]
+
     def target(self, root: Path) -> Path:
         """Where it goes in a dataset at ``root``."""
-        folder, suffix = IMAGES[self.key]
+        bids = BIDS[self.modality]
         extension = next(end for end in SUFFIXES if self.path.name.endswith(end))
         parts = [f"sub-{self.subject}", *([f"ses-{self.session}"] if self.session else [])]
-        return root.joinpath(*parts, folder, f"{'_'.join([*parts, suffix])}{extension}")
+        name = f"{'_'.join([*parts, bids.suffix])}{extension}"
+        return root.joinpath(*parts, bids.datatype, name)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -83,12 +87,9 @@ def read_config(path: Path) -> dict[str, Any]:
         When it is missing or is not a JSON object.
     """
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        return read_json_object(path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise ConfigError("must hold a JSON object")
-    return config
 
 
 def find_images(config: Mapping[str, Any]) -> list[Image]:
@@ -101,8 +102,8 @@ def find_images(config: Mapping[str, Any]) -> list[Image]:
         are of several subjects.
     """
     images = [_image(config, key) for key in IMAGES if config.get(key)]
-    keys = {image.key for image in images}
-    if "t1" not in keys or not {"pet", "ct"} & keys:
+    given = {image.modality for image in images}
+    if T1W not in given or not any(modality.fused for modality in given):
         raise ConfigError("must name a T1w (t1) and a PET (pet) or a CT (ct)")
     subjects = {image.subject for image in images if image.subject}
     if len(subjects) > 1:
@@ -154,12 +155,9 @@ def _sidecar(config: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
     if not named and not beside.is_file():
         return {}
     try:
-        content = json.loads(sidecar.read_text(encoding="utf-8"))
+        return read_json_object(sidecar)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{key}_json: {sidecar} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{key}_json: {sidecar} must hold a JSON object")
-    return content
 
 
 def find_options(config: Mapping[str, Any], images: Sequence[Image]) -> list[str]:
@@ -176,7 +174,7 @@ def find_options(config: Mapping[str, Any], images: Sequence[Image]) -> list[str
         raise ConfigError(
             f"unknown: {', '.join(unknown)}; parameters are {', '.join(sorted(PARAMETERS))}"
         )
-    given = [MODALITIES[image.key] for image in images if image.key in MODALITIES]
+    given = [image.modality.name for image in images if image.modality in MOVED]
     options = ["--modalities", *given]
     for name, flag in PARAMETERS.items():
         value = config.get(name)
@@ -214,7 +212,7 @@ def write_dataset(images: Sequence[Image], root: Path) -> None:
 
 
 def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json_text(content), encoding="utf-8")
 
 
 def main() -> int:

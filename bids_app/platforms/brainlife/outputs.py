@@ -9,20 +9,62 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fusionprep.bids import names
+from fusionprep.files import read_json_object
+from fusionprep.modalities import CT, PET, T1W, Modality
+from fusionprep.spaces import NATIVE
+
 DERIVATIVES = Path("output_derivatives")
 LOG = Path("fusionapp.log")
-# Folder and file of a datatype, and what the name of the derivative ends with.
-DATATYPES = {
-    ("output_t1", "t1"): r"/anat/(?!.*_space-)[^/]*_desc-preproc_T1w",
-    ("output_mask", "mask"): r"/anat/(?!.*_space-)[^/]*_desc-brain_mask",
-    ("output_pet", "pet"): r"/pet/[^/]*_space-T1w_desc-preproc_pet",
-    ("output_ct", "ct"): r"/ct/[^/]*_space-T1w_desc-preproc_ct",
-    ("output_fused", "pet"): r"/pet/[^/]*_space-T1w_desc-fused(?![^_]*Color_)[^_]+_pet",
-    ("output_fused_ct", "t1"): r"/anat/[^/]*_space-T1w_desc-fusedCT(?![^_]*Color_)[^_]+_T1w",
-}
+T1W_NAME, PET_NAME, CT_NAME = (modality.name.removesuffix("w") for modality in (T1W, PET, CT))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An output in one of Brainlife's folders.
+
+    Attributes
+    ----------
+    folder, name
+        Folder and file of the datatype.
+    suffix, desc, space
+        Of the derivative; of a fused image `desc` is what was fused.
+    """
+
+    folder: str
+    name: str
+    suffix: str
+    desc: str | Modality
+    space: str | None = None
+
+    def fits(self, image: Path) -> bool:
+        """Whether a derivative is wanted."""
+        entities, suffix = names.parse_name(image.name)
+        label = entities.get("desc", "")
+        if isinstance(self.desc, Modality):
+            fused = names.FusedDesc.parse(label)
+            labelled = fused is not None and fused.modality == self.desc and not fused.colour
+        else:
+            labelled = label == self.desc
+        return labelled and suffix == self.suffix and entities.get("space") == self.space
+
+
+def _of(modality: Modality) -> str:
+    return names.BIDS[modality].suffix
+
+
+WANTED = (
+    Wanted("output_t1", T1W_NAME, _of(T1W), names.PREPROC),
+    Wanted("output_mask", names.MASK, names.MASK, names.BRAIN),
+    Wanted("output_pet", PET_NAME, _of(PET), names.PREPROC, NATIVE),
+    Wanted("output_ct", CT_NAME, _of(CT), names.PREPROC, NATIVE),
+    Wanted("output_fused", PET_NAME, names.BIDS[PET].fused_suffix, PET, NATIVE),
+    Wanted("output_fused_ct", T1W_NAME, names.BIDS[CT].fused_suffix, CT, NATIVE),
+)
 KINDS = {"pass": "success", "review": "warning", "fail": "error"}
 LONGEST = 400  # characters of a message; product.json is meant for a few kilobytes
 
@@ -35,18 +77,17 @@ def sort_images(derivatives: Path, target: Path) -> dict[str, dict[str, Any]]:
     dict
         Name of a folder that was written to the sidecar of its image.
     """
-    images = sorted(derivatives.glob("sub-*/**/*.nii.gz"))
+    images = sorted(derivatives.glob(f"sub-*/**/*{names.IMAGE}"))
     written = {}
-    for (folder, name), pattern in DATATYPES.items():
-        found = [image for image in images if re.search(rf"{pattern}\.nii\.gz$", image.as_posix())]
-        if not found:
+    for wanted in WANTED:
+        image = next(filter(wanted.fits, images), None)
+        if image is None:
             continue
-        image = found[0]
-        (target / folder).mkdir(exist_ok=True)
-        shutil.copyfile(image, target / folder / f"{name}.nii.gz")
-        sidecar = image.with_name(image.name.replace(".nii.gz", ".json"))
-        shutil.copyfile(sidecar, target / folder / f"{name}.json")
-        written[folder] = json.loads(sidecar.read_text(encoding="utf-8"))
+        folder, sidecar = target / wanted.folder, names.sidecar_path(image)
+        folder.mkdir(exist_ok=True)
+        shutil.copyfile(image, folder / f"{wanted.name}{names.IMAGE}")
+        shutil.copyfile(sidecar, folder / f"{wanted.name}.json")
+        written[wanted.folder] = read_json_object(sidecar)
     return written
 
 
@@ -67,7 +108,7 @@ def describe(
     """The content of ``product.json``: messages, a graph, volumes, tags of each output."""
     product: dict[str, Any] = {}
     messages = [_failure(code, log)] if code else []
-    for folder, what in (("output_pet", "PET"), ("output_ct", "CT")):
+    for folder, what in (("output_pet", PET.label), ("output_ct", CT.label)):
         if registration := sidecars.get(folder, {}).get("Registration"):
             messages.append(_verdict(what, registration))
     if volumes := _first(derivatives, "_dseg.json", "TissueVolumesMillilitres"):

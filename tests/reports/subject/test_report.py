@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from fusionprep.bids.types import ImageFile
-from fusionprep.reports.records import Scan, model_version
+from fusionprep.modalities import CT
+from fusionprep.reports.records import (
+    Scan,
+    fused_title,
+    model_name,
+    model_version,
+    read_subject,
+)
 from fusionprep.reports.subject.blocks import scan_block, show, without_paths
 from fusionprep.reports.subject.report import write_participant_report
 from tests.reports import outputs
@@ -224,3 +231,27 @@ def test_a_ct_in_another_unit_is_told(median, told):
     native = ImageFile(Path("ct.nii.gz"), {"space": "T1w", "desc": "preproc"}, "ct", metadata)
     block = scan_block(Scan({}, CT, native, {}, ()))
     assert ("another unit" in block) == told
+
+
+def test_the_name_tells_the_model_where_no_sidecar_does(tmp_path):
+    """The contrast was once taken for a part of the model's name."""
+    outputs.write_anatomy(tmp_path, "sub-01")
+    outputs.write_pet(tmp_path, "sub-01", models=("FLAIRAverage", "Average"))
+    for path in (tmp_path / "sub-01" / "pet").glob("*_desc-fused*.json"):
+        path.write_text("{}")
+    (scan,) = read_subject(tmp_path, "01").scans()
+    native = [fused for fused in scan.fused if fused.space == "T1w"]
+    assert [model_name(fused) for fused in native] == ["Average", "Average"]
+    assert [fused_title(fused) for fused in native] == ["Average", "Average with FLAIR"]
+
+
+def test_an_image_of_a_model_that_this_version_does_not_know_is_left_out_and_named(tmp_path):
+    outputs.write_anatomy(tmp_path, "sub-01")
+    outputs.write_pet(tmp_path, "sub-01", models=("Average", "Tomorrow"))
+    record = read_subject(tmp_path, "01")
+    (scan,) = record.scans()
+    assert {model_name(fused) for fused in scan.fused} == {"Average"}
+    assert any("fusedTomorrow_" in name for name in record.unknown)
+    outputs.write_logs(tmp_path)
+    page = write_participant_report(tmp_path, "01", run_uuid=outputs.RUN_UUID, version="0.1.0")
+    assert "fusedTomorrow_pet.nii.gz" in page.read_text()
