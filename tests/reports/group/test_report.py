@@ -227,3 +227,20 @@ def test_the_same_outputs_give_the_same_bytes(written):
     before = [path.read_bytes() for path in (summary.tsv, summary.json, summary.html)]
     again = write_group_report(out)
     assert before == [path.read_bytes() for path in (again.tsv, again.json, again.html)]
+
+
+def test_the_table_tells_a_t1w_from_a_flair_fusion(tmp_path):
+    outputs.write_anatomy(tmp_path, "sub-01")
+    outputs.write_pet(tmp_path, "sub-01", models=("Average", "FLAIRAverage", "GMPET"))
+    for path in (tmp_path / "sub-01" / "pet").glob("*_desc-fusedFLAIRAverage_pet.json"):
+        path.write_text(json.dumps({"FusionModel": {"Label": "Average"}}))
+    summary = write_group_report(tmp_path)
+    table = pd.read_csv(summary.tsv, sep="\t", dtype=str, keep_default_na=False)
+    rows = table[table.space == "T1w"]
+    assert set(zip(rows.model, rows.contrast, strict=True)) == {
+        ("Average", "T1w"),
+        ("Average", "FLAIR"),
+        ("GMPET", "T1w"),
+    }
+    levels = json.loads(summary.json.read_text())["contrast"]["Levels"]
+    assert list(levels) == ["T1w", "FLAIR", "T2w"]
