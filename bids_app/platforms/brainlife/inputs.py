@@ -1,7 +1,7 @@
 """Make a BIDS dataset and the options of fusionapp out of Brainlife's ``config.json``.
 
-Read is ``./config.json``; written are ``./bids`` and ``./options.txt``, one word of the command
-line in each line. What is wrong with the configuration goes to stderr and ``./product.json``.
+Reads ``./config.json``; writes ``./bids`` and ``./options.txt``, one word of the command line in
+each line. What is wrong with the configuration goes to stderr and ``./product.json``.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any
 
 from fusionprep.bids.names import BIDS
 from fusionprep.files import json_text, read_json_object
-from fusionprep.modalities import APP_MODALITIES, MOVED, T1W, Modality
+from fusionprep.modalities import APP_MODALITIES, CT, MOVED, T1W, Modality
 
 IMAGES = {modality.name.removesuffix("w"): modality for modality in APP_MODALITIES}
 """Brainlife's name of each modality."""
@@ -201,7 +201,7 @@ def write_dataset(images: Sequence[Image], root: Path) -> None:
     root.mkdir(parents=True)
     description = {"Name": "Brainlife inputs", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
     _write_json(root / "dataset_description.json", description)
-    (root / ".bidsignore").write_text("ct\n", encoding="utf-8")
+    (root / ".bidsignore").write_text(f"{BIDS[CT].datatype}\n", encoding="utf-8")
     for image in images:
         target = image.target(root)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -216,7 +216,7 @@ def _write_json(path: Path, content: object) -> None:
 
 
 def main() -> int:
-    """Do it, in the current folder."""
+    """Run in the current folder."""
     try:
         config = read_config(Path("config.json"))
         images = find_images(config)

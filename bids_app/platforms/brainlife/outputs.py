@@ -1,10 +1,9 @@
 """Sort the derivatives of one subject into Brainlife's datatype folders, and write product.json.
 
-Read are ``./output_derivatives`` and ``./fusionapp.log``; written are the other ``./output_*`` and
+Reads ``./output_derivatives`` and ``./fusionapp.log``; writes the other ``./output_*`` and
 ``./product.json``. The only argument is the exit code of fusionapp.
 """
 
-import json
 import re
 import shutil
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionprep.bids import names
-from fusionprep.files import read_json_object
+from fusionprep.files import json_text, read_json_object
 from fusionprep.modalities import CT, PET, T1W, Modality
 from fusionprep.spaces import NATIVE
 
@@ -111,13 +110,13 @@ def describe(
     for folder, what in (("output_pet", PET.label), ("output_ct", CT.label)):
         if registration := sidecars.get(folder, {}).get("Registration"):
             messages.append(_verdict(what, registration))
-    if volumes := _first(derivatives, "_dseg.json", "TissueVolumesMillilitres"):
+    if volumes := _first(derivatives, names.DSEG, None, "TissueVolumesMillilitres"):
         messages.append(_volume_graph(volumes))
         product["tissue_volumes_ml"] = volumes
-    if brain := _first(derivatives, "_desc-brain_mask.json", "BrainVolumeMillilitres"):
+    if brain := _first(derivatives, names.MASK, names.BRAIN, "BrainVolumeMillilitres"):
         product["brain_volume_ml"] = brain
     for folder, sidecar in sidecars.items():
-        tags = ["space-T1w"]
+        tags = [f"space-{NATIVE}"]
         if model := sidecar.get("FusionModel"):
             tags.append(model["Name"])
         meta = {key: sidecar[key] for key in ("TracerName", "Units") if key in sidecar}
@@ -147,21 +146,23 @@ def _volume_graph(volumes: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
-def _first(derivatives: Path, ending: str, field: str) -> Any:
-    for path in sorted(derivatives.glob(f"sub-*/**/*{ending}")):
-        if "_space-" not in path.name:
-            return json.loads(path.read_text(encoding="utf-8")).get(field)
+def _first(derivatives: Path, suffix: str, desc: str | None, field: str) -> Any:
+    """A field of the first sidecar of that name in the T1w's own space."""
+    for path in sorted(derivatives.glob(f"sub-*/**/*_{suffix}.json")):
+        entities, _ = names.parse_name(path.name)
+        if entities.get("desc") == desc and "space" not in entities:
+            return read_json_object(path).get(field)
     return None
 
 
 def main(code: int) -> int:
-    """Do it, in the current folder."""
+    """Run in the current folder."""
     here = Path()
     sidecars = sort_images(DERIVATIVES, here)
     copy_reports(DERIVATIVES, here)
     log = LOG.read_text(encoding="utf-8", errors="replace")
     product = describe(DERIVATIVES, sidecars, code, log)
-    (here / "product.json").write_text(json.dumps(product, indent=2) + "\n", encoding="utf-8")
+    (here / "product.json").write_text(json_text(product), encoding="utf-8")
     return 0
 
 
