@@ -14,7 +14,6 @@ from fusionprep.files import read_json_object
 from fusionprep.modalities import MOVED, T1W, Modality
 from fusionprep.spaces import NATIVE
 
-_SCAN_ENTITIES = ("ses", "task", "acq", "trc", "rec", "run")
 VERDICTS = ("fail", "review", "pass")
 
 
@@ -25,7 +24,7 @@ class Scan:
     Attributes
     ----------
     entities
-        Session, tracer, reconstruction and run of the source (``ses``, ``trc``, ``rec``, ``run``).
+        Of the source: its session, and what derivatives of the modality keep.
     native
         The image in T1w space; None where only fused images are left.
     variants
@@ -50,7 +49,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class SubjectRecord:
-    """All that the outputs hold on one subject.
+    """Everything the outputs hold on one subject.
 
     Attributes
     ----------
@@ -81,7 +80,7 @@ class SubjectRecord:
         return self.find(names.BIDS[T1W].suffix, desc=names.PREPROC, **entities)
 
     def find(self, suffix: str, **entities: str | None) -> list[ImageFile]:
-        """ImageFiles of a suffix; an entity given as None must be absent."""
+        """Images of a suffix; an entity given as None must be absent."""
         return [
             item
             for item in self.derivatives
@@ -106,14 +105,19 @@ class SubjectRecord:
         return anatomies[0] if len(anatomies) == 1 else None
 
     def scans(self) -> tuple[Scan, ...]:
-        """Images brought to the T1w: by modality, then by session, tracer, rec and run."""
+        """Images brought to the T1w: by modality, then by session and other entities."""
         groups: dict[tuple[int, tuple[str, ...]], list[ImageFile]] = {}
         for item in self.derivatives:
             modality = names.modality_of(item)
             if modality in MOVED:
-                key = tuple(item.entities.get(name, "") for name in _SCAN_ENTITIES)
+                key = tuple(item.entities.get(name, "") for name in _entities_of(modality))
                 groups.setdefault((MOVED.index(modality), key), []).append(item)
         return tuple(_scan(MOVED[rank], items) for (rank, _), items in sorted(groups.items()))
+
+
+def _entities_of(modality: Modality) -> tuple[str, ...]:
+    """What tells the scans of a modality apart."""
+    return ("ses", *names.BIDS[modality].kept)
 
 
 def _scan(modality: Modality, items: Sequence[ImageFile]) -> Scan:
@@ -129,7 +133,7 @@ def _scan(modality: Modality, items: Sequence[ImageFile]) -> Scan:
             else:
                 variants[label] = item
     first = items[0].entities
-    entities = {name: first[name] for name in _SCAN_ENTITIES if name in first}
+    entities = {name: first[name] for name in _entities_of(modality) if name in first}
     return Scan(entities, modality, native, variants, tuple(fused))
 
 

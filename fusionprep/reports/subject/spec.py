@@ -6,9 +6,9 @@ from typing import Any
 
 from fusionprep.bids import names
 from fusionprep.modalities import MOVED, T1W, Modality
+from fusionprep.models.registry import get_model, model_names
 from fusionprep.pages import DATA
 
-ALTERNATES = "alternates between before and after the registration"
 ORDER = {"task": None, "acq": "acquisition", "trc": "tracer", "rec": "reconstruction", "run": "run"}
 """What nireports calls entities by which images of a modality are ordered; None leaves them out."""
 
@@ -148,18 +148,19 @@ def _of_modality(modality: Modality, fused: Collection[str]) -> dict[str, Any]:
 
 def _on_registration(modality: Modality) -> str:
     label = modality.label
-    if not modality.fused:
+    sentences = [
+        f"Above the T1w, below the {label} with the contours of the T1w.",
+        f"Under the pointer, or with the keyboard's focus, the {label} alternates between before"
+        " and after the registration; at rest it is shown after.",
+    ]
+    if modality.hounsfield:
+        sentences.append("The inner face of the skull should run along the brain's contour.")
+    if modality.anatomical:
         csf = "bright" if modality.bright_csf else "dark"
-        return (
-            f"As for the PET: the {label} {ALTERNATES}. Its {csf} ventricles and its cortex should"
-            " lie within the contours of the T1w."
+        sentences.append(
+            f"Its {csf} ventricles and its cortex should lie within the contours of the T1w."
         )
-    inner = " The inner face of the skull should run along the brain's contour."
-    return (
-        f"Above the T1w, below the {label} with the contours of the T1w. Under the pointer, or with"
-        f" the keyboard's focus, the {label} {ALTERNATES}; at rest it is shown after."
-        + (inner if modality.hounsfield else "")
-    )
+    return " ".join(sentences)
 
 
 def _on_fusion(modality: Modality) -> str:
@@ -168,8 +169,10 @@ def _on_fusion(modality: Modality) -> str:
             f"From top to bottom the T1w, the {modality.label} and the fused image. Bone of the"
             f" {modality.label} should surround the brain of the T1w without cutting into it."
         )
+    entries = [get_model(name) for name in model_names()]
+    of_gray_matter = " and ".join(entry.label for entry in entries if not entry.takes_image)
     return (
         f"From top to bottom the T1w, the {modality.label}, and the fused image without and with"
         f" colour. Anatomy of the T1w and activity of the {modality.label} should both be found in"
-        " the fused image; GMPET and GMPETProb show the gray matter alone."
+        f" the fused image; {of_gray_matter} show the gray matter alone."
     )
