@@ -210,7 +210,7 @@ Scans by verdict: {{ badge('fail') }} {{ counts['fail'] }} &nbsp; {{ badge('revi
 <h2>Fusion models</h2>
 {% for comparison in findings.comparisons %}
 <h3>{{ comparison.modality }}</h3>
-<p class="note">Median [first, third quartile] over scans; ↑ higher is better, ↓ lower is better, no arrow: not to rank by; the best median is bold. {% if comparison.ranked %}The mean rank is over {{ comparison.ranked|join(', ') }} and the {{ comparison.n_common }} scan{{ '' if comparison.n_common == 1 else 's' }} with all models; 1 is the best. {% endif %}It does not replace a person's eye.{% if findings.unused %} The scans left out are those left out of the cohort images.{% endif %}</p>
+<p class="note">Median [first, third quartile] over scans; ↑ higher is better, ↓ lower is better, no arrow: not for ranking; the best median is bold. {% if comparison.ranked %}The mean rank is over {{ comparison.ranked|join(', ') }} and the {{ comparison.n_common }} scan{{ '' if comparison.n_common == 1 else 's' }} with all models; 1 is the best. {% endif %}It does not replace a person's eye.{% if findings.unused %} The scans left out are those left out of the cohort images.{% endif %}</p>
 <div class="wide" tabindex="0" role="region" aria-label="Fusion models of {{ comparison.modality }}">
 <table class="grid">
 <thead><tr><th>Model</th><th>Scans</th><th>Mean rank</th>{% for name, better in comparison.metrics.items() %}<th>{{ name }} {{ {'higher': '↑', 'lower': '↓'}.get(better, '') }}</th>{% endfor %}<th>Run time, s</th></tr></thead>

@@ -12,7 +12,7 @@ from fusionprep.reports.group.rows import ScanEntry
 
 FOLDER = "group_figures"
 _COLOURS = ("#000004", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf")
-"""Of the SD, from 0 to its largest: six colours of matplotlib's map magma (CC0)."""
+"""Colours of the SD, from 0 to its largest value: six colours of matplotlib's map magma (CC0)."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class CohortImage:
     kind, title, space
         Modality and tracer, fusion model, and template.
     n
-        Scans that went in.
+        Scans included.
     odd
         Scans whose figure has another size than the first one's, or cannot be read; not in it.
     mean, sd
@@ -115,7 +115,7 @@ def mean_and_sd(
     mean, sd
         (rows, columns) in gray levels, 0 to 255; the SD, with n - 1, is None below two pictures.
     n
-        Pictures that went in.
+        Pictures included.
     """
     total: np.ndarray | None = None
     squares: np.ndarray | float = 0
@@ -144,7 +144,7 @@ def _read_picture(path: Path) -> np.ndarray | None:
         with Image.open(path) as picture:
             return np.asarray(picture.convert("L"))
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
-        # counted by the caller, and told on the page
+        # counted by the caller, and reported on the page
         return None
 
 

@@ -10,14 +10,14 @@ METRIC_PREFIX = "metric_"
 RATINGS = ("pass", "review", "fail")
 
 _VERDICTS = {
-    "pass": "nothing speaks against the registration",
+    "pass": "nothing suggests that the registration is wrong",
     "review": "look at the picture before the image is used",
     "fail": "the registration is wrong or cannot be trusted",
 }
 _DIRECTIONS = {
     "higher": "higher is better",
     "lower": "lower is better",
-    "neither": "not to rank by",
+    "neither": "not for ranking",
 }
 
 
@@ -120,7 +120,7 @@ _COLUMNS: dict[str, dict[str, Any]] = {
             "fail": "not to be used",
         },
     },
-    "rating_note": {"Description": "Note to the rating"},
+    "rating_note": {"Description": "Note on the rating"},
     "excluded": {
         "Description": "Whether the PET or CT is left out of distributions, cohort images and the "
         "comparison of models: its rating is fail",
@@ -150,7 +150,7 @@ _COLUMNS: dict[str, dict[str, Any]] = {
         "Description": "Share of the brain mask in the field of view of the PET or CT, 0 to 1"
     },
     "uncertainty": {
-        "Description": "Standard error of the registration where in the brain it is largest, from "
+        "Description": "Standard error of the registration where it is largest in the brain, from "
         "halves of the PET or CT, larger in proportion where a part of the brain only is in view",
         "Units": "mm",
     },
@@ -159,7 +159,8 @@ _COLUMNS: dict[str, dict[str, Any]] = {
         "Units": "mm",
     },
     "runner_up": {
-        "Description": "Information of the best quite different alignment, share of the best one's"
+        "Description": "Information of the best clearly different alignment, as a share of the best"
+        " one's"
     },
     "rotation": {"Description": "Rotation from the header's position", "Units": "degree"},
     "translation": {"Description": "Translation from the header's position", "Units": "mm"},

@@ -1,4 +1,4 @@
-"""Distributions of quality over a cohort, and the scans that lie outside of them."""
+"""Distributions of quality over a cohort, and the scans that lie outside them."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -102,7 +102,7 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Outlier:
-    """One value of a scan that lies outside of the others.
+    """One value of a scan that lies far from the others.
 
     Attributes
     ----------
@@ -196,7 +196,7 @@ def outliers_by_scan(found: Iterable[Distribution], n_scans: int) -> list[list[O
 def common_outliers(outliers: Sequence[Outlier], n_models: int) -> list[Outlier]:
     """Of a scan's outlying fusion metrics those that more than half of its models share.
 
-    A metric that is off with one model says something about the model; with most, about the scan.
+    A metric that is off for one model says something about the model; for most, about the scan.
     The farthest stands for all.
     """
     by_metric: dict[str, list[Outlier]] = {}

@@ -44,7 +44,7 @@ class Findings:
     ratings
         By index of the scan.
     excluded
-        Scans rated ``fail``: no part of any distribution.
+        Scans rated ``fail``, which are left out of all distributions.
     unused
         Those, and scans whose registration failed unless a person passed it: no part of cohort
         images and of the comparison of models.
@@ -76,7 +76,7 @@ class Card:
     scan
         The scan.
     rating
-        What a person said of it, or None.
+        A person's rating of it, or None.
     outliers
         The farthest first.
     thumbnails
@@ -115,7 +115,7 @@ def render_page(
     n_rows: int,
     warnings: Sequence[str] = (),
 ) -> str:
-    """The page as HTML; pictures are linked, all else is in it.
+    """The page as HTML; pictures are linked, everything else is inline.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def render_page(
     n_rows
         Rows of the table.
     warnings
-        Shown above all.
+        Shown at the top.
     """
     titles = _titles(findings.scans)
     cards = _cards(findings, titles)
@@ -295,11 +295,11 @@ def _number(value: Any, digits: int = 3, *, padded: bool = False) -> str:
 
 
 def _bundle(name: str) -> Markup | None:
-    """A bundled script or style, to stand inside an element; None where it was not built."""
+    """A bundled script or style, for use inside an element; None where it was not built."""
     path = BUNDLES / name
     if not path.is_file():
         return None
     text = path.read_text(encoding="utf-8")
-    # neither may end the element it stands in
+    # neither may close the element it is in
     text = re.sub(r"</(script|style)", r"<\\/\1", text, flags=re.IGNORECASE)
     return Markup(text.replace("<!--", "<\\!--"))

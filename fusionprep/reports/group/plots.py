@@ -20,7 +20,7 @@ _GOLDEN = 0.6180339887
 
 @dataclass(frozen=True)
 class Owner:
-    """Who a value is of: a name to show, and the file name of its report or None."""
+    """Whose a value is: a name to show, and the file name of its report or None."""
 
     name: str
     report: str | None

@@ -15,7 +15,7 @@ _PREFIXES = {"participant_id": "sub-", "session_id": "ses-"}
 
 @dataclass(frozen=True)
 class Rating:
-    """What a person said of a scan.
+    """A person's rating of a scan.
 
     Attributes
     ----------

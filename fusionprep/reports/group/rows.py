@@ -113,7 +113,7 @@ class ScanEntry:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Values of :data:`IDENTITY` as they stand in the table."""
+        """Values of :data:`IDENTITY` as they are in the table."""
         return tuple(cell(self.values.get(name)) for name in IDENTITY)
 
     @property

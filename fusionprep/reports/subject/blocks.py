@@ -34,7 +34,7 @@ BRAIN_HU = (0.0, 100.0)
 
 
 def without_paths(text: str) -> str:
-    """Shorten absolute paths to the file's name, so that a report tells nothing of the machine."""
+    """Shorten absolute paths to the file's name: a report reveals nothing about the machine."""
     return _ABSOLUTE_PATH.sub(lambda match: f"…/{match[1]}", text)
 
 
@@ -46,7 +46,7 @@ def badge(verdict: Any) -> Markup:
 
 
 def show(value: Any, missing: str = "not recorded", unit: str = "", digits: int = 3) -> Markup:
-    """A value of a sidecar for reading: numbers rounded, lists joined, absent values said so."""
+    """A value of a sidecar for reading: numbers rounded, lists joined, absent values named."""
     if value is None or value == "":
         return Markup('<span class="missing">{}</span>').format(missing)
     number = finite(value)
@@ -104,7 +104,7 @@ def summary_block(record: SubjectRecord, spaces: Sequence[str], failures: int) -
         ("Fusion models", show(list(models) or None, "none finished")),
     ]
     if record.unknown:
-        rows.append(("Left out, of another version", show(list(record.unknown))))
+        rows.append(("Left out, made by another version", show(list(record.unknown))))
     alert = Markup("")
     if failures:
         count = "1 error" if failures == 1 else f"{failures} errors"
@@ -292,8 +292,8 @@ def _assumptions(scan: Scan, native: ImageFile) -> list[str]:
     median = finite(native.get("Quality", "BrainMedianHU"))
     if median is not None and not BRAIN_HU[0] <= median <= BRAIN_HU[1]:
         found.append(
-            f"The median of the brain is {median:.0f}, in Hounsfield units it is 20 to 45: the CT"
-            " is in another unit, and windows and bone do not fit it."
+            f"The median of the brain is {median:.0f}, where 20 to 45 is normal in Hounsfield"
+            " units: the CT has another unit, so that windows and the volume of bone are wrong."
         )
     if native.get("Pairing") is not None and native.get("Pairing", "DayGap") is None:
         found.append("Days between the scans are unknown: the dataset gives no dates.")
@@ -316,7 +316,7 @@ def overall_verdict(record: SubjectRecord) -> str | None:
 
 
 def methods_block(text: str | None, references: str | None) -> Markup:
-    """The methods text; headings, paragraphs and lists of its Markdown, all else as it stands."""
+    """The methods text; headings, paragraphs and lists of its Markdown, the rest as it is."""
     if not text:
         return Markup('<p class="missing">The methods text was not written.</p>')
     parts = [_paragraph(item) for item in re.split(r"\n\s*\n", text.strip())]

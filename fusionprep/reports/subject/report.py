@@ -62,7 +62,7 @@ def write_participant_report(
     record = read_subject(output_dir, subject)
     unsafe = [path.name for path in figures.glob("*") if not _SAFE_NAME.fullmatch(path.name)]
     messages = [*errors, *record.problems]
-    messages += [f"Left out, its name is not a BIDS name: {name}" for name in unsafe]
+    messages += [f"Left out because its name is not a BIDS name: {name}" for name in unsafe]
     crashes = _crashes(logs if crash_dir is None else Path(crash_dir), subject)
     untold = [text for _, text in crashes if not _is_told(text, messages)]
     configuration = _read(logs / "fusionprep.toml")
@@ -125,7 +125,7 @@ def _block_name(entities: Mapping[str, str], desc: str, modality: Modality = T1W
 
 def _write_texts(figures: Path, texts: dict[str, Markup]) -> None:
     figures.mkdir(parents=True, exist_ok=True)
-    # A block of an image that is no longer there would come back in the report.
+    # The block of an image that no longer exists would otherwise return in the report.
     for stale in figures.glob("*.html"):
         stale.unlink(missing_ok=True)
     for name, text in texts.items():

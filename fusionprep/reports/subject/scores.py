@@ -105,7 +105,7 @@ def _metrics(scan: Scan) -> Markup:
             name=f"Fusion metrics of {scan.label}",
         ),
         f"Mean over {show(slices, 'some').striptags()} {show(planes, '').striptags()} slices of "
-        f"the brain; ↑ higher is better, ↓ lower is better, no arrow: not to rank by. {titles}.",
+        f"the brain; ↑ higher is better, ↓ lower is better, no arrow: not for ranking. {titles}.",
     )
 
 

@@ -2,7 +2,7 @@
 
 The page loads two scripts from the subject's ``figures``: ``viewer.js``, a copy of the bundle that
 ``make web`` builds around NiiVue, and ``sub-<label>_desc-viewer_data.js``, which holds the volumes.
-A script is the one kind of file that a page opened from a disk may load.
+A script is the one kind of file that a page opened from disk may load.
 """
 
 import base64
@@ -30,13 +30,13 @@ from fusionprep.reports.subject.volumes import Grid, brain_grid, sample, small_v
 from fusionprep.spaces import NATIVE
 
 REPORT_BYTES = 12_000_000
-"""What page, figures and viewer of a subject may take together."""
+"""Bytes that page, figures and viewer of a subject may take together."""
 
 DATA_BYTES = 6_000_000
-"""What the volumes may take of it: all of them are read when the page opens."""
+"""Bytes of it that the volumes may take: all of them are read when the page opens."""
 
 RESERVE_BYTES = 250_000
-"""What is kept of it for the page itself, which is written after the viewer."""
+"""Bytes of it kept for the page itself, which is written after the viewer."""
 
 _FAILED = (
     "The interactive viewer did not start: it needs JavaScript, WebGL 2 and the folder {} beside "
@@ -265,7 +265,7 @@ def viewer_data(found: Sequence[Stage], budget: int) -> tuple[dict, list[str]]:
     for number, layer in _in_order(found):
         grid, inside = grids[number]
         room = budget - used
-        # No base, no overlay; and the first that finds no room is not overtaken by smaller ones.
+        # No base, no overlay; and smaller images do not overtake the first that does not fit.
         fits = not left_out and (layer is found[number].anatomy or bool(written[number]))
         entry = _entry(layer, grid, inside) if fits else None
         if entry is None or (len(entry["nifti"]) > room and used):
