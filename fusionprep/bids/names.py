@@ -144,7 +144,7 @@ class FusedDesc:
 
     @classmethod
     def parse(cls, label: str, kind: str = FUSED) -> "FusedDesc | None":
-        """Read a label, by default of a fused image; None for any that is never written."""
+        """Read a label, by default of a fused image; None unless put together from known words."""
         return _fused_descs().get(label.removeprefix(kind)) if label.startswith(kind) else None
 
 

@@ -17,7 +17,7 @@ from fusionprep.workflows.base import WORKFLOW_NAME
 @pytest.fixture(scope="module")
 def bids(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("coarse") / "bids"
-    write_demo_dataset(folder, voxel_size=2.0, subjects=("02",))
+    write_demo_dataset(folder, voxel_size=3.0, subjects=("02",))
     return folder
 
 
@@ -47,12 +47,14 @@ def reference(bids, tmp_path_factory) -> dict[str, bytes]:
     return outputs(folder)
 
 
+@pytest.mark.slow
 def test_two_runs_from_scratch_are_identical(bids, reference, tmp_path):
     subprocess.run(command(bids, tmp_path), check=True, capture_output=True)
     assert outputs(tmp_path) == reference
 
 
 def test_a_killed_run_resumes_to_the_same_outputs(bids, reference, tmp_path):
+    """Each step runs once here and once in the reference: this also says that it repeats."""
     finished = tmp_path / "work" / WORKFLOW_NAME / "sub_02_wf/pet_trc_18FFDG_wf/coregistration_wf"
     run = subprocess.Popen(
         command(bids, tmp_path),

@@ -1,7 +1,6 @@
 """The report of a subject, assembled by nireports from figures and sidecars."""
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +8,7 @@ from tempfile import TemporaryDirectory
 from markupsafe import Markup
 
 from fusionprep.bids import names
+from fusionprep.config_file import read_options
 from fusionprep.errors import DataError
 from fusionprep.files import write_text, write_whole
 from fusionprep.modalities import T1W, Modality
@@ -65,8 +65,9 @@ def write_participant_report(
     messages += [f"Left out because its name is not a BIDS name: {name}" for name in unsafe]
     crashes = _crashes(logs if crash_dir is None else Path(crash_dir), subject)
     untold = [text for _, text in crashes if not _is_told(text, messages)]
-    configuration = _read(logs / "fusionprep.toml")
-    viewer, problem = _viewer(output_dir, record, configuration)
+    options = logs / "fusionprep.toml"
+    models = read_options(options).get("models", ()) if options.is_file() else ()
+    viewer, problem = _viewer(output_dir, record, models)
     messages += [problem] if problem else []
     texts = _texts(record, len(messages) + len(untold))
     if viewer is not None:
@@ -75,7 +76,7 @@ def write_participant_report(
         *(_read(logs / name) or _read(logs.parent / name) for name in CITATION_FILES)
     )
     texts[_block_name({"sub": subject}, names.ABOUT)] = blocks.about_block(
-        version, run_uuid, configuration
+        version, run_uuid, _read(options)
     )
     texts[_block_name({"sub": subject}, names.ERRORS)] = blocks.errors_block(messages, crashes)
     _write_texts(figures, texts)
@@ -83,11 +84,9 @@ def write_participant_report(
 
 
 def _viewer(
-    output_dir: Path, record: SubjectRecord, configuration: str | None
+    output_dir: Path, record: SubjectRecord, models: Sequence[str]
 ) -> tuple[Markup | None, str | None]:
     """The block of the viewer, and why there is none where an image cannot be read."""
-    options = tomllib.loads(configuration or "")
-    models = options.get("fusion", {}).get("models", options.get("fusion_models", []))
     try:
         return write_viewer(output_dir, record, models), None
     except DataError as error:
