@@ -223,7 +223,8 @@ def _describe_pet(image: ImageFile, facts: PETFacts) -> str:
         weighting = (
             f", weighted by duration ({timing.source})" if weighted else f", {timing.source}"
         )
-    return f"tracer {facts.tracer or 'unknown'}, {frames}{weighting}"
+    suv = f"no SUV: {facts.no_suv}" if facts.suv is None else "SUV"
+    return f"tracer {facts.tracer or 'unknown'}, {frames}{weighting}; {suv}"
 
 
 def _short(image: ImageFile, label: str) -> PurePath:

@@ -106,7 +106,8 @@ def test_the_plan_in_words(tmp_path):
         [
             "sub-01",
             "  PET: sub-01/ses-d0423/pet/sub-01_ses-d0423_pet.nii.gz",
-            "    tracer FDG, 2 frames, weighted by duration (FrameTimesStart and FrameDuration)",
+            "    tracer FDG, 2 frames, weighted by duration (FrameTimesStart and FrameDuration);"
+            " no SUV: the image is in unknown units",
             "    with sub-01/ses-d0129/anat/sub-01_ses-d0129_T1w.nii.gz "
             "(nearest session, 294 days apart)",
             "  note: sub-01_ses-d3132_T1w.nii.gz is not used: no image is paired with it",
