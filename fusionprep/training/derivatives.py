@@ -98,7 +98,7 @@ def _check_derivative(root: Path) -> None:
     if kind != "derivative":
         raise NoInputError(
             f"{path} describes no derivatives; training needs the output folder of fusionapp, not "
-            "the names.BIDS dataset it was made from"
+            "the BIDS dataset it was made from"
         )
 
 

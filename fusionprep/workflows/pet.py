@@ -1,4 +1,4 @@
-"""PET: one volume, to the T1w and the templates, names.SUV and names.SUVR, fusion."""
+"""PET: one volume, to the T1w and the templates, SUV and SUVR, fusion."""
 
 import math
 from dataclasses import dataclass, field
@@ -64,7 +64,7 @@ def init_pet_wf(
     Inputs
     ------
     The fields of :func:`~fusionprep.workflows.nodes.fusion_fields`, and ``suvr_region``, the mask
-    on the T1w grid, unless there is to be no names.SUVR.
+    on the T1w grid, unless there is to be no SUVR.
     """
     image, facts = pairing.image, pairing.image.pet
     if facts is None:

@@ -1,4 +1,4 @@
-"""The reference region of names.SUVR on the T1w grid, once for all PET images of a T1w."""
+"""The reference region of SUVR on the T1w grid, once for all PET images of a T1w."""
 
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def init_region_wf(config: Config, t1w: ImageFile, name: str) -> LiterateWorkflo
         workflow.connect(inputnode, "gm", subject, "gm")
     what = region_name(processing) if region is None else region.description
     metadata = {
-        "Description": f"Reference region of names.SUVR: {what}",
+        "Description": f"Reference region of SUVR: {what}",
         "Type": "ROI",
         "Sources": [names.own_uri(path) for path in sources],
         "SpatialReference": names.own_uri(t1w_path(t1w, desc=names.PREPROC)),

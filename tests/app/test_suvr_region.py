@@ -63,6 +63,7 @@ def test_the_reference_region_is_written_once_for_all_pets_of_a_t1w(tmp_path, re
     paths = {name: getattr(n.inputs, "out_path", "") for name, n in nodes.items()}
     (write,) = [nodes[name] for name, written in paths.items() if written == path]
     sidecar = write.inputs.metadata
+    assert sidecar["Description"].startswith("Reference region of SUVR: ")
     assert sidecar["Type"] == "ROI"
     assert sidecar["SpatialReference"] == "bids::sub-01/anat/sub-01_desc-preproc_T1w.nii.gz"
     assert ("Atlas" in sidecar) == (region in ("cerebellar-gm", "cerebellum", "pons"))
