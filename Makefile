@@ -7,7 +7,7 @@ WEB := fusionprep/data/web/LICENSES.txt
 NO_WEB := The scripts of the HTML reports were not built: reports come without their viewer.
 DEMO ?= demo
 IMAGE ?= fusionapp
-PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
+PYTEST_ARGS ?= -n auto --dist loadfile
 CANDIDATES := python3.11 python3.12 python3.13 python3 python
 
 # Asked of each candidate, because a name on the PATH may be too old, lack ensurepip or not run at all.

@@ -7,22 +7,6 @@ from pathlib import Path
 
 import pytest
 
-# Each worker of pytest-xdist has a core of its own, on which more threads wait for each other.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    for name in ("OMP", "OPENBLAS", "MKL"):
-        os.environ.setdefault(f"{name}_NUM_THREADS", "1")
-    os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
-
-LONG = ("app", "training", "image", "browser", "models")
-"""Folders with the files that take longest."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first: no worker is left alone with one when the others have finished."""
-    last = len(LONG)
-    ranks = {Path(__file__).parent / folder: rank for rank, folder in enumerate(LONG)}
-    items.sort(key=lambda item: min(ranks.get(folder, last) for folder in item.path.parents))
-
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
