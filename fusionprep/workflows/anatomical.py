@@ -1,7 +1,6 @@
 """T1w: conform, brain mask, bias correction, tissues, and their derivatives."""
 
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 from nipype.interfaces import utility as niu
@@ -12,6 +11,7 @@ from fusionprep.bids import names
 from fusionprep.bids.sidecars import still_true
 from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config
+from fusionprep.image.segmentation import TISSUES
 from fusionprep.interfaces.anatomical import Conform, CorrectBias, ExtractBrain, Segment
 from fusionprep.interfaces.quality import AssessT1w
 from fusionprep.interfaces.reports import PlotTissue
@@ -30,6 +30,13 @@ BRAIN_TEXT = {
     "force": "The brain was extracted with *deepbet* [@deepbet].",
     "skip": "The image was taken to be skull-stripped already.",
 }
+OUTPUT_FILES: Mapping[str, tuple[str, dict[str, str]]] = {
+    "t1w": (names.BIDS[T1W].suffix, {"desc": names.PREPROC}),
+    "mask": (names.MASK, {"desc": names.BRAIN}),
+    "dseg": (names.DSEG, {}),
+    **{tissue.lower(): (names.PROBSEG, {"label": tissue}) for tissue in TISSUES},
+}
+"""Suffix and entities of the files that outputs of the T1w's workflow are written to."""
 
 
 def init_anatomical_wf(
@@ -84,14 +91,13 @@ def init_anatomical_wf(
         (extract, found, [("t1w_metadata", "in1")]),
         (assess, found, [("metadata", "in2")]),
     ])  # fmt: skip
-    images = {
+    images: dict[str, tuple[Port, Port | None]] = {
         "t1w": ((correct, "out_file"), (found, "out")),
         "mask": ((extract, "out_mask"), (extract, "metadata")),
         "dseg": ((segment, "out_dseg"), (segment, "metadata")),
         **{name: ((segment, f"out_{name}"), None) for name in ("gm", "wm", "csf")},
     }
-    for output in _outputs(config, t1w):
-        _write(workflow, config, output, *images[output.name])
+    _write(workflow, config, t1w, images)
     figure = figure_node(
         config, PlotTissue, t1w_path(t1w, desc=names.TISSUE), ".svg", "plot_tissue"
     )
@@ -117,46 +123,46 @@ def t1w_path(
     return names.derivative_path(names.BIDS[T1W].datatype, suffix, extension, **own, **entities)
 
 
-@dataclass(frozen=True)
-class _Output:
-    """A file made of the T1w: the output of the workflow that it is, its path and its sidecar."""
-
-    name: str
-    path: str
-    metadata: dict[str, Any]
+def t1w_output(t1w: ImageFile, output: str, **entities: str | None) -> str:
+    """Path of one of :data:`OUTPUT_FILES`."""
+    suffix, own = OUTPUT_FILES[output]
+    return t1w_path(t1w, suffix, names.IMAGE, **own, **entities)
 
 
-def _outputs(config: Config, t1w: ImageFile) -> list[_Output]:
-    path = partial(t1w_path, t1w)
-    reference = names.own_uri(path(desc=names.PREPROC))
+def _sidecars(config: Config, t1w: ImageFile) -> dict[str, dict[str, Any]]:
+    """What is known beforehand about each of :data:`OUTPUT_FILES`."""
+    reference = names.own_uri(t1w_output(t1w, "t1w"))
     preproc = {"Sources": [reference], "SpatialReference": reference}
     classes = "Tissue classes: 1 gray matter, 2 white matter, 3 cerebrospinal fluid"
-    return [
-        _Output("t1w", path(desc=names.PREPROC), {
+    return {
+        "t1w": {
             "Description": "T1w corrected for intensity non-uniformity",
             "BiasCorrection": "N4",
             **still_true(t1w.metadata),
             "Sources": [names.raw_uri(t1w, config.bids_dir)],
-        }),
-        _Output("mask", path(names.MASK, desc=names.BRAIN), {
-            "Description": names.DESCRIPTIONS[names.BRAIN], "Type": "Brain", **preproc,
-        }),
-        _Output("dseg", path(names.DSEG), {"Description": classes, **preproc}),
-        *(
-            _Output(tissue.lower(), path(names.PROBSEG, label=tissue), {
-                "Description": f"Probability of {tissue}", **preproc,
-            })
-            for tissue in ("GM", "WM", "CSF")
-        ),
-    ]  # fmt: skip
+        },
+        "mask": {"Description": names.DESCRIPTIONS[names.BRAIN], "Type": "Brain", **preproc},
+        "dseg": {"Description": classes, **preproc},
+        **{
+            tissue.lower(): {"Description": f"Probability of {tissue}", **preproc}
+            for tissue in TISSUES
+        },
+    }
 
 
 def _write(
-    workflow: pe.Workflow, config: Config, output: _Output, image: Port, computed: Port | None
+    workflow: pe.Workflow,
+    config: Config,
+    t1w: ImageFile,
+    images: Mapping[str, tuple[Port, Port | None]],
 ) -> None:
-    write = derivative_node(
-        config, output.path, f"ds_{output.name}", space="scanner", metadata=output.metadata
-    )
-    workflow.connect(image[0], image[1], write, "in_file")
-    if computed is not None:
-        workflow.connect(computed[0], computed[1], write, "computed")
+    """Write the images, each with the fields of its sidecar that are computed, if any."""
+    for output, metadata in _sidecars(config, t1w).items():
+        out_path = t1w_output(t1w, output)
+        write = derivative_node(
+            config, out_path, f"ds_{output}", space="scanner", metadata=metadata
+        )
+        image, computed = images[output]
+        workflow.connect(image[0], image[1], write, "in_file")
+        if computed is not None:
+            workflow.connect(computed[0], computed[1], write, "computed")

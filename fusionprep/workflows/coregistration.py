@@ -13,7 +13,7 @@ from fusionprep.config import Config
 from fusionprep.interfaces.registration import RegisterRigid, Resample
 from fusionprep.interfaces.reports import PlotCoregistration
 from fusionprep.spaces import NATIVE
-from fusionprep.workflows.anatomical import t1w_path
+from fusionprep.workflows.anatomical import t1w_output
 from fusionprep.workflows.nodes import Port, Space, derivative_node, figure_node, node
 
 FROM_T1W = ("conformed", "t1w", "mask", "dseg")
@@ -189,7 +189,7 @@ def paired_metadata(config: Config, pairing: Pairing) -> dict[str, Any]:
     return {
         "Sources": [names.raw_uri(pairing.image, config.bids_dir)],
         "SkullStripped": False,
-        "SpatialReference": names.own_uri(t1w_path(pairing.t1w, desc=names.PREPROC)),
+        "SpatialReference": names.own_uri(t1w_output(pairing.t1w, "t1w")),
         "Pairing": {
             "T1w": names.raw_uri(pairing.t1w, config.bids_dir),
             "Reason": pairing.reason,

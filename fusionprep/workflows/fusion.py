@@ -18,7 +18,7 @@ from fusionprep.modalities import T1W, Modality
 from fusionprep.models.entry import ModelEntry
 from fusionprep.models.registry import get_model
 from fusionprep.spaces import NATIVE
-from fusionprep.workflows.anatomical import t1w_path
+from fusionprep.workflows.anatomical import t1w_output
 from fusionprep.workflows.coregistration import Branch, paired_metadata
 from fusionprep.workflows.nodes import (
     CONTRAST,
@@ -87,8 +87,8 @@ def fuse_in_space(
     """
     config, pairing, t1w = branch.config, branch.pairing, branch.pairing.t1w
     sources = {
-        "t1w": t1w_path(t1w, desc=names.PREPROC, **space.t1w_entities),
-        "gm": t1w_path(t1w, names.PROBSEG, label="GM", **space.t1w_entities),
+        "t1w": t1w_output(t1w, "t1w", **space.t1w_entities),
+        "gm": t1w_output(t1w, "gm", **space.t1w_entities),
         "functional": functional,
     }
     if contrast is not None:

@@ -14,15 +14,9 @@ from fusionprep.interfaces.regions import AtlasRegion, SubjectRegion
 from fusionprep.interfaces.registration import Resample
 from fusionprep.spaces import NATIVE, PACKAGED_TEMPLATE
 from fusionprep.suvr_regions import OWN_LABEL
-from fusionprep.workflows.anatomical import t1w_path
+from fusionprep.workflows.anatomical import t1w_output, t1w_path
 from fusionprep.workflows.nodes import Port, derivative_node, node
 
-# Suffix and entities of the file that each output of the T1w is in.
-TISSUE_FILES: dict[str, tuple[str, dict[str, str]]] = {
-    "mask": (names.MASK, {"desc": names.BRAIN}),
-    "gm": (names.PROBSEG, {"label": "GM"}),
-    "wm": (names.PROBSEG, {"label": "WM"}),
-}
 DESCRIPTION = """
 Standardised uptake value ratios refer to the mean uptake of {region}.
 """
@@ -85,7 +79,7 @@ def init_region_wf(config: Config, t1w: ImageFile, name: str) -> LiterateWorkflo
         "Description": f"Reference region of SUVR: {what}",
         "Type": "ROI",
         "Sources": [names.own_uri(path) for path in sources],
-        "SpatialReference": names.own_uri(t1w_path(t1w, desc=names.PREPROC)),
+        "SpatialReference": names.own_uri(t1w_output(t1w, "t1w")),
     }
     if region is not None and region.tissue is None:
         metadata["Atlas"] = atlas_name()
@@ -113,8 +107,7 @@ def _source(
     """The region on the T1w grid, and the files it is made from."""
     region = config.processing.region
     if region is not None and region.tissue is not None:
-        suffix, entities = TISSUE_FILES[region.tissue]
-        return (inputnode, region.tissue), [t1w_path(t1w, suffix, **entities)]
+        return (inputnode, region.tissue), [t1w_output(t1w, region.tissue)]
     template = region_template(config.processing)
     resample = node(Resample(), "suvr_resample", config)
     workflow.connect([
@@ -128,5 +121,5 @@ def _source(
     workflow.connect(atlas, "out_file", resample, "in_file")
     resample.inputs.interpolation = "nearest"
     if region.gray_matter:
-        sources.append(t1w_path(t1w, names.PROBSEG, label="GM"))
+        sources.append(t1w_output(t1w, "gm"))
     return (resample, "out_file"), sources

@@ -12,9 +12,8 @@ from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config
 from fusionprep.interfaces.registration import RegisterTemplate, Resample
 from fusionprep.interfaces.reports import PlotNormalization
-from fusionprep.modalities import T1W
 from fusionprep.spaces import NATIVE
-from fusionprep.workflows.anatomical import t1w_path
+from fusionprep.workflows.anatomical import t1w_output, t1w_path
 from fusionprep.workflows.nodes import (
     Port,
     Space,
@@ -45,30 +44,18 @@ class _Image:
     """
 
     interpolation: str
-    suffix: str
-    entities: dict[str, str]
     metadata: dict[str, str]
     scored: bool = False
 
 
 IMAGES: Mapping[str, _Image] = {
-    "t1w": _Image(
-        "cubic",
-        names.BIDS[T1W].suffix,
-        {"desc": names.PREPROC},
-        {"Description": "Preprocessed T1w in template space"},
-        scored=True,
-    ),
+    "t1w": _Image("cubic", {"Description": "Preprocessed T1w in template space"}, scored=True),
     "mask": _Image(
         "nearest",
-        names.MASK,
-        {"desc": names.BRAIN},
         {"Description": "Brain mask of the subject in template space", "Type": "Brain"},
     ),
     "gm": _Image(
         "linear",
-        names.PROBSEG,
-        {"label": "GM"},
         {"Description": "Probability of GM of the subject in template space"},
     ),
 }
@@ -122,12 +109,15 @@ def init_template_wf(
     outputs = _write_transforms(workflow, config, t1w, template.name, register)
     for space in spaces:
         for image in template_images(config.fusion):
-            moved = _resample(workflow, config, space, image)
+            moved = _resample_node(config, space, image)
             workflow.connect([
                 (inputnode, moved, [(image, "in_file")]),
                 (register, moved, [("template_from_t1w", "transforms")]),
             ])  # fmt: skip
-            _write(workflow, config, t1w, space, IMAGES[image], moved, computed)
+            write = _write_node(config, t1w, space, image)
+            workflow.connect(moved, "out_file", write, "in_file")
+            if IMAGES[image].scored:
+                workflow.connect(computed, "out", write, "computed")
             outputs[space.anatomy_field(image)] = moved, "out_file"
     figure = figure_node(
         config,
@@ -161,30 +151,17 @@ def _write_transforms(
     return ports
 
 
-def _resample(workflow: pe.Workflow, config: Config, space: Space, image: str) -> pe.Node:
+def _resample_node(config: Config, space: Space, image: str) -> pe.Node:
     interface = Resample(template=str(space.template), interpolation=IMAGES[image].interpolation)
-    resample = node(interface, f"resample_{space.anatomy_field(image)}", config)
-    workflow.add_nodes([resample])
-    return resample
+    return node(interface, f"resample_{space.anatomy_field(image)}", config)
 
 
-def _write(
-    workflow: pe.Workflow,
-    config: Config,
-    t1w: ImageFile,
-    space: Space,
-    image: _Image,
-    moved: pe.Node,
-    computed: pe.Node,
-) -> None:
-    source = names.own_uri(t1w_path(t1w, image.suffix, **image.entities))
-    write = derivative_node(
+def _write_node(config: Config, t1w: ImageFile, space: Space, image: str) -> pe.Node:
+    sources = {"Sources": [names.own_uri(t1w_output(t1w, image))]}
+    return derivative_node(
         config,
-        t1w_path(t1w, image.suffix, **image.entities, **space.entities),
-        f"ds_{moved.name.removeprefix('resample_')}",
+        t1w_output(t1w, image, **space.entities),
+        f"ds_{space.anatomy_field(image)}",
         space=space.code,
-        metadata={**image.metadata, "Sources": [source], **space.metadata},
+        metadata={**IMAGES[image].metadata, **sources, **space.metadata},
     )
-    workflow.connect(moved, "out_file", write, "in_file")
-    if image.scored:
-        workflow.connect(computed, "out", write, "computed")
