@@ -94,6 +94,11 @@ class PETFacts:
     suv: SUVInputs | None
     no_suv: str
 
+    def tracer_fields(self) -> dict[str, str]:
+        """Fields of sidecars about the tracer, as far as it is known."""
+        fields = {"TracerName": self.tracer_name, "TracerRadionuclide": self.radionuclide}
+        return {name: value for name, value in fields.items() if value}
+
 
 @dataclass(frozen=True)
 class ImageFile:

@@ -1,7 +1,7 @@
 """Applying the fusion models to a pair in one space."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nipype.interfaces import utility as niu
@@ -87,8 +87,7 @@ def fuse_in_space(
     """
     config, pairing, t1w = branch.config, branch.pairing, branch.pairing.t1w
     sources = {
-        "t1w": t1w_output(t1w, "t1w", **space.t1w_entities),
-        "gm": t1w_output(t1w, "gm", **space.t1w_entities),
+        **{name: t1w_output(t1w, name, **space.t1w_entities) for name in ("t1w", "gm")},
         "functional": functional,
     }
     if contrast is not None:
@@ -97,17 +96,14 @@ def fuse_in_space(
         sources[CONTRAST] = of_contrast(desc=names.PREPROC, space=NATIVE)
     paired = paired_metadata(config, pairing)
     facts = pairing.image.pet
-    tracer = {
-        "TracerName": facts and facts.tracer_name,
-        "TracerRadionuclide": facts and facts.radionuclide,
-    }
     metadata = {
         "SpatialReference": paired["SpatialReference"],
         **space.metadata,
-        **{name: value for name, value in tracer.items() if value},
+        **(facts.tracer_fields() if facts else {}),
         "Pairing": paired["Pairing"],
     }
-    pair = FusionPair(branch.outputs, space, sources, metadata, tracer["TracerName"] or "")
+    tracer = (facts and facts.tracer_name) or ""
+    pair = FusionPair(branch.outputs, space, sources, metadata, tracer)
     fuse = init_fusion_wf(config, pair)
     for name in fuse.inputs.inputnode.get():
         port = image if name == "functional" else (branch.inputnode, space.anatomy_field(name))
@@ -134,8 +130,8 @@ def init_fusion_wf(config: Config, pair: FusionPair) -> LiterateWorkflow:
     drawn = is_drawn(config.processing, pair.space)
     for entry in entries:
         desc = names.FusedDesc.for_model(entry, pair.modality, config.fusion.contrast)
-        fuse = _fuse_node(config, pair, entry)
         given, shown = _anatomy(config.fusion, entry)
+        fuse = _fuse_node(config, pair, entry, given)
         workflow.connect([
             (inputnode, fuse, [
                 (given, "anatomical"), ("functional", "functional"), ("mask", "mask"),
@@ -143,7 +139,7 @@ def init_fusion_wf(config: Config, pair: FusionPair) -> LiterateWorkflow:
         ])  # fmt: skip
         if given != shown:
             workflow.connect(inputnode, shown, fuse, "reference")
-        _write(workflow, config, pair, entry, fuse)
+        _write(workflow, config, pair, entry, desc, fuse)
         if not drawn:
             continue
         # In template space one model is enough; all of them would make a report with many models
@@ -173,9 +169,8 @@ def _anatomy(fusion: Fusion, entry: ModelEntry) -> tuple[str, str]:
     return (image, image) if entry.takes_image else ("gm", "t1w")
 
 
-def _fuse_node(config: Config, pair: FusionPair, entry: ModelEntry) -> pe.Node:
+def _fuse_node(config: Config, pair: FusionPair, entry: ModelEntry, given: str) -> pe.Node:
     fusion, own = config.fusion, entry.own_weights
-    given, _ = _anatomy(fusion, entry)
     interface = Fuse(
         modality=pair.modality.name,
         model=entry.name,
@@ -193,24 +188,28 @@ def _fuse_node(config: Config, pair: FusionPair, entry: ModelEntry) -> pe.Node:
 
 
 def _write(
-    workflow: pe.Workflow, config: Config, pair: FusionPair, entry: ModelEntry, fuse: pe.Node
+    workflow: pe.Workflow,
+    config: Config,
+    pair: FusionPair,
+    entry: ModelEntry,
+    desc: names.FusedDesc,
+    fuse: pe.Node,
 ) -> None:
     """Write the fused image and, of a PET, that in colour."""
-    modality, contrast = pair.modality, config.fusion.contrast
+    modality = pair.modality
     results = [(False, "out_file", "metadata", "scalar, 0 to 1")]
     if modality.tracer:
         what = f"RGB: lightness from the fusion, hue from the {modality.label}"
         results.append((True, "out_colour", "colour_metadata", what))
-    fused = names.FusedDesc.for_model(entry, modality, contrast)
     for colour, field, computed, what in results:
-        desc = names.FusedDesc(fused.model, fused.modality, fused.contrast, colour)
+        label = str(replace(desc, colour=colour))
         write = derivative_node(
             config,
-            pair.outputs.fused(desc=str(desc), **pair.space.entities),
+            pair.outputs.fused(desc=label, **pair.space.entities),
             f"ds_{entry.name}{'_colour' * colour}",
             space=pair.space.code,
             metadata={
-                "Description": f"{names.describe_fused(entry, fused)} ({what})",
+                "Description": f"{names.describe_fused(entry, desc)} ({what})",
                 "SkullStripped": not modality.hounsfield,
                 "Sources": list(fuse.inputs.sources),
                 **pair.metadata,

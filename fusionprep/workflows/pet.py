@@ -91,7 +91,7 @@ def init_pet_wf(
         computed = assessed if space.template is None else (found, "out")
         preproc = _write_static(branch, space, moved, computed, metadata)
         for quantity in quantities:
-            _write_quantity(branch, space, moved, quantity, {**metadata, **space.metadata})
+            _write_quantity(branch, space, moved, preproc, quantity, metadata)
         fuse_in_space(branch, space, moved, preproc, contrast)
     return workflow
 
@@ -107,13 +107,12 @@ def _average_node(config: Config, image: ImageFile, facts: PETFacts) -> pe.Node:
 
 def _metadata(config: Config, pairing: Pairing, facts: PETFacts) -> dict[str, Any]:
     """Sidecar fields of every image made of the PET."""
-    tracer = {"TracerName": facts.tracer_name, "TracerRadionuclide": facts.radionuclide}
     return {
         **still_true(pairing.image.metadata),
         **paired_metadata(config, pairing),
         "Units": facts.units,
         "FrameTiming": facts.timing.source,
-        **{name: value for name, value in tracer.items() if value},
+        **facts.tracer_fields(),
         **({"SUVNotComputed": facts.no_suv} if facts.suv is None else {}),
     }
 
@@ -162,8 +161,8 @@ def _draw_frames(branch: Branch, facts: PETFacts) -> None:
 def _suv(facts: PETFacts) -> list[_Quantity]:
     if facts.suv is None:
         return []
-    fields = {"SUV": facts.suv.to_dict()}
-    return [_Quantity(names.SUV, "Standardised uptake value", "g/mL", facts.suv.factor, fields)]
+    description, fields = names.DESCRIPTIONS[names.SUV], {"SUV": facts.suv.to_dict()}
+    return [_Quantity(names.SUV, description, "g/mL", facts.suv.factor, fields)]
 
 
 def _suvr(branch: Branch) -> list[_Quantity]:
@@ -211,16 +210,22 @@ def _write_static(
 
 
 def _write_quantity(
-    branch: Branch, space: Space, moved: Port, quantity: _Quantity, fields: dict[str, Any]
+    branch: Branch,
+    space: Space,
+    moved: Port,
+    preproc: str,
+    quantity: _Quantity,
+    metadata: dict[str, Any],
 ) -> None:
+    """Write a multiple of the static PET, whose output path is `preproc`, in one space."""
     name = f"{quantity.desc}{space.tag}"
     scale = node(Scale(), name, branch.config)
-    static = branch.outputs(desc=names.PREPROC, **space.entities)
     metadata = {
-        **fields,
+        **metadata,
+        **space.metadata,
         "Description": quantity.description,
         "Units": quantity.units,
-        "Sources": [names.own_uri(path) for path in (static, *quantity.sources)],
+        "Sources": [names.own_uri(path) for path in (preproc, *quantity.sources)],
         **quantity.metadata,
     }
     out_path = branch.outputs(desc=quantity.desc, **space.entities)
