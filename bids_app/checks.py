@@ -5,7 +5,7 @@ from pathlib import Path
 from fusionprep.config import Config
 from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.models.registry import get_model
-from fusionprep.suvr_regions import NO_REGION, region_names
+from fusionprep.suvr_regions import region_names
 
 
 def check(config: Config, *, clean_workdir: bool) -> None:
@@ -36,12 +36,10 @@ def _check_weights(config: Config) -> None:
 
 
 def _check_region(config: Config) -> None:
-    processing = config.processing
-    if processing.suvr_region == NO_REGION or processing.region is not None:
-        return
-    if not Path(processing.suvr_region).is_file():
+    region = config.processing.suvr_region
+    if region not in region_names() and not Path(region).is_file():
         raise UsageError(
-            f"--suvr-region {processing.suvr_region} is not one of {', '.join(region_names())},"
+            f"--suvr-region {region} is not one of {', '.join(region_names())},"
             " and no such file exists"
         )
 

@@ -314,7 +314,7 @@ def parse(argv: Sequence[str]) -> tuple[Config, argparse.Namespace]:
 
 
 def _regions(*, of_atlas: bool) -> str:
-    return ", ".join(r.name for r in REFERENCE_REGIONS if (r.tissue is None) == of_atlas)
+    return ", ".join(r.name for r in REFERENCE_REGIONS if r.of_atlas == of_atlas)
 
 
 def _listed(names: Iterable[str]) -> str:

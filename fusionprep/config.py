@@ -116,14 +116,12 @@ class Processing(_Checked):
         templates = self.templates
         if len(set(templates)) < len(templates):
             raise UsageError("--output-spaces names a space twice")
-        if self.suvr_region == NO_REGION:
-            return
-        if self.region is None and not templates:
+        if self.region is None and self.with_suvr and not templates:
             raise UsageError(
                 f"--suvr-region {self.suvr_region} is not the name of a region, and a mask needs a"
                 " template in --output-spaces"
             )
-        of_atlas = self.region is not None and self.region.tissue is None
+        of_atlas = self.region is not None and self.region.of_atlas
         if of_atlas and all(template.name != PACKAGED_TEMPLATE for template in templates):
             raise UsageError(
                 f"--suvr-region {self.suvr_region} is from an atlas in {PACKAGED_TEMPLATE}; add it"
@@ -134,6 +132,11 @@ class Processing(_Checked):
     def templates(self) -> list[TemplateSpace]:
         """The templates among the output spaces, in order."""
         return template_spaces(self.output_spaces)
+
+    @property
+    def with_suvr(self) -> bool:
+        """Whether there is to be a SUVR."""
+        return self.suvr_region != NO_REGION
 
     @property
     def region(self) -> ReferenceRegion | None:

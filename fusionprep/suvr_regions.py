@@ -28,6 +28,11 @@ class ReferenceRegion:
     tissue: str | None = None
     gray_matter: bool = False
 
+    @property
+    def of_atlas(self) -> bool:
+        """Whether it is brought from the atlas in the packaged template."""
+        return self.tissue is None
+
 
 REFERENCE_REGIONS = (
     ReferenceRegion("whole-brain", "WholeBrain", "the whole brain", "mask"),

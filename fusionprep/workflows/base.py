@@ -10,7 +10,6 @@ from fusionprep._version import __version__
 from fusionprep.bids.pairing import find_contrast
 from fusionprep.bids.types import ImageFile, Pairing, SubjectPlan
 from fusionprep.config import Config
-from fusionprep.suvr_regions import NO_REGION
 from fusionprep.workflows.anatomical import init_anatomical_wf
 from fusionprep.workflows.nodes import T1W_IMAGES, Port, Space
 from fusionprep.workflows.pet import init_pet_wf
@@ -79,8 +78,7 @@ def _add_t1w(
         ])  # fmt: skip
         for field in registration.outputs.outputnode.get():
             sources[field] = (registration, f"outputnode.{field}")
-    has_region = config.processing.suvr_region != NO_REGION
-    if has_region and any(pairing.modality.tracer for pairing in pairings):
+    if config.processing.with_suvr and any(pairing.modality.tracer for pairing in pairings):
         _add_region(workflow, config, t1w, sources)
     contrast = find_contrast(pairings, config.fusion.contrast)
     # The contrast first: the others take its outputs as inputs.

@@ -15,7 +15,6 @@ from fusionprep.config import Config
 from fusionprep.interfaces.pet import AverageFrames, ReferenceMean, Scale
 from fusionprep.interfaces.quality import AssessPET
 from fusionprep.interfaces.reports import PlotFrames, PlotReferenceRegion
-from fusionprep.suvr_regions import NO_REGION
 from fusionprep.workflows.coregistration import Branch, add_coregistration, paired_metadata
 from fusionprep.workflows.fusion import fuse_in_space
 from fusionprep.workflows.nodes import (
@@ -71,7 +70,7 @@ def init_pet_wf(
         raise ValueError(f"the plan of {image.path.name} has no facts about it")
     workflow = LiterateWorkflow(name=name)
     workflow.__desc__ = _describe(config, image, facts)
-    region = [] if config.processing.suvr_region == NO_REGION else ["suvr_region"]
+    region = ["suvr_region"] if config.processing.with_suvr else []
     fields = [*fusion_fields(config), *region]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     average = _average_node(config, image, facts)
@@ -122,7 +121,7 @@ def _describe(config: Config, image: ImageFile, facts: PETFacts) -> str:
     if image.n_frames > 1:
         weighted = facts.timing.durations is not None
         text = FRAMES_TEXT.format(weights=", weighted by their duration" if weighted else "")
-    if config.processing.suvr_region != NO_REGION:
+    if config.processing.with_suvr:
         text += describe_region(config.processing)
     return text
 
@@ -167,7 +166,7 @@ def _suv(facts: PETFacts) -> list[_Quantity]:
 
 def _suvr(branch: Branch) -> list[_Quantity]:
     config, processing = branch.config, branch.config.processing
-    if processing.suvr_region == NO_REGION:
+    if not processing.with_suvr:
         return []
     name = region_name(processing)
     reference = node(ReferenceMean(name=name), "suvr_reference", config)

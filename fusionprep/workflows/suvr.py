@@ -44,7 +44,7 @@ def describe_region(processing: Processing) -> str:
     region = processing.region
     named = f'the region "{region_name(processing)}"' if region is None else region.description
     text = DESCRIPTION.format(region=named)
-    if region is not None and region.tissue is None:
+    if region is not None and region.of_atlas:
         text += ATLAS.format(template=PACKAGED_TEMPLATE).lstrip()
     return text
 
@@ -81,7 +81,7 @@ def init_region_wf(config: Config, t1w: ImageFile, name: str) -> LiterateWorkflo
         "Sources": [names.own_uri(path) for path in sources],
         "SpatialReference": names.own_uri(t1w_output(t1w, "t1w")),
     }
-    if region is not None and region.tissue is None:
+    if region is not None and region.of_atlas:
         metadata["Atlas"] = atlas_name()
     write = derivative_node(
         config, region_path(processing, t1w), "ds_suvr_region", space="scanner", metadata=metadata
@@ -98,7 +98,7 @@ def region_template(processing: Processing) -> str | None:
     region = processing.region
     if region is None:
         return processing.templates[0].name
-    return PACKAGED_TEMPLATE if region.tissue is None else None
+    return PACKAGED_TEMPLATE if region.of_atlas else None
 
 
 def _source(
