@@ -54,6 +54,11 @@ class Modality:
     colour_map: str = "gray"
 
     @property
+    def short_name(self) -> str:
+        """Without weighting, as folders and platforms often call it, e.g. ``t1``."""
+        return self.name.removesuffix("w")
+
+    @property
     def anatomical(self) -> bool:
         """Whether other modalities can be fused with it."""
         return not self.fused
@@ -115,6 +120,9 @@ MOVED = tuple(modality for modality in APP_MODALITIES if modality is not T1W)
 
 FUSED = tuple(modality for modality in MODALITIES if modality.fused)
 """Those that are fused with an anatomical image, by the App or from two files."""
+
+APP_FUSED = tuple(modality for modality in APP_MODALITIES if modality.fused)
+"""Those that the App fuses."""
 
 CONTRASTS = tuple(modality for modality in APP_MODALITIES if modality.anatomical)
 """What they can be fused with."""

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from fusionprep.bids.types import ImageFile
 from fusionprep.errors import DataError
-from fusionprep.modalities import CONTRASTS, CT, FLAIR, PET, T1W, T2W, Modality
+from fusionprep.modalities import APP_FUSED, CONTRASTS, CT, FLAIR, PET, T1W, T2W, Modality
 from fusionprep.models.entry import COLOUR_ENDING, ModelEntry
 from fusionprep.models.registry import get_model, model_names
 
@@ -126,21 +126,19 @@ class FusedDesc:
         """The label of a figure of it, e.g. with :data:`THUMBNAIL`."""
         names = BIDS[self.modality]
         modality = "" if names.fused_suffix == names.suffix else self.modality.label
-        contrast = "" if self.contrast == CONTRASTS[0] else self.contrast.label
+        contrast = "" if self.contrast == T1W else self.contrast.label
         ending = COLOUR_ENDING if self.colour else ""
         return f"{kind}{modality}{contrast}{self.model}{ending}"
 
     @property
     def title(self) -> str:
         """The model, and the anatomical image where that was not the T1w."""
-        return self.model + (
-            "" if self.contrast == CONTRASTS[0] else f" with {self.contrast.label}"
-        )
+        return self.model + ("" if self.contrast == T1W else f" with {self.contrast.label}")
 
     @classmethod
     def for_model(cls, entry: ModelEntry, modality: Modality, contrast: Modality) -> "FusedDesc":
         """The label of what a model makes; a model of the gray matter takes no other contrast."""
-        return cls(entry.label, modality, contrast if entry.takes_image else CONTRASTS[0])
+        return cls(entry.label, modality, contrast if entry.takes_image else T1W)
 
     @classmethod
     def parse(cls, label: str, kind: str = FUSED) -> "FusedDesc | None":
@@ -152,8 +150,7 @@ class FusedDesc:
 def _fused_descs() -> Mapping[str, FusedDesc]:
     """Every label without what it begins with; the registry's labels keep them apart."""
     models = [get_model(name).label for name in model_names()]
-    fused = [modality for modality in BIDS if modality.fused]
-    every = itertools.product(models, fused, CONTRASTS, (False, True))
+    every = itertools.product(models, APP_FUSED, CONTRASTS, (False, True))
     return {desc.figure(""): desc for desc in itertools.starmap(FusedDesc, every)}
 
 

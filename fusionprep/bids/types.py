@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fusionprep.modalities import Modality
+from fusionprep.spaces import NATIVE
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class ImageFile:
     @property
     def space(self) -> str:
         """Space and resolution as one label, e.g. ``MNI152NLin2009aSym_res-1``."""
-        space, resolution = self.entities.get("space", "T1w"), self.entities.get("res")
+        space, resolution = self.entities.get("space", NATIVE), self.entities.get("res")
         return f"{space}_res-{resolution}" if resolution else space
 
     def get(self, *keys: str) -> Any:

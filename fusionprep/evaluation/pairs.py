@@ -22,9 +22,7 @@ from fusionprep.models.pair import scale_pair
 
 ANATOMICAL_FOLDERS = (
     *("anatomical", "mri", "mr"),
-    *dict.fromkeys(
-        name for contrast in CONTRASTS for name in (contrast.name.removesuffix("w"), contrast.name)
-    ),
+    *dict.fromkeys(name for contrast in CONTRASTS for name in (contrast.short_name, contrast.name)),
 )
 FUNCTIONAL_FOLDERS = ("functional", *(modality.name for modality in FUSED))
 SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "test", "testing")

@@ -17,7 +17,7 @@ from nipype.interfaces.base import (
 from fusionprep.choices import Device, Planes, choices
 from fusionprep.errors import DataError
 from fusionprep.interfaces.files import load, save
-from fusionprep.modalities import MOVED, get_modality
+from fusionprep.modalities import APP_FUSED, get_modality
 from fusionprep.models.entry import ModelEntry
 from fusionprep.models.registry import get_model
 
@@ -29,7 +29,7 @@ class _FuseInputSpec(BaseInterfaceInputSpec):
     reference = File(
         exists=True, desc="what the result is judged by in place of anatomical: T1w, FLAIR or T2w"
     )
-    modality = traits.Enum(*(m.name for m in MOVED if m.fused), mandatory=True)
+    modality = traits.Enum(*(modality.name for modality in APP_FUSED), mandatory=True)
     tracer = traits.Str(desc="for the scaling of the PET")
     model = traits.Str(mandatory=True, desc="name in the model registry")
     weights_sha256 = traits.Str(desc="so that new weights run again")

@@ -15,10 +15,8 @@ from nipype.interfaces.base import (
 from fusionprep.files import write_whole
 from fusionprep.image.io import load_image
 from fusionprep.interfaces.derivatives import is_of_same_time, take_time
-from fusionprep.modalities import CONTRASTS, MOVED, get_modality
+from fusionprep.modalities import APP_FUSED, CONTRASTS, get_modality
 from fusionprep.spaces import TemplateSpace
-
-FUSED_NAMES = tuple(modality.name for modality in MOVED if modality.fused)
 
 
 class _FigureInputSpec(BaseInterfaceInputSpec):
@@ -176,7 +174,7 @@ class _PlotFusedInputSpec(_FigureInputSpec):
     colour = File(exists=True, desc="RGB24; left out where there is none")
     mask = File(exists=True, mandatory=True)
     contrast = traits.Enum(*(contrast.name for contrast in CONTRASTS), usedefault=True)
-    modality = traits.Enum(*FUSED_NAMES, mandatory=True)
+    modality = traits.Enum(*(modality.name for modality in APP_FUSED), mandatory=True)
 
 
 class PlotFused(_Figure):
@@ -205,7 +203,7 @@ class _PlotThumbnailInputSpec(_FigureInputSpec):
     fused = File(exists=True, mandatory=True)
     functional = File(exists=True, mandatory=True, desc="PET or CT on the same grid")
     mask = File(exists=True, mandatory=True, desc="brain mask")
-    modality = traits.Enum(*FUSED_NAMES, mandatory=True)
+    modality = traits.Enum(*(modality.name for modality in APP_FUSED), mandatory=True)
 
 
 class PlotThumbnail(_Figure):

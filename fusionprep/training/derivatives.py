@@ -12,7 +12,7 @@ from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.files import read_json_object
 from fusionprep.image.io import read_volume, same_grid
 from fusionprep.image.masks import with_head
-from fusionprep.modalities import MOVED, Modality
+from fusionprep.modalities import APP_FUSED, Modality
 from fusionprep.models.pair import scale_pair
 from fusionprep.spaces import NATIVE
 from fusionprep.training.options import TrainingOptions
@@ -55,7 +55,7 @@ def read_derivative_pairs(root: Path, options: TrainingOptions) -> list[SlicePai
     _check_derivative(root)
     scans = _find_scans(root)
     if not scans:
-        kinds = " or ".join(modality.label for modality in MOVED if modality.fused)
+        kinds = " or ".join(modality.label for modality in APP_FUSED)
         raise NoInputError(f"{root} holds no preprocessed {kinds} in {NATIVE} space")
     splits = split_subjects({_subject(root, path) for _, path in scans}, options)
     pairs = []
@@ -73,9 +73,7 @@ def _find_scans(root: Path) -> list[tuple[Modality, Path]]:
     factor, which the scaling removes.
     """
     scans = []
-    for modality in MOVED:
-        if not modality.fused:
-            continue
+    for modality in APP_FUSED:
         folder = names.BIDS[modality].datatype
         levels = ("sub-*", "sub-*/ses-*")
         images = (

@@ -16,7 +16,7 @@ from fusionprep.bids.names import BIDS
 from fusionprep.files import json_text, read_json_object
 from fusionprep.modalities import APP_MODALITIES, CT, MOVED, T1W, Modality
 
-IMAGES = {modality.name.removesuffix("w"): modality for modality in APP_MODALITIES}
+IMAGES = {modality.short_name: modality for modality in APP_MODALITIES}
 """Brainlife's name of each modality."""
 
 PARAMETERS = {

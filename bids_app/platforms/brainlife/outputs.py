@@ -19,7 +19,6 @@ from fusionprep.spaces import NATIVE
 
 DERIVATIVES = Path("output_derivatives")
 LOG = Path("fusionapp.log")
-T1W_NAME, PET_NAME, CT_NAME = (modality.name.removesuffix("w") for modality in (T1W, PET, CT))
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,12 @@ def _of(modality: Modality) -> str:
 
 
 WANTED = (
-    Wanted("output_t1", T1W_NAME, _of(T1W), names.PREPROC),
+    Wanted("output_t1", T1W.short_name, _of(T1W), names.PREPROC),
     Wanted("output_mask", names.MASK, names.MASK, names.BRAIN),
-    Wanted("output_pet", PET_NAME, _of(PET), names.PREPROC, NATIVE),
-    Wanted("output_ct", CT_NAME, _of(CT), names.PREPROC, NATIVE),
-    Wanted("output_fused", PET_NAME, names.BIDS[PET].fused_suffix, PET, NATIVE),
-    Wanted("output_fused_ct", T1W_NAME, names.BIDS[CT].fused_suffix, CT, NATIVE),
+    Wanted("output_pet", PET.short_name, _of(PET), names.PREPROC, NATIVE),
+    Wanted("output_ct", CT.short_name, _of(CT), names.PREPROC, NATIVE),
+    Wanted("output_fused", PET.short_name, names.BIDS[PET].fused_suffix, PET, NATIVE),
+    Wanted("output_fused_ct", T1W.short_name, names.BIDS[CT].fused_suffix, CT, NATIVE),
 )
 KINDS = {"pass": "success", "review": "warning", "fail": "error"}
 LONGEST = 400  # characters of a message; product.json is meant for a few kilobytes

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fusionprep.modalities import CONTRASTS, CT, MOVED, PET, T1W
+from fusionprep.modalities import APP_FUSED, CONTRASTS, CT, PET, T1W
 
 METRIC_PREFIX = "metric_"
 RATINGS = ("pass", "review", "fail")
@@ -91,7 +91,7 @@ _COLUMNS: dict[str, dict[str, Any]] = {
     "session_id": {"Description": "Session of the PET or CT, with prefix"},
     "modality": {
         "Description": "Functional source of the fusion",
-        "Levels": {m.label: m.full_name for m in MOVED if m.fused},
+        "Levels": {m.label: m.full_name for m in APP_FUSED},
     },
     "tracer": {"Description": "Tracer: entity trc, else TracerName of the sidecar"},
     "reconstruction": {"Description": "Entity rec of the PET"},
