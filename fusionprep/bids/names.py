@@ -266,6 +266,17 @@ def figures_folder(participant: str) -> PurePosixPath:
     return PurePosixPath(participant, "figures")
 
 
+def block_name(entities: Mapping[str, str], desc: str, modality: Modality = T1W) -> str:
+    """The file name of a text block of a report, without extension.
+
+    Examples
+    --------
+    >>> block_name({"sub": "01"}, ERRORS)
+    'sub-01_desc-errors_T1w'
+    """
+    return file_name(BIDS[modality].suffix, {**entities, "desc": desc})
+
+
 def kept_entities(image: ImageFile, modality: Modality) -> dict[str, str]:
     """The entities of a source image that its derivatives keep."""
     tracer = {"trc": image.pet.tracer} if image.pet and image.pet.tracer else {}

@@ -17,8 +17,9 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from fusionprep.bids.names import IMAGE, sidecar_path
 from fusionprep.errors import OutputError
-from fusionprep.files import write_whole
+from fusionprep.files import write_text, write_whole
 
 SPACE_CODES = {"scanner": 1, "aligned": 2, "mni": 4}
 
@@ -56,7 +57,7 @@ class WriteDerivative(SimpleInterface):
             return True
         if not self.inputs.write_sidecar:
             return False
-        sidecar = _sidecar_of(target)
+        sidecar = sidecar_path(target)
         return not sidecar.is_file() or sidecar.read_text("utf-8") != self._sidecar_text()
 
     def _sidecar_text(self) -> str:
@@ -69,13 +70,12 @@ class WriteDerivative(SimpleInterface):
         target = Path(self.inputs.output_dir, self.inputs.out_path)
         source = Path(self.inputs.in_file)
         try:
-            if target.name.endswith(".nii.gz"):
+            if target.name.endswith(IMAGE):
                 write_whole(target, lambda path: self._write_image(source, path))
             else:
                 write_whole(target, lambda path: shutil.copyfile(source, path))
             if self.inputs.write_sidecar:
-                text = self._sidecar_text()
-                write_whole(_sidecar_of(target), lambda path: path.write_text(text, "utf-8"))
+                write_text(sidecar_path(target), self._sidecar_text())
             take_time(target, source)
         except OSError as error:
             raise OutputError(
@@ -109,10 +109,6 @@ def is_of_same_time(target: Path, source: str | Path) -> bool:
     difference = target.stat().st_mtime_ns - Path(source).stat().st_mtime_ns
     # some network file systems keep whole seconds
     return abs(difference) < 1_000_000_000
-
-
-def _sidecar_of(target: Path) -> Path:
-    return target.with_name(target.name.split(".", 1)[0] + ".json")
 
 
 def _finite(value: Any) -> Any:

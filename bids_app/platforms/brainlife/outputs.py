@@ -95,9 +95,9 @@ def copy_reports(derivatives: Path, target: Path) -> None:
         folder = target / "output_report" / "html"
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(report, folder / report.name)
-        figures = derivatives / report.stem / "figures"
-        if figures.is_dir():
-            shutil.copytree(figures, folder / report.stem / "figures", dirs_exist_ok=True)
+        figures = names.figures_folder(report.stem)
+        if (derivatives / figures).is_dir():
+            shutil.copytree(derivatives / figures, folder / figures, dirs_exist_ok=True)
 
 
 def describe(

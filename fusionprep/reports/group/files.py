@@ -64,11 +64,8 @@ class _Errors(HTMLParser):
 
 def told_errors(output_dir: Path, label: str) -> list[str] | None:
     """What the section *Errors* of the subject report says; None without such a section."""
-    path = (
-        output_dir
-        / names.figures_folder(f"sub-{label}")
-        / f"sub-{label}_desc-{names.ERRORS}_T1w.html"
-    )
+    name = names.block_name({"sub": label}, names.ERRORS)
+    path = output_dir / names.figures_folder(f"sub-{label}") / f"{name}.html"
     if not path.is_file():
         return None
     parser = _Errors()

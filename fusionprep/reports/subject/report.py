@@ -11,7 +11,6 @@ from fusionprep.bids import names
 from fusionprep.config_file import read_options
 from fusionprep.errors import DataError
 from fusionprep.files import write_text, write_whole
-from fusionprep.modalities import T1W, Modality
 from fusionprep.reports.records import Scan, SubjectRecord, read_subject
 from fusionprep.reports.subject import blocks, scores
 from fusionprep.reports.subject.spec import report_spec
@@ -58,7 +57,7 @@ def write_participant_report(
     """
     output_dir = Path(output_dir).absolute()
     logs = output_dir / "logs" / run_uuid
-    figures = output_dir / f"sub-{subject}" / "figures"
+    figures = output_dir / names.figures_folder(f"sub-{subject}")
     record = read_subject(output_dir, subject)
     unsafe = [path.name for path in figures.glob("*") if not _SAFE_NAME.fullmatch(path.name)]
     messages = [*errors, *record.problems]
@@ -69,18 +68,17 @@ def write_participant_report(
     models = read_options(options).get("models", ()) if options.is_file() else ()
     viewer, problem = _viewer(output_dir, record, models)
     messages += [problem] if problem else []
+    methods = (_read(logs / name) or _read(logs.parent / name) for name in CITATION_FILES)
+    of_subject = {
+        **({names.VIEWER: viewer} if viewer is not None else {}),
+        names.METHODS: blocks.methods_block(*methods),
+        names.ABOUT: blocks.about_block(version, run_uuid, _read(options)),
+        names.ERRORS: blocks.errors_block(messages, crashes),
+    }
     texts = _texts(record, len(messages) + len(untold))
-    if viewer is not None:
-        texts[_block_name({"sub": subject}, names.VIEWER)] = viewer
-    texts[_block_name({"sub": subject}, names.METHODS)] = blocks.methods_block(
-        *(_read(logs / name) or _read(logs.parent / name) for name in CITATION_FILES)
-    )
-    texts[_block_name({"sub": subject}, names.ABOUT)] = blocks.about_block(
-        version, run_uuid, _read(options)
-    )
-    texts[_block_name({"sub": subject}, names.ERRORS)] = blocks.errors_block(messages, crashes)
+    texts |= {names.block_name({"sub": subject}, desc): text for desc, text in of_subject.items()}
     _write_texts(figures, texts)
-    return _assemble(output_dir, subject, run_uuid, unsafe, _region_captions(record))
+    return _assemble(output_dir, subject, run_uuid, figures, unsafe, _region_captions(record))
 
 
 def _viewer(
@@ -99,13 +97,13 @@ def _texts(record: SubjectRecord, failures: int) -> dict[str, Markup]:
     own = {"sub": record.label}
     spaces = dict.fromkeys(item.space for scan in record.scans() for item in scan.fused)
     summary = blocks.summary_block(record, list(spaces), failures)
-    texts = {_block_name(own, names.SUMMARY): summary}
+    texts = {names.block_name(own, names.SUMMARY): summary}
     for anatomy in record.anatomies():
         session = {"ses": anatomy.session} if anatomy.session else {}
-        name = _block_name({**own, **session}, names.ANATOMICAL)
+        name = names.block_name({**own, **session}, names.ANATOMICAL)
         texts[name] = blocks.anatomical_block(record, anatomy) + scores.quality_table(anatomy)
     for scan in record.scans():
-        name = _block_name({**own, **scan.entities}, names.SUMMARY, scan.modality)
+        name = names.block_name({**own, **scan.entities}, names.SUMMARY, scan.modality)
         texts[name] = _scan_text(scan)
     return texts
 
@@ -115,11 +113,6 @@ def _scan_text(scan: Scan) -> Markup:
     if scan.native is not None:
         parts.append(scores.quality_table(scan.native, scan.variants.get(names.SUVR)))
     return Markup("\n").join([*parts, scores.fused_block(scan)])
-
-
-def _block_name(entities: Mapping[str, str], desc: str, modality: Modality = T1W) -> str:
-    """The file name of a text block, without extension."""
-    return names.file_name(names.BIDS[modality].suffix, {**entities, "desc": desc})
 
 
 def _write_texts(figures: Path, texts: dict[str, Markup]) -> None:
@@ -134,7 +127,7 @@ def _write_texts(figures: Path, texts: dict[str, Markup]) -> None:
 def _region_captions(record: SubjectRecord) -> dict[str, str]:
     """Captions of the figures of reference regions, by file name without extension."""
     return {
-        _block_name(
+        names.block_name(
             {"sub": record.label, **scan.entities}, names.SUVR, scan.modality
         ): blocks.region_caption(scan)
         for scan in record.scans()
@@ -146,13 +139,13 @@ def _assemble(
     output_dir: Path,
     subject: str,
     run_uuid: str,
+    figures: Path,
     unsafe: Sequence[str],
     region_captions: Mapping[str, str],
 ) -> Path:
     import yaml
     from nireports.assembler.report import Report
 
-    figures = output_dir / f"sub-{subject}" / "figures"
     target = output_dir / f"sub-{subject}.html"
     with TemporaryDirectory() as folder:
         spec = Path(folder, "spec.yml")

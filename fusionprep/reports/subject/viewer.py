@@ -198,11 +198,9 @@ def write_viewer(
     DataError
         When an image or its mask cannot be read.
     """
-    figures = Path(output_dir) / f"sub-{record.label}" / "figures"
-    data, script = (
-        figures / f"sub-{record.label}_desc-{names.VIEWER}_data.js",
-        figures / "viewer.js",
-    )
+    figures = Path(output_dir) / names.figures_folder(f"sub-{record.label}")
+    name = names.file_name("data", {"sub": record.label, "desc": names.VIEWER})
+    data, script = figures / f"{name}.js", figures / "viewer.js"
     for stale in (data, script):
         stale.unlink(missing_ok=True)
     found = stages(record, models)
@@ -222,9 +220,12 @@ def write_viewer(
 
 
 def _block(label: str, scripts: Sequence[str], left_out: Sequence[str]) -> Markup:
-    folder = f"sub-{label}"
+    participant = f"sub-{label}"
+    folder = names.figures_folder(participant)
     parts = [
-        Markup('<p class="missing" id="viewer-missing">{}</p>\n').format(_FAILED.format(folder))
+        Markup('<p class="missing" id="viewer-missing">{}</p>\n').format(
+            _FAILED.format(participant)
+        )
     ]
     parts.append(_CONTROLS)
     if left_out:
@@ -234,7 +235,7 @@ def _block(label: str, scripts: Sequence[str], left_out: Sequence[str]) -> Marku
             ).format(REPORT_BYTES // 1_000_000, ", ".join(left_out))
         )
     parts += [
-        Markup('<script defer src="./{}"></script>\n').format(quote(f"{folder}/figures/{name}"))
+        Markup('<script defer src="./{}"></script>\n').format(quote(f"{folder}/{name}"))
         for name in scripts
     ]
     return Markup("").join(parts)
