@@ -14,7 +14,7 @@ from bids_app.exitcodes import ExitCode
 from bids_app.failures import Failure, failure_lines, overall_code, read_failures
 from fusionprep.bids.types import SubjectPlan
 from fusionprep.config import Config
-from fusionprep.config_file import read_options, to_toml
+from fusionprep.config_file import read_values, to_toml
 from fusionprep.errors import NoInputError, NothingSelectedError, OutputError
 from fusionprep.files import UNFINISHED, write_text
 
@@ -95,7 +95,7 @@ def _tell(failures: list[Failure], output_dir: Path) -> None:
 def _last_run(config: Config, label: str) -> str:
     """The newest run that a subject was part of, by the configuration each has left."""
     for path in sorted(config.output_dir.glob("logs/*/fusionprep.toml"), reverse=True):
-        labels = read_options(path).get("participant_label")
+        labels = read_values(path).get("participant_label")
         if not labels or label in labels:
             return path.parent.name
     return "not recorded"

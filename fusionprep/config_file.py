@@ -50,6 +50,25 @@ def read_options(path: Path) -> dict[str, Any]:
     UsageError
         When the file is missing, is not TOML, or holds an unknown or ill-typed option.
     """
+    values, hints = read_values(path), option_hints()
+    if unknown := sorted(set(values) - set(hints)):
+        raise UsageError(f"unknown option in {path}: {', '.join(unknown)}")
+    return {name: _typed(name, value, hints[name], path) for name, value in values.items()}
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """Read what a run of any version was told, also options that this version does not know.
+
+    Returns
+    -------
+    dict
+        Names of options, whichever their group, to values as TOML has them.
+
+    Raises
+    ------
+    UsageError
+        When the file is missing or is not TOML.
+    """
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -60,11 +79,7 @@ def read_options(path: Path) -> dict[str, Any]:
             raise UsageError(f"{group} in {path} must be a table of options")
         values |= table
     # files of the first release have no tables
-    values = {_EARLIER_NAMES.get(name, name): value for name, value in values.items()}
-    hints = option_hints()
-    if unknown := sorted(set(values) - set(hints)):
-        raise UsageError(f"unknown option in {path}: {', '.join(unknown)}")
-    return {name: _typed(name, value, hints[name], path) for name, value in values.items()}
+    return {_EARLIER_NAMES.get(name, name): value for name, value in values.items()}
 
 
 def _typed(name: str, value: Any, hint: Any, path: Path) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fusionprep.config import Config, Execution, Fusion, Processing, Selection
-from fusionprep.config_file import read_options, to_toml
+from fusionprep.config_file import read_options, read_values, to_toml
 from fusionprep.errors import UsageError
 from fusionprep.modalities import T2W
 
@@ -205,3 +205,13 @@ def test_every_option_is_explained():
     )
     named = set(re.findall(r"\b\w+\b", documented))
     assert set(Config.from_options(**FOLDERS).options()) <= named
+
+
+def test_values_of_another_version_are_read_without_its_options_being_known(tmp_path):
+    path = tmp_path / "fusionprep.toml"
+    path.write_text(EARLIER + '\n[motion]\nframes = "all"\n', "utf-8")
+    values = read_values(path)
+    assert values["participant_label"] == ["01"]
+    assert values["models"] == ["densefuse", "max"]
+    with pytest.raises(UsageError, match=r"unknown option in .*: motion"):
+        read_options(path)

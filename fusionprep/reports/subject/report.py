@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from markupsafe import Markup
 
 from fusionprep.bids import names
-from fusionprep.config_file import read_options
+from fusionprep.config_file import read_values
 from fusionprep.errors import DataError
 from fusionprep.files import write_text, write_whole
 from fusionprep.reports.records import Scan, SubjectRecord, read_subject
@@ -65,7 +65,7 @@ def write_participant_report(
     crashes = _crashes(logs if crash_dir is None else Path(crash_dir), subject)
     untold = [text for _, text in crashes if not _is_told(text, messages)]
     options = logs / "fusionprep.toml"
-    models = read_options(options).get("models", ()) if options.is_file() else ()
+    models = read_values(options).get("models", ()) if options.is_file() else ()
     viewer, problem = _viewer(output_dir, record, models)
     messages += [problem] if problem else []
     methods = (_read(logs / name) or _read(logs.parent / name) for name in CITATION_FILES)

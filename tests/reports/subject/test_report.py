@@ -255,3 +255,13 @@ def test_an_image_of_a_model_that_this_version_does_not_know_is_left_out_and_nam
     outputs.write_logs(tmp_path)
     page = write_participant_report(tmp_path, "01", run_uuid=outputs.RUN_UUID, version="0.1.0")
     assert "fusedTomorrow_pet.nii.gz" in page.read_text()
+
+
+def test_options_that_only_a_later_version_knows_do_not_stop_a_report(tmp_path):
+    """Reading them as options to run with refused the whole report."""
+    outputs.write_anatomy(tmp_path, "sub-01")
+    outputs.write_logs(tmp_path)
+    options = tmp_path / "logs" / outputs.RUN_UUID / "fusionprep.toml"
+    options.write_text('models = ["average"]\ntomorrow = 1\n\n[motion]\nframes = true\n')
+    page = _report(tmp_path, "01")
+    assert "tomorrow = 1" in page.text
