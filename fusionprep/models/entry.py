@@ -104,9 +104,9 @@ class ModelEntry:
         UsageError
             When there is no such modality, or the model cannot fuse it.
         """
-        names = ", ".join(modality.name for modality in FUSED)
         modality = next((modality for modality in FUSED if modality.name == name), None)
         if modality is None:
+            names = ", ".join(modality.name for modality in FUSED)
             raise UsageError(f"unknown modality {name!r}; there are: {names}")
         if not self.fuses(modality):
             raise UsageError(

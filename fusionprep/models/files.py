@@ -84,6 +84,7 @@ def fuse_files(request: FusionRequest) -> None:
     """
     entry = get_model(request.model, request.weights)
     modality = entry.check_modality(request.modality)
+    # fails at once, not after the files were read
     resolve_device(request.device)
     pair = _read_pair(request, modality)
     fused = fuse_pair(

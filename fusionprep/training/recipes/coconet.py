@@ -57,16 +57,15 @@ class CoCoNetRecipe(Recipe[CoCoNet]):
         return feature_network(options.perceptual_weights)
 
     def loss_terms(self, model: CoCoNet, batch: Batch, helper: Any) -> Terms:
-        sources = batch["anatomical"], batch["functional"]
-        fused = model(*sources)
-        gradients, entropies = (
-            [measure(s) for s in sources] for measure in (mean_gradient, entropy)
+        first, second = sources = batch["anatomical"], batch["functional"]
+        fused = model(first, second)
+        by_gradient = measured_shares(
+            mean_gradient(first), mean_gradient(second), STRUCTURE_TEMPERATURE
         )
-        by_gradient = measured_shares(gradients[0], gradients[1], STRUCTURE_TEMPERATURE)
-        by_entropy = measured_shares(entropies[0], entropies[1], INTENSITY_TEMPERATURE)
+        by_entropy = measured_shares(entropy(first), entropy(second), INTENSITY_TEMPERATURE)
         dissimilarity = [1 - ssim(source, fused) for source in sources]
         error = [(source - fused).square().mean(dim=(1, 2, 3)) for source in sources]
-        foreground = (sources[1] > sources[0]).to(fused.dtype)
+        foreground = (second > first).to(fused.dtype)
         anchor, anatomical, functional = map(helper, (fused, *sources))
         return {
             "structure": information_weighted(dissimilarity[0], dissimilarity[1], by_gradient),
