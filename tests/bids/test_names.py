@@ -13,10 +13,9 @@ from fusionprep.bids.names import (
     parse_name,
     raw_uri,
 )
-from fusionprep.bids.sidecars import still_true
 from fusionprep.bids.types import FrameTiming, ImageFile, PETFacts
 from fusionprep.errors import DataError
-from fusionprep.modalities import CONTRASTS, CT, FLAIR, FUSED, PET
+from fusionprep.modalities import APP_FUSED, CONTRASTS, CT, FLAIR, PET
 from fusionprep.models.registry import get_model, model_names
 
 
@@ -112,8 +111,7 @@ def test_a_name_is_read_as_it_was_written():
 EVERY_DESC = [
     FusedDesc(get_model(name).label, modality, contrast, colour)
     for name in model_names()
-    for modality in FUSED
-    if modality.in_app
+    for modality in APP_FUSED
     for contrast in CONTRASTS
     for colour in (False, True)
 ]
@@ -138,17 +136,3 @@ def test_uris():
     assert own_uri("sub-01/anat/x.nii.gz") == "bids::sub-01/anat/x.nii.gz"
     assert own_path("bids::sub-01/anat/x.nii.gz") == "sub-01/anat/x.nii.gz"
     assert own_path("bids:raw:x.nii.gz") is None
-
-
-def test_fields_of_the_frames_and_of_the_raw_image_are_dropped():
-    raw = {
-        "TracerName": "FDG",
-        "InjectedRadioactivity": 185,
-        "FrameDuration": [60, 60],
-        "FrameTimesStart": [0, 60],
-        "Units": "Bq/mL",
-        "IntendedFor": "x",
-        "SkullStripped": True,
-    }
-    assert still_true(raw) == {"TracerName": "FDG", "InjectedRadioactivity": 185}
-    assert len(raw) == 7

@@ -110,3 +110,17 @@ def test_a_table_that_cannot_be_read_is_one_clear_line(tmp_path):
         pytest.skip("root reads everything")
     with pytest.raises(DataError, match="cannot read the table"):
         read_metadata(root / PET, root)
+
+
+def test_fields_of_the_frames_and_of_the_raw_image_are_dropped():
+    raw = {
+        "TracerName": "FDG",
+        "InjectedRadioactivity": 185,
+        "FrameDuration": [60, 60],
+        "FrameTimesStart": [0, 60],
+        "Units": "Bq/mL",
+        "IntendedFor": "x",
+        "SkullStripped": True,
+    }
+    assert still_true(raw) == {"TracerName": "FDG", "InjectedRadioactivity": 185}
+    assert len(raw) == 7

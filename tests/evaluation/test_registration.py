@@ -4,7 +4,6 @@ import pytest
 
 from fusionprep.errors import DataError
 from fusionprep.evaluation.registration import target_registration_error
-from fusionprep.image.masks import dice
 
 
 def rotation_about_z(degrees: float) -> np.ndarray:
@@ -50,17 +49,3 @@ def test_error_needs_a_mask_with_voxels():
     empty = nib.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.eye(4))
     with pytest.raises(DataError, match="no voxel"):
         target_registration_error(np.eye(4), np.eye(4), empty)
-
-
-def test_dice():
-    a = np.array([1, 1, 1, 0, 0, 0])
-    b = np.array([0, 1, 1, 1, 1, 0])
-    assert dice(a, b) == pytest.approx(2 * 2 / (3 + 4))
-    assert dice(a, a) == 1.0
-    assert dice(a, 1 - a) == 0.0
-    assert dice(np.zeros(3), np.zeros(3)) == 1.0
-
-
-def test_dice_refuses_to_broadcast():
-    with pytest.raises(ValueError, match="shapes"):
-        dice(np.ones((2, 1)), np.ones((2, 2)))

@@ -169,3 +169,17 @@ def test_head_of_the_simulated_ct(person):
     there = np.rint(nib.affines.apply_affine(to_ct, voxels)).astype(int)
     assert found[tuple(there.T)].mean() > 0.999
     assert 2000 < found.sum() * masks.voxel_volume_ml(ct.affine) < 8000
+
+
+def test_dice():
+    a = np.array([1, 1, 1, 0, 0, 0])
+    b = np.array([0, 1, 1, 1, 1, 0])
+    assert dice(a, b) == pytest.approx(2 * 2 / (3 + 4))
+    assert dice(a, a) == 1.0
+    assert dice(a, 1 - a) == 0.0
+    assert dice(np.zeros(3), np.zeros(3)) == 1.0
+
+
+def test_dice_refuses_to_broadcast():
+    with pytest.raises(ValueError, match="shapes"):
+        dice(np.ones((2, 1)), np.ones((2, 2)))

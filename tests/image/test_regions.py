@@ -26,7 +26,7 @@ def atlas() -> nib.Nifti1Image:
 
 @pytest.fixture(scope="module")
 def regions(atlas) -> dict[str, np.ndarray]:
-    names = [region.name for region in REFERENCE_REGIONS if region.tissue is None]
+    names = [region.name for region in REFERENCE_REGIONS if region.of_atlas]
     found = {name: atlas_region(name) for name in names}
     for region in found.values():
         assert region.get_data_dtype() == np.uint8
