@@ -102,7 +102,7 @@ class Fuse(SimpleInterface):
         if modality.tracer:
             colour = rgb24_image(fuse_colour(fused.image, second, mask), affine)
             self._results["out_colour"] = save(colour, runtime.cwd, "colour")
-        model = entry.provenance(
+        model = fused.entry.provenance(
             fused.device,
             self.inputs.planes,
             self.inputs.sources,

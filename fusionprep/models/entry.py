@@ -44,6 +44,8 @@ class ModelEntry:
         The full reference; None where the method is common knowledge.
     weights
         Name of the weights file and its card in ``fusionprep/data/weights``; None without.
+    ct_weights
+        Those for CT, where they are others.
     bibliography_key
         Key of the paper in ``fusionprep/data/boilerplate.bib``; None where it is not there.
     anatomical_input
@@ -63,6 +65,7 @@ class ModelEntry:
     citation: str
     paper: str | None = None
     weights: str | None = None
+    ct_weights: str | None = None
     version: str | None = "1.0.0"
     bibliography_key: str | None = None
     anatomical_input: AnatomicalInput = "image"
@@ -114,6 +117,12 @@ class ModelEntry:
                 " choose another model"
             )
         return modality
+
+    def of(self, modality: Modality) -> "ModelEntry":
+        """The model with its weights for a modality; a user's own weights are for all of them."""
+        if self.ct_weights is None or self.own_weights or not modality.hounsfield:
+            return self
+        return replace(self, weights=self.ct_weights, ct_weights=None)
 
     def load(self, device: str = "cpu") -> "FusionModel":
         """Build the model in evaluation mode, with its weights.

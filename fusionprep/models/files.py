@@ -104,7 +104,7 @@ def fuse_files(request: FusionRequest) -> None:
     scalings = fused.scaled.scalings
     sidecar = {
         "Description": f"Fused by {entry.label}: {entry.title}",
-        "FusionModel": entry.provenance(fused.device, request.planes, sources, scalings),
+        "FusionModel": fused.entry.provenance(fused.device, request.planes, sources, scalings),
     }
     stem = request.output.name.removesuffix(".png").removesuffix(".gz").removesuffix(".nii")
     try:

@@ -1,6 +1,5 @@
 """A fusion model run over slices and volumes."""
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,7 +76,7 @@ def fuse_volume(
         three times the work, without the flicker of slices that know nothing of their neighbours.
         It is meant for voxels that are about as thick as wide.
     voxel_sizes
-        Along the axes of a volume, in any one unit. Models that smooth over neighbouring slices
+        Along the axes of a volume, in mm. Models that smooth over neighbouring slices
         (:class:`~fusionprep.models.nets.base.PlannedFusion`) do so over fewer where they are thick.
 
     Returns
@@ -107,9 +106,8 @@ def fuse_volume(
     axes = (axis,) if planes == "axial" else (0, 1, 2)
     for across in axes:
         slices = [np.moveaxis(image, across, 0) for image in (*stacks, fused)]
-        pixel = math.sqrt(math.prod(np.delete(voxel_sizes, across)))
-        thickness = voxel_sizes[across] / pixel
-        _add_fused(model, *slices, device=device, batch_size=batch_size, thickness=thickness)
+        smoothed = _smoothed_slices(model, voxel_sizes, across)
+        _add_fused(model, *slices, device=device, batch_size=batch_size, smoothed=smoothed)
     fused /= len(axes)
     return fused.reshape(anatomical.shape)
 
@@ -123,9 +121,12 @@ def _add_fused(
     *,
     device: str,
     batch_size: int,
-    thickness: float,
+    smoothed: float,
 ) -> None:
-    """Fuse stacks of slices (N, H, W) and add the result to the total; thickness in pixels."""
+    """Fuse stacks of slices (N, H, W) and add the result to the total.
+
+    ``smoothed`` is the standard deviation, in slices, with which plans are smoothed.
+    """
     from fusionprep.models.nets.base import PlannedFusion
 
     filled = np.flatnonzero(inside.any(axis=(1, 2)))
@@ -145,12 +146,18 @@ def _add_fused(
 
     if isinstance(model, PlannedFusion):
         told = [_run(model, model.plan, inputs(indices)[1], device) for indices in batches]
-        plans = _smoothed(told, model.plan_smoothing / thickness)
+        plans = _smoothed(told, smoothed)
         for indices, plan in zip(batches, plans, strict=True):
             add(indices, model.follow, plan)
     else:
         for indices in batches:
             add(indices, model)
+
+
+def _smoothed_slices(model: "FusionModel", voxel_sizes: "Sequence[float]", axis: int) -> float:
+    from fusionprep.models.nets.base import PlannedFusion
+
+    return model.smoothed_slices(voxel_sizes, axis) if isinstance(model, PlannedFusion) else 0.0
 
 
 def _smoothed(plans: list[np.ndarray], deviation: float) -> list[np.ndarray]:

@@ -29,6 +29,8 @@ class Fused:
     ----------
     image
         float32 in [0, 1], 0 outside the mask.
+    entry
+        The model, with the weights that were used.
     scaled
         The two images that were fused.
     device
@@ -38,6 +40,7 @@ class Fused:
     """
 
     image: np.ndarray
+    entry: ModelEntry
     scaled: ScaledPair
     device: str
     seconds: float
@@ -126,6 +129,7 @@ def fuse_pair(
         anatomical_input=entry.anatomical_input,
         scalings=scalings,
     )
+    entry = entry.of(modality)
     network = entry.load(computed_on)
     began = time.perf_counter()
     image = fuse_volume(
@@ -138,4 +142,4 @@ def fuse_pair(
         planes=planes,
         voxel_sizes=voxel_sizes,
     )
-    return Fused(image, scaled, computed_on, time.perf_counter() - began)
+    return Fused(image, entry, scaled, computed_on, time.perf_counter() - began)

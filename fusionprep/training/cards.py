@@ -98,8 +98,11 @@ def finish_card(
 
 
 def _entry(name: str) -> ModelEntry:
-    """The model that is trained; for a first stage, the whole model under the stage's name."""
-    whole = get_recipe(name).stage_of
+    """The model that is trained; for a stage or further weights, the model under their name."""
+    recipe = get_recipe(name)
+    if recipe.variant_of is not None:
+        return replace(get_model(recipe.variant_of), name=name)
+    whole = recipe.stage_of
     if whole is None:
         return get_model(name)
     entry = get_model(whole)

@@ -253,7 +253,7 @@ def _small_node(
 def fusion_entries(fusion: Fusion, modality: Modality) -> list[ModelEntry]:
     """The models of the configuration that can fuse a modality."""
     entries = (get_model(name, fusion.weights.get(name)) for name in fusion.models)
-    return [entry for entry in entries if entry.fuses(modality)]
+    return [entry.of(modality) for entry in entries if entry.fuses(modality)]
 
 
 def _describe(fusion: Fusion, modality: Modality, entries: list[ModelEntry]) -> str:

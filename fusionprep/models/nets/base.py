@@ -1,5 +1,6 @@
 """What all fusion models have in common."""
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
@@ -40,13 +41,19 @@ class PlannedFusion(FusionModel):
     a slice is not fused unlike the next one. Its reach is left open, so that all plans are of
     whole slices and their places agree.
 
-    Attributes
-    ----------
-    plan_smoothing
-        Standard deviation of the Gaussian along the slice axis, in the pixels of a slice.
     """
 
-    plan_smoothing: float
+    def smoothed_slices(self, voxel_sizes: Sequence[float], axis: int) -> float:
+        """Standard deviation of the Gaussian over the plans of slices, in slices.
+
+        Parameters
+        ----------
+        voxel_sizes
+            Along the axes of the volume, in mm.
+        axis
+            The axis across the slices.
+        """
+        raise NotImplementedError
 
     def plan(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
         """How to fuse slices (N, 1, H, W): (N, ...), numbers that can be averaged."""

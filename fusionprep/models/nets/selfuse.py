@@ -22,7 +22,9 @@ and shift the features once. benchmarks/own_model.md says what else was tried.
 """
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as nnf
@@ -51,6 +53,9 @@ SMALLEST_DEVIATION = 1e-3
 SHOULDER = 0.9
 """Level above which levels are compressed."""
 
+PLAN_SMOOTHING = 6
+"""Smoothing of plans over slices, in the pixels of a slice."""
+
 STATISTICS = 10
 """Values that the network sees of a block."""
 
@@ -68,8 +73,6 @@ class SelFuse(PlannedFusion):
     dilations
         One residual convolution for each.
     """
-
-    plan_smoothing = 6
 
     def __init__(
         self, channels: int = 40, dilations: tuple[int, ...] = (1, 2, 4, 8, 4, 2, 1)
@@ -96,6 +99,10 @@ class SelFuse(PlannedFusion):
         All are 0 where it says nothing.
         """
         return self.last(self._features(block_statistics(anatomical, functional)))
+
+    def smoothed_slices(self, voxel_sizes: Sequence[float], axis: int) -> float:
+        pixel = math.sqrt(math.prod(np.delete(voxel_sizes, axis)))
+        return PLAN_SMOOTHING * pixel / voxel_sizes[axis]
 
     def follow(
         self, anatomical: torch.Tensor, functional: torch.Tensor, plan: torch.Tensor

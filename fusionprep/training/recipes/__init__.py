@@ -16,6 +16,8 @@ _RECIPES = (
     ("dsagan", "dsagan:DSAGANRecipe"),
     ("ifcnn", "ifcnn:IFCNNRecipe"),
     ("matr", "matr:MATRRecipe"),
+    ("readfuse", "readfuse:ReadFuseRecipe"),
+    ("readfuse_ct", "readfuse:ReadFuseCTRecipe"),
     ("selfuse", "selfuse:SelFuseRecipe"),
     ("u2fusion", "u2fusion:U2FusionRecipe"),
     ("unet", "unet:UNetRecipe"),

@@ -28,9 +28,12 @@ class Recipe(Generic[Model]):
     stage_of
         Name of the model of which this recipe trains a first stage; None for a whole model. A stage
         has the model's weights, not all of which mean anything yet.
+    variant_of
+        Name of the model of which this recipe trains further weights, e.g. for one modality.
     """
 
     stage_of: ClassVar[str | None] = None
+    variant_of: ClassVar[str | None] = None
     loss_weights: ClassVar[Mapping[str, float]]
     differences: ClassVar[str]
 

@@ -1,0 +1,251 @@
+"""ReadFuse is trained to keep lesions visible, and after that on the field's metrics.
+
+Lesions are planted in either source at random places and scales; as much of each as one gray
+channel can hold has to stay visible, also where the other source is brighter. Edges must not
+cancel, little may become white. What freedom that leaves goes to the metrics that SelFuse is
+trained on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch.nn import functional as nnf
+
+from fusionprep.models.nets.readfuse import ReadFuse, finished
+from fusionprep.training import metric_losses as metrics
+from fusionprep.training import visibility_losses as visibility
+from fusionprep.training.losses import ssim
+from fusionprep.training.recipes.base import Batch, Recipe, Sample, Terms
+from fusionprep.training.recipes.selfuse import (
+    STRIPPED_SHARE,
+    dimmed,
+    lacking_correlation,
+    lacking_fidelity,
+)
+
+EDGE_SCALES = (2.0, 4.0)
+
+BORDER = 5
+"""Pixels from the brain's outline within which there are no lesions."""
+
+SHOWN, BONE = 0.08, 0.97
+"""Levels between which a pixel of both images belongs to the brain."""
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What a reader should see.
+
+    Attributes
+    ----------
+    retention, dominated
+        Of lesions: beyond it a sample asks for no more; the same where the other source is
+        brighter.
+    anatomical_scales, functional_scales
+        Of the planted lesions, in pixels: smallest and largest.
+    functional_amplitude
+        Of lesions in the functional image; None takes a share of the local mean.
+    bright
+        Level above which a fused pixel counts as nearly white.
+    """
+
+    retention: float = 0.84
+    dominated: float = 0.82
+    anatomical_scales: tuple[float, float] = (2.0, 7.0)
+    functional_scales: tuple[float, float] = (4.0, 7.0)
+    functional_amplitude: float | None = None
+    bright: float = 0.88
+
+
+class ReadFuseRecipe(Recipe[ReadFuse]):
+    """Lesions, edges and metrics."""
+
+    goals: ClassVar = Goals()
+
+    loss_weights: ClassVar = {
+        "lesions": 30.0,
+        "dominated": 30.0,
+        "cancelled": 40.0,
+        "white": 30.0,
+        "negative": 20.0,
+        "gradients": 8.0,
+        "ssim": 20.0,
+        "yang": 3.0,
+        "information": 0.4,
+        "features": 6.0,
+        "contrast": 3.0,
+        "scd": 3.0,
+        "vif": 1.0,
+        "vif_smaller": 5.0,
+        "added": 20.0,
+        "bright": 3.0,
+    }
+    differences = "our own model; there is no paper to differ from."
+
+    def build(self) -> ReadFuse:
+        return ReadFuse()
+
+    def prepare(
+        self, anatomical: np.ndarray, functional: np.ndarray, rng: np.random.Generator
+    ) -> Sample:
+        brain = brain_of(anatomical, functional)
+        if rng.random() < STRIPPED_SHARE:
+            anatomical, functional = anatomical * brain, functional * brain
+        return {"anatomical": anatomical, "functional": functional, "brain": brain}
+
+    def loss_terms(self, model: ReadFuse, batch: Batch, helper: Any) -> Terms:  # noqa: ARG002
+        sources, brain = (batch["anatomical"], batch["functional"]), batch["brain"]
+        uncompressed = model.uncompressed(*sources, model.plan(*sources))
+        fused = finished(uncompressed, *sources)
+        told = torch.stack([metrics.mutual_information(s, fused) for s in sources])
+        features = torch.stack([metrics.feature_mutual_information(s, fused) for s in sources])
+        inside = brain.mean().clamp_min(0.01)
+        edges = [visibility.cancelled(fused, *sources, brain, sigma=s) for s in EDGE_SCALES]
+        return {
+            **lost_lesions(model, fused, sources, brain, self.goals),
+            "cancelled": torch.stack(edges).sum(),
+            "white": ((uncompressed - self.goals.bright).clamp_min(0) * brain).mean() / inside,
+            "negative": (-uncompressed).clamp_min(0).mean(),
+            "gradients": 1 - metrics.gradient_preservation(fused, *sources).mean(),
+            "ssim": 1 - torch.stack([ssim(source, fused) for source in sources]).mean(),
+            "yang": 1 - metrics.yang(fused, *sources).mean(),
+            "information": -told.sum(dim=0).mean(),
+            "features": 1 - features.mean(),
+            "contrast": 1 - metrics.contrast_preservation(fused, *sources).mean(),
+            "scd": lacking_correlation(fused, *sources),
+            **lacking_fidelity(fused, *sources),
+            "added": metrics.added_gradients(fused, *sources).mean(),
+            "bright": dimmed(fused, batch["functional"]).mean(),
+        }
+
+
+def brain_of(anatomical: np.ndarray, functional: np.ndarray) -> np.ndarray:
+    """Roughly the brain, (H, W) float32 of 0 and 1: where both images show tissue."""
+    tissue = (anatomical > SHOWN) & (functional > SHOWN) & (functional < BONE)
+    room = 8
+    closed = ndimage.binary_closing(
+        np.pad(ndimage.binary_opening(tissue, iterations=3), room), iterations=6
+    )
+    inside = ndimage.binary_fill_holes(closed)[room:-room, room:-room]
+    return inside.astype(np.float32)
+
+
+class ReadFuseCTRecipe(ReadFuseRecipe):
+    """Weights for CT: bone and soft tissue as readers of CT know them, small lesions kept."""
+
+    variant_of: ClassVar = "readfuse"
+    goals: ClassVar = Goals(
+        retention=0.6,
+        dominated=0.55,
+        functional_scales=(2.0, 4.0),
+        functional_amplitude=0.15,
+        bright=0.98,
+    )
+    loss_weights: ClassVar = {
+        **ReadFuseRecipe.loss_weights,
+        "cancelled": 120.0,
+        "gradients": 17.0,
+        "ssim": 30.0,
+        "vif_smaller": 8.0,
+        "bright": 30.0,
+    }
+
+
+def lost_lesions(
+    model: ReadFuse,
+    fused: torch.Tensor,
+    sources: tuple[torch.Tensor, torch.Tensor],
+    brain: torch.Tensor,
+    goals: Goals,
+) -> Terms:
+    """How far the retention of planted lesions falls short of its goals, of all and dominated."""
+    inside = 1 - nnf.max_pool2d(1 - brain, 2 * BORDER + 1, stride=1, padding=BORDER)
+    planted = [
+        _plant(sources, inside, index, side, goals)
+        for index in range(len(fused))
+        for side in range(2)
+    ]
+    changed = model(
+        *(torch.cat(images) for images in zip(*(p.images for p in planted), strict=True))
+    )
+    lacking: dict[str, list[torch.Tensor]] = {"lesions": [], "dominated": []}
+    for number, each in enumerate(planted):
+        before = fused[each.index : each.index + 1]
+        kept = _kept(each, before, changed[number : number + 1], brain, inside)
+        for name, chosen, goal in (
+            ("lesions", torch.ones_like(each.dominated), goals.retention),
+            ("dominated", each.dominated, goals.dominated),
+        ):
+            if chosen.sum() >= 2:
+                lacking[name].append((goal - kept(chosen)).clamp_min(0))
+    nothing = fused.sum() * 0
+    return {
+        name: torch.stack(values).mean() if values else nothing for name, values in lacking.items()
+    }
+
+
+@dataclass(frozen=True)
+class _Planted:
+    """One slice's sources, one of them with lesions; places and signs of these."""
+
+    images: tuple[torch.Tensor, torch.Tensor]
+    before: torch.Tensor
+    index: int
+    side: int
+    sigma: float
+    places: torch.Tensor
+    signs: torch.Tensor
+    dominated: torch.Tensor
+
+
+def _plant(
+    sources: tuple[torch.Tensor, torch.Tensor],
+    inside: torch.Tensor,
+    index: int,
+    side: int,
+    goals: Goals,
+) -> _Planted:
+    smallest, largest = (goals.anatomical_scales, goals.functional_scales)[side]
+    sigma = smallest * (largest / smallest) ** torch.rand(()).item()
+    amplitude = goals.functional_amplitude if side else None
+    pair = [source[index : index + 1] for source in sources]
+    before = pair[side]
+    pair[side], places, signs = visibility.plant(
+        before, inside[index : index + 1], sigma, amplitude
+    )
+    own, other = (
+        visibility.blurred(image, sigma)[0, 0, places[:, 0], places[:, 1]]
+        for image in (before, pair[1 - side])
+    )
+    return _Planted((pair[0], pair[1]), before, index, side, sigma, places, signs, other > own)
+
+
+def _kept(
+    planted: _Planted,
+    before: torch.Tensor,
+    after: torch.Tensor,
+    brain: torch.Tensor,
+    inside: torch.Tensor,
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Retention of a choice (n,) of the lesions, from the fused slice without and with them."""
+    mask, border = (image[planted.index : planted.index + 1] for image in (brain, inside))
+    changes, clutters = [], []
+    for one, two in ((before, after), (planted.before, planted.images[planted.side])):
+        response, seen = (
+            visibility.template(image, mask, sigma=planted.sigma) for image in (one, two)
+        )
+        changes.append((seen - response)[0, 0, planted.places[:, 0], planted.places[:, 1]])
+        clutters.append(visibility.clutter(response, border)[0])
+
+    def kept(chosen: torch.Tensor) -> torch.Tensor:
+        return visibility.retention(
+            (changes[0][chosen], changes[1][chosen]),
+            (clutters[0], clutters[1]),
+            planted.signs[chosen],
+        )
+
+    return kept

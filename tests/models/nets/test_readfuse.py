@@ -1,0 +1,100 @@
+"""The reader's model: what no training can make it do."""
+
+import numpy as np
+import pytest
+import torch
+
+from fusionprep.models.inference import fuse_volume
+from fusionprep.models.nets.readfuse import ReadFuse, decomposed
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def images():
+    """Two images with black around them (1, 1, 96, 96), not below 0.2 in their middle."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(2, 1, 1, 12, 12, generator=generator)
+    images = torch.zeros(2, 1, 1, 96, 96)
+    for image, small in zip(images, coarse, strict=True):
+        size = {"size": (56, 56), "mode": "bilinear"}
+        image[..., 20:76, 20:76] = 0.2 + 0.8 * torch.nn.functional.interpolate(small, **size)
+    return images
+
+
+@pytest.fixture
+def trained():
+    """A network with random instead of initial weights everywhere."""
+    torch.manual_seed(0)
+    model = ReadFuse().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.05)
+    return model
+
+
+def fuse(model, *images):
+    with torch.inference_mode():
+        return model(*images)
+
+
+def test_it_is_as_small_as_promised():
+    assert sum(parameter.numel() for parameter in ReadFuse().parameters()) < 150_000
+
+
+def test_bands_add_up_to_the_image_and_have_no_mean(images):
+    bands, rest = decomposed(images[:, 0].transpose(0, 1))
+    total = bands.unflatten(1, (-1, 2)).sum(dim=1) + rest
+    torch.testing.assert_close(total[0], images[:, 0, 0])
+    flat, _ = decomposed(torch.ones(1, 1, 256, 256))
+    assert flat[..., 128, 128].abs().max() < 1e-6
+
+
+def test_what_both_images_show_stays_as_it_is(trained, images):
+    assert (fuse(trained, images[0], images[0]) - images[0]).abs().max() < 1e-6
+    assert (fuse(trained, *images) - images[0]).abs().max() > 0.05
+
+
+def test_an_image_that_is_alone_stays_as_it_is(trained, images):
+    black = torch.zeros_like(images[0])
+    torch.testing.assert_close(fuse(trained, images[0], black), images[0], atol=0, rtol=0)
+    torch.testing.assert_close(fuse(trained, black, images[1]), images[1], atol=0, rtol=0)
+
+
+def test_black_stays_black_and_the_range_is_kept(trained, images):
+    fused = fuse(trained, *images)
+    assert fused[images.sum(dim=0) == 0].abs().max() == 0
+    assert fused.min() >= 0
+    assert fused.max() <= 1
+    assert fused.std() > 0.01
+
+
+def test_what_is_far_away_changes_nothing(trained):
+    generator = torch.Generator().manual_seed(1)
+    images = torch.rand(2, 1, 1, 64, 320, generator=generator)
+    changed = images.clone()
+    changed[..., 300:] = 1
+    difference = (fuse(trained, *images) - fuse(trained, *changed)).abs()
+    assert difference[..., :100].max() < 1e-6
+    assert difference[..., 300:].max() > 0.1
+
+
+@pytest.mark.parametrize("shape", [(33, 50), (34, 47), (16, 16), (35, 64)])
+def test_slices_of_any_size_keep_it(trained, images, shape):
+    height, width = shape
+    fused = fuse(trained, *images[..., 28 : 28 + height, 28 : 28 + width])
+    assert fused.shape[-2:] == shape
+
+
+def test_neighbouring_slices_are_fused_alike_however_thick_they_are():
+    model = ReadFuse()
+    assert model.smoothed_slices((1.0, 1.0, 1.0), 2) == 6
+    assert model.smoothed_slices((2.0, 2.0, 2.0), 2) == 3
+    assert model.smoothed_slices((0.9, 0.9, 8.0), 2) == 1.25
+
+
+def test_a_slice_without_neighbours_is_fused_as_a_slice(trained, images):
+    slices = [image[0, 0].numpy() for image in images]
+    alone = fuse_volume(trained, *slices)
+    stack = fuse_volume(trained, *(np.stack([image] * 3, axis=2) for image in slices))
+    np.testing.assert_allclose(stack[..., 1], alone, atol=1e-5)
