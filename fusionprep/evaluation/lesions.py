@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from fusionprep.errors import DataError
+from fusionprep.evaluation.regions import depth
 from fusionprep.modalities import Modality
 
 Source = Literal["anatomical", "functional"]
@@ -63,13 +64,9 @@ class Reader:
     """
 
     def __init__(self, brain: np.ndarray, voxel_sizes: Sequence[float] | None = None) -> None:
-        from scipy.ndimage import distance_transform_edt
-
         self.brain = np.asarray(brain) > 0
         self.voxel_sizes = np.ones(self.brain.ndim) * (1.0 if voxel_sizes is None else voxel_sizes)
-        # Beyond the edge of the picture nothing is known of the brain.
-        depth = distance_transform_edt(np.pad(self.brain, 1), sampling=self.voxel_sizes)
-        self.inside = depth[(slice(1, -1),) * self.brain.ndim] > MARGIN
+        self.inside = depth(self.brain, self.voxel_sizes) > MARGIN
         if not self.inside.any():
             raise DataError("the brain mask is too small for a lesion")
         self._box = _bounding_box(self.brain)

@@ -1,10 +1,23 @@
 """Regions in which fused images are judged."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fusionprep.image.masks import largest_component
+from fusionprep.modalities import Modality
 
 _AIR = 10
+
+UPTAKE = 0.2
+"""Share of the white level from which on there is uptake of the brain."""
+
+SOFT_TISSUE = (0.1, 0.9)
+"""Levels of a windowed image of Hounsfield units between which there is brain, not air or bone."""
+
+RIM = 5.0
+"""Pixels (mm in volumes) by which uptake and soft tissue reach beyond the brain: point spread, and
+scalp."""
 
 
 def head_mask(anatomical: np.ndarray, functional: np.ndarray) -> np.ndarray:
@@ -45,3 +58,53 @@ def uptake_mask(smoothed_functional: np.ndarray) -> np.ndarray:
     return ndimage.binary_fill_holes(
         (smoothed_functional >= 0.3 * largest) & (smoothed_functional > 0)
     )
+
+
+def brain_mask(
+    functional: np.ndarray,
+    modality: Modality,
+    *,
+    levels: tuple[float, float] | None = None,
+    voxel_sizes: Sequence[float] | None = None,
+) -> np.ndarray:
+    """The brain as the functional image shows it, for pairs that come without a mask.
+
+    The largest part within `levels`, holes filled, less a rim of ``RIM``.
+
+    Parameters
+    ----------
+    functional
+        Slice (H, W) or volume (X, Y, Z) in [0, 1].
+    levels
+        None takes those of the modality: uptake, or what is between air and bone.
+    voxel_sizes
+        Along each axis in mm; None counts in pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, same shape; all False where nothing is left.
+    """
+    from scipy import ndimage
+
+    usual = SOFT_TISSUE if modality.hounsfield else (UPTAKE, np.inf)
+    low, high = usual if levels is None else levels
+    tissue = (functional > low) & (functional < high)
+    filled = ndimage.binary_fill_holes(largest_component(tissue))
+    return depth(filled, voxel_sizes) > RIM
+
+
+def depth(mask: np.ndarray, voxel_sizes: Sequence[float] | None = None) -> np.ndarray:
+    """How far inside a mask each voxel lies; beyond the edge of the picture nothing is inside.
+
+    Parameters
+    ----------
+    mask
+        bool, any number of axes.
+    voxel_sizes
+        Along each axis, the unit of the result; None counts in voxels.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    distance = distance_transform_edt(np.pad(mask, 1), sampling=voxel_sizes)
+    return np.asarray(distance[(slice(1, -1),) * mask.ndim])

@@ -13,6 +13,7 @@ import numpy as np
 
 from fusionprep.errors import DataError
 from fusionprep.evaluation.lesions import Condition, Planted, Reader, conditions, plant, plant_at
+from fusionprep.evaluation.ranking import RESAMPLES, SEED, Estimate
 from fusionprep.modalities import Modality
 
 Fuse = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -80,24 +81,26 @@ class Visibility:
 
 @dataclass(frozen=True)
 class VisibilitySummary:
-    """What is visible over all images of a method.
+    """What is visible over all images of a method, with 95 % intervals.
 
     Attributes
     ----------
     all, dominated, gain
         Means over the images, of the source and size that come off worst.
-    opposite, cancelled, white
+    opposite, white
         Means over the images.
+    cancelled
+        The same, at each of ``EDGE_SCALES``.
     images
         How many.
     """
 
-    all: float
-    dominated: float
-    gain: float
-    opposite: float
-    cancelled: tuple[float, ...]
-    white: float
+    all: Estimate
+    dominated: Estimate
+    gain: Estimate
+    opposite: Estimate
+    cancelled: tuple[Estimate, ...]
+    white: Estimate
     images: int
 
 
@@ -232,8 +235,16 @@ def cancelled_edges(
     return float(np.mean(kept[edges] < EDGE_LOST * strength[edges]))
 
 
-def combine(results: Iterable[Visibility]) -> VisibilitySummary:
+def combine(
+    results: Iterable[Visibility], groups: Sequence[str] | None = None
+) -> VisibilitySummary:
     """The mean over images of each source and size, and of these the worst.
+
+    Parameters
+    ----------
+    groups
+        Patient of each image: whole patients are drawn for the intervals, since images of one are
+        not independent. None draws images, which says nothing about other patients.
 
     Raises
     ------
@@ -243,24 +254,49 @@ def combine(results: Iterable[Visibility]) -> VisibilitySummary:
     results = tuple(results)
     if not results:
         raise DataError("there is no image whose lesions could be scored")
-    lesions = [result.lesions for result in results]
+    drawn = _drawn(len(results), groups)
+
+    def worst(values: Callable[[Visibility], Sequence[float]]) -> Estimate:
+        return _worst(np.array([values(result) for result in results], float), drawn)
+
     return VisibilitySummary(
-        all=_worst([[score.retention for score in row] for row in lesions]),
-        dominated=_worst([[score.dominated for score in row] for row in lesions]),
-        gain=_worst([[score.gain for score in row] for row in lesions]),
-        opposite=float(np.mean([result.opposite for result in results])),
-        cancelled=tuple(np.mean([result.cancelled for result in results], axis=0).tolist()),
-        white=float(np.mean([result.white for result in results])),
+        all=worst(lambda result: [score.retention for score in result.lesions]),
+        dominated=worst(lambda result: [score.dominated for score in result.lesions]),
+        gain=worst(lambda result: [score.gain for score in result.lesions]),
+        opposite=worst(lambda result: [result.opposite]),
+        cancelled=tuple(
+            worst(lambda result, scale=scale: [result.cancelled[scale]])  # type: ignore[misc]
+            for scale in range(len(EDGE_SCALES))
+        ),
+        white=worst(lambda result: [result.white]),
         images=len(results),
     )
 
 
-def _worst(scores: Sequence[Sequence[float]]) -> float:
-    """The least of the columns' means over the rows, what is missing left out."""
-    columns = (
-        [value for value in column if math.isfinite(value)] for column in zip(*scores, strict=True)
-    )
-    return min((float(np.mean(column)) for column in columns if column), default=math.nan)
+def _drawn(images: int, groups: Sequence[str] | None) -> np.ndarray:
+    """(resamples, images): how often each image is drawn; no resample of one image or group."""
+    _, member = np.unique(np.arange(images) if groups is None else groups, return_inverse=True)
+    count = int(member.max()) + 1
+    if count < 2:
+        return np.empty((0, images))
+    drawn = np.random.default_rng(SEED).integers(0, count, (RESAMPLES, count))
+    return np.stack([np.bincount(row, minlength=count) for row in drawn])[:, member]
+
+
+def _worst(values: np.ndarray, drawn: np.ndarray) -> Estimate:
+    """The least of the columns' means over the rows (images), what is missing left out."""
+    finite = np.isfinite(values)
+    values, finite = values[:, finite.any(axis=0)], finite[:, finite.any(axis=0)]
+    if not values.size:
+        return Estimate(math.nan, math.nan, math.nan)
+    weights = np.vstack([np.ones(len(values)), drawn])
+    counts = weights @ finite
+    means = np.full(counts.shape, np.nan)
+    np.divide(weights @ np.where(finite, values, 0), counts, out=means, where=counts > 0)
+    least = np.nanmin(means, axis=1)
+    if len(least) < 2:
+        return Estimate(float(least[0]), math.nan, math.nan)
+    return Estimate(float(least[0]), *map(float, np.nanpercentile(least[1:], (2.5, 97.5))))
 
 
 def _ratio(part: float, whole: float) -> float:

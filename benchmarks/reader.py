@@ -1,0 +1,204 @@
+"""What a reader can see in fused images: lesions planted in real slices, and ranks.
+
+    python benchmarks/reader.py --shared-data DIR average selfuse=MY.safetensors module:function
+
+A method is a model of the registry, one with your own weights, or a function (anatomical,
+functional) to fused of arrays (H, W) in [0, 1]. With ``--ranks`` it is scored by the field's
+metrics instead, as the only further method beside nine others.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from reader_slices import RANKED_FOLDERS, RANKED_PAIRS, gray_pairs, reader_slices
+
+from fusionprep.evaluation.metrics import RANKED, fusion_metrics, get_metric
+from fusionprep.evaluation.pairs import to_gray_levels
+from fusionprep.evaluation.ranking import Estimate, rank
+from fusionprep.evaluation.visibility import Fuse, combine, visibility
+from fusionprep.modalities import FUSED, Modality
+from fusionprep.models.entry import ModelEntry
+from fusionprep.models.inference import fuse_volume
+from fusionprep.models.registry import get_model
+
+COMPETITORS = (
+    *("selfuse", "max", "unet", "dmfnet", "ifcnn"),
+    *("guided", "laplacian", "densefuse", "average"),
+)
+METRICS = (*RANKED, "Nabf")
+SEED = 0
+
+
+def main() -> None:
+    options = parse()
+    if options.ranks:
+        print_ranks(options)
+    else:
+        print_visibility(options)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "methods",
+        nargs="+",
+        metavar="METHOD",
+        help="NAME or NAME=WEIGHTS of the registry, or MODULE:FUNCTION",
+    )
+    parser.add_argument("--shared-data", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--modality",
+        nargs="+",
+        dest="modalities",
+        choices=[modality.name for modality in FUSED],
+        default=[modality.name for modality in FUSED],
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="draws of the lesions' places")
+    parser.add_argument("--ranks", action="store_true", help="mean ranks by the field's metrics")
+    parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="folder that keeps the competitors' metrics"
+    )
+    return parser.parse_args()
+
+
+def chosen_modalities(options: argparse.Namespace) -> list[Modality]:
+    return [modality for modality in FUSED if modality.name in options.modalities]
+
+
+def method(text: str, modality: Modality) -> tuple[Fuse, ModelEntry | None]:
+    """The function that fuses, and the model of the registry that it is."""
+    name, _, weights = text.partition("=")
+    module, _, function = name.partition(":")
+    if function:
+        import importlib
+
+        found: Fuse = getattr(importlib.import_module(module), function)
+        return found, None
+    entry = get_model(name, Path(weights) if weights else None).of(modality)
+    network = entry.load()
+    return lambda anatomical, functional: fuse_volume(network, anatomical, functional), entry
+
+
+def print_visibility(options: argparse.Namespace) -> None:
+    for modality in chosen_modalities(options):
+        slices = reader_slices(options.shared_data, modality)
+        print(f"\n{modality.label}, {len(slices)} slices, 95 % intervals over slices\n")
+        print_row(
+            ("method", "all", "dominated", "gain", "opposite", "cancelled 2/4 px", "white"), "---"
+        )
+        for text in options.methods:
+            fuse, _ = method(text, modality)
+            rng = np.random.default_rng(SEED)
+            drawn = [each for _ in range(options.repeats) for each in slices]
+            found = combine(
+                [
+                    visibility(
+                        fuse, each.anatomical, each.functional, each.brain, modality, rng=rng
+                    )
+                    for each in drawn
+                ],
+                [each.name for each in drawn],
+            )
+            fine, coarse = found.cancelled
+            print_row(
+                (
+                    text,
+                    *map(interval, (found.all, found.dominated, found.gain)),
+                    f"{found.opposite.mean:.2f}",
+                    f"{fine.mean:.2f}/{coarse.mean:.2f}",
+                    f"{found.white.mean:.3f}",
+                )
+            )
+
+
+def interval(found: Estimate) -> str:
+    return f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def print_row(cells: tuple[str, ...], rule: str = "") -> None:
+    """One line of a Markdown table, with a rule below the head."""
+    print(f"| {' | '.join(cells)} |", flush=True)
+    if rule:
+        print(f"|{f'{rule}|' * len(cells)}")
+
+
+def print_ranks(options: argparse.Namespace) -> None:
+    competitors = {name: competitor_metrics(name, options) for name in COMPETITORS}
+    names = [folder.modality.label for folder in RANKED_FOLDERS]
+    print_row(("method", *(f"rank {name}" for name in names), "mean rank", "Nabf"), "---")
+    for text in options.methods:
+        candidate = mean_metrics(lambda modality, text=text: method(text, modality)[0], options)
+        print_candidate(text, candidate, competitors)
+    others = [name for name in COMPETITORS if name not in options.methods]
+    for name in others:
+        print_candidate(name, competitors[name], competitors)
+
+
+def print_candidate(
+    text: str, candidate: dict[str, list[float]], competitors: dict[str, dict[str, list[float]]]
+) -> None:
+    rivals = [values for name, values in competitors.items() if name != text]
+    ranks, added = [], []
+    for folder in RANKED_FOLDERS:
+        rows = np.array([each[folder.name] for each in (candidate, *rivals)])
+        per_metric = [
+            rank(rows[:, column], get_metric(name).better, [True] * len(rows))[0]
+            for column, name in enumerate(RANKED)
+        ]
+        ranks.append(float(np.mean(per_metric)))
+        added.append(rows[0, METRICS.index("Nabf")])
+    print_row(
+        (
+            text,
+            *(f"{each:.2f}" for each in ranks),
+            f"{np.mean(ranks):.2f}",
+            " ".join(f"{each:.3f}" for each in added),
+        )
+    )
+
+
+def competitor_metrics(name: str, options: argparse.Namespace) -> dict[str, list[float]]:
+    """From the cache, unless the model has other weights since."""
+    identity = get_model(name).identity()
+    path = options.cache / f"{name}.json" if options.cache else None
+    if path and path.is_file():
+        document = json.loads(path.read_text("utf-8"))
+        if document["identity"] == identity and document["metrics"] == list(METRICS):
+            return document["means"]
+    means = mean_metrics(lambda modality: method(name, modality)[0], options)
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        document = {"identity": identity, "metrics": METRICS, "means": means}
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        unfinished.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+        unfinished.replace(path)
+    return means
+
+
+def mean_metrics(
+    fuse_for: Callable[[Modality], Fuse], options: argparse.Namespace
+) -> dict[str, list[float]]:
+    """Dataset to the mean of each of ``METRICS`` over its pairs."""
+    means = {}
+    for folder in RANKED_FOLDERS:
+        fuse, rows = fuse_for(folder.modality), []
+        for number, (_, images) in enumerate(gray_pairs(options.shared_data, folder)):
+            if number == RANKED_PAIRS:
+                break
+            levels = [
+                to_gray_levels(255 * image).astype(np.float64) for image in (*images, fuse(*images))
+            ]
+            found = fusion_metrics(levels[0], levels[1], levels[2], METRICS)
+            rows.append([found[name] for name in METRICS])
+        means[folder.name] = np.nanmean(rows, axis=0).tolist()
+    return means
+
+
+if __name__ == "__main__":
+    main()
