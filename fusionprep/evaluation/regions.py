@@ -94,7 +94,7 @@ def brain_mask(
     return depth(filled, voxel_sizes) > RIM
 
 
-def depth(mask: np.ndarray, voxel_sizes: Sequence[float] | None = None) -> np.ndarray:
+def depth(mask: np.ndarray, voxel_sizes: Sequence[float] | np.ndarray | None = None) -> np.ndarray:
     """How far inside a mask each voxel lies; beyond the edge of the picture nothing is inside.
 
     Parameters
