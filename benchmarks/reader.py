@@ -129,15 +129,16 @@ def print_row(cells: tuple[str, ...], rule: str = "") -> None:
 
 
 def print_ranks(options: argparse.Namespace) -> None:
+    candidates = {
+        text: mean_metrics(lambda modality, text=text: method(text, modality)[0], options)
+        for text in options.methods
+    }
     competitors = {name: competitor_metrics(name, options) for name in COMPETITORS}
     names = [folder.modality.label for folder in RANKED_FOLDERS]
-    print_row(("method", *(f"rank {name}" for name in names), "mean rank", "Nabf"), "---")
-    for text in options.methods:
-        candidate = mean_metrics(lambda modality, text=text: method(text, modality)[0], options)
-        print_candidate(text, candidate, competitors)
-    others = [name for name in COMPETITORS if name not in options.methods]
-    for name in others:
-        print_candidate(name, competitors[name], competitors)
+    added = f"Nabf {'/'.join(names)}"
+    print_row(("method", *(f"rank {name}" for name in names), "mean rank", added), "---")
+    for text, means in {**candidates, **competitors}.items():
+        print_candidate(text, means, competitors)
 
 
 def print_candidate(
@@ -158,7 +159,7 @@ def print_candidate(
             text,
             *(f"{each:.2f}" for each in ranks),
             f"{np.mean(ranks):.2f}",
-            " ".join(f"{each:.3f}" for each in added),
+            "/".join(f"{each:.3f}" for each in added),
         )
     )
 

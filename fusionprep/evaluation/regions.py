@@ -10,7 +10,7 @@ from fusionprep.modalities import Modality
 _AIR = 10
 
 UPTAKE = 0.2
-"""Share of the white level from which on there is uptake of the brain."""
+"""Share of the white level above which there is uptake of the brain."""
 
 SOFT_TISSUE = (0.1, 0.9)
 """Levels of a windowed image of Hounsfield units between which there is brain, not air or bone."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusionprep.errors import DataError
-from fusionprep.evaluation.lesions import Condition, Planted, Reader, conditions, plant, plant_at
+from fusionprep.evaluation.lesions import Condition, Reader, conditions, plant, plant_at
 from fusionprep.evaluation.ranking import RESAMPLES, SEED, Estimate
 from fusionprep.modalities import Modality
 
@@ -114,7 +114,7 @@ def visibility(
     rng: np.random.Generator,
     voxel_sizes: Sequence[float] | None = None,
 ) -> Visibility:
-    """Plant lesions in both sources of a pair, fuse anew, and measure what is left of them.
+    """Plant lesions in both sources of a pair, fuse again, and measure what is left of them.
 
     Parameters
     ----------
@@ -139,12 +139,11 @@ def visibility(
     reader = Reader(brain, voxel_sizes)
     sources = np.asarray(anatomical), np.asarray(functional)
     fused = np.asarray(fuse(*sources))
-    lesions = []
-    for condition in conditions(modality):
-        planted = plant(sources[condition.index], reader, condition, rng)
-        lesions.append(_score(fuse, sources, fused, reader, condition, planted))
     return Visibility(
-        lesions=tuple(lesions),
+        lesions=tuple(
+            lesion_score(fuse, sources, fused, reader, condition, rng)
+            for condition in conditions(modality)
+        ),
         opposite=_opposite(fuse, sources, fused, reader, conditions(modality), rng),
         cancelled=tuple(
             cancelled_edges(sources, fused, reader.brain, size / reader.voxel_sizes)
@@ -154,14 +153,24 @@ def visibility(
     )
 
 
-def _score(
+def lesion_score(
     fuse: Fuse,
     sources: tuple[np.ndarray, np.ndarray],
     fused: np.ndarray,
     reader: Reader,
     condition: Condition,
-    planted: Planted,
+    rng: np.random.Generator,
 ) -> LesionScore:
+    """Plant lesions of one kind in one source, fuse again, and measure what is left of them.
+
+    Parameters
+    ----------
+    sources, fused
+        (anatomical, functional), and what `fuse` makes of them, all in [0, 1].
+    rng
+        Draws the places.
+    """
+    planted = plant(sources[condition.index], reader, condition, rng)
     size = condition.size
     own, other = sources[condition.index], sources[1 - condition.index]
     pair = (planted.image, other) if condition.source == "anatomical" else (other, planted.image)
