@@ -22,7 +22,7 @@ main{max-width:1800px}.scores{font-size:14px}.scores th,.scores td{padding:5px 8
 {% for group in ('methods', 'probes') %}
 <tbody>
 {% if group == 'probes' %}
-<tr class="probes"><th colspan="{{ table.columns|length + 1 }}">Probes (do not compete{{ '; with the rank each would get' if table.title != 'Guards and cost' }})</th></tr>
+<tr class="probes"><th colspan="{{ table.columns|length + 1 }}">Probes (do not compete{{ '; with the rank each would get' if table.ranked }})</th></tr>
 {% endif %}
 {% for line in table.lines if (line.method.kind == 'probe') == (group == 'probes') %}
 <tr{% if group == 'probes' %} class="probe"{% endif %}><th scope="row" title="{{ line.method.title }}">{{ line.method.name }}<small>{{ line.method.title|truncate(48) }}</small></th>
@@ -34,7 +34,7 @@ main{max-width:1800px}.scores{font-size:14px}.scores th,.scores td{padding:5px 8
 </div>
 {% endmacro %}
 <header class="top"><strong>Fusion benchmark · fusionprep</strong>
-<nav aria-label="Sections">{% for dataset in datasets %}<a href="#{{ dataset.name|urlencode }}">{{ dataset.name }}</a> &nbsp; {% endfor %}<a href="#metrics">Metrics</a> &nbsp; <a href="#guards">Guards</a></nav>
+<nav aria-label="Sections">{% for dataset in datasets %}<a href="#{{ dataset.name|urlencode }}">{{ dataset.name }}</a> &nbsp; {% endfor %}{% if reader_terms %}<a href="#reader">{{ reader }}</a> &nbsp; {% endif %}<a href="#metrics">Metrics</a> &nbsp; <a href="#guards">Guards</a></nav>
 </header>
 <main>
 <h1>Fusion benchmark</h1>
@@ -58,8 +58,24 @@ main{max-width:1800px}.scores{font-size:14px}.scores th,.scores td{padding:5px 8
 {% endfor %}
 <h3>Sources and fused images</h3>
 <div class="montage"><a href="{{ dataset.montage|urlencode }}"><img src="{{ dataset.montage|urlencode }}" alt="Sources and fused images of {{ dataset.name }}"></a></div>
+{% if dataset.lesions %}
+<h3>Planted lesions</h3>
+<p class="note">{{ lesions_text }}</p>
+<div class="montage"><a href="{{ dataset.lesions|urlencode }}"><img src="{{ dataset.lesions|urlencode }}" alt="Planted lesions in {{ dataset.name }}"></a></div>
+{% endif %}
 </section>
 {% endfor %}
+{% if reader_terms %}
+<section id="reader">
+<h2>{{ reader }}</h2>
+<p class="note">{{ reader_text }}</p>
+<table class="facts">
+{% for name, text in reader_terms.items() %}
+<tr><th scope="row">{{ name }}</th><td>{{ text }}</td></tr>
+{% endfor %}
+</table>
+</section>
+{% endif %}
 <section id="metrics">
 <h2>Metrics</h2>
 <div class="wide" tabindex="0" role="region" aria-label="Metrics">

@@ -24,6 +24,14 @@ from fusionprep.evaluation.pairs import (
     to_gray_levels,
 )
 from fusionprep.evaluation.probes import PROBES, Probe
+from fusionprep.evaluation.reader_checks import quick_checks
+from fusionprep.evaluation.reading import (
+    LesionPicture,
+    brain_of,
+    lesion_pictures,
+    read_by_reader,
+)
+from fusionprep.evaluation.visibility import Fuse, Visibility
 from fusionprep.evaluation.volumes import content_slices, through_plane_inconsistency
 from fusionprep.models.entry import ModelEntry
 from fusionprep.models.inference import fuse_volume, resolve_device
@@ -33,6 +41,10 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 GUARDS = ("bA", "bB", "pB", "added_edges", "background", "bone", "bone_lost")
+CHECKS = (
+    *("identity", "anatomical_alone", "functional_alone"),
+    *("outside", "anatomical_kept", "functional_kept"),
+)
 FLICKER = "through_plane"
 TIME = "ms"
 
@@ -63,6 +75,9 @@ class BenchmarkRequest:
         CPU threads of the models; None leaves the choice to PyTorch.
     metrics
         Names of the metrics; None computes all.
+    reader
+        Whether to plant lesions, and to check what a reader expects, for which each pair is fused
+        fifteen times more.
     """
 
     pairs: tuple[Path, ...]
@@ -75,6 +90,7 @@ class BenchmarkRequest:
     device: Device = "auto"
     threads: int | None = None
     metrics: tuple[str, ...] | None = None
+    reader: bool = True
 
 
 @dataclass(frozen=True)
@@ -89,6 +105,9 @@ class Method:
     entry
         The model with the weights that were loaded; None for a method that is not one of our
         models.
+    fuses_like
+        From a pair to the function that fuses images like it, in [0, 1]; None where images cannot
+        be fused again, so that nobody can tell what would be left of a lesion.
     """
 
     name: str
@@ -96,6 +115,7 @@ class Method:
     kind: Literal["model", "external", "probe"]
     fuse: Callable[[Pair, GrayPair], tuple[np.ndarray, float]]
     entry: ModelEntry | None = None
+    fuses_like: Callable[[GrayPair], Fuse] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,15 +125,21 @@ class DatasetScores:
     Attributes
     ----------
     values
-        Metric, guard, ``through_plane`` or ``ms`` to an array (methods, pairs).
+        Metric, guard, check, ``through_plane`` or ``ms`` to an array (methods, pairs).
     shown
         For the montage: the name of a pair, with its sources and fused images, (H, W) uint8.
+    seen
+        For each method, what a reader can see in each pair; None where that could not be measured.
+    lesions
+        Pictures of a pair with lesions.
     """
 
     pair_set: PairSet
     methods: tuple[Method, ...]
     values: dict[str, np.ndarray]
     shown: tuple[tuple[str, list[np.ndarray]], ...]
+    seen: tuple[tuple[Visibility | None, ...], ...] = ()
+    lesions: tuple[LesionPicture, ...] = ()
 
 
 def run_benchmark(request: BenchmarkRequest) -> list[DatasetScores]:
@@ -142,10 +168,10 @@ def run_benchmark(request: BenchmarkRequest) -> list[DatasetScores]:
     probes = [_probe(probe) for probe in PROBES]
     names = metric_names() if request.metrics is None else request.metrics
     with _threads(request.threads):
-        models = [
-            _model(get_model(name, request.weights.get(name)), device) for name in request.models
+        methods = [
+            (*_models(request, pair_set, device), *others, *probes)
+            for pair_set, others in zip(pair_sets, external, strict=True)
         ]
-        methods = [tuple(models + others + probes) for others in external]
         steps = sum(
             len(rows) * len(pair_set.pairs)
             for rows, pair_set in zip(methods, pair_sets, strict=True)
@@ -155,7 +181,7 @@ def run_benchmark(request: BenchmarkRequest) -> list[DatasetScores]:
         # disable=None: a bar only on a terminal
         with tqdm(total=steps, unit="image", dynamic_ncols=True, disable=None) as bar:
             return [
-                _score_dataset(pair_set, rows, names, bar)
+                _score_dataset(pair_set, rows, names, bar, reader=request.reader)
                 for pair_set, rows in zip(pair_sets, methods, strict=True)
             ]
 
@@ -189,6 +215,13 @@ def _threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _models(request: BenchmarkRequest, pair_set: PairSet, device: str) -> list[Method]:
+    return [
+        _model(get_model(name, request.weights.get(name)).of(pair_set.modality), device)
+        for name in request.models
+    ]
+
+
 def _model(entry: ModelEntry, device: str) -> Method:
     network = entry.load(device)
     warm: set[tuple[int, ...]] = set()
@@ -200,7 +233,7 @@ def _model(entry: ModelEntry, device: str) -> Method:
         return fuse_volume(network, a, b, mask, device=device, batch_size=1, **options)
 
     def fuse(_: Pair, gray: GrayPair) -> tuple[np.ndarray, float]:
-        images = [image.astype(np.float32) / 255 for image in (gray.anatomical, gray.functional)]
+        images = gray.unit_images()
         shape = images[0].shape[:2]
         if shape not in warm:
             warm.add(shape)
@@ -212,7 +245,10 @@ def _model(entry: ModelEntry, device: str) -> Method:
         slices = 1 if gray.mask is None else np.count_nonzero(gray.mask.any(axis=(0, 1)))
         return 255 * fused, 1000 * seconds / max(slices, 1)
 
-    return Method(entry.name, entry.title, "model", fuse, entry)
+    def fuses_like(gray: GrayPair) -> Fuse:
+        return lambda a, b: run(a, b, gray.mask, voxel_sizes=gray.voxel_sizes)
+
+    return Method(entry.name, entry.title, "model", fuse, entry, fuses_like)
 
 
 def _external(name: str, folder: Path, pair_set: PairSet) -> Method:
@@ -237,17 +273,27 @@ def _probe(probe: Probe) -> Method:
     def fuse(_: Pair, gray: GrayPair) -> tuple[np.ndarray, float]:
         return probe.fuse(gray.anatomical, gray.functional), math.nan
 
-    return Method(probe.name, probe.title, "probe", fuse)
+    def fuses_like(_: GrayPair) -> Fuse:
+        return lambda a, b: probe.fuse(255 * a, 255 * b) / 255
+
+    return Method(probe.name, probe.title, "probe", fuse, fuses_like=fuses_like)
 
 
 def _score_dataset(
-    pair_set: PairSet, methods: tuple[Method, ...], names: Sequence[str], bar: "tqdm[Any]"
+    pair_set: PairSet,
+    methods: tuple[Method, ...],
+    names: Sequence[str],
+    bar: "tqdm[Any]",
+    *,
+    reader: bool,
 ) -> DatasetScores:
-    quantities = (*names, *GUARDS, FLICKER, TIME)
+    quantities = (*names, *GUARDS, *(CHECKS if reader else ()), FLICKER, TIME)
     values = {name: np.full((len(methods), len(pair_set.pairs)), np.nan) for name in quantities}
     rows = np.linspace(0, len(pair_set.pairs) - 1, min(MONTAGE_ROWS, len(pair_set.pairs)))
     to_show = set(np.rint(rows).astype(int).tolist())
-    shown = []
+    shown: list[tuple[str, list[np.ndarray]]] = []
+    seen: list[list[Visibility | None]] = []
+    fullest, most = None, 0
     for column, pair in enumerate(pair_set.pairs):
         gray = read_pair(pair, pair_set.functional_folder)
         pictures = [_picture(image, gray) for image in (gray.anatomical, gray.functional)]
@@ -255,15 +301,32 @@ def _score_dataset(
         for row, method in enumerate(methods):
             bar.set_description_str(f"{pair_set.name} {pair.name} {method.name}")
             fused, milliseconds = method.fuse(pair, gray)
-            scores = _scores(pair, gray, fused, names, known)
-            for name, value in {**scores, TIME: milliseconds}.items():
+            scores = _scores(pair, gray, fused, names, known) | {TIME: milliseconds}
+            if reader and method.fuses_like:
+                scores |= quick_checks(method.fuses_like(gray), gray.unit_images())
+            for name, value in scores.items():
                 values[name][row, column] = value
             if method.kind != "probe":
                 pictures.append(_picture(to_gray_levels(fused), gray))
             bar.update()
         if column in to_show:
             shown.append((pair.name, pictures))
-    return DatasetScores(pair_set, methods, values, tuple(shown))
+        if reader:
+            seen.append(read_by_reader(_fusing(methods, gray), gray, pair_set.modality, column))
+            brain = int(np.count_nonzero(brain_of(gray, pair_set.modality)))
+            fullest, most = (gray, brain) if brain > most else (fullest, most)
+    by_method = tuple(zip(*seen, strict=True))
+    competing = [method for method in methods if method.kind != "probe"]
+    pictured = (
+        ()
+        if fullest is None
+        else lesion_pictures(_fusing(competing, fullest), fullest, pair_set.modality)
+    )
+    return DatasetScores(pair_set, methods, values, tuple(shown), by_method, tuple(pictured))
+
+
+def _fusing(methods: Sequence[Method], gray: GrayPair) -> list[Fuse | None]:
+    return [method.fuses_like and method.fuses_like(gray) for method in methods]
 
 
 def _scores(

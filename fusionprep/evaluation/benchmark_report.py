@@ -1,16 +1,32 @@
 """The benchmark's pages: Markdown and HTML with the same tables."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
 import numpy as np
 
-from fusionprep.evaluation.benchmark import FLICKER, GUARDS, TIME, Method
-from fusionprep.evaluation.comparison import DatasetSummary, montage_file, patient_count
+from fusionprep.evaluation.benchmark import CHECKS, FLICKER, GUARDS, TIME, Method
+from fusionprep.evaluation.comparison import (
+    DatasetSummary,
+    lesions_file,
+    montage_file,
+    patient_count,
+)
+from fusionprep.evaluation.lesions import (
+    AMPLITUDE,
+    MARGIN,
+    READER_NOISE,
+    SURROUND,
+    WINDOW_AMPLITUDE,
+    conditions,
+)
 from fusionprep.evaluation.metrics import RANKED, Metric, get_metric
 from fusionprep.evaluation.ranking import RESAMPLES, Estimate
+from fusionprep.evaluation.reader_checks import DARK, SHOWN
+from fusionprep.evaluation.reading import SEEN, SHOWN_SIZE
+from fusionprep.evaluation.visibility import EDGE_LOST, EDGE_SCALES, WHITE
 from fusionprep.evaluation.volumes import ENOUGH_CONTENT, VOLUME_SLICES
 from fusionprep.pages import page_template
 
@@ -30,6 +46,31 @@ GUARD_TEXTS = {
     "bone_lost": "share of those pixels where the fused image is below half of the functional one",
     FLICKER: "volumes: through-plane inconsistency, 0 for a fusion voxel by voxel; slice-wise "
     "models flicker from slice to slice",
+}
+
+READER = "What a reader can see"
+CHECKS_TITLE = "What a reader expects"
+READER_TEXTS = {
+    "all lesions": "visibility of the lesions in the fused image as a share of that in their "
+    "source alone; of the source and size that come off worst",
+    "dominated": "the same of lesions where the other source is brighter, which is where a fused "
+    "image loses them",
+    "gain": "change of the fused image per change of the source, likewise of the worst; it stays "
+    "low where lesions stand out only because everything around them was cancelled",
+    "opposite": "visibility of lesions that are bright in one source and dark in the other, as a "
+    "share of that in the source which shows them better",
+    f"cancelled {EDGE_SCALES[0]:g}, {EDGE_SCALES[1]:g}": "share of the brain's strongest edges, at "
+    f"these scales, that keep less than {EDGE_LOST:.0%} of their gradient; 0 is best",
+    "white": f"share of the brain at {WHITE:.0%} of white or more, where nothing can be seen",
+    "identity": "how far F(A, A) is from A and F(B, B) from B, in gray levels, 99th percentile; "
+    "0 is best, here and in the next three",
+    "anatomical_alone": "the same of F(A, 0) and A",
+    "functional_alone": "the same of F(0, B) and B",
+    "outside": "largest change in the head, in gray levels, when a white square is drawn outside",
+    "anatomical_kept": f"mean of the fused over mean of the anatomical image where that is "
+    f"{SHOWN:g} or more and the functional one at most {DARK:g} of white; 1 is best",
+    "functional_kept": "the same of the functional image: uptake, or bone, where the anatomical "
+    "one is dark",
 }
 
 
@@ -71,6 +112,11 @@ class Table:
     columns: list[str]
     lines: list[Line]
 
+    @property
+    def ranked(self) -> bool:
+        """Whether a figure in it has a rank."""
+        return any(cell.rank for line in self.lines for cell in line.cells)
+
 
 def markdown_page(summaries: Sequence[DatasetSummary]) -> str:
     """The summary as GitHub Markdown."""
@@ -80,8 +126,12 @@ def markdown_page(summaries: Sequence[DatasetSummary]) -> str:
         for table in tables(summary):
             parts += [f"### {table.title}", _markdown_table(table)]
         parts.append(f"![Sources and fused images]({quote(montage_file(summary.name))})")
+        if summary.scores.lesions:
+            parts += [f"![Planted lesions]({quote(lesions_file(summary.name))})", lesions_text()]
+    if any(any(summary.seen) for summary in summaries):
+        parts += [f"## {READER}", reader_text(summaries), _markdown_texts(READER_TEXTS)]
     parts += ["## Metrics", _markdown_metrics(_metrics(summaries)), "## Guards"]
-    parts.append("\n".join(f"- **{name}**: {text}" for name, text in GUARD_TEXTS.items()))
+    parts.append(_markdown_texts(GUARD_TEXTS))
     return "\n\n".join(parts) + "\n"
 
 
@@ -94,6 +144,7 @@ def html_page(summaries: Sequence[DatasetSummary]) -> str:
                 "sample": sample_text(summary),
                 "tables": tables(summary),
                 "montage": montage_file(summary.name),
+                "lesions": lesions_file(summary.name) if summary.scores.lesions else "",
             }
             for summary in summaries
         ],
@@ -101,6 +152,10 @@ def html_page(summaries: Sequence[DatasetSummary]) -> str:
         metrics=_metrics(summaries),
         ranked=RANKED,
         guards=GUARD_TEXTS,
+        reader=READER,
+        reader_text=reader_text(summaries),
+        reader_terms=READER_TEXTS if any(any(summary.seen) for summary in summaries) else {},
+        lesions_text=lesions_text(),
     )
 
 
@@ -118,6 +173,42 @@ def _reading() -> list[str]:
         f"at least {ENOUGH_CONTENT:.0%} of its largest extent, and their mean counts. Time is the "
         "median wall time of fusing one slice, after a warm-up.",
     ]
+
+
+def reader_text(summaries: Sequence[DatasetSummary]) -> str:
+    """How lesions were planted and looked for."""
+    sizes = []
+    for summary in summaries:
+        pair_set = summary.scores.pair_set
+        planted = conditions(pair_set.modality)
+        in_each = [
+            f"{_listed([f'{c.size:g}' for c in planted if c.index == index])} in {folder}"
+            for index, folder in enumerate((pair_set.anatomical_folder, pair_set.functional_folder))
+        ]
+        sizes.append(f"{summary.name}: {', '.join(in_each)}")
+    return (
+        "Gaussian lesions, bright and dark in turn, are planted in one source at a time, and the "
+        f"pair is fused again. Their height is {AMPLITUDE:.0%} of the local mean, in a CT "
+        f"{WINDOW_AMPLITUDE:.0%} of the window; their standard deviations are, in pixels of slices "
+        f"and millimetres of volumes, {'; '.join(sizes)}. The reader sees what stands out at the "
+        f"lesion's scale from surroundings {SURROUND:g} times as wide, against the deviation of "
+        f"the same over the brain, {MARGIN:g} pixels or mm inside its edge, and noise of "
+        f"{READER_NOISE:.1%} of the gray range. The brain is what the functional image shows of "
+        "it. None of this is ranked. Images made elsewhere cannot be fused again; they have no "
+        "figures here."
+    )
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def lesions_text() -> str:
+    """What the pictures of planted lesions show."""
+    return (
+        f"The same pair with lesions of size {SHOWN_SIZE:g}, ringed in their source and nowhere "
+        "else: what can be seen of them in the fused images?"
+    )
 
 
 def sample_text(summary: DatasetSummary) -> str:
@@ -143,6 +234,7 @@ def tables(summary: DatasetSummary) -> list[Table]:
     metrics = summary.metrics()
     ranked = [name for name in RANKED if name in metrics]
     further = [name for name in metrics if name not in ranked]
+    checks = [name for name in CHECKS if name in summary.estimates]
     flicker = [FLICKER] if np.isfinite(summary.scores.values[FLICKER]).any() else []
     best = _least(summary, summary.mean_ranks)
 
@@ -158,6 +250,8 @@ def tables(summary: DatasetSummary) -> list[Table]:
 
     made = [
         _table(summary, "Ranked metrics", ["mean rank", *ranked], ranked, before=mean_rank),
+        _reader_table(summary),
+        _table(summary, CHECKS_TITLE, checks, checks),
         _table(
             summary,
             "Guards and cost",
@@ -195,6 +289,22 @@ def _table(
         cells = [*([before(row)] if before else []), *cells, *(after(row) if after else [])]
         lines.append(Line(summary.methods[row], cells))
     return Table(title, columns, lines)
+
+
+def _reader_table(summary: DatasetSummary) -> Table:
+    """Without a column where nothing is known."""
+    if not any(summary.seen):
+        return Table(READER, [], [])
+    lines = []
+    for row in summary.order():
+        seen = summary.seen[row]
+        found = [None if seen is None else read(seen) for read in SEEN.values()]
+        cells = [
+            Cell(_NONE) if each is None else Cell(_number(each.mean), _interval(each))
+            for each in found
+        ]
+        lines.append(Line(summary.methods[row], cells))
+    return Table(READER, list(SEEN), lines)
 
 
 def _least(summary: DatasetSummary, ranks: np.ndarray) -> np.ndarray:
@@ -237,6 +347,10 @@ def _markdown_cell(cell: Cell) -> str:
     value = f"**{cell.value}**" if cell.best else cell.value
     interval = f" [{cell.interval}]" if cell.interval else ""
     return f"{value}{interval}{f' ({cell.rank})' if cell.rank else ''}"
+
+
+def _markdown_texts(texts: Mapping[str, str]) -> str:
+    return "\n".join(f"- **{name}**: {text}" for name, text in texts.items())
 
 
 def _markdown_metrics(metrics: Sequence[Metric]) -> str:

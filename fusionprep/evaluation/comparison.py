@@ -1,13 +1,18 @@
 """The methods of a benchmark compared: means, intervals and ranks of one dataset."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from fusionprep.evaluation.benchmark import FLICKER, GUARDS, TIME, DatasetScores, Method
+from fusionprep.evaluation.benchmark import CHECKS, FLICKER, GUARDS, TIME, DatasetScores, Method
 from fusionprep.evaluation.metrics import RANKED, get_metric
 from fusionprep.evaluation.ranking import Estimate, estimate, rank
+from fusionprep.evaluation.visibility import Visibility, VisibilitySummary, combine
+
+UNRANKED = (*GUARDS, *CHECKS, FLICKER, TIME)
+"""What is not one of the field's metrics."""
 
 
 @dataclass(frozen=True)
@@ -17,18 +22,21 @@ class DatasetSummary:
     Attributes
     ----------
     estimates
-        Metric, guard, ``through_plane`` or ``ms`` to one estimate per method. Time is the median
-        over the pairs, without an interval.
+        Metric, guard, check, ``through_plane`` or ``ms`` to one estimate per method. Time is
+        the median over the pairs, without an interval.
     ranks
         Metric with a better direction to the rank of each method. Probes do not compete.
     mean_ranks
         (methods,), over the metrics of ``RANKED`` that were computed; NaN when none was.
+    seen
+        What a reader can see in the fused images of each method; None where that is not known.
     """
 
     scores: DatasetScores
     estimates: dict[str, list[Estimate]]
     ranks: dict[str, np.ndarray]
     mean_ranks: np.ndarray
+    seen: tuple[VisibilitySummary | None, ...]
 
     @property
     def name(self) -> str:
@@ -39,8 +47,8 @@ class DatasetSummary:
         return self.scores.methods
 
     def metrics(self) -> list[str]:
-        """Names of the metrics, without guards, flicker and time."""
-        return [name for name in self.estimates if name not in (*GUARDS, FLICKER, TIME)]
+        """Names of the metrics alone."""
+        return [name for name in self.estimates if name not in UNRANKED]
 
     def order(self) -> list[int]:
         """Indices of the methods by mean rank, the probes last."""
@@ -61,18 +69,37 @@ def summarise(scores: DatasetScores) -> DatasetSummary:
     ]
     ranks = {}
     for name in estimates:
-        if name not in (*GUARDS, FLICKER, TIME) and get_metric(name).better != "neither":
+        if name not in UNRANKED and get_metric(name).better != "neither":
             means = [found.mean for found in estimates[name]]
             ranks[name] = rank(means, get_metric(name).better, competes)
     ranked = [ranks[name] for name in RANKED if name in ranks]
     mean_ranks = np.mean(ranked, axis=0) if ranked else np.full(len(competes), np.nan)
-    return DatasetSummary(scores, estimates, ranks, mean_ranks)
+    seen = tuple(_seen(row, groups) for row in scores.seen) or (None,) * len(competes)
+    return DatasetSummary(scores, estimates, ranks, mean_ranks, seen)
+
+
+def _seen(
+    results: Sequence[Visibility | None], groups: Sequence[str] | None
+) -> VisibilitySummary | None:
+    """Pairs whose brain has no room for lesions are left out."""
+    known = [index for index, result in enumerate(results) if result is not None]
+    if not known:
+        return None
+    return combine(
+        (result for result in results if result is not None),
+        None if groups is None else [groups[index] for index in known],
+    )
 
 
 def patient_count(scores: DatasetScores) -> int | None:
     """How many patients the pairs come from; None unless all are known."""
     subjects = {pair.subject for pair in scores.pair_set.pairs}
     return None if None in subjects else len(subjects)
+
+
+def lesions_file(dataset: str) -> str:
+    """Name of the pictures of a dataset's pair with lesions."""
+    return f"lesions-{dataset}.png"
 
 
 def montage_file(dataset: str) -> str:

@@ -97,6 +97,11 @@ class Reader:
         return float(np.hypot(deviation, READER_NOISE))
 
 
+def has_room(brain: np.ndarray, voxel_sizes: Sequence[float] | None = None) -> bool:
+    """Whether a lesion can be planted in a brain; arguments as for :class:`Reader`."""
+    return bool((depth(np.asarray(brain) > 0, voxel_sizes) > MARGIN).any())
+
+
 @dataclass(frozen=True)
 class Condition:
     """A kind of lesion.

@@ -12,7 +12,9 @@ _GROUND = 18
 _INK = 232
 
 
-def montage(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[np.ndarray]]]) -> bytes:
+def montage(
+    columns: Sequence[str], rows: Sequence[tuple[str, Sequence[np.ndarray | None]]]
+) -> bytes:
     """Draw images as a table with a labelled column for each method.
 
     Parameters
@@ -21,6 +23,7 @@ def montage(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[np.ndarra
         A label for each image of a row.
     rows
         Name of the pair and its images, (H, W) uint8; shown at most 256 pixels wide and high.
+        Nothing is drawn for None.
 
     Returns
     -------
@@ -43,6 +46,8 @@ def montage(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[np.ndarra
         top = _HEADER + row * step
         draw.text((10, top + _TILE // 2), name, fill=_INK, font=font, anchor="lm")
         for column, image in enumerate(images):
+            if image is None:
+                continue
             tile = ImageOps.contain(Image.fromarray(np.ascontiguousarray(image)), (_TILE, _TILE))
             left = side + column * step
             canvas.paste(tile, (left + (_TILE - tile.width) // 2, top + (_TILE - tile.height) // 2))

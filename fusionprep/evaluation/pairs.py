@@ -17,7 +17,7 @@ import numpy as np
 from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.image.colour import read_luminance
 from fusionprep.image.io import read_volume, same_grid
-from fusionprep.modalities import CONTRASTS, FUSED, PET
+from fusionprep.modalities import CONTRASTS, FUSED, PET, Modality
 from fusionprep.models.pair import scale_pair
 
 ANATOMICAL_FOLDERS = (
@@ -63,6 +63,11 @@ class PairSet:
     functional_folder: str
     pairs: tuple[Pair, ...]
 
+    @property
+    def modality(self) -> Modality:
+        """Of the functional images."""
+        return _modality(self.functional_folder)
+
     def patients(self) -> list[str] | None:
         """The patient of each pair; None unless all are known and there is more than one."""
         subjects = [pair.subject for pair in self.pairs if pair.subject is not None]
@@ -89,6 +94,15 @@ class GrayPair:
     functional: np.ndarray
     mask: np.ndarray | None = None
     voxel_sizes: Sequence[float] = (1.0, 1.0, 1.0)
+
+    @property
+    def sizes(self) -> Sequence[float] | None:
+        """Voxel sizes of a volume; None for slices, which do not say."""
+        return None if self.anatomical.ndim < 3 else self.voxel_sizes
+
+    def unit_images(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both images as float32 in [0, 1]."""
+        return self.anatomical.astype(np.float32) / 255, self.functional.astype(np.float32) / 255
 
 
 def find_pair_sets(
@@ -221,8 +235,7 @@ def read_pair(pair: Pair, functional_folder: str) -> GrayPair:
         images = read_luminance(pair.anatomical), read_luminance(pair.functional)
         _check_same_size(images[1].shape, images[0].shape, pair.functional)
         return GrayPair(*images)
-    named = (modality for modality in FUSED if modality.name == functional_folder.lower())
-    modality = next(named, PET)
+    modality = _modality(functional_folder)
     anatomical = read_volume(pair.anatomical, pair.file)
     functional = read_volume(pair.functional, pair.file, missing=modality.outside)
     _check_same_size(functional.shape, anatomical.shape, pair.functional)
@@ -233,6 +246,12 @@ def read_pair(pair: Pair, functional_folder: str) -> GrayPair:
     scaled = scale_pair(first, second, mask, modality)
     levels = [to_gray_levels(np.where(mask, 255 * image, 0)) for image in scaled.images]
     return GrayPair(levels[0], levels[1], mask, nib.affines.voxel_sizes(anatomical.affine))
+
+
+def _modality(functional_folder: str) -> Modality:
+    """The modality a folder is named after; PET where it tells nothing."""
+    named = (modality for modality in FUSED if modality.name == functional_folder.lower())
+    return next(named, PET)
 
 
 def read_fused(path: Path, shape: tuple[int, ...]) -> np.ndarray:

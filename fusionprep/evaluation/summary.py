@@ -16,6 +16,7 @@ from fusionprep.evaluation.benchmark import BenchmarkRequest, DatasetScores
 from fusionprep.evaluation.benchmark_report import html_page, markdown_page
 from fusionprep.evaluation.comparison import (
     DatasetSummary,
+    lesions_file,
     montage_file,
     patient_count,
     summarise,
@@ -23,7 +24,9 @@ from fusionprep.evaluation.comparison import (
 from fusionprep.evaluation.metrics import RANKED
 from fusionprep.evaluation.montage import montage
 from fusionprep.evaluation.ranking import RESAMPLES, SEED, Estimate
+from fusionprep.evaluation.reading import SEEN, figures
 from fusionprep.files import write_bytes
+from fusionprep.models.entry import ModelEntry
 from fusionprep.models.inference import resolve_device
 
 MISSING = "n/a"
@@ -56,6 +59,10 @@ def write_benchmark(
         labels = [scores.pair_set.anatomical_folder, scores.pair_set.functional_folder]
         labels += [method.name for method in scores.methods if method.kind != "probe"]
         contents[montage_file(scores.pair_set.name)] = montage(labels, scores.shown)
+        if scores.lesions:
+            folders = dict(zip(("anatomical", "functional"), labels, strict=False))
+            rows = [(f"in {folders[each.source]}", each.images) for each in scores.lesions]
+            contents[lesions_file(scores.pair_set.name)] = montage(labels, rows)
     try:
         for name, content in contents.items():
             write_bytes(Path(out) / name, content)
@@ -68,6 +75,7 @@ def _pair_rows(results: Iterable[DatasetScores]) -> Iterable[dict[str, Any]]:
     for scores in results:
         for column, pair in enumerate(scores.pair_set.pairs):
             for row, method in enumerate(scores.methods):
+                seen = scores.seen[row][column] if scores.seen else None
                 yield {
                     "dataset": scores.pair_set.name,
                     "pair": pair.name,
@@ -75,6 +83,7 @@ def _pair_rows(results: Iterable[DatasetScores]) -> Iterable[dict[str, Any]]:
                     "method": method.name,
                     "kind": method.kind,
                     **{name: array[row, column] for name, array in scores.values.items()},
+                    **({} if seen is None else figures(seen)),
                 }
 
 
@@ -86,6 +95,10 @@ def _summary_rows(summaries: Iterable[DatasetSummary]) -> Iterable[dict[str, Any
             same = {"dataset": summary.name, "method": method.name, "kind": method.kind}
             mean_rank = Estimate(summary.mean_ranks[row], math.nan, math.nan)
             estimates = {name: found[row] for name, found in summary.estimates.items()}
+            seen = summary.seen[row]
+            if seen is not None:
+                named = {name.replace(" ", "_"): read(seen) for name, read in SEEN.items()}
+                estimates = {**estimates, **named}
             for name, found in {"mean_rank": mean_rank, **estimates}.items():
                 position = summary.ranks[name][row] if name in summary.ranks else math.nan
                 yield {
@@ -101,10 +114,12 @@ def _summary_rows(summaries: Iterable[DatasetSummary]) -> Iterable[dict[str, Any
 
 def _tsv(rows: Iterable[dict[str, Any]]) -> str:
     rows = list(rows)
+    # Datasets differ in what was measured.
+    columns = list(dict.fromkeys(name for row in rows for name in row))
     stream = io.StringIO()
     writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
-    writer.writerow(rows[0])
-    writer.writerows([_cell(value) for value in row.values()] for row in rows)
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
     return stream.getvalue()
 
 
@@ -124,7 +139,11 @@ def _provenance(request: BenchmarkRequest, results: Sequence[DatasetScores]) -> 
     import scipy
     import torch
 
-    entries = [method.entry for method in results[0].methods if method.entry is not None]
+    entries: list[ModelEntry] = []
+    for entry in (method.entry for scores in results for method in scores.methods):
+        # A model may have weights of its own for a modality.
+        if entry is not None and entry not in entries:
+            entries.append(entry)
     return {
         "Versions": {
             "fusionprep": __version__,

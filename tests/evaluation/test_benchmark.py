@@ -3,6 +3,7 @@ import hashlib
 import html
 import json
 import re
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -54,7 +55,7 @@ def head_pairs(tmp_path):
 
 
 def summary_of(request):
-    (scores,) = run_benchmark(request)
+    (scores,) = run_benchmark(replace(request, reader=False))
     return summarise(scores)
 
 
@@ -106,7 +107,7 @@ def test_equal_images_have_equal_values(head_pairs, tmp_path):
         both = [np.asarray(Image.open(head_pairs / side / path.name)) for side in ("mri", "pet")]
         save(tmp_path / "theirs" / "study" / path.name, np.maximum(*both))
     (scores,) = run_benchmark(
-        BenchmarkRequest((head_pairs,), ("max",), {"theirs": tmp_path / "theirs"})
+        BenchmarkRequest((head_pairs,), ("max",), {"theirs": tmp_path / "theirs"}, reader=False)
     )
     rows = [0, 1, 4]
     assert [scores.methods[row].name for row in rows] == ["max", "theirs", "probe-max"]
@@ -212,7 +213,7 @@ def test_the_command_writes_tables_pages_and_montage(head_pairs, tmp_path, capsy
     words = ["benchmark", "--pairs", head_pairs, "--models", "average", "densefuse", "--out", out]
     assert main([str(word) for word in (*words, "--threads", 1)]) == 0
     assert "summary.html" in capsys.readouterr().out
-    files = ["benchmark.json", "montage-study.png", "pairs.tsv"]
+    files = ["benchmark.json", "lesions-study.png", "montage-study.png", "pairs.tsv"]
     files += ["summary.html", "summary.md", "summary.tsv"]
     assert sorted(path.name for path in out.iterdir()) == files
 
@@ -228,6 +229,10 @@ def test_the_command_writes_tables_pages_and_montage(head_pairs, tmp_path, capsy
     assert float(found["Qabf"]["mean"]) == pytest.approx(np.mean(values), rel=1e-4)
     assert float(found["Qabf"]["low"]) == pytest.approx(min(values), rel=1e-4)
     assert found["Qabf"]["in_mean_rank"] == "yes"
+    gains = [float(row["gain_anatomical_2"]) for row in pairs if row["method"] == "average"]
+    assert gains == pytest.approx([0.5, 0.5], abs=0.01)
+    assert float(found["gain"]["mean"]) == pytest.approx(0.5, abs=0.01)
+    assert (found["gain"]["rank"], found["gain"]["in_mean_rank"]) == ("n/a", "no")
     assert (found["EN"]["rank"], found["EN"]["in_mean_rank"]) == ("n/a", "no")
     ranked = [float(row["rank"]) for row in rows if row["in_mean_rank"] == "yes"]
     assert float(found["mean_rank"]["mean"]) == pytest.approx(np.mean(ranked), abs=1e-4)
@@ -256,6 +261,7 @@ def test_own_weights_are_scored_and_named(head_pairs, tmp_path, write_weights):
         save(tmp_path / "theirs" / image.name, np.rint(255 * fused))
     words = ["benchmark", "--pairs", head_pairs, "--models", "average", "unet"]
     words += ["--external", f"same={tmp_path / 'theirs'}", "--weights", f"unet={path}"]
+    words += ["--no-reader"]
     assert main([str(word) for word in (*words, "--out", tmp_path / "out")]) == 0
     scores = {name: [] for name in ("unet", "same")}
     for row in read_tsv(tmp_path / "out" / "pairs.tsv"):
@@ -275,6 +281,7 @@ def test_own_weights_are_scored_and_named(head_pairs, tmp_path, write_weights):
 
 def test_only_those_who_compete_are_bold(offset_pairs):
     request = BenchmarkRequest((offset_pairs / "data",), ("average", "max"), metrics=("MSE", "SCD"))
+    request = replace(request, reader=False)
     page = html_page([summarise(scores) for scores in run_benchmark(request)])
     rows = re.findall(r"<tr[^>]*>(?:(?!</tr>).)*</tr>", page, re.DOTALL)
     bold = {
