@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from fusionprep.evaluation.regions import UPTAKE, brain_mask
-from fusionprep.image.colour import read_colormap, read_level, read_luminance
+from fusionprep.image.pictures import read_colormap, read_level, read_luminance
 from fusionprep.modalities import CT, PET, SPECT, Modality
 from fusionprep.models.pair import scale_pair
 

@@ -15,8 +15,8 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import DataError, NoInputError, UsageError
-from fusionprep.image.colour import read_luminance
 from fusionprep.image.io import read_volume, same_grid
+from fusionprep.image.pictures import read_luminance
 from fusionprep.modalities import CONTRASTS, FUSED, PET, Modality
 from fusionprep.models.pair import scale_pair
 

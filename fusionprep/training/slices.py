@@ -8,7 +8,7 @@ import numpy as np
 
 from fusionprep.errors import DataError, NoInputError
 from fusionprep.evaluation.pairs import ANATOMICAL_FOLDERS
-from fusionprep.image.colour import read_colormap, read_level, read_luminance
+from fusionprep.image.pictures import read_colormap, read_level, read_luminance
 from fusionprep.training.options import TrainingOptions
 from fusionprep.training.pairs import SPLITS, SlicePair, check_patient_split
 

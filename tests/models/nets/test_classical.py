@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 
 from fusionprep.evaluation.metrics import fusion_metrics
-from fusionprep.image.colour import read_luminance
+from fusionprep.image.pictures import read_luminance
 from fusionprep.models.nets.guided import GuidedFilter, box_mean, guided_filter, saliency
 from fusionprep.models.nets.laplacian import (
     LaplacianPyramid,
