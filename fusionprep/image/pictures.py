@@ -1,17 +1,76 @@
 """Reading slices from pictures: gray levels, and the levels of pseudo-colours."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fusionprep.errors import DataError, NoInputError
+from fusionprep.image.intensity import Scaling
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+"""Endings of the pictures that are read, in lower case."""
+
+LUMA = np.array([0.299, 0.587, 0.114])
+"""ITU-R BT.601."""
+
+STORED_BITS = (8, 12, 16)
+"""Depths of gray levels; scanners' 12 bits come in files of 16."""
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """Whole levels (H, W) or, in colour, (H, W, 3), and their depth."""
+
+    levels: np.ndarray
+    bits: int
+
+    def in_8_bits(self) -> np.ndarray:
+        return np.rint(self.levels * (255 / (2**self.bits - 1))).astype(np.uint8)
+
+    def gray(self) -> np.ndarray:
+        gray = self.levels if self.levels.ndim == 2 else np.rint(self.levels @ LUMA)
+        return gray.astype(np.float32)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file's ending, in any case, is that of a picture which can be read."""
+    return path.suffix.lower() in PICTURES
+
+
+def read_gray(path: Path) -> tuple[np.ndarray, Scaling]:
+    """Read a picture as gray levels of the depth in which they are stored.
+
+    Colour becomes luma by ITU-R BT.601 (0.299 R + 0.587 G + 0.114 B), the Y of the YCbCr space in
+    which pseudo-colour slices are fused in the literature. What is transparent shows nothing: it
+    lies on black. Levels of 16 bits that all fit into 8 or 12 are taken for those.
+
+    Returns
+    -------
+    levels : numpy.ndarray
+        (H, W) float32, whole numbers.
+    scaling : Scaling
+        From black and white to [0, 1].
+
+    Raises
+    ------
+    NoInputError
+        When there is no such file.
+    DataError
+        When the file is no picture, holds several, or its levels are not of 8 or 16 bits.
+    """
+    picture = _read(path)
+    scaling = Scaling(f"{picture.bits}-bit gray levels", 0.0, float(2**picture.bits - 1))
+    return picture.gray(), scaling
 
 
 def read_luminance(path: Path) -> np.ndarray:
-    """Read a PNG as gray levels.
-
-    Colour becomes luma by ITU-R BT.601 (0.299 R + 0.587 G + 0.114 B), the Y of the YCbCr space in
-    which pseudo-colour slices are fused in the literature.
+    """Read a picture as 8-bit gray levels, otherwise as :func:`read_gray`.
 
     Returns
     -------
@@ -20,12 +79,11 @@ def read_luminance(path: Path) -> np.ndarray:
 
     Raises
     ------
-    NoInputError
-        When there is no such file.
-    DataError
-        When the file is not an 8-bit image.
+    NoInputError, DataError
+        As in :func:`read_gray`.
     """
-    return np.rint(_read_rgb(path) @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
+    gray, scaling = read_gray(path)
+    return np.rint(gray * (255 / scaling.high)).astype(np.uint8)
 
 
 def read_colormap(path: Path) -> np.ndarray:
@@ -55,7 +113,7 @@ def read_colormap(path: Path) -> np.ndarray:
 
 
 def read_level(path: Path, colours: np.ndarray) -> np.ndarray:
-    """Read a pseudo-colour PNG as the level that its nearest colour has in the map.
+    """Read a pseudo-colour picture as the level that its nearest colour has in the map.
 
     Parameters
     ----------
@@ -71,28 +129,54 @@ def read_level(path: Path, colours: np.ndarray) -> np.ndarray:
     Raises
     ------
     NoInputError, DataError
-        As in :func:`read_luminance`.
+        As in :func:`read_gray`.
     """
     from scipy.spatial import KDTree
 
-    rgb = _read_rgb(path)
-    if (rgb == rgb[..., :1]).all():
-        return rgb[..., 0]
-    _, nearest = KDTree(colours.astype(float)).query(rgb.astype(float))
+    picture = _read(path)
+    levels = picture.in_8_bits()
+    if levels.ndim == 2:
+        return levels
+    if (levels == levels[..., :1]).all():
+        return levels[..., 0]
+    _, nearest = KDTree(colours.astype(float)).query(levels.astype(float))
     return np.rint(nearest * (255 / (len(colours) - 1))).astype(np.uint8)
 
 
-def _read_rgb(path: Path) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
+def _read(path: Path) -> _Picture:
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as image:
-            mode = image.mode
-            rgb = np.asarray(image.convert("RGB"))
+            pages = getattr(image, "n_frames", 1)
+            upright = ImageOps.exif_transpose(image)
+            mode, levels = upright.mode, _levels(upright)
     except FileNotFoundError as error:
         raise NoInputError(f"there is no file {path}") from error
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"cannot read the image {path}: {error}") from error
-    if mode not in ("L", "P", "RGB", "RGBA"):
-        raise DataError(f"{path} is not an 8-bit gray or RGB image (mode {mode})")
-    return rgb
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        what = " ".join(str(error).split())
+        raise DataError(f"cannot read the image {path}: {what}; save it again as PNG") from error
+    if pages > 1:
+        raise DataError(f"{path} holds {pages} images; save the one to fuse as PNG")
+    if levels is None or levels.min() < 0 or levels.max() >= 2 ** STORED_BITS[-1]:
+        raise DataError(
+            f"{path} does not hold gray levels or RGB of 8 or 16 bits (mode {mode}); save it as PNG"
+        )
+    if mode[0] != "I":
+        return _Picture(levels, STORED_BITS[0])
+    return _Picture(levels, next(bits for bits in STORED_BITS if levels.max() < 2**bits))
+
+
+def _levels(image: "Image.Image") -> np.ndarray | None:
+    """The levels of a picture on black; None where they are of neither 8 nor 16 bits."""
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return np.asarray(image).astype(np.int64)
+    if image.mode == "F":
+        return None
+    transparent = image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
+    gray = image.mode in ("1", "L", "LA", "La")
+    if not transparent:
+        return np.asarray(image.convert("L" if gray else "RGB"))
+    channels = np.asarray(image.convert("RGBA")).astype(float)
+    shown = np.rint(channels[..., :3] * (channels[..., 3:] / 255)).astype(np.uint8)
+    return shown[..., 0] if gray else shown

@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
+from PIL import Image
 from skimage.io import imsave
 
 from fusionprep.errors import DataError, NoInputError
-from fusionprep.image.pictures import read_colormap, read_level, read_luminance
+from fusionprep.image.pictures import (
+    is_picture,
+    read_colormap,
+    read_gray,
+    read_level,
+    read_luminance,
+)
 
 
 def test_luminance_is_bt601(tmp_path):
@@ -25,9 +32,66 @@ def test_unreadable_images_are_named(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"not an image")
     with pytest.raises(DataError, match=r"broken\.png"):
         read_luminance(tmp_path / "broken.png")
-    imsave(tmp_path / "deep.png", np.zeros((4, 4), np.uint16), check_contrast=False)
-    with pytest.raises(DataError, match="8-bit"):
-        read_luminance(tmp_path / "deep.png")
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "real.tif")
+    with pytest.raises(DataError, match=r"real\.tif does not hold .* 8 or 16 bits \(mode F\)"):
+        read_luminance(tmp_path / "real.tif")
+    pages = [Image.fromarray(np.full((4, 4), level, np.uint8)) for level in (1, 2, 3)]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(DataError, match=r"pages\.tif holds 3 images"):
+        read_luminance(tmp_path / "pages.tif")
+
+
+def test_transparent_pixels_are_background(tmp_path):
+    rgba = np.full((2, 3, 4), 255, np.uint8)
+    rgba[0, :, 3] = 0, 51, 255
+    Image.fromarray(rgba).save(tmp_path / "pet.png")
+    assert read_luminance(tmp_path / "pet.png").tolist() == [[0, 51, 255], [255, 255, 255]]
+    Image.fromarray(rgba[..., 2:], "LA").save(tmp_path / "mri.png")
+    assert read_luminance(tmp_path / "mri.png").tolist() == [[0, 51, 255], [255, 255, 255]]
+    gray = Image.fromarray(np.array([[0, 90, 200]], np.uint8))
+    gray.save(tmp_path / "key.png", transparency=200)
+    assert read_luminance(tmp_path / "key.png").tolist() == [[0, 90, 0]]
+
+
+def test_opaque_alpha_changes_nothing(tmp_path):
+    gray = np.arange(0, 240, 20, dtype=np.uint8).reshape(3, 4)
+    Image.fromarray(np.stack([gray, np.full_like(gray, 255)], -1), "LA").save(tmp_path / "la.png")
+    assert np.array_equal(read_luminance(tmp_path / "la.png"), gray)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.TIFF"])
+def test_gray_levels_of_16_bits_keep_their_depth(tmp_path, name):
+    deep = np.array([[0, 257, 30_000], [65_535, 514, 1]], np.uint16)
+    Image.fromarray(deep).save(tmp_path / name)
+    levels, scaling = read_gray(tmp_path / name)
+    assert np.array_equal(levels, deep)
+    assert (scaling.low, scaling.high) == (0, 65_535)
+    assert read_luminance(tmp_path / name).tolist() == [[0, 1, 117], [255, 2, 0]]
+
+
+@pytest.mark.parametrize(("brightest", "white"), [(255, 255), (256, 4095), (4095, 4095)])
+def test_fewer_bits_in_a_file_of_16_are_not_nearly_black(tmp_path, brightest, white):
+    Image.fromarray(np.array([[0, brightest]], np.uint16)).save(tmp_path / "mri.png")
+    _, scaling = read_gray(tmp_path / "mri.png")
+    assert scaling.high == white
+
+
+@pytest.mark.parametrize("name", ["a.PNG", "a.jpg", "a.JPEG", "a.tiff"])
+def test_pictures_of_other_formats(tmp_path, name):
+    gray = np.repeat(np.arange(0, 256, 8, dtype=np.uint8)[:, None], 32, axis=1)
+    Image.fromarray(gray).save(tmp_path / name)
+    assert is_picture(tmp_path / name)
+    assert not is_picture(tmp_path / "a.nii.gz")
+    assert np.abs(read_luminance(tmp_path / name).astype(int) - gray).max() <= 3
+
+
+def test_a_photograph_is_turned_as_viewers_do(tmp_path):
+    gray = np.zeros((8, 16), np.uint8)
+    gray[:, 8:] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 3  # half a turn
+    Image.fromarray(gray).save(tmp_path / "mri.jpg", exif=exif, quality=95)
+    assert np.array_equal(read_luminance(tmp_path / "mri.jpg") > 127, gray[:, ::-1] > 127)
 
 
 def write_colormap(path):
