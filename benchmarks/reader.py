@@ -14,12 +14,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from reader_slices import RANKED_FOLDERS, RANKED_PAIRS, gray_pairs, reader_slices
+from reader_slices import RANKED_FOLDERS, RANKED_PAIRS, Slice, gray_pairs, reader_slices
+from scipy.stats import kendalltau
 
+from fusionprep.evaluation.lesions import Reader, conditions
 from fusionprep.evaluation.metrics import RANKED, fusion_metrics, get_metric
+from fusionprep.evaluation.observer import efficiency
 from fusionprep.evaluation.pairs import to_gray_levels
 from fusionprep.evaluation.ranking import Estimate, rank
-from fusionprep.evaluation.visibility import Fuse, combine, visibility
+from fusionprep.evaluation.reader_checks import DEGRADED, ReaderChecks, reader_checks
+from fusionprep.evaluation.visibility import (
+    Fuse,
+    Visibility,
+    VisibilitySummary,
+    combine,
+    visibility,
+)
 from fusionprep.modalities import FUSED, Modality
 from fusionprep.models.entry import ModelEntry
 from fusionprep.models.inference import fuse_volume
@@ -60,6 +70,8 @@ def parse() -> argparse.Namespace:
         default=[modality.name for modality in FUSED],
     )
     parser.add_argument("--repeats", type=int, default=5, help="draws of the lesions' places")
+    parser.add_argument("--observer", action="store_true", help="a model observer's opinion too")
+    parser.add_argument("--checks", action="store_true", help="what any fusion should pass")
     parser.add_argument("--ranks", action="store_true", help="mean ranks by the field's metrics")
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="folder that keeps the competitors' metrics"
@@ -89,32 +101,92 @@ def print_visibility(options: argparse.Namespace) -> None:
     for modality in chosen_modalities(options):
         slices = reader_slices(options.shared_data, modality)
         print(f"\n{modality.label}, {len(slices)} slices, 95 % intervals over slices\n")
-        print_row(
-            ("method", "all", "dominated", "gain", "opposite", "cancelled 2/4 px", "white"), "---"
-        )
+        head = ("method", "all", "dominated", "gain", "opposite", "cancelled 2/4 px", "white")
+        print_row((*head, *(["observer"] if options.observer else [])), "---")
+        retained, observed = [], []
         for text in options.methods:
             fuse, _ = method(text, modality)
-            rng = np.random.default_rng(SEED)
-            drawn = [each for _ in range(options.repeats) for each in slices]
-            found = combine(
-                [
-                    visibility(
-                        fuse, each.anatomical, each.functional, each.brain, modality, rng=rng
-                    )
-                    for each in drawn
-                ],
-                [each.name for each in drawn],
+            found = lesions_seen(fuse, slices, modality, options.repeats)
+            cells = visibility_cells(
+                combine(found, [each.name for each in slices] * options.repeats)
             )
-            fine, coarse = found.cancelled
-            print_row(
-                (
-                    text,
-                    *map(interval, (found.all, found.dominated, found.gain)),
-                    f"{found.opposite.mean:.2f}",
-                    f"{fine.mean:.2f}/{coarse.mean:.2f}",
-                    f"{found.white.mean:.3f}",
-                )
-            )
+            retained.append(np.mean([[each.retention for each in one.lesions] for one in found], 0))
+            if options.observer:
+                observed.append(efficiencies(fuse, slices, modality, options.repeats))
+                cells = (*cells, f"{observed[-1].min():.2f}")
+            print_row((text, *cells))
+        if len(observed) > 2:
+            print_agreement(np.array(retained), np.array(observed))
+        if options.checks:
+            print_checks(options, slices, modality)
+
+
+def print_agreement(retained: np.ndarray, observed: np.ndarray) -> None:
+    """Whether both put the methods (rows) in one order, for each source and size (columns)."""
+    each = [kendalltau(*pair).statistic for pair in zip(retained.T, observed.T, strict=True)]
+    means = kendalltau(retained.mean(axis=1), observed.mean(axis=1)).statistic
+    worst = kendalltau(retained.min(axis=1), observed.min(axis=1)).statistic
+    print(
+        f"\nKendall's tau of retention and observer: {np.mean(each):.2f} on average over sources "
+        f"and sizes ({min(each):.2f} to {max(each):.2f}), {means:.2f} of their means, "
+        f"{worst:.2f} of their least"
+    )
+
+
+def lesions_seen(
+    fuse: Fuse, slices: list[Slice], modality: Modality, repeats: int
+) -> list[Visibility]:
+    rng = np.random.default_rng(SEED)
+    return [
+        visibility(fuse, each.anatomical, each.functional, each.brain, modality, rng=rng)
+        for _ in range(repeats)
+        for each in slices
+    ]
+
+
+def visibility_cells(found: VisibilitySummary) -> tuple[str, ...]:
+    return (
+        *map(interval, (found.all, found.dominated, found.gain)),
+        f"{found.opposite.mean:.2f}",
+        "/".join(f"{each.mean:.2f}" for each in found.cancelled),
+        f"{found.white.mean:.3f}",
+    )
+
+
+def efficiencies(fuse: Fuse, slices: list[Slice], modality: Modality, repeats: int) -> np.ndarray:
+    """Of the channelised Hotelling observer, for each source and size."""
+    rng = np.random.default_rng(SEED)
+    pairs = [(each.anatomical, each.functional, Reader(each.brain)) for each in slices] * repeats
+    return np.array([efficiency(fuse, pairs, condition, rng) for condition in conditions(modality)])
+
+
+def print_checks(options: argparse.Namespace, slices: list[Slice], modality: Modality) -> None:
+    """Means over the slices; the largest for what should be 0."""
+    print(f"\n{modality.label}, checks: gray levels of 255, then shares, then retention\n")
+    rows = []
+    for text in options.methods:
+        fuse, _ = method(text, modality)
+        rng = np.random.default_rng(SEED)
+        found = [
+            reader_checks(fuse, each.anatomical, each.functional, each.brain, modality, rng=rng)
+            for each in slices
+        ]
+        rows.append((text, *check_cells(found)))
+    names = ("F(A,A)", "F(A,0)", "F(0,B)", "outside", "far", "A kept", "B kept")
+    print_row(("method", *names, *DEGRADED), "---")
+    for row in rows:
+        print_row(row)
+
+
+def check_cells(found: list[ReaderChecks]) -> tuple[str, ...]:
+    zero = ("identity", "anatomical_alone", "functional_alone", "outside", "far")
+    kept = ("anatomical_kept", "functional_kept")
+    degraded = np.mean([list(each.degraded.values()) for each in found], axis=0)
+    return (
+        *(f"{np.nanmax([getattr(each, name) for each in found]):.1f}" for name in zero),
+        *(f"{np.nanmean([getattr(each, name) for each in found]):.2f}" for name in kept),
+        *(f"{anatomical:.2f}/{functional:.2f}" for anatomical, functional in degraded),
+    )
 
 
 def interval(found: Estimate) -> str:

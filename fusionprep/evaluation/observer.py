@@ -79,9 +79,9 @@ def read_channels(
     change
         What the lesions change in it.
     """
-    index = (slice(None), *planted.at)
+    signals = [response[planted.at] for response in channels(change, reader, size)]
     return Reading(
-        signals=(channels(change, reader, size)[index] * planted.signs).T,
+        signals=np.stack(signals, axis=1) * planted.signs[:, None],
         clutter=np.cov(channels(without, reader, size)[:, reader.inside]),
     )
 
