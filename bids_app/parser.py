@@ -14,6 +14,7 @@ from fusionprep.arguments import NamedPaths, at_least, memory
 from fusionprep.choices import (
     AnalysisLevel,
     Backend,
+    ColourMapName,
     Device,
     Method,
     Planes,
@@ -184,6 +185,12 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
         choices=choices(Planes),
         help="axial slices, or the mean of all three orientations, without flicker between"
         " slices (default: axial)",
+    )
+    group.add_argument(
+        "--colour-map",
+        choices=choices(ColourMapName),
+        help="colours of fused PET: clear, in which both images are read best, or vivid"
+        " (default: clear)",
     )
     group.add_argument(
         "--batch-size",

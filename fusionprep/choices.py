@@ -16,6 +16,9 @@ SkullStrip = Literal["auto", "skip", "force"]
 Planes = Literal["axial", "triplanar"]
 """Fusion of axial slices, or the mean of the three orientations."""
 
+ColourMapName = Literal["clear", "vivid"]
+"""Colours of fused PET and SPECT: the first is the default and reads best."""
+
 Device = Literal["auto", "cpu", "cuda"]
 
 

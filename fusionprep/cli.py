@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fusionprep._version import __version__
 from fusionprep.arguments import NamedPaths
-from fusionprep.choices import Device, Planes, choices
+from fusionprep.choices import ColourMapName, Device, Planes, choices
 from fusionprep.errors import FusionPrepError, UsageError
 from fusionprep.modalities import FUSED, PET
 from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
@@ -81,6 +81,18 @@ def _add_fuse(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         default="axial",
         choices=choices(Planes),
         help="triplanar takes the mean of three orientations (default: axial)",
+    )
+    fuse.add_argument(
+        "--colour",
+        action="store_true",
+        help="PET or SPECT in colour over the MRI, without a model; a PNG gets the key of the"
+        " colours beside it",
+    )
+    fuse.add_argument(
+        "--colour-map",
+        default=choices(ColourMapName)[0],
+        choices=choices(ColourMapName),
+        help="clear, in which both images are read best, or vivid (default: clear)",
     )
     fuse.add_argument(
         "--batch-size",
@@ -240,6 +252,8 @@ def _fuse(arguments: argparse.Namespace) -> None:
             planes=arguments.planes,
             batch_size=arguments.batch_size,
             device=arguments.device,
+            colour=arguments.colour,
+            colour_map=arguments.colour_map,
         )
     )
 

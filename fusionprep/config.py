@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from fusionprep.choices import (
     AnalysisLevel,
     Backend,
+    ColourMapName,
     Device,
     Method,
     Planes,
@@ -158,6 +159,8 @@ class Fusion(_Checked):
         What PET and CT are fused with: ``T1w``, or the ``FLAIR`` or ``T2w`` brought to it.
     planes
         Orientations that are fused.
+    colour_map
+        Colours of fused PET: :data:`fusionprep.image.colour.COLOUR_MAPS`.
     batch_size
         How many slices a model holds in memory at once.
     device
@@ -168,6 +171,7 @@ class Fusion(_Checked):
     weights: Mapping[str, Path] = field(default_factory=dict)
     anat_contrast: str = T1W.label
     planes: Planes = "axial"
+    colour_map: ColourMapName = "clear"
     batch_size: int = 4
     device: Device = "auto"
 

@@ -40,6 +40,7 @@ def test_every_option_survives_the_file(tmp_path):
         models=("densefuse",),
         weights={"densefuse": Path("/own/densefuse.safetensors")},
         planes="triplanar",
+        colour_map="vivid",
         batch_size=16,
         device="cpu",
         pet2anat_method="auto",

@@ -8,6 +8,7 @@ from PIL import Image
 
 from fusionprep import __version__
 from fusionprep.cli import main
+from fusionprep.image.colour import decode_colour
 from fusionprep.models import fuse
 from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
 
@@ -145,6 +146,38 @@ def test_weights_that_cannot_be_used_are_said_in_one_line(volumes, write_weights
             assert message in error
             assert error.count("\n") == 1
     assert not (volumes / "out").exists()
+
+
+def test_two_volumes_in_colour(volumes):
+    mri, pet, out = (volumes / f"{name}.nii.gz" for name in ("mri", "pet", "fused"))
+    assert run("fuse", mri, pet, "--colour", "--colour-map", "vivid", "-o", out) == 0
+    colour = nib.load(out)
+    assert np.allclose(colour.affine, nib.load(mri).affine)
+    voxels = np.asarray(colour.dataobj)
+    rgb = np.stack([voxels[channel] for channel in "RGB"], axis=-1)
+    expected = fuse(
+        *(nib.load(path).get_fdata() for path in (mri, pet)), colour=True, colour_map="vivid"
+    )
+    assert np.abs(rgb.astype(int) - expected).max() <= 3
+    sidecar = json.loads((volumes / "fused.json").read_text())
+    assert "FusionModel" not in sidecar
+    assert sidecar["ColourMap"]["Name"] == "vivid"
+    assert [each["Source"] for each in sidecar["ColourMap"]["Inputs"]] == [mri.name, pet.name]
+
+
+def test_two_slices_in_colour_and_their_key(tmp_path):
+    gray = np.tile(np.arange(0, 250, 5, dtype=np.uint8), (40, 1))
+    for name, image in (("mri", gray), ("pet", gray[::-1, ::-1])):
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+    out = tmp_path / "out" / "fused.png"
+    assert run("fuse", tmp_path / "mri.png", tmp_path / "pet.png", "--colour", "-o", out) == 0
+    with Image.open(out) as picture:
+        read = decode_colour(np.asarray(picture))
+    assert np.abs(255 * read[0] - gray)[:, 5:].max() <= 6
+    assert np.abs(255 * read[1] - gray[::-1, ::-1])[:, :-6].max() <= 3.01
+    with Image.open(tmp_path / "out" / "fused_key.png") as key:
+        assert key.mode == "RGB"
+        assert min(key.size) > 256
 
 
 def test_two_slices_are_fused(tmp_path):

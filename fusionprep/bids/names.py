@@ -157,7 +157,7 @@ def _fused_descs() -> Mapping[str, FusedDesc]:
 def describe_fused(entry: ModelEntry, desc: FusedDesc) -> str:
     """What an image with that label is, in a few words."""
     if desc.colour:
-        return f"The same in colour, hue from the {desc.modality.label} ({entry.label})"
+        return f"{desc.contrast.label} and {desc.modality.label} in colour, beside {entry.label}"
     anatomy = desc.contrast.label if entry.takes_image else entry.anatomy
     return f"{anatomy} and {desc.modality.label} fused by {entry.label}"
 

@@ -1,7 +1,7 @@
 """Applying a fusion model as a Nipype interface."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
@@ -14,12 +14,15 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from fusionprep.choices import Device, Planes, choices
+from fusionprep.choices import ColourMapName, Device, Planes, choices
 from fusionprep.errors import DataError
 from fusionprep.interfaces.files import load, save
 from fusionprep.modalities import APP_FUSED, get_modality
 from fusionprep.models.entry import ModelEntry
 from fusionprep.models.registry import get_model
+
+if TYPE_CHECKING:
+    from fusionprep.models.pair import Fused
 
 
 class _FuseInputSpec(BaseInterfaceInputSpec):
@@ -42,6 +45,7 @@ class _FuseInputSpec(BaseInterfaceInputSpec):
     )
     sources = traits.List(traits.Str, desc="BIDS URIs of the two inputs, for the sidecar")
     planes = traits.Enum(*choices(Planes), usedefault=True)
+    colour_map = traits.Enum(*choices(ColourMapName), usedefault=True)
     batch_size = traits.Range(low=1, value=4, usedefault=True, nohash=True)
     device = traits.Enum(*choices(Device), usedefault=True, nohash=True)
     use_gpu = traits.Bool(False, usedefault=True, nohash=True, desc="read by Nipype's scheduler")
@@ -52,14 +56,16 @@ class _FuseOutputSpec(TraitedSpec):
     out_file = File(exists=True, desc="fused, in [0, 1]")
     out_colour = File(exists=True, desc="RGB24")
     metadata = traits.Dict(desc="the sidecar's fields FusionModel and FusionMetrics")
-    colour_metadata = traits.Dict(desc="only the field FusionModel")
+    colour_metadata = traits.Dict(desc="the fields FusionModel and ColourMap")
 
 
 class Fuse(SimpleInterface):
     """Scale both images to [0, 1], fuse them slice by slice, judge and colour the result.
 
     Every model is judged by the same sources, so that figures of models can be compared. A model
-    of gray matter, which is given a probability map, keeps little of the MRI and scores low.
+    of gray matter, which is given a probability map, keeps little of the MRI and scores low. The
+    image in colour shows these sources, the same for every model, and for one of gray matter the
+    uptake there.
     """
 
     input_spec = _FuseInputSpec
@@ -69,7 +75,7 @@ class Fuse(SimpleInterface):
         import torch
 
         from fusionprep.evaluation.volumes import volume_metrics
-        from fusionprep.image.colour import fuse_colour, rgb24_image
+        from fusionprep.image.colour import describe_colours, fuse_colour, rgb24_image
         from fusionprep.image.io import axial_axis, new_image
         from fusionprep.image.masks import with_head
         from fusionprep.models.pair import fuse_pair
@@ -100,8 +106,9 @@ class Fuse(SimpleInterface):
         metrics = volume_metrics(judged_by, second, fused.image, mask, brain=brain, axis=axis)
         self._results["out_file"] = save(new_image(fused.image, affine), runtime.cwd, "fused")
         if modality.tracer:
-            colour = rgb24_image(fuse_colour(fused.image, second, mask), affine)
-            self._results["out_colour"] = save(colour, runtime.cwd, "colour")
+            shown = _shown(fused, reference)
+            rgb = fuse_colour(*shown, mask, self.inputs.colour_map)
+            self._results["out_colour"] = save(rgb24_image(rgb, affine), runtime.cwd, "colour")
         model = fused.entry.provenance(
             fused.device,
             self.inputs.planes,
@@ -109,7 +116,8 @@ class Fuse(SimpleInterface):
             fused.scaled.scalings,
             fused.seconds,
         )
-        self._results["colour_metadata"] = {"FusionModel": model}
+        colours = describe_colours(self.inputs.colour_map)
+        self._results["colour_metadata"] = {"FusionModel": model, "ColourMap": colours}
         self._results["metadata"] = {"FusionModel": model, "FusionMetrics": metrics}
         return runtime
 
@@ -129,3 +137,10 @@ class Fuse(SimpleInterface):
         if own is not None and entry.weights_sha256() != self.inputs.weights_sha256:
             raise DataError(f"the weights {own} have changed since the run began; run it again")
         return entry
+
+
+def _shown(fused: "Fused", reference: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """What lightness and hue tell: both sources, or the uptake of the gray matter over the T1w."""
+    if fused.entry.takes_image:
+        return fused.scaled.images
+    return fused.image if reference is None else reference, fused.image

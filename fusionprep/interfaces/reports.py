@@ -12,6 +12,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from fusionprep.choices import ColourMapName, choices
 from fusionprep.files import write_whole
 from fusionprep.image.io import load_image
 from fusionprep.interfaces.derivatives import is_of_same_time, take_time
@@ -172,6 +173,7 @@ class _PlotFusedInputSpec(_FigureInputSpec):
     functional = File(exists=True, mandatory=True)
     fused = File(exists=True, mandatory=True)
     colour = File(exists=True, desc="RGB24; left out where there is none")
+    colour_map = traits.Enum(*choices(ColourMapName), usedefault=True, desc="of colour")
     mask = File(exists=True, mandatory=True)
     contrast = traits.Enum(*(contrast.name for contrast in CONTRASTS), usedefault=True)
     modality = traits.Enum(*(modality.name for modality in APP_FUSED), mandatory=True)
@@ -196,14 +198,16 @@ class PlotFused(_Figure):
             anatomical_name=get_modality(self.inputs.contrast).label,
             functional_name=modality.label,
             colour_map=modality.colour_map if modality.tracer else None,
+            key=self.inputs.colour_map,
         )
 
 
 class _PlotThumbnailInputSpec(_FigureInputSpec):
     fused = File(exists=True, mandatory=True)
+    colour = File(exists=True, desc="RGB24; left out where there is none")
+    colour_map = traits.Enum(*choices(ColourMapName), usedefault=True, desc="of colour")
     functional = File(exists=True, mandatory=True, desc="PET or CT on the same grid")
     mask = File(exists=True, mandatory=True, desc="brain mask")
-    modality = traits.Enum(*(modality.name for modality in APP_FUSED), mandatory=True)
 
 
 class PlotThumbnail(_Figure):
@@ -219,7 +223,8 @@ class PlotThumbnail(_Figure):
             load_image(self.inputs.functional),
             load_image(self.inputs.mask),
             path,
-            colour=get_modality(self.inputs.modality).tracer,
+            colour=load_image(self.inputs.colour) if isdefined(self.inputs.colour) else None,
+            colour_map=self.inputs.colour_map,
         )
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from fusionprep.choices import Device, Planes
+    from fusionprep.choices import ColourMapName, Device, Planes
 
 
 def fuse(
@@ -27,6 +27,8 @@ def fuse(
     voxel_sizes: "Sequence[float]" = (1.0, 1.0, 1.0),
     batch_size: int = 4,
     device: "Device" = "auto",
+    colour: bool = False,
+    colour_map: "ColourMapName" = "clear",
 ) -> "np.ndarray":
     """Fuse two aligned arrays in their own units.
 
@@ -57,11 +59,18 @@ def fuse(
         Slices that the model holds in memory at once.
     device
         ``auto``, ``cpu`` or ``cuda``.
+    colour
+        Show a PET or SPECT in colour over the MRI, in place of the model's gray image: lightness
+        tells mostly the MRI, hue and chroma the uptake, and
+        :func:`fusionprep.image.colour.decode_colour` reads both back. A CT has no uptake: the
+        model's gray image is returned as RGB.
+    colour_map
+        One of :data:`fusionprep.image.colour.COLOUR_MAPS`.
 
     Returns
     -------
     numpy.ndarray
-        float32 in [0, 1], same shape, 0 outside the mask.
+        float32 in [0, 1], same shape, 0 outside the mask; in colour uint8 (..., 3), sRGB.
 
     Raises
     ------
@@ -75,18 +84,30 @@ def fuse(
         not those of the model.
     """
     # Imported here, so that a command line can list the models without torch.
+    from fusionprep.image.colour import fuse_colour, gray_as_rgb
     from fusionprep.image.masks import fusion_mask
     from fusionprep.models.inference import check_shapes
-    from fusionprep.models.pair import fuse_pair
+    from fusionprep.models.pair import fuse_pair, scale_pair
     from fusionprep.models.registry import get_model
 
     check_shapes(anatomical, functional, mask)
     entry = get_model(model, Path(weights) if weights else None)
     kind = entry.check_modality(modality)
-    return fuse_pair(
+    mask = fusion_mask(anatomical, functional, kind) if mask is None else mask > 0
+    if colour and kind.tracer:
+        scaled = scale_pair(
+            anatomical,
+            functional,
+            mask,
+            kind,
+            tracer=tracer,
+            anatomical_input=entry.anatomical_input,
+        )
+        return fuse_colour(*scaled.images, mask, colour_map)
+    fused = fuse_pair(
         anatomical,
         functional,
-        fusion_mask(anatomical, functional, kind) if mask is None else mask > 0,
+        mask,
         entry,
         modality=kind,
         tracer=tracer,
@@ -95,3 +116,4 @@ def fuse(
         batch_size=batch_size,
         device=device,
     ).image
+    return gray_as_rgb(fused) if colour else fused

@@ -219,7 +219,6 @@ class ModelEntry:
         seconds
             Wall time of the fusion alone; None where it was not taken.
         """
-        roles = ("anatomical", "functional")
         run_time = {} if seconds is None else {"RunTimeSeconds": round(seconds, 3)}
         return {
             **self.identity(),
@@ -227,11 +226,17 @@ class ModelEntry:
             "Device": device,
             **run_time,
             "Planes": planes,
-            "Inputs": [
-                {"Role": role, "Source": source, "Scaling": scaling.to_dict()}
-                for role, source, scaling in zip(roles, sources, scalings, strict=True)
-            ],
+            "Inputs": input_records(sources, scalings),
         }
+
+
+def input_records(sources: Sequence[str], scalings: Sequence["Scaling"]) -> list[dict[str, Any]]:
+    """The ``Inputs`` of a sidecar: URI or file name of both images, and how each was scaled."""
+    roles = ("anatomical", "functional")
+    return [
+        {"Role": role, "Source": source, "Scaling": scaling.to_dict()}
+        for role, source, scaling in zip(roles, sources, scalings, strict=True)
+    ]
 
 
 def _build(factory: str) -> "FusionModel":

@@ -2,26 +2,40 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
 
-from fusionprep.choices import Device, Planes
+from fusionprep.choices import ColourMapName, Device, Planes
 from fusionprep.errors import DataError, NoInputError, OutputError, UsageError
 from fusionprep.files import json_text, write_text, write_whole
-from fusionprep.image.colour import read_luminance
+from fusionprep.image.colour import (
+    DEFAULT_COLOUR_MAP,
+    colour_table,
+    describe_colours,
+    fuse_colour,
+    gray_as_rgb,
+    rgb24_image,
+)
+from fusionprep.image.colour_key import draw_key
 from fusionprep.image.intensity import Scaling
 from fusionprep.image.io import new_image, read_volume, same_grid
 from fusionprep.image.masks import fusion_mask
+from fusionprep.image.pictures import read_luminance
 from fusionprep.modalities import PET, Modality
+from fusionprep.models.entry import ModelEntry, input_records
 from fusionprep.models.inference import resolve_device
-from fusionprep.models.pair import fuse_pair
+from fusionprep.models.pair import fuse_pair, scale_pair
 from fusionprep.models.registry import get_model
 
 if TYPE_CHECKING:
     from nibabel import Nifti1Image
+
+ANATOMY = "MRI"
+"""What the first file is, in the sidecar and the key of colours."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +57,8 @@ class FusionRequest:
         Safetensors file in place of the packaged weights of the model.
     planes, batch_size
         As in :func:`~fusionprep.models.inference.fuse_volume`.
+    colour, colour_map
+        As in :func:`fusionprep.models.fuse`.
     """
 
     anatomical: Path
@@ -56,10 +72,14 @@ class FusionRequest:
     planes: Planes = "axial"
     batch_size: int = 4
     device: Device = "auto"
+    colour: bool = False
+    colour_map: ColourMapName = DEFAULT_COLOUR_MAP
 
 
 @dataclass(frozen=True)
 class _Pair:
+    """What was read; ``save`` takes a gray image in [0, 1], or uint8 (..., 3)."""
+
     images: tuple[np.ndarray, np.ndarray]
     mask: np.ndarray
     save: Callable[[np.ndarray, Path], None]
@@ -70,7 +90,8 @@ class _Pair:
 def fuse_files(request: FusionRequest) -> None:
     """Fuse two files; a JSON sidecar beside the result gives model, weights and scaling.
 
-    A NIfTI result is float32 in [0, 1], closest to RAS orientation; a PNG result is 8-bit gray.
+    A NIfTI result is float32 in [0, 1], closest to RAS orientation; a PNG result is 8-bit gray. In
+    colour it is RGB24 or 8-bit RGB, and the key of the colours is drawn beside a PNG.
 
     Raises
     ------
@@ -87,6 +108,46 @@ def fuse_files(request: FusionRequest) -> None:
     # fails at once, not after the files were read
     resolve_device(request.device)
     pair = _read_pair(request, modality)
+    if request.colour and modality.tracer:
+        image, sidecar = _coloured(request, pair, entry, modality)
+    else:
+        image, sidecar = _fused(request, pair, entry, modality)
+    stem = request.output.name.removesuffix(".png").removesuffix(".gz").removesuffix(".nii")
+    try:
+        write_whole(request.output, lambda path: pair.save(image, path))
+        write_text(request.output.with_name(f"{stem}.json"), json_text(sidecar))
+        if "ColourMap" in sidecar and request.output.suffix == ".png":
+            key = draw_key(colour_table(request.colour_map), ANATOMY, modality.label)
+            write_whole(request.output.with_name(f"{stem}_key.png"), partial(_save_png, key))
+    except OSError as error:
+        raise OutputError(f"cannot write {request.output}: {error}") from error
+
+
+def _coloured(
+    request: FusionRequest, pair: _Pair, entry: ModelEntry, modality: Modality
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Both images in one in colour, and its sidecar."""
+    scaled = scale_pair(
+        *pair.images,
+        pair.mask,
+        modality,
+        tracer=request.tracer,
+        anatomical_input=entry.anatomical_input,
+        scalings=pair.scalings,
+    )
+    image = fuse_colour(*scaled.images, pair.mask, request.colour_map)
+    inputs = input_records((request.anatomical.name, request.functional.name), scaled.scalings)
+    return image, {
+        "Description": f"{ANATOMY} and {modality.label} in colour: lightness tells mostly the"
+        f" {ANATOMY}, hue and chroma the {modality.label}",
+        "ColourMap": {**describe_colours(request.colour_map), "Inputs": inputs},
+    }
+
+
+def _fused(
+    request: FusionRequest, pair: _Pair, entry: ModelEntry, modality: Modality
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The model's gray image, as RGB where colour was asked for, and its sidecar."""
     fused = fuse_pair(
         pair.images[0],
         pair.images[1],
@@ -102,16 +163,10 @@ def fuse_files(request: FusionRequest) -> None:
     )
     sources = (request.anatomical.name, request.functional.name)
     scalings = fused.scaled.scalings
-    sidecar = {
+    return gray_as_rgb(fused.image) if request.colour else fused.image, {
         "Description": f"Fused by {entry.label}: {entry.title}",
         "FusionModel": fused.entry.provenance(fused.device, request.planes, sources, scalings),
     }
-    stem = request.output.name.removesuffix(".png").removesuffix(".gz").removesuffix(".nii")
-    try:
-        write_whole(request.output, lambda path: pair.save(fused.image, path))
-        write_text(request.output.with_name(f"{stem}.json"), json_text(sidecar))
-    except OSError as error:
-        raise OutputError(f"cannot write {request.output}: {error}") from error
 
 
 def _read_pair(request: FusionRequest, modality: Modality) -> _Pair:
@@ -136,7 +191,7 @@ def _read_volumes(request: FusionRequest, modality: Modality) -> _Pair:
     return _Pair(
         images=(anatomical, functional),
         mask=mask,
-        save=lambda fused, path: new_image(fused, grid.affine).to_filename(path),
+        save=lambda image, path: _save_nifti(image, grid.affine, path),
         voxel_sizes=nib.affines.voxel_sizes(grid.affine),
     )
 
@@ -166,7 +221,13 @@ def _read_slices(request: FusionRequest) -> _Pair:
     )
 
 
-def _save_png(fused: np.ndarray, path: Path) -> None:
+def _save_nifti(image: np.ndarray, affine: np.ndarray, path: Path) -> None:
+    make = rgb24_image if image.dtype == np.uint8 else new_image
+    make(image, affine).to_filename(path)
+
+
+def _save_png(image: np.ndarray, path: Path) -> None:
     from PIL import Image
 
-    Image.fromarray(np.rint(255 * fused).astype(np.uint8)).save(path)
+    levels = image if image.dtype == np.uint8 else np.rint(255 * image).astype(np.uint8)
+    Image.fromarray(levels).save(path)

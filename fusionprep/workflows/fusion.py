@@ -33,6 +33,11 @@ from fusionprep.workflows.nodes import (
 DESCRIPTION = """
 {anatomy} and {modality} were scaled to [0, 1] and fused slice by slice with {models}. {planes}
 """
+COLOUR = """
+In colour images, lightness tells mostly the {anatomy}, and hue and chroma, from gray through red
+and orange to yellow, the uptake of the {modality} (colour map {colour_map}); the models have no
+part in them.
+"""
 GRAY_MATTER = """
 The {modality}, scaled to [0, 1], was confined to the gray matter of the T1w: {models}.
 """
@@ -160,6 +165,8 @@ def init_fusion_wf(config: Config, pair: FusionPair) -> LiterateWorkflow:
             workflow.connect([
                 (inputnode, small, [("functional", "functional"), ("mask", "mask")]),
             ])  # fmt: skip
+            if pair.modality.tracer:
+                workflow.connect(fuse, "out_colour", small, "colour")
     return workflow
 
 
@@ -179,6 +186,7 @@ def _fuse_node(config: Config, pair: FusionPair, entry: ModelEntry, given: str) 
         weights_file=str(own.path) if own else Undefined,
         tracer=pair.tracer,
         planes=fusion.planes,
+        colour_map=fusion.colour_map,
         batch_size=fusion.batch_size,
         device=fusion.device,
         use_gpu=fusion.device != "cpu",
@@ -199,7 +207,10 @@ def _write(
     modality = pair.modality
     results = [(False, "out_file", "metadata", "scalar, 0 to 1")]
     if modality.tracer:
-        what = f"RGB: lightness from the fusion, hue from the {modality.label}"
+        what = (
+            f"RGB: lightness tells mostly the {desc.contrast.label}, hue and chroma the"
+            f" {modality.label}; the model has no part in it"
+        )
         results.append((True, "out_colour", "colour_metadata", what))
     for colour, field, computed, what in results:
         label = str(replace(desc, colour=colour))
@@ -235,6 +246,7 @@ def _mosaic_node(
         f"plot_{entry.name}",
         contrast=desc.contrast.name,
         modality=desc.modality.name,
+        colour_map=config.fusion.colour_map,
     )
 
 
@@ -244,7 +256,14 @@ def _small_node(
     """The small picture of a fused image for the group report."""
     if pair.space.template is None:
         like, name = _figure_like(pair, desc, names.THUMBNAIL), f"thumbnail_{entry.name}"
-        return figure_node(config, PlotThumbnail, like, ".png", name, modality=desc.modality.name)
+        return figure_node(
+            config,
+            PlotThumbnail,
+            like,
+            ".png",
+            name,
+            colour_map=config.fusion.colour_map,
+        )
     like, name = _figure_like(pair, desc, names.PLANES), f"planes_{entry.name}"
     template = str(pair.space.template)
     return figure_node(config, PlotPlanes, like, ".png", name, template=template)
@@ -268,6 +287,10 @@ def _describe(fusion: Fusion, modality: Modality, entries: list[ModelEntry]) -> 
             modality=modality.label,
             models=", ".join(fused),
             planes=PLANES_TEXT[fusion.planes],
+        )
+    if entries and modality.tracer:
+        text += COLOUR.format(
+            anatomy=fusion.contrast.label, modality=modality.label, colour_map=fusion.colour_map
         )
     if confined:
         text += GRAY_MATTER.format(modality=modality.label, models=", ".join(confined))

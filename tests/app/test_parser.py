@@ -20,7 +20,7 @@ raw out participant --participant-label 01 --session-label a --tracer-label x --
 --skull-strip-t1w force --suvr-region pons.nii.gz --random-seed 7 --sloppy
 --fusion-model average densefuse unet --fusion-weights unet=own/unet.safetensors
 --fusion-weights densefuse=own/densefuse.safetensors --planes triplanar
---batch-size 16 --device cpu --nprocs 3 --omp-nthreads 2 --mem 8000M
+--colour-map vivid --batch-size 16 --device cpu --nprocs 3 --omp-nthreads 2 --mem 8000M
 --use-plugin plugin.yml -w elsewhere --clean-workdir --stop-on-first-crash --reports-only
 --boilerplate-only --dry-run --write-graph --resource-monitor -vv
 """
@@ -90,6 +90,7 @@ def test_every_option_reaches_the_configuration(here, write_weights):
         models=("average", "densefuse", "unet"),
         weights=own,
         planes="triplanar",
+        colour_map="vivid",
         batch_size=16,
         device="cpu",
         pet2anat_method="auto",
@@ -158,6 +159,7 @@ def test_amounts_of_memory(here, text, gigabytes):
         "raw out participant --fusion-weights densefuse=a --fusion-weights densefuse=b",
         "raw out participant --pet2anat-method affine",
         "raw out participant --planes sagittal",
+        "raw out participant --colour-map hot",
         "raw out participant --batch-size 0",
         "raw out participant --device tpu",
         "raw out participant --colour red",

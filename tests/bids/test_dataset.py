@@ -105,10 +105,10 @@ def test_descriptions_list_what_this_run_writes(config):
     fused = {name: text for name, text in described.items() if name.startswith("fused")}
     assert fused == {
         "fusedFLAIRAverage": "FLAIR and PET fused by Average",
-        "fusedFLAIRAverageColor": "The same in colour, hue from the PET (Average)",
+        "fusedFLAIRAverageColor": "FLAIR and PET in colour, beside Average",
         "fusedCTFLAIRAverage": "FLAIR and CT fused by Average",
         "fusedGMPET": "Gray matter of the T1w and PET fused by GMPET",
-        "fusedGMPETColor": "The same in colour, hue from the PET (GMPET)",
+        "fusedGMPETColor": "T1w and PET in colour, beside GMPET",
     }
 
 

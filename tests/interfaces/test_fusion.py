@@ -5,6 +5,7 @@ import pytest
 from fusionprep._version import __version__
 from fusionprep.errors import DataError
 from fusionprep.evaluation.volumes import volume_metrics
+from fusionprep.image.colour import decode_colour, describe_colours
 from fusionprep.image.intensity import ct_scaling, mri_scaling, pet_scaling
 from fusionprep.image.io import new_image
 from fusionprep.image.masks import head_of_ct
@@ -65,6 +66,28 @@ def test_the_average_of_scaled_pet_and_t1w_inside_the_brain(images, tmp_path):
     colour = nib.load(found.out_colour)
     assert colour.shape == SHAPE
     assert colour.get_data_dtype().names == ("R", "G", "B")
+    rgb = channels(colour)
+    assert not rgb[~mask].any()
+    for image, read in zip(scaled, decode_colour(rgb), strict=True):
+        assert np.abs(image - read)[mask].mean() < 0.01
+
+
+def channels(colour: nib.Nifti1Image) -> np.ndarray:
+    """uint8 (X, Y, Z, 3) of an RGB24 image."""
+    voxels = np.asarray(colour.dataobj)
+    return np.stack([voxels[channel] for channel in "RGB"], axis=-1)
+
+
+def test_the_colours_are_those_of_both_images_whatever_the_model_and_can_be_chosen(
+    images, tmp_path
+):
+    found = [fuse(images, tmp_path, "pet", model=model).outputs for model in ("average", "max")]
+    first, second = (channels(nib.load(each.out_colour)) for each in found)
+    assert np.array_equal(first, second)
+    vivid = fuse(images, tmp_path, "pet", colour_map="vivid").outputs
+    assert vivid.colour_metadata["ColourMap"]["Name"] == "vivid"
+    other = channels(nib.load(vivid.out_colour))
+    assert np.abs(other.astype(int) - first)[images["mask"] > 0].mean() > 5
 
 
 def test_ct_is_fused_over_the_whole_head_without_colour(images, tmp_path):
@@ -177,7 +200,10 @@ def test_the_sidecar_tells_the_metrics_of_the_scaled_slices_and_the_time_of_the_
     assert found.metadata["FusionMetrics"] == volume_metrics(*scaled, fused, mask)
     assert found.metadata["FusionModel"]["RunTimeSeconds"] == 2.5
     assert found.metadata["FusionModel"]["Software"] == f"fusionprep {__version__}"
-    assert found.colour_metadata == {"FusionModel": found.metadata["FusionModel"]}
+    assert found.colour_metadata == {
+        "FusionModel": found.metadata["FusionModel"],
+        "ColourMap": describe_colours(),
+    }
 
 
 def test_metrics_of_ct_are_of_slices_of_the_brain_within_the_head(images, tmp_path):

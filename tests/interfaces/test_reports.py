@@ -7,6 +7,7 @@ import SimpleITK as sitk
 from nipype.pipeline import engine as pe
 from PIL import Image as Picture
 
+from fusionprep.image.colour import fuse_colour, rgb24_image
 from fusionprep.image.io import new_image
 from fusionprep.image.resample import itk_from_ras
 from fusionprep.interfaces.files import load
@@ -36,6 +37,9 @@ def images(tmp_path) -> dict[str, str]:
     for name, array in arrays.items():
         paths[name] = str(tmp_path / f"{name}.nii")
         nib.save(new_image(array, np.diag([4.0, 4.0, 4.0, 1.0])), paths[name])
+    paths["colour"] = str(tmp_path / "colour.nii")
+    rgb = fuse_colour(arrays["fused"], arrays["fused"], arrays["mask"])
+    nib.save(rgb24_image(rgb, np.diag([4.0, 4.0, 4.0, 1.0])), paths["colour"])
     return paths
 
 
@@ -100,14 +104,13 @@ def test_a_region_may_be_named_after_the_file_it_is_from(images, tmp_path):
 def test_small_pictures_for_the_group_report(images, tmp_path):
     common = {"fused": images["fused"], "output_dir": str(tmp_path / "out")}
     others = {"functional": images["t1w"], "mask": images["mask"]}
-    for modality in ("pet", "ct"):
-        path = f"{modality}.png"
-        plot = PlotThumbnail(**common, **others, modality=modality, out_path=path)
+    for path, colour in (("pet.png", {"colour": images["colour"]}), ("ct.png", {})):
+        plot = PlotThumbnail(**common, **others, **colour, out_path=path)
         plot.run(cwd=str(tmp_path))
         picture = np.asarray(Picture.open(tmp_path / "out" / path))
         assert picture.shape == (96, 288, 3)
         inside = picture[40:56, 40:56].astype(int)
-        assert (np.ptp(inside, axis=-1).max() > 60) == (modality == "pet")
+        assert (np.ptp(inside, axis=-1).max() > 60) == bool(colour)
     planes = PlotPlanes(**common, template="MNI152NLin2009aSym:res-2", out_path="planes.png")
     planes.run(cwd=str(tmp_path))
     assert Picture.open(tmp_path / "out" / "planes.png").size == (744, 108)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fusionprep.errors import DataError, UsageError
+from fusionprep.image.colour import decode_colour
 from fusionprep.image.intensity import ct_scaling, mri_scaling, pet_scaling
 from fusionprep.models import fuse
 from fusionprep.models.inference import fuse_volume
@@ -41,6 +42,32 @@ def test_a_slice_with_a_mask_of_integers(pair):
     inside = mask > 0
     scaled = mri_scaling(mri, inside).apply(mri), pet_scaling(pet, inside, "raclopride").apply(pet)
     np.testing.assert_allclose(fused, np.where(inside, np.mean(scaled, axis=0), 0), atol=1e-6)
+
+
+def test_in_colour_both_images_can_be_read_back(pair):
+    mri, pet = pair
+    inside = mri > 0
+    scaled = mri_scaling(mri, inside).apply(mri), pet_scaling(pet, inside).apply(pet)
+    for planes in ("axial", "triplanar"):
+        colours = fuse(mri, pet, inside, colour=True, planes=planes)
+        assert colours.dtype == np.uint8
+        assert colours.shape == (*mri.shape, 3)
+        assert not colours[~inside].any()
+        for image, read in zip(scaled, decode_colour(colours), strict=True):
+            assert 1 - np.var((image - read)[inside]) / np.var(image[inside]) > 0.99
+    vivid = fuse(mri, pet, inside, colour=True, colour_map="vivid", modality="spect")
+    assert np.abs(vivid.astype(int) - colours)[inside].mean() > 5
+    with pytest.raises(UsageError, match="unknown colour map 'hot'"):
+        fuse(mri, pet, inside, colour=True, colour_map="hot")
+
+
+def test_a_slice_of_ct_in_colour_stays_gray(pair):
+    mri, hounsfield = pair[0][..., 6], np.where(pair[0] > 0, 40.0, -1000.0)[..., 6]
+    options = {"mask": mri > 0, "model": "max", "modality": "ct"}
+    colours = fuse(mri, hounsfield, **options, colour=True)
+    assert colours.shape == (*mri.shape, 3)
+    gray = np.rint(255 * fuse(mri, hounsfield, **options)).astype(np.uint8)
+    assert np.array_equal(colours, np.repeat(gray[..., None], 3, axis=-1))
 
 
 def test_the_options_reach_the_fusion(pair):

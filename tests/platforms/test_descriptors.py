@@ -4,7 +4,16 @@ import json
 
 import pytest
 
-from fusionprep.choices import AnalysisLevel, Backend, Device, Method, Planes, SkullStrip, choices
+from fusionprep.choices import (
+    AnalysisLevel,
+    Backend,
+    ColourMapName,
+    Device,
+    Method,
+    Planes,
+    SkullStrip,
+    choices,
+)
 from fusionprep.config import Fusion, Processing, Selection
 from fusionprep.modalities import CONTRASTS, MOVED
 from fusionprep.models.registry import model_names
@@ -15,6 +24,7 @@ from tests.platforms.conftest import PLATFORMS
 TABLES = {
     "AnalysisLevel": choices(AnalysisLevel),
     "AnatContrast": tuple(modality.label for modality in CONTRASTS),
+    "ColourMap": choices(ColourMapName),
     "Device": choices(Device),
     "FusionModel": model_names(),
     "Modalities": tuple(modality.name for modality in MOVED),
@@ -26,6 +36,7 @@ TABLES = {
 DEFAULTS = {
     "AnatContrast": Fusion.anat_contrast,
     "BatchSize": Fusion.batch_size,
+    "ColourMap": Fusion.colour_map,
     "Device": Fusion.device,
     "FusionModel": " ".join(Fusion.models),
     "MaxDayGap": Selection.max_day_gap,

@@ -29,6 +29,7 @@ PARAMETERS = {
     "registration_backend": "--registration-backend",
     "skull_strip_t1w": "--skull-strip-t1w",
     "planes": "--planes",
+    "colour_map": "--colour-map",
     "max_day_gap": "--max-day-gap",
     "random_seed": "--random-seed",
     "device": "--device",

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 
+from fusionprep.choices import ColourMapName
+from fusionprep.image.colour import DEFAULT_COLOUR_MAP, colour_table
+from fusionprep.image.colour_key import draw_key
 from fusionprep.reports.figures.slices import Plane, Volume, brain_planes, to_gray, window
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ _GROUND = (16, 18, 20)
 _INK = (232, 234, 237)
 _FAINT = (170, 175, 181)
 _SLICES = {2: 3, 1: 3, 0: 2}
+_KEY = {"side": 104, "font_size": 13}
 _SPANS = {2: (0.32, 0.76), 1: (0.28, 0.72), 0: (0.42, 0.72)}
 
 
@@ -42,6 +46,7 @@ def plot_fused_mosaic(
     fused_name: str = "Fused",
     units: str = "",
     colour_map: str | None = "inferno",
+    key: ColourMapName = DEFAULT_COLOUR_MAP,
 ) -> Path:
     """Draw slices of a fused image under those of its two sources.
 
@@ -63,6 +68,8 @@ def plot_fused_mosaic(
     colour_map
         A perceptually uniform matplotlib colour map for the functional image; None draws it in
         gray.
+    key
+        Colours of `fused_rgb`, whose key is drawn beside it.
 
     Returns
     -------
@@ -91,6 +98,8 @@ def plot_fused_mosaic(
         rows.append((f"{fused_name}, colour", tiles))
     bar = (*limits, units, colour_map)
     picture, buffer = _compose(rows, frames, bar), io.BytesIO()
+    if fused_rgb is not None:
+        _paste_key(picture, draw_key(colour_table(key), anatomical_name, functional_name, **_KEY))
     if Path(out_file).suffix == ".jpg":
         picture.save(buffer, format="JPEG", quality=85, optimize=True, progressive=True)
     else:
@@ -171,6 +180,13 @@ def _compose(
         if row == 1:
             _bar(canvas, draw, bar, top + height // 2 + 34, small)
     return canvas
+
+
+def _paste_key(picture: "Picture.Image", key: np.ndarray) -> None:
+    """Put the key of colours under the name of the last row."""
+    from PIL import Image as Picture
+
+    picture.paste(Picture.fromarray(key), (2, picture.height - 6 - key.shape[0]))
 
 
 def _lefts(frames: Sequence[Plane]) -> list[int]:

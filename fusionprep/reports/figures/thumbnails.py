@@ -5,7 +5,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from fusionprep.image.colour import fuse_colour
+from fusionprep.choices import ColourMapName
+from fusionprep.image.colour import DEFAULT_COLOUR_MAP, fuse_colour, gray_as_rgb
 from fusionprep.reports.figures.slices import (
     Plane,
     Volume,
@@ -34,7 +35,13 @@ _CONTOUR = (34, 201, 144)
 
 
 def draw_thumbnail(
-    fused: Image, functional: Image, mask: Image, out_file: Path, *, colour: bool
+    fused: Image,
+    functional: Image,
+    mask: Image,
+    out_file: Path,
+    *,
+    colour: Image | None = None,
+    colour_map: ColourMapName = DEFAULT_COLOUR_MAP,
 ) -> Path:
     """Draw the middle axial, coronal and sagittal slice of a fused image, 288 x 96 pixels.
 
@@ -52,7 +59,10 @@ def draw_thumbnail(
     out_file
         The PNG to write.
     colour
-        Whether to colour by the functional image, as for PET; otherwise the fused image is gray.
+        The image in colour (RGB24 voxels), as of a PET; without it the fused image is drawn in
+        gray.
+    colour_map
+        Of `colour`.
 
     Returns
     -------
@@ -66,16 +76,16 @@ def draw_thumbnail(
     """
     planes = centred_planes(mask, SIDE, PIXEL_MM)
     inside = [Volume.of_mask(mask).sample(plane) for plane in planes]
-    grays = [np.clip(Volume.from_image(fused).sample(plane), 0, 1) for plane in planes]
-    if colour:
+    if colour is None:
+        tiles = [gray_as_rgb(Volume.from_image(fused).sample(plane)) for plane in planes]
+    else:
+        rgb = [Volume.from_image(colour).sample(plane) for plane in planes]
         uptake = [Volume.from_image(functional).sample(plane) for plane in planes]
         _, high = window(uptake, inside)
         tiles = [
-            _coloured(gray, tile / max(high, 1e-12), brain)
-            for gray, tile, brain in zip(grays, uptake, inside, strict=True)
+            _with_surroundings(tile, level / max(high, 1e-12), brain, colour_map)
+            for tile, level, brain in zip(rgb, uptake, inside, strict=True)
         ]
-    else:
-        tiles = [np.repeat(to_gray(gray, 0, 1)[..., None], 3, axis=-1) for gray in grays]
     strip = np.concatenate(
         [_with_contour(tile, brain) for tile, brain in zip(tiles, inside, strict=True)], axis=1
     )
@@ -168,10 +178,12 @@ def _plane(
     return Plane(axis, origin, down, right, shape)
 
 
-def _coloured(gray: np.ndarray, uptake: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """The fused slice coloured by the uptake, and around the brain the uptake alone."""
-    level = np.clip(uptake, 0, 1)
-    return fuse_colour(np.where(inside > 0.5, gray, level), level)
+def _with_surroundings(
+    rgb: np.ndarray, uptake: np.ndarray, inside: np.ndarray, colour_map: ColourMapName
+) -> np.ndarray:
+    """The slice in colour, and around the brain the uptake alone, as bright as it is high."""
+    around = fuse_colour(uptake, uptake, colour_map=colour_map)
+    return np.where(inside[..., None] > 0.5, np.rint(np.clip(rgb, 0, 255)), around).astype(np.uint8)
 
 
 def _with_contour(tile: np.ndarray, inside: np.ndarray) -> np.ndarray:

@@ -172,7 +172,10 @@ def _on_fusion(modality: Modality) -> str:
     entries = [get_model(name) for name in model_names()]
     of_gray_matter = " and ".join(entry.label for entry in entries if not entry.takes_image)
     return (
-        f"From top to bottom the T1w, the {modality.label}, and the fused image without and with"
-        f" colour. Anatomy of the T1w and activity of the {modality.label} should both be found in"
-        f" the fused image; {of_gray_matter} show the gray matter alone."
+        f"From top to bottom the T1w, the {modality.label}, the fused image of the model, and T1w"
+        f" and {modality.label} in colour. Anatomy of the T1w and activity of the {modality.label}"
+        f" should both be found in the fused image; {of_gray_matter} show the gray matter alone. In"
+        f" colour, lightness tells mostly the T1w, and hue the {modality.label}, as in the key: a"
+        " spot that is lighter in the same colour is of the T1w, one of another colour of the"
+        f" {modality.label}."
     )

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image as Picture
 
 from fusionprep.errors import DataError
+from fusionprep.image.colour import fuse_colour, rgb24_image
 from fusionprep.image.template import TemplateSpace, load_template
 from fusionprep.reports.figures.thumbnails import (
     centred_planes,
@@ -37,9 +38,10 @@ def drawn(path, shift=(0, 0, 0), *, colour=True, affine_of=None) -> np.ndarray:
     mask, pet = ball(70), ball(66, shift)
     fused = mask * 0.4 + 0.5 * mask * pet
     images = [image(array) for array in (fused, pet, mask.astype(np.uint8))]
+    in_colour = rgb24_image(fuse_colour(0.5 * mask, pet, mask), images[0].affine)
     if affine_of is not None:
-        images = [affine_of(item) for item in images]
-    draw_thumbnail(*images, path, colour=colour)
+        images, in_colour = [affine_of(item) for item in images], affine_of(in_colour)
+    draw_thumbnail(*images, path, colour=in_colour if colour else None)
     return np.asarray(Picture.open(path))
 
 
@@ -70,6 +72,12 @@ def test_the_contour_is_that_of_the_brain_mask(tmp_path):
         assert np.abs(distance - 70).max() < 3.5
 
 
+def test_in_colour_it_is_the_colour_image(tmp_path):
+    picture = drawn(tmp_path / "a.png")
+    expected = fuse_colour(np.array(0.5), np.array(1.0))
+    assert np.array_equal(picture[48, 48], expected)
+
+
 def test_without_colour_it_is_the_fused_image(tmp_path):
     picture = drawn(tmp_path / "a.png", (30, 0, 0), colour=False)
     assert (picture[48, 48] == round(0.9 * 255)).all()
@@ -92,9 +100,10 @@ def test_a_pet_without_uptake_in_the_brain_is_drawn(tmp_path):
     assert drawn(tmp_path / "a.png", (90, 0, 0)).any()
     nothing = image(np.zeros(SHAPE, np.float32))
     mask = image(ball(70).astype(np.uint8))
-    draw_thumbnail(nothing, nothing, mask, tmp_path / "b.png", colour=True)
+    black = rgb24_image(np.zeros((*SHAPE, 3), np.uint8), mask.affine)
+    draw_thumbnail(nothing, nothing, mask, tmp_path / "b.png", colour=black)
     with pytest.raises(DataError, match="brain mask is empty"):
-        draw_thumbnail(nothing, nothing, nothing, tmp_path / "c.png", colour=True)
+        draw_thumbnail(nothing, nothing, nothing, tmp_path / "c.png", colour=black)
 
 
 def test_square_planes_cut_the_middle_of_the_brain():
