@@ -59,7 +59,7 @@ class ReaderChecks:
     Attributes
     ----------
     identity
-        |F(A, A) - A| and |F(B, B) - B|, the larger of both 99th percentiles.
+        |F(A, A) - A| and |F(B, B) - B|, the larger of both 99th percentiles in the head.
     anatomical_alone, functional_alone
         The same of |F(A, 0) - A| and of |F(0, B) - B|.
     outside
@@ -121,17 +121,19 @@ def quick_checks(fuse: Fuse, sources: tuple[np.ndarray, np.ndarray]) -> dict[str
     empty, fused = np.zeros_like(sources[0]), np.asarray(fuse(*sources))
     head = head_mask(*(GRAY_LEVELS * image for image in sources))
     return {
-        "identity": max(_off(fuse(image, image), image) for image in sources),
-        "anatomical_alone": _off(fuse(sources[0], empty), sources[0]),
-        "functional_alone": _off(fuse(empty, sources[1]), sources[1]),
+        "identity": max(_off(fuse(image, image), image, head) for image in sources),
+        "anatomical_alone": _off(fuse(sources[0], empty), sources[0], head),
+        "functional_alone": _off(fuse(empty, sources[1]), sources[1], head),
         "outside": outside_influence(fuse, sources, head),
         "anatomical_kept": kept_alone(fused, *sources),
         "functional_kept": kept_alone(fused, *sources[::-1]),
     }
 
 
-def _off(fused: np.ndarray, expected: np.ndarray) -> float:
-    return float(GRAY_LEVELS * np.percentile(np.abs(fused - expected), NEARLY_ALL))
+def _off(fused: np.ndarray, expected: np.ndarray, head: np.ndarray) -> float:
+    if not head.any():
+        return math.nan
+    return float(GRAY_LEVELS * np.percentile(np.abs(fused - expected)[head], NEARLY_ALL))
 
 
 def kept_alone(fused: np.ndarray, source: np.ndarray, other: np.ndarray) -> float:
