@@ -15,6 +15,13 @@ UPTAKE = 0.2
 SOFT_TISSUE = (0.1, 0.9)
 """Levels of a windowed image of Hounsfield units between which there is brain, not air or bone."""
 
+BRAIN_HU = (0.0, 100.0)
+"""Hounsfield units of the brain and its fluid, blood in it included (grey matter: 37 to 41)."""
+
+SMOOTHING_MM = 1.5
+NECK_MM = 4.0
+"""What joins the brain to muscles and orbits, through foramina, is thinner than twice this."""
+
 RIM = 5.0
 """Pixels (mm in volumes) by which uptake and soft tissue reach beyond the brain: point spread, and
 scalp."""
@@ -69,7 +76,9 @@ def brain_mask(
 ) -> np.ndarray:
     """The brain as the functional image shows it, for pairs that come without a mask.
 
-    The largest part within `levels`, holes filled, less a rim of ``RIM``.
+    The largest part within `levels`, holes filled, less a rim of ``RIM``. In a volume of Hounsfield
+    units, scaled by the modality's window, it is the largest part that has the brain's units and
+    hangs together by more than a neck.
 
     Parameters
     ----------
@@ -87,11 +96,27 @@ def brain_mask(
     """
     from scipy import ndimage
 
+    if functional.ndim == 3 and modality.window and levels is None:
+        return _brain_in_ct(functional, modality.window, voxel_sizes)
     usual = SOFT_TISSUE if modality.hounsfield else (UPTAKE, np.inf)
     low, high = usual if levels is None else levels
     tissue = (functional > low) & (functional < high)
     filled = ndimage.binary_fill_holes(largest_component(tissue))
     return depth(filled, voxel_sizes) > RIM
+
+
+def _brain_in_ct(
+    windowed: np.ndarray, window: tuple[float, float], voxel_sizes: Sequence[float] | None
+) -> np.ndarray:
+    from scipy import ndimage
+
+    sizes = np.ones(3) if voxel_sizes is None else np.asarray(voxel_sizes, float)
+    smoothed = ndimage.gaussian_filter(windowed, SMOOTHING_MM / sizes)
+    low, high = ((units - window[0]) / (window[1] - window[0]) for units in BRAIN_HU)
+    tissue = (smoothed > low) & (smoothed < high)
+    core = largest_component(depth(tissue, sizes) > NECK_MM)
+    near = ndimage.distance_transform_edt(~core, sampling=sizes) <= NECK_MM
+    return np.asarray(ndimage.binary_fill_holes(near & tissue))
 
 
 def depth(mask: np.ndarray, voxel_sizes: Sequence[float] | np.ndarray | None = None) -> np.ndarray:
