@@ -17,6 +17,7 @@ import numpy as np
 from reader_slices import RANKED_FOLDERS, RANKED_PAIRS, Slice, gray_pairs, reader_slices
 from scipy.stats import kendalltau
 
+from fusionprep.evaluation.guards import guards
 from fusionprep.evaluation.lesions import Reader, conditions
 from fusionprep.evaluation.metrics import RANKED, fusion_metrics, get_metric
 from fusionprep.evaluation.observer import efficiency
@@ -171,11 +172,19 @@ def print_checks(options: argparse.Namespace, slices: list[Slice], modality: Mod
             reader_checks(fuse, each.anatomical, each.functional, each.brain, modality, rng=rng)
             for each in slices
         ]
-        rows.append((text, *check_cells(found)))
+        bone = np.nanmean([bone_kept(fuse, each) for each in slices])
+        rows.append((text, *check_cells(found), f"{bone:.2f}"))
     names = ("F(A,A)", "F(A,0)", "F(0,B)", "outside", "far", "A kept", "B kept")
-    print_row(("method", *names, *DEGRADED), "---")
+    hottest = "bone" if modality.hounsfield else "hottest"
+    print_row(("method", *names, *DEGRADED, hottest), "---")
     for row in rows:
         print_row(row)
+
+
+def bone_kept(fuse: Fuse, pair: Slice) -> float:
+    """Mean of the fused over mean of the functional image where that is bone, or hottest."""
+    images = (pair.anatomical, pair.functional, fuse(pair.anatomical, pair.functional))
+    return guards(*(to_gray_levels(255 * image).astype(np.float64) for image in images))["bone"]
 
 
 def check_cells(found: list[ReaderChecks]) -> tuple[str, ...]:
