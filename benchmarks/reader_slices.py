@@ -18,6 +18,9 @@ COLOUR_MAP = "slices/pet_colormap128.csv"
 FAINT = 0.1
 """From this luma on there is uptake in a pseudo-colour SPECT, whose darkest colours are blue."""
 
+SOFT_TISSUE = (0.1, 0.9)
+"""Luma between air and bone in the CT, whose window is not stated."""
+
 VOLUMES = (
     ("normal_T1w", "normal_trc-18FFDG_pet", (30, 36, 42, 48, 54, 60), 1),
     ("spm_T1", "spm_PET", (36, 46, 54), 2),
@@ -76,7 +79,7 @@ def reader_slices(root: Path, modality: Modality) -> list[Slice]:
         slices = [*_volume_slices(root), *_decoded(root)]
     else:
         folder = FOLDERS[modality]
-        levels = None if modality.hounsfield else (FAINT, np.inf)
+        levels = SOFT_TISSUE if modality.hounsfield else (FAINT, np.inf)
         slices = [
             Slice(path.stem, *images, brain_mask(images[1], modality, levels=levels))
             for (_, path), images in gray_pairs(root, folder)
