@@ -15,6 +15,7 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import DataError, NoInputError, UsageError
+from fusionprep.image.fusion_mask import fusion_mask
 from fusionprep.image.io import read_volume, same_grid
 from fusionprep.image.pictures import read_luminance
 from fusionprep.modalities import CONTRASTS, FUSED, PET, Modality
@@ -85,7 +86,7 @@ class GrayPair:
     anatomical, functional
         (H, W) slices or (X, Y, Z) volumes, uint8, 0..255.
     mask
-        Where a volume is fused: the anatomical image above 0. None for slices.
+        Where a volume is fused; None for slices.
     voxel_sizes
         Along the axes of a volume, in mm.
     """
@@ -242,7 +243,7 @@ def read_pair(pair: Pair, functional_folder: str) -> GrayPair:
     if not same_grid(functional, anatomical):
         raise DataError(f"{pair.functional} is not on the grid of {pair.anatomical}")
     first, second = (image.get_fdata(dtype=np.float32) for image in (anatomical, functional))
-    mask = first > 0
+    mask = fusion_mask(first, second, modality)
     scaled = scale_pair(first, second, mask, modality)
     levels = [to_gray_levels(np.where(mask, 255 * image, 0)) for image in scaled.images]
     return GrayPair(levels[0], levels[1], mask, nib.affines.voxel_sizes(anatomical.affine))

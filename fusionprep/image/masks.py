@@ -181,19 +181,6 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
     return 2.0 * int(np.count_nonzero(a & b)) / size if size else 1.0
 
 
-def fusion_mask(anatomical: np.ndarray, functional: np.ndarray, modality: Modality) -> np.ndarray:
-    """Where to fuse when no mask is given.
-
-    Parameters
-    ----------
-    anatomical, functional
-        (X, Y, Z) or (H, W); a skull-stripped MRI is 0 outside the brain.
-    modality
-        Of the functional image; see :func:`with_head`.
-    """
-    return with_head(anatomical > 0, functional, modality)
-
-
 def with_head(inside: np.ndarray, functional: np.ndarray, modality: Modality) -> np.ndarray:
     """Where to fuse: inside, and with a CT also in all of its head, whose bone it shows.
 

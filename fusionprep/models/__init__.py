@@ -85,7 +85,7 @@ def fuse(
     """
     # Imported here, so that a command line can list the models without torch.
     from fusionprep.image.colour import fuse_colour, gray_as_rgb
-    from fusionprep.image.masks import fusion_mask
+    from fusionprep.image.fusion_mask import fusion_mask
     from fusionprep.models.inference import check_shapes
     from fusionprep.models.pair import fuse_pair, scale_pair
     from fusionprep.models.registry import get_model

@@ -23,7 +23,7 @@ from fusionprep.image.colour import (
 from fusionprep.image.colour_key import draw_key
 from fusionprep.image.intensity import Scaling
 from fusionprep.image.io import new_image, read_volume, same_grid
-from fusionprep.image.masks import fusion_mask
+from fusionprep.image.fusion_mask import fusion_mask
 from fusionprep.image.pictures import read_luminance
 from fusionprep.modalities import PET, Modality
 from fusionprep.models.entry import ModelEntry, input_records
