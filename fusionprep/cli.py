@@ -51,7 +51,8 @@ def _add_fuse(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     fuse = commands.add_parser(
         "fuse",
         help="fuse two aligned images",
-        description="Fuse two aligned images: NIfTI volumes on one grid, or PNG slices.",
+        description="Fuse two aligned images: NIfTI volumes on one grid, or PNG, JPEG or TIFF "
+        "slices.",
     )
     fuse.add_argument(
         "mri",
@@ -67,8 +68,19 @@ def _add_fuse(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     fuse.add_argument("--model", default=DEFAULT_MODEL, choices=model_names())
     _add_weights(fuse)
-    fuse.add_argument("-o", "--output", type=Path, required=True, help="fused image to write")
-    fuse.add_argument("--mask", type=Path, help="brain mask (default: where the MRI is above 0)")
+    fuse.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="fused image to write, NIfTI on the grid of the MRI or PNG",
+    )
+    fuse.add_argument(
+        "--overwrite", action="store_true", help="replace files that exist, other than the inputs"
+    )
+    fuse.add_argument(
+        "--mask", type=Path, help="brain mask (default: the head that either image shows)"
+    )
     fuse.add_argument(
         "--functional-modality",
         default=PET.name,
@@ -76,12 +88,11 @@ def _add_fuse(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help=f"of the second image; decides how a volume is scaled (default: {PET.name})",
     )
     fuse.add_argument("--tracer", help="e.g. 18FFDG; decides how PET and SPECT are scaled")
-    fuse.add_argument(
-        "--planes",
-        default="axial",
-        choices=choices(Planes),
-        help="triplanar takes the mean of three orientations (default: axial)",
-    )
+    _add_fusion_options(fuse)
+    fuse.set_defaults(run=_fuse)
+
+
+def _add_colour(fuse: argparse.ArgumentParser) -> None:
     fuse.add_argument(
         "--colour",
         action="store_true",
@@ -94,6 +105,16 @@ def _add_fuse(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         choices=choices(ColourMapName),
         help="clear, in which both images are read best, or vivid (default: clear)",
     )
+
+
+def _add_fusion_options(fuse: argparse.ArgumentParser) -> None:
+    fuse.add_argument(
+        "--planes",
+        default="axial",
+        choices=choices(Planes),
+        help="triplanar takes the mean of three orientations (default: axial)",
+    )
+    _add_colour(fuse)
     fuse.add_argument(
         "--batch-size",
         type=_count,
@@ -102,7 +123,6 @@ def _add_fuse(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="slices in memory at once; use more on a GPU (default: 4)",
     )
     fuse.add_argument("--device", default="auto", choices=choices(Device))
-    fuse.set_defaults(run=_fuse)
 
 
 def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -205,6 +225,13 @@ def _add_benchmark(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     benchmark.add_argument(
         "--stride", type=_count, default=1, help="take every N-th pair", metavar="N"
     )
+    benchmark.add_argument(
+        "--no-reader",
+        dest="reader",
+        action="store_false",
+        help="leave out what a reader can see: planted lesions and checks, for which every pair is "
+        "fused fifteen times more",
+    )
     benchmark.add_argument("--threads", type=_count, help="CPU threads of the models", metavar="N")
     benchmark.add_argument("--device", default="auto", choices=choices(Device))
     benchmark.set_defaults(run=_benchmark)
@@ -217,13 +244,6 @@ def _count(text: str) -> int:
 
 
 def _models(_: argparse.Namespace) -> None:
-    benchmark.add_argument(
-        "--no-reader",
-        dest="reader",
-        action="store_false",
-        help="leave out what a reader can see: planted lesions and checks, for which every pair is "
-        "fused fifteen times more",
-    )
     rows = [("NAME", "LABEL", "YEAR", "PARAMETERS", "TRAINED ON", "WHAT IT IS")]
     for entry in map(get_model, model_names()):
         year, trained = str(entry.year or "-"), ", ".join(entry.modalities) or "-"
@@ -254,6 +274,7 @@ def _fuse(arguments: argparse.Namespace) -> None:
             device=arguments.device,
             colour=arguments.colour,
             colour_map=arguments.colour_map,
+            overwrite=arguments.overwrite,
         )
     )
 
@@ -303,7 +324,7 @@ def _benchmark(arguments: argparse.Namespace) -> None:
         stride=arguments.stride,
         device=arguments.device,
         threads=arguments.threads,
+        reader=arguments.reader,
     )
     write_benchmark(arguments.out, request, run_benchmark(request))
     print(f"summary: {arguments.out / 'summary.html'}")
-        reader=arguments.reader,

@@ -41,6 +41,14 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         raise
 
 
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file, be it through links; neither need exist."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return one.resolve() == other.resolve()
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` as :func:`write_whole` does."""
     write_whole(path, lambda temporary: temporary.write_bytes(content))

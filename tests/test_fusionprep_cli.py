@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -8,7 +9,7 @@ from PIL import Image
 
 from fusionprep import __version__
 from fusionprep.cli import main
-from fusionprep.image.colour import decode_colour
+from fusionprep.image.colour import decode_colour, rgb24_image
 from fusionprep.models import fuse
 from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
 
@@ -81,6 +82,10 @@ def test_slices_are_axial_in_whichever_order_the_file_has_its_axes(volumes, plan
         image.to_filename(out)
     assert run("fuse", *turned, *options, "-o", volumes / "turned.nii") == 0
     expected, found = nib.load(volumes / "ras.nii"), nib.load(volumes / "turned.nii")
+    source = nib.load(turned[0])
+    assert found.shape == source.shape
+    assert np.array_equal(found.affine, source.affine)
+    found = nib.as_closest_canonical(found)
     np.testing.assert_allclose(found.affine, expected.affine)
     np.testing.assert_allclose(found.get_fdata(), expected.get_fdata(), atol=1e-5)
     assert json.loads((volumes / "turned.json").read_text())["FusionModel"]["Planes"] == planes
@@ -165,6 +170,22 @@ def test_two_volumes_in_colour(volumes):
     assert [each["Source"] for each in sidecar["ColourMap"]["Inputs"]] == [mri.name, pet.name]
 
 
+def test_colours_are_on_the_grid_of_the_first_file(volumes):
+    ras = nib.load(volumes / "mri.nii.gz")
+    flip = nib.orientations.ornt_transform(*map(nib.orientations.axcodes2ornt, ("RAS", "LAS")))
+    for name in ("mri", "pet"):
+        image = nib.load(volumes / f"{name}.nii.gz").as_reoriented(flip)
+        image.to_filename(volumes / f"{name}_las.nii")
+    for ending in (".nii.gz", "_las.nii"):
+        paths = [volumes / f"{name}{ending}" for name in ("mri", "pet")]
+        assert run("fuse", *paths, "--colour", "-o", volumes / f"fused{ending}") == 0
+    found = nib.load(volumes / "fused_las.nii")
+    assert nib.aff2axcodes(found.affine) == ("L", "A", "S")
+    assert np.allclose(nib.as_closest_canonical(found).affine, ras.affine)
+    voxels = np.asarray(found.dataobj)
+    assert np.array_equal(voxels[::-1], np.asarray(nib.load(volumes / "fused.nii.gz").dataobj))
+
+
 def test_two_slices_in_colour_and_their_key(tmp_path):
     gray = np.tile(np.arange(0, 250, 5, dtype=np.uint8), (40, 1))
     for name, image in (("mri", gray), ("pet", gray[::-1, ::-1])):
@@ -193,6 +214,85 @@ def test_two_slices_are_fused(tmp_path):
     assert np.array_equal(np.asarray(Image.open(out)), expected)
 
 
+@pytest.mark.parametrize("link", ["itself", "symlink", "hardlink", "relative", "mask", "sidecar"])
+def test_no_input_is_written_over(volumes, capsys, monkeypatch, link):
+    mri, pet, mask = (volumes / f"{name}.nii.gz" for name in ("mri", "pet", "mask"))
+    shutil.copy(mri, mask)
+    (volumes / "pet.json").write_text("{}")
+    monkeypatch.chdir(volumes)
+    (volumes / "folder").mkdir()
+    output = {
+        "itself": pet,
+        "symlink": volumes / "linked.nii.gz",
+        "hardlink": volumes / "second.nii.gz",
+        "relative": "folder/../pet.nii.gz",
+        "mask": mask,
+        "sidecar": volumes / "pet.nii",
+    }[link]
+    (volumes / "linked.nii.gz").symlink_to("pet.nii.gz")
+    (volumes / "second.nii.gz").hardlink_to(pet)
+    before = {path: path.read_bytes() for path in volumes.glob("*.*")}
+    options = ("--model", "max", "--mask", mask, "--overwrite")
+    assert run("fuse", mri, pet, *options, "-o", output) == 2
+    error = capsys.readouterr().err
+    assert "would replace" in error
+    assert error.count("\n") == 1
+    assert {path: path.read_bytes() for path in volumes.glob("*.*")} == before
+
+
+def test_other_files_are_replaced_only_when_asked(volumes, capsys):
+    words = ("fuse", volumes / "mri.nii.gz", volumes / "pet.nii.gz", "--model", "max")
+    out = volumes / "fused.nii.gz"
+    for there in (out, volumes / "fused.json"):
+        there.write_text("mine")
+        assert run(*words, "-o", out) == 1
+        error = capsys.readouterr().err
+        assert f"{there} exists" in error
+        assert "--overwrite" in error
+        assert error.count("\n") == 1
+        assert there.read_text() == "mine"
+        assert run(*words, "-o", out, "--overwrite") == 0
+        assert nib.load(out).shape == (24, 26, 20)
+        out.unlink()
+        (volumes / "fused.json").unlink()
+
+
+def test_pictures_of_other_formats_are_fused(tmp_path):
+    gray = np.tile(np.arange(0, 250, 5, dtype=np.uint8), (40, 1))
+    Image.fromarray(257 * gray.astype(np.uint16)).save(tmp_path / "mri.tif")
+    rgba = np.full((40, 50, 4), 255, np.uint8)
+    rgba[:, 25:, 3] = 0
+    Image.fromarray(rgba).save(tmp_path / "pet.PNG")
+    out = tmp_path / "fused.PNG"
+    assert run("fuse", tmp_path / "mri.tif", tmp_path / "pet.PNG", "--model", "max", "-o", out) == 0
+    with Image.open(out) as picture:
+        assert picture.format == "PNG"
+        fused = np.asarray(picture)
+    assert (fused[:, :25] == 255).all()
+    assert np.array_equal(fused[:, 26:], gray[:, 26:])
+    sidecar = json.loads((tmp_path / "fused.json").read_text())["FusionModel"]
+    methods = [each["Scaling"]["Method"] for each in sidecar["Inputs"]]
+    assert methods == ["16-bit gray levels", "8-bit gray levels"]
+
+
+def test_without_a_mask_the_head_is_fused_not_what_lies_beside_it(tmp_path):
+    across, down = np.meshgrid(np.arange(64), np.arange(64))
+    distance = np.hypot(across - 32, down - 32)
+    mri = np.where(distance < 24, 120 + 40 * np.sin(across / 3), 0).astype(np.uint8)
+    pet = np.where(distance < 22, 90 + 2 * down, 0).astype(np.uint8)
+    with_square = pet.copy()
+    with_square[:6, :6] = 255
+    for name, image in (("mri", mri), ("pet", pet), ("square", with_square)):
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+    fused = []
+    for name in ("pet", "square"):
+        words = ("fuse", tmp_path / "mri.png", tmp_path / f"{name}.png", "--model", "selfuse")
+        assert run(*words, "-o", tmp_path / f"of_{name}.png") == 0
+        fused.append(np.asarray(Image.open(tmp_path / f"of_{name}.png")).astype(int))
+    assert not fused[1][:8, :8].any()
+    assert np.abs(fused[1] - fused[0])[distance < 22].max() <= 1
+
+
 def test_what_cannot_be_fused_is_said_in_one_line(volumes, capsys):
     mri, pet = volumes / "mri.nii.gz", volumes / "pet.nii.gz"
     small, moved = volumes / "small.nii.gz", volumes / "moved.nii.gz"
@@ -203,6 +303,15 @@ def test_what_cannot_be_fused_is_said_in_one_line(volumes, capsys):
     out = volumes / "fused.nii.gz"
     slice_ = volumes / "slice.png"
     Image.fromarray(np.eye(20, dtype=np.uint8)).save(slice_)
+    for name, shape in (("black", (20, 20)), ("large", (20, 30))):
+        Image.fromarray(np.full(shape, 9 * (name == "large"), np.uint8)).save(
+            volumes / f"{name}.png"
+        )
+    black, large, png = volumes / "black.png", volumes / "large.png", volumes / "f.png"
+    empty, waves, coloured = (volumes / f"{name}.nii" for name in ("empty", "waves", "coloured"))
+    nib.Nifti1Image(np.zeros(image.shape, np.uint8), image.affine).to_filename(empty)
+    nib.Nifti1Image(image.get_fdata().astype(np.complex64), image.affine).to_filename(waves)
+    rgb24_image(np.ones((*image.shape, 3), np.uint8), image.affine).to_filename(coloured)
     for words, code, message in [
         ((mri, volumes / "none.nii.gz", "-o", out), 1, "there is no file"),
         ((mri, volumes / "broken.nii.gz", "-o", out), 1, "broken.nii.gz"),
@@ -210,6 +319,13 @@ def test_what_cannot_be_fused_is_said_in_one_line(volumes, capsys):
         ((mri, moved, "-o", out), 1, "not on the grid"),
         ((mri, pet, "-o", volumes / "fused.png"), 2, "all be NIfTI, or all PNG"),
         ((mri, pet, "-o", mri / "fused.nii.gz"), 1, "cannot write"),
+        ((mri, waves, "-o", out), 1, "waves.nii holds colours or complex numbers"),
+        ((coloured, pet, "-o", out), 1, "coloured.nii holds colours or complex numbers"),
+        ((mri, pet, "--mask", empty, "-o", out), 1, "empty.nii is empty"),
+        ((slice_, slice_, "--mask", black, "-o", png), 1, "black.png is black everywhere"),
+        ((slice_, slice_, "--mask", large, "-o", png), 1, "large.png has 30 x 20 pixels, the MRI"),
+        ((slice_, large, "-o", png), 1, "large.png has 30 x 20 pixels, the MRI 20 x 20"),
+        ((slice_, slice_, "-o", volumes / "f.jpg"), 2, "f.jpg would lose gray levels"),
         ((slice_, slice_, "--planes", "triplanar", "-o", volumes / "f.png"), 2, "needs volumes"),
     ]:
         assert run("fuse", *words, "--model", "max") == code

@@ -14,6 +14,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from fusionprep.errors import DataError
+from fusionprep.image.io import holds_plain_numbers
 
 _CHUNK = 1 << 20
 # Registration smooths along every axis, for which ITK needs as many voxels.
@@ -54,8 +55,8 @@ def check_header(
         finite.
     """
     image = _load(path, kind)
-    dtype = image.get_data_dtype()
-    if dtype.fields is not None or dtype.kind not in "iuf":
+    if not holds_plain_numbers(image):
+        dtype = image.get_data_dtype()
         raise DataError(f"the {kind} does not hold plain numbers (data type {dtype}): {path}")
     shape = _check_shape(image.shape, ndim_allowed, path, kind)
     _check_affine(image, path, kind)

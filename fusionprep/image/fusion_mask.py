@@ -53,11 +53,20 @@ def fusion_mask(anatomical: np.ndarray, functional: np.ndarray, modality: Modali
     DataError
         When neither image shows anything.
     """
-    shown = head_of(anatomical)
-    if modality.hounsfield:
-        inside = with_head(shown, functional, modality)
-    else:
-        inside = shown | head_of(functional)
+    if not modality.hounsfield:
+        return shown_by_either(anatomical, functional)
+    return _filled(with_head(head_of(anatomical), functional, modality))
+
+
+def shown_by_either(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """As :func:`fusion_mask`, for images in whichever unit, such as pictures of a CT.
+
+    Raises
+    ------
+    DataError
+        When neither image shows anything.
+    """
+    inside = head_of(first) | head_of(second)
     if not inside.any():
         raise DataError("neither image shows anything: both are constant; check the files")
     return _filled(inside)
@@ -74,16 +83,18 @@ def head_of(image: np.ndarray) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        bool, same shape; all False for a constant image.
+        bool, same shape; all False for a constant image, all True where the corners vary as much as
+        the rest, as in a picture that was cut to the head.
     """
     image = np.nan_to_num(image.astype(np.float32, copy=False))
     corners = _corners(image)
     background = np.median(corners)
     difference = np.abs(image - background)
     noise = NOISE_SIGMAS * np.median(np.abs(corners - background)) / _MAD_PER_SIGMA
-    above = difference[difference > max(noise, 1e-6 * difference.max())]
-    if not above.size:
-        return np.zeros(image.shape, bool)
+    varying = difference[difference > 1e-6 * difference.max()]
+    if not varying.size or noise >= _typical(varying):
+        return np.full(image.shape, varying.size > 0)
+    above = varying[varying > noise]
     shown = difference > max(noise, FAINT * _typical(above))
     # Specks of noise that touch the head must not lead away from it; its own edge comes back.
     parts = _main_parts(_in_slices("binary_opening", shown, 1))

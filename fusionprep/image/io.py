@@ -48,7 +48,8 @@ def read_image(path: str | Path) -> nib.Nifti1Image:
     Raises
     ------
     DataError
-        When the file is truncated or corrupt, is not an image, or its affine is unusable.
+        When the file is truncated or corrupt, is not an image, holds colours or complex numbers,
+        or its affine is unusable.
     """
     try:
         image, data = _read_voxels(Path(path))
@@ -69,6 +70,10 @@ def read_image(path: str | Path) -> nib.Nifti1Image:
 
 def _read_voxels(path: Path) -> tuple[SpatialImage, np.ndarray]:
     image: SpatialImage = load_image(path)
+    if not holds_plain_numbers(image):
+        raise DataError(
+            f"{path} holds colours or complex numbers; convert it to gray levels or magnitudes"
+        )
     if path.suffix != ".gz" or not isinstance(image, nib.Nifti1Image):
         return image, np.asarray(image.dataobj, dtype=np.float32)
     with gzip.open(path) as stream:
@@ -78,6 +83,12 @@ def _read_voxels(path: Path) -> tuple[SpatialImage, np.ndarray]:
         while stream.read(1 << 20):
             pass
     return image, data
+
+
+def holds_plain_numbers(image: SpatialImage) -> bool:
+    """Whether the voxels are integers or real numbers, neither colours nor complex."""
+    dtype = image.get_data_dtype()
+    return dtype.fields is None and dtype.kind in "iuf"
 
 
 def read_volume(path: str | Path, name: str, *, missing: float = 0.0) -> nib.Nifti1Image:
@@ -95,16 +106,35 @@ def read_volume(path: str | Path, name: str, *, missing: float = 0.0) -> nib.Nif
     DataError
         Also when the image is 4-D or holds no signal.
     """
-    image = read_image(path)
-    if image.ndim > 3:
-        raise DataError(
-            f"{name} is {image.ndim}-D with {image.shape[3]} volumes: {path}; give one volume"
-        )
+    image = _read_3d(path, name)
     data = image.get_fdata(dtype=np.float32)
     data = np.where(np.isfinite(data), data, np.float32(missing))
     if data.min() == data.max():
         raise DataError(f"{name} holds one value everywhere: {path}; convert or copy it again")
     return new_image(data, image.affine)
+
+
+def read_mask(path: str | Path) -> nib.Nifti1Image:
+    """Read a 3-D mask as :func:`read_image` does.
+
+    Raises
+    ------
+    DataError
+        Also when it is 4-D, or nothing is above 0.
+    """
+    image = _read_3d(path, "the mask")
+    if not (image.get_fdata(dtype=np.float32) > 0).any():
+        raise DataError(f"the mask {path} is empty: no voxel is above 0")
+    return image
+
+
+def _read_3d(path: str | Path, name: str) -> nib.Nifti1Image:
+    image = read_image(path)
+    if image.ndim > 3:
+        raise DataError(
+            f"{name} is {image.ndim}-D with {image.shape[3]} volumes: {path}; give one volume"
+        )
+    return image
 
 
 def axial_axis(affine: np.ndarray) -> int:

@@ -1,16 +1,14 @@
-"""Fusion of two aligned files: NIfTI volumes or PNG slices."""
+"""Fusion of two aligned files: NIfTI volumes or pictures of slices."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import nibabel as nib
 import numpy as np
 
 from fusionprep.choices import ColourMapName, Device, Planes
-from fusionprep.errors import DataError, NoInputError, OutputError, UsageError
+from fusionprep.errors import OutputError
 from fusionprep.files import json_text, write_text, write_whole
 from fusionprep.image.colour import (
     DEFAULT_COLOUR_MAP,
@@ -18,21 +16,22 @@ from fusionprep.image.colour import (
     describe_colours,
     fuse_colour,
     gray_as_rgb,
-    rgb24_image,
 )
 from fusionprep.image.colour_key import draw_key
-from fusionprep.image.intensity import Scaling
-from fusionprep.image.io import new_image, read_volume, same_grid
-from fusionprep.image.fusion_mask import fusion_mask
-from fusionprep.image.pictures import read_luminance
 from fusionprep.modalities import PET, Modality
 from fusionprep.models.entry import ModelEntry, input_records
+from fusionprep.models.file_pair import (
+    PICTURE,
+    FilePair,
+    check_outputs,
+    read_file_pair,
+    save_picture,
+    sidecar_path,
+    stem,
+)
 from fusionprep.models.inference import resolve_device
 from fusionprep.models.pair import fuse_pair, scale_pair
 from fusionprep.models.registry import get_model
-
-if TYPE_CHECKING:
-    from nibabel import Nifti1Image
 
 ANATOMY = "MRI"
 """What the first file is, in the sidecar and the key of colours."""
@@ -45,11 +44,12 @@ class FusionRequest:
     Attributes
     ----------
     anatomical, functional
-        Aligned: both NIfTI on one grid, or both PNG of one size. The anatomical image is an MRI,
-        or a map of gray matter probabilities where the model asks for it.
+        Aligned: both NIfTI on one grid, or both pictures of one size (PNG, JPEG, TIFF). The
+        anatomical image is an MRI, or a map of gray matter probabilities where the model asks for
+        it.
     mask
-        Where to fuse, on the same grid. None fuses where a volume's anatomical image is above 0
-        (with a CT, in the whole head), and all of a PNG.
+        Where to fuse, on the same grid. None fuses the head or brain that either image shows
+        (:func:`~fusionprep.image.fusion_mask.fusion_mask`).
     modality, tracer
         Name of one of :data:`~fusionprep.modalities.FUSED`, and the name of the tracer, for the
         scaling of volumes.
@@ -59,6 +59,8 @@ class FusionRequest:
         As in :func:`~fusionprep.models.inference.fuse_volume`.
     colour, colour_map
         As in :func:`fusionprep.models.fuse`.
+    overwrite
+        Whether files that are there may be replaced, other than the inputs.
     """
 
     anatomical: Path
@@ -74,57 +76,57 @@ class FusionRequest:
     device: Device = "auto"
     colour: bool = False
     colour_map: ColourMapName = DEFAULT_COLOUR_MAP
+    overwrite: bool = False
 
-
-@dataclass(frozen=True)
-class _Pair:
-    """What was read; ``save`` takes a gray image in [0, 1], or uint8 (..., 3)."""
-
-    images: tuple[np.ndarray, np.ndarray]
-    mask: np.ndarray
-    save: Callable[[np.ndarray, Path], None]
-    scalings: tuple[Scaling, Scaling] | None = None
-    voxel_sizes: Sequence[float] = (1.0, 1.0, 1.0)
+    @property
+    def inputs(self) -> list[Path]:
+        """Every file that is read."""
+        read = (self.anatomical, self.functional, self.mask, self.weights)
+        return [path for path in read if path is not None]
 
 
 def fuse_files(request: FusionRequest) -> None:
     """Fuse two files; a JSON sidecar beside the result gives model, weights and scaling.
 
-    A NIfTI result is float32 in [0, 1], closest to RAS orientation; a PNG result is 8-bit gray. In
-    colour it is RGB24 or 8-bit RGB, and the key of the colours is drawn beside a PNG.
+    A NIfTI result is float32 in [0, 1], with the axes and the affine of the first file; a PNG
+    result is 8-bit gray. In colour it is RGB24 or 8-bit RGB, and the key of the colours is drawn
+    beside a PNG.
 
     Raises
     ------
     UsageError
         When the file types do not go together, the model or device is unknown, or the model has
-        no weights to replace or cannot fuse the modality.
+        no weights to replace or cannot fuse the modality; when the result would replace an input.
     NoInputError, DataError
         When an input or the weights are missing or unreadable, or an image is on another grid.
     OutputError
-        When the result cannot be written.
+        When the result cannot be written, or exists and may not be replaced.
     """
     entry = get_model(request.model, request.weights)
     modality = entry.check_modality(request.modality)
     # fails at once, not after the files were read
     resolve_device(request.device)
-    pair = _read_pair(request, modality)
-    if request.colour and modality.tracer:
+    output, coloured = request.output, request.colour and modality.tracer
+    sidecar_file, key_file = sidecar_path(output), output.with_name(f"{stem(output)}_key{PICTURE}")
+    keys = [key_file] if coloured and output.suffix.lower() == PICTURE else []
+    check_outputs([output, sidecar_file, *keys], request.inputs, overwrite=request.overwrite)
+    pair = read_file_pair(request.anatomical, request.functional, request.mask, output, modality)
+    if coloured:
         image, sidecar = _coloured(request, pair, entry, modality)
     else:
         image, sidecar = _fused(request, pair, entry, modality)
-    stem = request.output.name.removesuffix(".png").removesuffix(".gz").removesuffix(".nii")
     try:
-        write_whole(request.output, lambda path: pair.save(image, path))
-        write_text(request.output.with_name(f"{stem}.json"), json_text(sidecar))
-        if "ColourMap" in sidecar and request.output.suffix == ".png":
+        write_whole(output, lambda path: pair.save(image, path))
+        write_text(sidecar_file, json_text(sidecar))
+        for path in keys:
             key = draw_key(colour_table(request.colour_map), ANATOMY, modality.label)
-            write_whole(request.output.with_name(f"{stem}_key.png"), partial(_save_png, key))
+            write_whole(path, partial(save_picture, key))
     except OSError as error:
-        raise OutputError(f"cannot write {request.output}: {error}") from error
+        raise OutputError(f"cannot write {output}: {error}") from error
 
 
 def _coloured(
-    request: FusionRequest, pair: _Pair, entry: ModelEntry, modality: Modality
+    request: FusionRequest, pair: FilePair, entry: ModelEntry, modality: Modality
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Both images in one in colour, and its sidecar."""
     scaled = scale_pair(
@@ -145,7 +147,7 @@ def _coloured(
 
 
 def _fused(
-    request: FusionRequest, pair: _Pair, entry: ModelEntry, modality: Modality
+    request: FusionRequest, pair: FilePair, entry: ModelEntry, modality: Modality
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """The model's gray image, as RGB where colour was asked for, and its sidecar."""
     fused = fuse_pair(
@@ -167,67 +169,3 @@ def _fused(
         "Description": f"Fused by {entry.label}: {entry.title}",
         "FusionModel": fused.entry.provenance(fused.device, request.planes, sources, scalings),
     }
-
-
-def _read_pair(request: FusionRequest, modality: Modality) -> _Pair:
-    paths = [request.anatomical, request.functional, request.output]
-    if request.mask is not None:
-        paths.append(request.mask)
-    if all(path.name.endswith((".nii", ".nii.gz")) for path in paths):
-        return _read_volumes(request, modality)
-    if all(path.suffix == ".png" for path in paths):
-        return _read_slices(request)
-    raise UsageError("the images, the mask and the output must all be NIfTI, or all PNG")
-
-
-def _read_volumes(request: FusionRequest, modality: Modality) -> _Pair:
-    grid = _read_nifti(request.anatomical)
-    anatomical = grid.get_fdata(dtype=np.float32)
-    functional = _read_on_grid(request.functional, grid, modality.outside)
-    if request.mask is None:
-        mask = fusion_mask(anatomical, functional, modality)
-    else:
-        mask = _read_on_grid(request.mask, grid) > 0
-    return _Pair(
-        images=(anatomical, functional),
-        mask=mask,
-        save=lambda image, path: _save_nifti(image, grid.affine, path),
-        voxel_sizes=nib.affines.voxel_sizes(grid.affine),
-    )
-
-
-def _read_on_grid(path: Path, reference: "Nifti1Image", missing: float = 0.0) -> np.ndarray:
-    image = _read_nifti(path, missing)
-    if not same_grid(image, reference):
-        raise DataError(f"{path} is not on the grid of the MRI; resample it first")
-    return image.get_fdata(dtype=np.float32)
-
-
-def _read_nifti(path: Path, missing: float = 0.0) -> "Nifti1Image":
-    if not path.is_file():
-        raise NoInputError(f"there is no file {path}")
-    return read_volume(path, path.name, missing=missing)
-
-
-def _read_slices(request: FusionRequest) -> _Pair:
-    scaling = Scaling("8-bit gray levels", 0.0, 255.0)
-    images = read_luminance(request.anatomical), read_luminance(request.functional)
-    everywhere = np.ones(images[0].shape, bool)
-    return _Pair(
-        images=images,
-        mask=everywhere if request.mask is None else read_luminance(request.mask) > 0,
-        save=_save_png,
-        scalings=(scaling, scaling),
-    )
-
-
-def _save_nifti(image: np.ndarray, affine: np.ndarray, path: Path) -> None:
-    make = rgb24_image if image.dtype == np.uint8 else new_image
-    make(image, affine).to_filename(path)
-
-
-def _save_png(image: np.ndarray, path: Path) -> None:
-    from PIL import Image
-
-    levels = image if image.dtype == np.uint8 else np.rint(255 * image).astype(np.uint8)
-    Image.fromarray(levels).save(path)

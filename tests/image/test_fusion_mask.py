@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fusionprep.errors import DataError
-from fusionprep.image.fusion_mask import fusion_mask, head_of
+from fusionprep.image.fusion_mask import fusion_mask, head_of, shown_by_either
 from fusionprep.modalities import CT, PET
 
 SIDE = 128
@@ -102,3 +102,16 @@ def test_nothing_shown_is_an_error(pet):
     empty = np.zeros_like(pet)
     with pytest.raises(DataError, match="both are constant"):
         fusion_mask(empty, empty, PET)
+
+
+def test_a_picture_cut_to_the_head_has_no_background(mri):
+    tissue = np.tile(np.linspace(0, 245, SIDE), (SIDE, 1))
+    assert head_of(tissue).all()
+    assert not head_of(np.full_like(mri, 3)).any()
+
+
+def test_levels_of_a_windowed_ct_count_as_those_of_any_image(mri):
+    picture = np.select([BRAIN, RADIUS < 45, HEAD], [31.0, 255.0, 28.0], default=0)
+    mask = shown_by_either(np.where(BRAIN, mri, 0), picture)
+    assert mask[RADIUS < 45].all()
+    assert not mask[RADIUS > 53].any()

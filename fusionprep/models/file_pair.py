@@ -1,0 +1,205 @@
+"""Two aligned files to fuse: what they hold, and how the result is written beside them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+
+from fusionprep.errors import DataError, NoInputError, OutputError, UsageError
+from fusionprep.files import same_file
+from fusionprep.image.colour import rgb24_image
+from fusionprep.image.fusion_mask import fusion_mask, shown_by_either
+from fusionprep.image.intensity import Scaling
+from fusionprep.image.io import load_image, new_image, read_mask, read_volume, same_grid
+from fusionprep.image.pictures import is_picture, read_gray
+from fusionprep.modalities import Modality
+
+if TYPE_CHECKING:
+    from nibabel import Nifti1Image
+
+VOLUMES = (".nii", ".nii.gz")
+PICTURE = ".png"
+"""Ending of pictures that are written: JPEG would change gray levels, and colours even more."""
+
+
+@dataclass(frozen=True)
+class FilePair:
+    """What two files and a mask hold.
+
+    Attributes
+    ----------
+    images, mask
+        Of one shape: (X, Y, Z) closest to RAS orientation, or (H, W).
+    save
+        Writes a gray image in [0, 1], or colours, uint8 (..., 3), to a file.
+    scalings
+        Of both images where the files tell; None where they are found in the images.
+    voxel_sizes
+        Along the axes of a volume, mm.
+    """
+
+    images: tuple[np.ndarray, np.ndarray]
+    mask: np.ndarray
+    save: Callable[[np.ndarray, Path], None]
+    scalings: tuple[Scaling, Scaling] | None = None
+    voxel_sizes: Sequence[float] = (1.0, 1.0, 1.0)
+
+
+def stem(path: Path) -> str:
+    """The name of an image without its ending."""
+    ending = next((end for end in reversed(VOLUMES) if path.name.endswith(end)), path.suffix)
+    return path.name.removesuffix(ending)
+
+
+def sidecar_path(path: Path) -> Path:
+    """Where the JSON sidecar of an image is."""
+    return path.with_name(f"{stem(path)}.json")
+
+
+def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path], *, overwrite: bool) -> None:
+    """Refuse to write over what is there.
+
+    Parameters
+    ----------
+    outputs
+        Files that will be written.
+    inputs
+        Files that are read. Neither they nor their sidecars are ever written over.
+    overwrite
+        Whether any other file may be.
+
+    Raises
+    ------
+    UsageError
+        When an output is one of the inputs, be it through a link.
+    OutputError
+        When an output exists and may not be overwritten.
+    """
+    kept = [*inputs, *(path for path in map(sidecar_path, inputs) if path.exists())]
+    for output in outputs:
+        for path in kept:
+            if same_file(output, path):
+                raise UsageError(
+                    f"{output} would replace {path}, which belongs to the input; choose another"
+                    " --output"
+                )
+        if not overwrite and (output.exists() or output.is_symlink()):
+            raise OutputError(f"{output} exists; choose another --output, or give --overwrite")
+
+
+def read_file_pair(
+    anatomical: Path,
+    functional: Path,
+    mask: Path | None,
+    output: Path,
+    modality: Modality,
+) -> FilePair:
+    """Read two aligned files.
+
+    Parameters
+    ----------
+    anatomical, functional
+        NIfTI volumes on one grid, or pictures of one size.
+    mask
+        Like them; None finds the head (:func:`~fusionprep.image.fusion_mask.fusion_mask`).
+    output
+        The file to write, which tells nothing but must go with them.
+    modality
+        Of the functional image.
+
+    Raises
+    ------
+    UsageError
+        When the files are of different kinds, or of none that is read or written.
+    NoInputError
+        When a file is missing.
+    DataError
+        When a file cannot be read, is not on the grid of the first, or the mask is empty.
+    """
+    inputs = [anatomical, functional, *([mask] if mask else [])]
+    volumes = [path.name.endswith(VOLUMES) for path in (*inputs, output)]
+    if all(volumes):
+        return _read_volumes(anatomical, functional, mask, modality)
+    if all(map(is_picture, (*inputs, output))):
+        if output.suffix.lower() != PICTURE:
+            raise UsageError(f"{output} would lose gray levels; give --output a name in {PICTURE}")
+        return _read_pictures(anatomical, functional, mask)
+    raise UsageError(
+        "the images, the mask and the output must all be NIfTI, or all PNG (JPEG and TIFF are read)"
+    )
+
+
+def _read_volumes(
+    anatomical: Path, functional: Path, mask: Path | None, modality: Modality
+) -> FilePair:
+    grid = _read_nifti(anatomical)
+    first = grid.get_fdata(dtype=np.float32)
+    second = _on_grid(_read_nifti(functional, modality.outside), grid, functional)
+    inside = (
+        fusion_mask(first, second, modality)
+        if mask is None
+        else _on_grid(read_mask(_present(mask)), grid, mask) > 0
+    )
+    as_stored = load_image(anatomical).affine
+    from_ras = nib.orientations.ornt_transform(
+        nib.orientations.axcodes2ornt("RAS"), nib.io_orientation(as_stored)
+    )
+
+    def save(image: np.ndarray, path: Path) -> None:
+        make = rgb24_image if image.dtype == np.uint8 else new_image
+        turned = nib.orientations.apply_orientation(image, from_ras)
+        make(np.ascontiguousarray(turned), as_stored).to_filename(path)
+
+    return FilePair(
+        images=(first, second),
+        mask=inside,
+        save=save,
+        voxel_sizes=nib.affines.voxel_sizes(grid.affine),
+    )
+
+
+def _read_nifti(path: Path, missing: float = 0.0) -> "Nifti1Image":
+    return read_volume(_present(path), path.name, missing=missing)
+
+
+def _on_grid(image: "Nifti1Image", reference: "Nifti1Image", path: Path) -> np.ndarray:
+    if not same_grid(image, reference):
+        raise DataError(f"{path} is not on the grid of the MRI; resample it first")
+    return image.get_fdata(dtype=np.float32)
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise NoInputError(f"there is no file {path}")
+    return path
+
+
+def _read_pictures(anatomical: Path, functional: Path, mask: Path | None) -> FilePair:
+    first, second = read_gray(anatomical), read_gray(functional)
+    images = first[0], second[0]
+    _check_size(images[1], images[0], functional)
+    if mask is None:
+        inside = shown_by_either(*images)
+    else:
+        inside = read_gray(mask)[0] > 0
+        _check_size(inside, images[0], mask)
+        if not inside.any():
+            raise DataError(f"the mask {mask} is black everywhere; draw where to fuse in white")
+    return FilePair(images, inside, save_picture, (first[1], second[1]))
+
+
+def _check_size(image: np.ndarray, reference: np.ndarray, path: Path) -> None:
+    if image.shape != reference.shape:
+        sizes = [f"{width} x {height}" for height, width in (image.shape, reference.shape)]
+        raise DataError(f"{path} has {sizes[0]} pixels, the MRI {sizes[1]}; resample it first")
+
+
+def save_picture(image: np.ndarray, path: Path) -> None:
+    """Write a gray image in [0, 1], or colours, uint8 (H, W, 3), as PNG."""
+    from PIL import Image
+
+    levels = image if image.dtype == np.uint8 else np.rint(255 * image).astype(np.uint8)
+    Image.fromarray(levels).save(path, format="PNG")
