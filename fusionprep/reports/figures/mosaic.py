@@ -29,7 +29,7 @@ _GROUND = (16, 18, 20)
 _INK = (232, 234, 237)
 _FAINT = (170, 175, 181)
 _SLICES = {2: 3, 1: 3, 0: 2}
-_KEY = {"side": 104, "font_size": 13}
+_KEY_SIDE, _KEY_FONT = 104, 13
 _SPANS = {2: (0.32, 0.76), 1: (0.28, 0.72), 0: (0.42, 0.72)}
 
 
@@ -95,11 +95,16 @@ def plot_fused_mosaic(
     if fused_rgb is not None:
         volume = Volume.from_image(fused_rgb)
         tiles = [np.clip(volume.sample(plane), 0, 255).astype(np.uint8) for plane in frames]
-        rows.append((f"{fused_name}, colour", tiles))
+        rows.append(("", tiles))
     bar = (*limits, units, colour_map)
     picture, buffer = _compose(rows, frames, bar), io.BytesIO()
     if fused_rgb is not None:
-        _paste_key(picture, draw_key(colour_table(key), anatomical_name, functional_name, **_KEY))
+        height = max(plane.shape[0] for plane in frames)
+        side = min(_KEY_SIDE, height - 3 * _KEY_FONT - _HEADER)
+        square = draw_key(
+            colour_table(key), anatomical_name, functional_name, side=side, font_size=_KEY_FONT
+        )
+        _paste_key(picture, square, f"{fused_name}, colour")
     if Path(out_file).suffix == ".jpg":
         picture.save(buffer, format="JPEG", quality=85, optimize=True, progressive=True)
     else:
@@ -182,11 +187,15 @@ def _compose(
     return canvas
 
 
-def _paste_key(picture: "Picture.Image", key: np.ndarray) -> None:
-    """Put the key of colours under the name of the last row."""
+def _paste_key(picture: "Picture.Image", key: np.ndarray, name: str) -> None:
+    """Put the name of the last row and the key of its colours into the margin."""
     from PIL import Image as Picture
+    from PIL import ImageDraw, ImageFont
 
-    picture.paste(Picture.fromarray(key), (2, picture.height - 6 - key.shape[0]))
+    top = picture.height - 6 - key.shape[0]
+    picture.paste(Picture.fromarray(key), (2, top))
+    font = ImageFont.load_default(17)
+    ImageDraw.Draw(picture).text((10, top - 2), name, fill=_INK, font=font, anchor="lb")
 
 
 def _lefts(frames: Sequence[Plane]) -> list[int]:
