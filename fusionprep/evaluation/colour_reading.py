@@ -100,7 +100,7 @@ def read_colours(
     rng: np.random.Generator,
     voxel_sizes: Sequence[float] | None = None,
 ) -> ColourReading:
-    """Plant lesions in both sources of a pair, colour it anew, and decode its colours.
+    """Plant lesions in both sources of a pair, colour it, and decode its colours.
 
     Parameters
     ----------

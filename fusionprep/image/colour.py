@@ -112,7 +112,7 @@ def decode_colour(
     Raises
     ------
     DataError
-        When it is no array of 8-bit RGB.
+        When it is not an array of 8-bit RGB.
     """
     rgb = np.asarray(rgb)
     if rgb.dtype != np.uint8 or rgb.ndim < 1 or rgb.shape[-1] != 3:

@@ -59,7 +59,7 @@ def draw_thumbnail(
     out_file
         The PNG to write.
     colour
-        The image in colour (RGB24 voxels), as of a PET; without it the fused image is drawn in
+        The image in colour (RGB24 voxels), for a PET; without it the fused image is drawn in
         gray.
     colour_map
         Of `colour`.
