@@ -45,6 +45,7 @@ def simulate_uptake(
     *,
     voxel_sizes: Sequence[float] = (1.0, 1.0),
     bright_csf: bool = False,
+    gray_to_white: tuple[float, float] = GRAY_TO_WHITE,
 ) -> np.ndarray:
     """A functional image as it could belong to an MRI.
 
@@ -60,6 +61,8 @@ def simulate_uptake(
         Along the axes, in mm.
     bright_csf
         Whether cerebrospinal fluid is the brightest tissue (T2w) or the darkest.
+    gray_to_white
+        Limits of the ratio of uptake in gray to that in white matter.
 
     Returns
     -------
@@ -67,7 +70,8 @@ def simulate_uptake(
         float32 in [0, 1], same shape, scaled like a PET, black without uptake.
     """
     sizes = np.asarray(voxel_sizes, float)
-    activity = _tissue_uptake(anatomical, brain, rng, bright_csf=bright_csf)
+    ratio = np.exp(rng.uniform(*np.log(gray_to_white)))
+    activity = _tissue_uptake(anatomical, brain, ratio, rng.uniform(*CSF_SHARE), bright_csf)
     activity *= np.clip(1 + DRIFT * _smooth_noise(brain.shape, DRIFT_MM / sizes, rng), 0.3, None)
     for most, radii, factors in (
         (REGIONS, REGION_MM, REGION_FACTOR),
@@ -86,15 +90,14 @@ def simulate_uptake(
 
 
 def _tissue_uptake(
-    anatomical: np.ndarray, brain: np.ndarray, rng: np.random.Generator, *, bright_csf: bool
+    anatomical: np.ndarray, brain: np.ndarray, ratio: float, fluid: float, bright_csf: bool
 ) -> np.ndarray:
+    """Uptake by tissue: ``ratio`` is that of gray to white matter, ``fluid`` that of CSF."""
     from skimage.filters import threshold_multiotsu
 
     smooth = ndimage.gaussian_filter(anatomical, 0.6)
     low, high = threshold_multiotsu(smooth[brain], classes=3)
-    ratio = np.exp(rng.uniform(*np.log(GRAY_TO_WHITE)))
     white, gray = min(1.0, 1 / ratio), min(1.0, ratio)
-    fluid = rng.uniform(*CSF_SHARE)
     darkest, brightest = (white, fluid) if bright_csf else (fluid, white)
     return np.select([smooth > high, smooth > low], [brightest, gray], default=darkest)
 

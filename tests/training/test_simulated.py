@@ -21,12 +21,12 @@ def head():
 
 def test_the_ratio_of_the_tissues_is_the_one_drawn(head, monkeypatch):
     anatomical, brain, radius = head
-    monkeypatch.setattr(simulated, "GRAY_TO_WHITE", (4.0, 4.0))
     monkeypatch.setattr(simulated, "CSF_SHARE", (0.1, 0.1))
     monkeypatch.setattr(simulated, "RESOLUTION_MM", (3.0, 3.0))
     for name, value in (("REGIONS", 0), ("LESIONS", 0), ("DRIFT", 0.0), ("NOISE", (0.0, 0.0))):
         monkeypatch.setattr(simulated, name, value)
-    uptake = simulate_uptake(anatomical, brain, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    uptake = simulate_uptake(anatomical, brain, rng, gray_to_white=(4.0, 4.0))
     gray, white, fluid = (
         uptake[(radius > low) & (radius < high)].mean()
         for low, high in ((40, 45), (20, 28), (0, 5))

@@ -142,7 +142,7 @@ def finished(
     """
     room = 1 - SHOULDER
     above = (fused - SHOULDER).clamp_min(0)
-    fused = fused.clamp(0, SHOULDER) + room * torch.tanh(above / room)
+    fused = fused.clamp(0.0, SHOULDER) + room * torch.tanh(above / room)
     difference = (anatomical - functional).abs()
     # One axis after the other is faster than both at once.
     difference = nnf.avg_pool2d(difference, (9, 1), stride=1, padding=(4, 0))

@@ -93,7 +93,7 @@ def test_neighbouring_slices_are_fused_alike_however_thick_they_are():
     assert model.smoothed_slices((0.9, 0.9, 8.0), 2) == 1.25
 
 
-def test_a_slice_without_neighbours_is_fused_as_a_slice(trained, images):
+def test_slices_that_are_alike_are_fused_as_one_is_fused_as_a_slice(trained, images):
     slices = [image[0, 0].numpy() for image in images]
     alone = fuse_volume(trained, *slices)
     stack = fuse_volume(trained, *(np.stack([image] * 3, axis=2) for image in slices))
