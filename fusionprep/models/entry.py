@@ -44,7 +44,7 @@ class ModelEntry:
         The full reference; None where the method is common knowledge.
     weights
         Name of the weights file and its card in ``fusionprep/data/weights``; None without.
-    ct_weights
+    ct_weights, ct_factory
         Those for CT, where they are others.
     bibliography_key
         Key of the paper in ``fusionprep/data/boilerplate.bib``; None where it is not there.
@@ -66,6 +66,7 @@ class ModelEntry:
     paper: str | None = None
     weights: str | None = None
     ct_weights: str | None = None
+    ct_factory: str | None = None
     version: str | None = "1.0.0"
     bibliography_key: str | None = None
     anatomical_input: AnatomicalInput = "image"
@@ -119,10 +120,11 @@ class ModelEntry:
         return modality
 
     def of(self, modality: Modality) -> "ModelEntry":
-        """The model with its weights for a modality; a user's own weights are for all of them."""
-        if self.ct_weights is None or self.own_weights or not modality.hounsfield:
+        """The model as it fuses a modality; a user's own weights are for all of them."""
+        if self.ct_weights is None or not modality.hounsfield:
             return self
-        return replace(self, weights=self.ct_weights, ct_weights=None)
+        factory = self.ct_factory or self.factory
+        return replace(self, weights=self.ct_weights, factory=factory, ct_weights=None)
 
     def load(self, device: str = "cpu") -> "FusionModel":
         """Build the model in evaluation mode, with its weights.

@@ -8,7 +8,7 @@ from fusionprep.errors import UsageError
 from fusionprep.modalities import MODALITIES
 from fusionprep.models.entry import COLOUR_ENDING, ModelEntry
 
-DEFAULT_MODEL = "selfuse"
+DEFAULT_MODEL = "readfuse"
 """Used when no model is named."""
 
 _DENSEFUSE = ModelEntry(
@@ -50,6 +50,17 @@ _GMPET = ModelEntry(
 )
 
 _ENTRIES = (
+    ModelEntry(
+        name="readfuse",
+        label="ReadFuse",
+        title="bands of both images with gains from a small network, trained to keep what a reader"
+        " looks for; our own",
+        factory="readfuse:ReadFuse",
+        citation="this software's sum of the bands of both images, with gains from a small network",
+        weights="readfuse",
+        ct_weights="readfuse_ct",
+        ct_factory="readfuse:ReadFuseCT",
+    ),
     ModelEntry(
         name="selfuse",
         label="SelFuse",

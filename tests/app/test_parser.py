@@ -209,15 +209,15 @@ def test_what_does_not_fit_together_is_refused(here, options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--fusion-weights selfuse=none.safetensors", "No such file"),
-        ("--fusion-weights selfuse=text.safetensors", "text.safetensors is not a safetensors"),
-        ("--fusion-weights selfuse=own/unet.safetensors", "does not hold weights of selfuse"),
+        ("--fusion-weights readfuse=none.safetensors", "No such file"),
+        ("--fusion-weights readfuse=text.safetensors", "text.safetensors is not a safetensors"),
+        ("--fusion-weights readfuse=own/unet.safetensors", "does not hold weights of readfuse"),
         (
             "--fusion-weights unet=own/unet.safetensors",
             "does not belong to a model of",
         ),
         ("--fusion-model max --fusion-weights max=own/unet.safetensors", "max has no weights"),
-        ("--config-file own.toml", "does not hold weights of selfuse"),
+        ("--config-file own.toml", "does not hold weights of readfuse"),
     ],
 )
 def test_weights_that_cannot_be_used_are_refused_before_anything_runs(
@@ -225,7 +225,7 @@ def test_weights_that_cannot_be_used_are_refused_before_anything_runs(
 ):
     write_weights("unet")
     (here / "text.safetensors").write_text("text")
-    (here / "own.toml").write_text('[fusion_weights]\nselfuse = "own/unet.safetensors"\n')
+    (here / "own.toml").write_text('[fusion_weights]\nreadfuse = "own/unet.safetensors"\n')
     with pytest.raises(UsageError, match=message) as caught:
         config_of(*options.split())
     assert "\n" not in str(caught.value)

@@ -92,7 +92,7 @@ def test_prepared_output_describes_itself(config):
     }  # fmt: skip
     described = {row["desc_id"]: row["description"] for row in rows(out / "descriptions.tsv")}
     assert {"desc-preproc", "desc-brain", "desc-suv", "desc-suvr"} <= set(described)
-    assert {"desc-fusedSelFuse", "desc-fusedSelFuseColor"} <= set(described)
+    assert {"desc-fusedReadFuse", "desc-fusedReadFuseColor"} <= set(described)
 
 
 def test_descriptions_list_what_this_run_writes(config):

@@ -28,7 +28,7 @@ def out(tmp_path_factory) -> Path:
         sidecar["Registration"] |= {"Verdict": HOSTILE, "VerdictReason": HOSTILE}
         sidecar["Pairing"]["Reason"] = HOSTILE
         path.write_text(json.dumps(sidecar))
-    for path in (root / "sub-03" / "figures").glob("*thumbSelFuse_pet.png"):
+    for path in (root / "sub-03" / "figures").glob("*thumbReadFuse_pet.png"):
         path.unlink()
     hostile = root / "sub-<img src=x onerror=alert(1)>"
     hostile.mkdir()
@@ -84,7 +84,7 @@ def wordy(tmp_path_factory) -> Path:
     word, words = "W" * 200, ("many words " * 20)[:200]
     # enough scans for outliers and distributions, whose titles are labels too
     write_cohort(root, 12)
-    for model, text in (("SelFuse", word), ("DenseFuse", words)):
+    for model, text in (("ReadFuse", word), ("DenseFuse", words)):
         for path in root.rglob(f"*desc-fused*{model}_*.json"):
             sidecar = json.loads(path.read_text())
             sidecar["FusionModel"]["Label"] = text
@@ -162,9 +162,9 @@ def test_another_model_changes_the_thumbnails(opened):
     assert picture.get_attribute("src").endswith("_desc-thumbDenseFuse_pet.png")
     assert picture.get_attribute("alt").startswith("DenseFuse fusion of sub-05 PET FDG")
     assert picture.evaluate("image => image.naturalWidth") == 288
-    page.locator("#sheet-model").select_option(label="SelFuse")
+    page.locator("#sheet-model").select_option(label="ReadFuse")
     lacking = _card(page, "sub-03")
-    assert "no thumbnail of SelFuse" in lacking.text_content()
+    assert "no thumbnail of ReadFuse" in lacking.text_content()
     assert lacking.locator("img").is_hidden()
 
 

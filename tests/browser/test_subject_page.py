@@ -40,7 +40,9 @@ def out(tmp_path_factory) -> Path:
     outputs.write_anatomy(root, "sub-01_ses-1")
     outputs.write_anatomy(root, "sub-01_ses-2")
     quality = {"GMMean": 3.1, "WMMean": 1.2, "GMWMRatio": 2.6, "GMWMContrast": 0.4, "Noise": 0.1}
-    outputs.write_pet(root, PET, t1w="sub-01_ses-1", models=("SelFuse", "Average"), Quality=quality)
+    outputs.write_pet(
+        root, PET, t1w="sub-01_ses-1", models=("ReadFuse", "Average"), Quality=quality
+    )
     outputs.write_pet(root, "sub-01_ses-2")
     for sidecar in (root / "sub-01" / "ses-1" / "pet").glob("*desc-fused*_pet.json"):
         metadata = json.loads(sidecar.read_text())
@@ -165,7 +167,7 @@ def test_overlays_colours_and_planes_can_be_chosen(opened):
     overlay, colours = page.locator("#viewer-overlay"), page.locator("#viewer-colours")
     assert overlay.locator("option").all_text_contents() == [
         "PET ses-1 trc-18FFDG",
-        "SelFuse of PET ses-1 trc-18FFDG",
+        "ReadFuse of PET ses-1 trc-18FFDG",
         "Average of PET ses-1 trc-18FFDG",
         "None",
     ]
@@ -175,14 +177,14 @@ def test_overlays_colours_and_planes_can_be_chosen(opened):
     gray = _pixels(page)
     assert np.mean(np.ptp(gray, axis=-1) > 30) < 0.05
     assert np.abs(first - gray).max() > 40
-    overlay.select_option(label="SelFuse of PET ses-1 trc-18FFDG")
+    overlay.select_option(label="ReadFuse of PET ses-1 trc-18FFDG")
     page.wait_for_function(
-        "document.getElementById('viewer-position').textContent.includes('SelFuse')"
+        "document.getElementById('viewer-position').textContent.includes('ReadFuse')"
     )
     assert page.locator("#viewer-opacity").input_value() == "100"
     overlay.select_option(label="None")
     page.wait_for_function(
-        "!document.getElementById('viewer-position').textContent.includes('SelFuse')"
+        "!document.getElementById('viewer-position').textContent.includes('ReadFuse')"
     )
     assert page.locator("#viewer-opacity").is_disabled()
     page.locator("#viewer-planes").select_option(label="Axial")

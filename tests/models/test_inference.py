@@ -15,8 +15,8 @@ from fusionprep.models.registry import get_model, model_names
 
 torch.set_num_threads(1)
 
-PLANNED = "selfuse"
-"""The model whose plans are smoothed over slices."""
+PLANNED = ("readfuse", "selfuse")
+"""Models whose plans are smoothed over slices."""
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_what_lies_outside_the_mask_has_no_influence(name, pair, mask):
     assert np.array_equal(fuse_volume(model, skull, pair[1], mask), fuse_volume(model, *pair, mask))
 
 
-@pytest.mark.parametrize("name", [name for name in model_names() if name != PLANNED])
+@pytest.mark.parametrize("name", [name for name in model_names() if name not in PLANNED])
 def test_a_slice_alone_a_thin_stack_and_a_volume_give_the_same(name, pair, mask):
     model = get_model(name).load()
     volume = fuse_volume(model, *pair, mask, batch_size=5)
@@ -80,16 +80,18 @@ def test_a_slice_alone_a_thin_stack_and_a_volume_give_the_same(name, pair, mask)
     assert np.abs(alone - volume[..., 7]).max() <= 1e-5
 
 
-def test_a_planned_slice_alone_is_fused_by_its_own_plan(pair, mask):
-    model = get_model(PLANNED).load()
+@pytest.mark.parametrize("name", PLANNED)
+def test_a_planned_slice_alone_is_fused_by_its_own_plan(name, pair, mask):
+    model = get_model(name).load()
     images = [image[..., 7] * mask[..., 7] for image in pair]
     with torch.inference_mode():
         expected = model(*(torch.from_numpy(image)[None, None] for image in images))[0, 0]
     np.testing.assert_allclose(fuse_volume(model, *images), expected, atol=1e-6)
 
 
-def test_planned_slices_that_are_alike_are_fused_as_if_alone(pair, mask):
-    model = get_model(PLANNED).load()
+@pytest.mark.parametrize("name", PLANNED)
+def test_planned_slices_that_are_alike_are_fused_as_if_alone(name, pair, mask):
+    model = get_model(name).load()
     alone = [image[..., 7] for image in (*pair, mask)]
     stacks = (np.repeat(image[..., None], 6, axis=2) for image in alone)
     fused = fuse_volume(model, *stacks, batch_size=4)
@@ -98,7 +100,7 @@ def test_planned_slices_that_are_alike_are_fused_as_if_alone(pair, mask):
 
 
 def test_plans_are_smoothed_over_slices_and_less_so_where_these_are_thick(pair, mask):
-    model = get_model(PLANNED).load()
+    model = get_model("selfuse").load()
     alone = np.stack(
         [fuse_volume(model, *(image[..., z] for image in (*pair, mask))) for z in range(18)], axis=2
     )

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fusionprep.errors import DataError, UsageError
+from fusionprep.modalities import CT, PET
 from fusionprep.models import weights
 from fusionprep.models.registry import check_labels, get_model, model_names
 
@@ -69,6 +70,7 @@ def test_an_image_fused_with_itself_comes_back(name, images):
         "densefuse": (0.05, 0.01),
         "dsagan": (0.25, 0.09),
         "selfuse": (0.22, 0.09),
+        "readfuse": (1e-6, 1e-6),
         "coconet": (0.22, 0.07),
     }
     largest, mean = tolerances.get(get_model(name).weights, (0.2, 0.06))
@@ -92,6 +94,16 @@ def test_a_card_describes_the_weights_that_are_loaded(name):
     assert patients["train"]
     assert patients["val"]
     assert not patients["train"] & patients["val"]
+
+
+def test_a_ct_is_fused_with_weights_of_its_own():
+    entry = get_model("readfuse")
+    assert entry.of(PET) is entry
+    of_ct = entry.of(CT)
+    assert of_ct.label == entry.label
+    assert of_ct.weights_sha256() != entry.weights_sha256()
+    assert type(of_ct.load()).__name__ == "ReadFuseCT"
+    assert get_model("unet").of(CT) is get_model("unet")
 
 
 def test_weights_that_are_not_those_of_the_card_are_refused(tmp_path, monkeypatch):

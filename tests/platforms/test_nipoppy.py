@@ -21,7 +21,7 @@ IDS = {
 WRITTEN = [
     "sub-01.html",
     "sub-01/ses-BL/pet/sub-01_ses-BL_trc-18FFDG_space-T1w_desc-preproc_pet.nii.gz",
-    "sub-01/ses-BL/pet/sub-01_ses-BL_trc-18FFDG_space-T1w_desc-fusedSelFuse_pet.nii.gz",
+    "sub-01/ses-BL/pet/sub-01_ses-BL_trc-18FFDG_space-T1w_desc-fusedReadFuse_pet.nii.gz",
     "sub-01/ses-BL/pet/sub-01_ses-BL_trc-18FFDG_from-pet_to-T1w_mode-image_xfm.txt",
 ]
 

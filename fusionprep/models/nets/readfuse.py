@@ -41,6 +41,9 @@ LARGEST_SHARE, FIRST_SHARE = 1.2, 0.55
 SHOULDER = 0.8
 """Level above which levels are compressed."""
 
+BONE = 0.6
+"""Level of a CT above which there is nothing but bone, in any window that shows brain."""
+
 ALIKE = 0.02
 """Mean absolute difference of a neighbourhood from which two images are no longer the same."""
 
@@ -92,7 +95,14 @@ class ReadFuse(PlannedFusion):
     def follow(
         self, anatomical: torch.Tensor, functional: torch.Tensor, plan: torch.Tensor
     ) -> torch.Tensor:
-        return finished(self.uncompressed(anatomical, functional, plan), anatomical, functional)
+        fused = self.uncompressed(anatomical, functional, plan)
+        return self.finish(fused, anatomical, functional)
+
+    def finish(
+        self, fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
+    ) -> torch.Tensor:
+        """What :meth:`uncompressed` gives, in [0, 1]; see :func:`finished`."""
+        return finished(fused, anatomical, functional)
 
     def uncompressed(
         self, anatomical: torch.Tensor, functional: torch.Tensor, plan: torch.Tensor
@@ -106,6 +116,28 @@ class ReadFuse(PlannedFusion):
         gains = _opened(gains, FIRST_GAIN, LARGEST_GAIN)
         fused = (shares * rest).sum(dim=1, keepdim=True)
         return fused + (gains * bands).sum(dim=1, keepdim=True)
+
+
+class ReadFuseCT(ReadFuse):
+    """The same for CT: bone is left out of the bands and put back on top.
+
+    Its edges are several times as strong as all others, and leave halos far into the brain as soon
+    as two bands of it have different gains.
+    """
+
+    def plan(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
+        return super().plan(anatomical, functional.clamp_max(BONE))
+
+    def uncompressed(
+        self, anatomical: torch.Tensor, functional: torch.Tensor, plan: torch.Tensor
+    ) -> torch.Tensor:
+        return super().uncompressed(anatomical, functional.clamp_max(BONE), plan)
+
+    def finish(
+        self, fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
+    ) -> torch.Tensor:
+        soft = super().finish(fused, anatomical, functional.clamp_max(BONE))
+        return (soft + (functional - BONE).clamp_min(0.0)).clamp_max(1.0)
 
 
 def decomposed(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

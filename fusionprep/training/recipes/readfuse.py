@@ -15,7 +15,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional as nnf
 
-from fusionprep.models.nets.readfuse import ReadFuse, finished
+from fusionprep.models.nets.readfuse import ReadFuse, ReadFuseCT
 from fusionprep.training import metric_losses as metrics
 from fusionprep.training import visibility_losses as visibility
 from fusionprep.training.losses import ssim
@@ -104,7 +104,7 @@ class ReadFuseRecipe(Recipe[ReadFuse]):
     def loss_terms(self, model: ReadFuse, batch: Batch, helper: Any) -> Terms:  # noqa: ARG002
         sources, brain = (batch["anatomical"], batch["functional"]), batch["brain"]
         uncompressed = model.uncompressed(*sources, model.plan(*sources))
-        fused = finished(uncompressed, *sources)
+        fused = model.finish(uncompressed, *sources)
         told = torch.stack([metrics.mutual_information(s, fused) for s in sources])
         features = torch.stack([metrics.feature_mutual_information(s, fused) for s in sources])
         inside = brain.mean().clamp_min(0.01)
@@ -154,6 +154,10 @@ class ReadFuseCTRecipe(ReadFuseRecipe):
     """Weights for CT: bone and soft tissue as readers of CT know them, small lesions kept."""
 
     variant_of: ClassVar = "readfuse"
+
+    def build(self) -> ReadFuseCT:
+        return ReadFuseCT()
+
     goals: ClassVar = Goals(
         retention=0.5,
         dominated=0.48,

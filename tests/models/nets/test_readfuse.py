@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fusionprep.models.inference import fuse_volume
-from fusionprep.models.nets.readfuse import ReadFuse, decomposed
+from fusionprep.models.nets.readfuse import BONE, ReadFuse, ReadFuseCT, decomposed
 
 torch.set_num_threads(1)
 
@@ -77,6 +77,25 @@ def test_what_is_far_away_changes_nothing(trained):
     difference = (fuse(trained, *images) - fuse(trained, *changed)).abs()
     assert difference[..., :100].max() < 1e-6
     assert difference[..., 300:].max() > 0.1
+
+
+def test_bone_is_as_bright_as_in_the_ct_and_leaves_no_halo_in_the_brain():
+    """Gains that differ from band to band, as after training."""
+    torch.manual_seed(0)
+    models = ReadFuse(), ReadFuseCT()
+    for model in models:
+        with torch.no_grad():
+            model.last.bias[2:] = torch.linspace(-2, 2, 10)
+    mri, ct = torch.zeros(2, 1, 1, 128, 128)
+    mri[..., 16:112, 16:112], ct[..., 8:120, 8:120], ct[..., 16:112, 16:112] = 0.4, 1.0, 0.4
+    without = fuse(models[1], mri, ct.clamp_max(BONE))
+    brain = (..., slice(18, 110), slice(18, 110))
+    halo, none = ((fuse(model, mri, ct)[brain] - without[brain]).abs().max() for model in models)
+    assert halo > 0.05
+    assert none < 1e-6
+    assert fuse(models[1], mri, ct)[..., 10, 64].min() > 0.9
+    black = torch.zeros_like(ct)
+    torch.testing.assert_close(fuse(models[1], black, ct), ct)
 
 
 @pytest.mark.parametrize("shape", [(33, 50), (34, 47), (16, 16), (35, 64)])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 TEMPLATE = "MNI152NLin2009aSym"
-MODELS = ("Average", "DenseFuse", "SelFuse")
+MODELS = ("Average", "DenseFuse", "ReadFuse")
 PLANES_SHAPE = (100, 680)
 _PICTURES = 12
 

@@ -126,7 +126,7 @@ def test_a_planted_bad_registration_is_the_first_to_look_at(cohort):
     assert 'href="sub-07.html">sub-07</a>' in first
     assert '<span class="badge fail">fail</span>' in first
     assert "Uncertainty <strong>11.4</strong> mm" in first
-    assert 'src="sub-07/figures/sub-07_trc-FDG_space-T1w_desc-thumbSelFuse_pet.png"' in first
+    assert 'src="sub-07/figures/sub-07_trc-FDG_space-T1w_desc-thumbReadFuse_pet.png"' in first
     bad = table[(table.participant_id == "sub-07")]
     assert set(bad.verdict) == {"fail"}
     for column in ("uncertainty", "brain_overlap", "gm_wm_ratio", "metric_MI"):
@@ -160,11 +160,11 @@ def test_missing_thumbnails_and_planes_are_tolerated(cohort, tmp_path):
     write_cohort(tmp_path, 3, bad=None)
     for picture in tmp_path.glob("sub-0[12]/figures/*.png"):
         picture.unlink()
-    broken = next((tmp_path / "sub-03" / "figures").glob("*planesSelFuse_pet.png"))
+    broken = next((tmp_path / "sub-03" / "figures").glob("*planesReadFuse_pet.png"))
     broken.write_bytes(b"no picture")
     html = write_group_report(tmp_path).html.read_text()
     assert html.count('<div class="none">no thumbnail</div>') >= 3
-    assert "PET FDG, SelFuse" not in html.split('id="cohort"')[1].split('id="models"')[0]
+    assert "PET FDG, ReadFuse" not in html.split('id="cohort"')[1].split('id="models"')[0]
     assert "PET FDG, Average</strong>, MNI152NLin2009aSym_res-1: 1 scan<" in html
 
 

@@ -26,7 +26,7 @@ def sections(tmp_path) -> dict[str, dict]:
         "sub-01_space-T1w_desc-fusedFLAIRAverage_pet.png",
         "sub-01_space-T1w_desc-fusedTomorrow_pet.png",
         "sub-01_space-T1w_desc-fusedCTAverage_T1w.png",
-        "sub-01_space-T1w_desc-thumbSelFuse_pet.png",
+        "sub-01_space-T1w_desc-thumbReadFuse_pet.png",
         "sub-01_desc-coreg_pet.svg",
     ):
         (tmp_path / name).touch()

@@ -136,13 +136,13 @@ def test_the_display_range_of_an_image_that_misses_the_brain():
 
 def test_own_model_first_then_those_of_the_run(tmp_path):
     outputs.write_anatomy(tmp_path, "sub-01")
-    models = ("Average", "DenseFuse", "SelFuse", "Wavelet")
+    models = ("Average", "DenseFuse", "ReadFuse", "Wavelet")
     outputs.write_pet(tmp_path, "sub-01_trc-18FFDG", models=models)
-    (stage,) = viewer.stages(read_subject(tmp_path, "01"), ("wavelet", "densefuse", "selfuse"))
+    (stage,) = viewer.stages(read_subject(tmp_path, "01"), ("wavelet", "densefuse", "readfuse"))
     assert stage.anatomy.label == "T1w"
     assert [layer.label for layer in stage.sources] == ["PET trc-18FFDG"]
     assert [layer.label.split()[0] for layer in stage.fused] == [
-        "SelFuse",
+        "ReadFuse",
         "Wavelet",
         "DenseFuse",
         "Average",
@@ -175,7 +175,7 @@ def test_fused_images_that_are_in_the_template_alone_lie_over_the_t1w_there(tmp_
 
 
 def test_the_budget_is_kept_and_what_was_left_out_is_told(tmp_path, bundles, monkeypatch):
-    models = ("SelFuse", "Average", "DenseFuse", "Wavelet")
+    models = ("ReadFuse", "Average", "DenseFuse", "Wavelet")
     outputs.write_anatomy(tmp_path, "sub-01")
     outputs.write_pet(tmp_path, "sub-01", models=models)
     record = read_subject(tmp_path, "01")
@@ -192,7 +192,7 @@ def test_the_budget_is_kept_and_what_was_left_out_is_told(tmp_path, bundles, mon
     assert [v["label"] for v in stage["volumes"]] == [
         "T1w",
         "PET",
-        "SelFuse of PET",
+        "ReadFuse of PET",
         "Average of PET",
     ]
     assert sum(len(v["nifti"]) for v in stage["volumes"]) <= budget
@@ -201,10 +201,10 @@ def test_the_budget_is_kept_and_what_was_left_out_is_told(tmp_path, bundles, mon
 
 def test_figures_count_towards_the_size_of_the_report(tmp_path, bundles, monkeypatch):
     outputs.write_anatomy(tmp_path, "sub-01")
-    outputs.write_pet(tmp_path, "sub-01", models=("SelFuse", "Average"))
+    outputs.write_pet(tmp_path, "sub-01", models=("ReadFuse", "Average"))
     figures = tmp_path / "sub-01" / "figures"
     figures.mkdir()
-    (figures / "sub-01_space-T1w_desc-fusedSelFuse_pet.png").write_bytes(bytes(500_000))
+    (figures / "sub-01_space-T1w_desc-fusedReadFuse_pet.png").write_bytes(bytes(500_000))
     record = read_subject(tmp_path, "01")
     viewer.write_viewer(tmp_path, record, bundles=bundles)
     whole = sum(path.stat().st_size for path in figures.iterdir())
@@ -301,10 +301,10 @@ def test_quality_and_fusion_metrics_are_shown(tmp_path):
     outputs.write_pet(
         tmp_path,
         "sub-01",
-        models=("SelFuse", "Average"),
+        models=("ReadFuse", "Average"),
         Quality={"GMMean": 16246.92, "WMMean": 4000.5, "GMWMRatio": 4.06, "Noise": None},
     )
-    for path in (tmp_path / "sub-01" / "pet").glob("*space-T1w_desc-fusedSelFuse_pet.json"):
+    for path in (tmp_path / "sub-01" / "pet").glob("*space-T1w_desc-fusedReadFuse_pet.json"):
         sidecar = json.loads(path.read_text())
         sidecar["FusionModel"]["RunTimeSeconds"] = 12.34
         sidecar["FusionMetrics"] = {"Planes": "axial", "Slices": 8, "MI": 3.456, "EN": 5.5, "x": 1}
