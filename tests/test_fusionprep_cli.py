@@ -109,6 +109,16 @@ def test_a_ct_is_scaled_by_its_window_and_fused_over_the_head(volumes):
     }  # fmt: skip
 
 
+def test_what_a_ct_was_stored_in_is_told_in_the_sidecar(volumes):
+    mri = nib.load(volumes / "mri.nii.gz")
+    distance = np.linalg.norm(np.indices(mri.shape) - [[[[12]]], [[[13]]], [[[10]]]], axis=0)
+    stored = np.where(distance < 9.9, np.where(distance > 9, 2024.0, 1064.0), 24.0)
+    nib.Nifti1Image(stored, mri.affine).to_filename(volumes / "ct.nii.gz")
+    words = (volumes / "mri.nii.gz", volumes / "ct.nii.gz", "--functional-modality", "ct")
+    assert run("fuse", *words, "--model", "max", "-o", volumes / "fused.nii.gz") == 0
+    assert "1024 was subtracted" in json.loads((volumes / "fused.json").read_text())["StoredUnits"]
+
+
 def test_the_network_leaves_its_weights_in_the_sidecar(volumes):
     out = volumes / "fused.nii"
     assert run("fuse", volumes / "mri.nii.gz", volumes / "pet.nii.gz", "-o", out) == 0

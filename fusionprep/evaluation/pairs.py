@@ -15,6 +15,7 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import DataError, NoInputError, UsageError
+from fusionprep.image.ct_units import to_hounsfield
 from fusionprep.image.fusion_mask import fusion_mask
 from fusionprep.image.io import read_volume, same_grid
 from fusionprep.image.pictures import read_luminance
@@ -243,6 +244,8 @@ def read_pair(pair: Pair, functional_folder: str) -> GrayPair:
     if not same_grid(functional, anatomical):
         raise DataError(f"{pair.functional} is not on the grid of {pair.anatomical}")
     first, second = (image.get_fdata(dtype=np.float32) for image in (anatomical, functional))
+    if modality.hounsfield:
+        second, _ = to_hounsfield(second, str(pair.functional))
     mask = fusion_mask(first, second, modality)
     scaled = scale_pair(first, second, mask, modality)
     levels = [to_gray_levels(np.where(mask, 255 * image, 0)) for image in scaled.images]

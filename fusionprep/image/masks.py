@@ -204,11 +204,35 @@ def head_of_ct(hounsfield: np.ndarray) -> np.ndarray:
     """
     from scipy import ndimage
 
+    tissue, core = _tissue_and_core(hounsfield)
+    return ndimage.binary_fill_holes(_grown_back(largest_component(core), tissue))
+
+
+def tissue_of_ct(hounsfield: np.ndarray) -> np.ndarray:
+    """What is denser than fat in a CT, parted from what thin bridges tie to it.
+
+    Parameters
+    ----------
+    hounsfield
+        (X, Y, Z) or (H, W) in Hounsfield units.
+    """
+    tissue, core = _tissue_and_core(hounsfield)
+    return _grown_back(core, tissue)
+
+
+def _tissue_and_core(hounsfield: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from scipy import ndimage
+
     tissue = hounsfield > -300
     # Opening cuts the thin bridges by which headrests and tubes touch the skin, and with them the
     # thin bones of the face, which grow back from what is left.
-    core = largest_component(ndimage.binary_opening(tissue, iterations=2))
-    return ndimage.binary_fill_holes(core | (tissue & ndimage.binary_dilation(core, iterations=4)))
+    return tissue, ndimage.binary_opening(tissue, iterations=2)
+
+
+def _grown_back(core: np.ndarray, tissue: np.ndarray) -> np.ndarray:
+    from scipy import ndimage
+
+    return core | (tissue & ndimage.binary_dilation(core, iterations=4))
 
 
 def without_table(hounsfield: np.ndarray, air: float) -> np.ndarray:

@@ -13,6 +13,7 @@ from nipype.interfaces.base import (
 )
 
 from fusionprep.choices import SkullStrip, choices
+from fusionprep.errors import DataError
 from fusionprep.image.io import new_image, read_volume
 from fusionprep.image.resample import remove_shear
 from fusionprep.interfaces.files import load, save
@@ -45,24 +46,37 @@ class Conform(SimpleInterface):
 
 
 class _RemoveTableInputSpec(BaseInterfaceInputSpec):
-    in_file = File(exists=True, mandatory=True, desc="CT in Hounsfield units")
+    in_file = File(exists=True, mandatory=True, desc="CT")
+    source = traits.Str(mandatory=True, desc="file the user knows, for messages")
 
 
 class _RemoveTableOutputSpec(TraitedSpec):
-    out_file = File(exists=True)
+    out_file = File(exists=True, desc="in Hounsfield units")
+    metadata = traits.Dict(desc="sidecar field StoredUnits, where they were others")
 
 
 class RemoveTable(SimpleInterface):
-    """Replace what is not the head by air."""
+    """Bring a CT to Hounsfield units, and replace what is not the head by air.
+
+    Gray levels of a window are refused: no registration, bone or sidecar would be right with them.
+    """
 
     input_spec = _RemoveTableInputSpec
     output_spec = _RemoveTableOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
+        from fusionprep.image.ct_units import to_hounsfield
         from fusionprep.image.masks import without_table
 
         data, affine = load(self.inputs.in_file)
+        data, units = to_hounsfield(data, self.inputs.source)
+        if units.kind == "window":
+            raise DataError(
+                f"{self.inputs.source} holds {units.note}; give the CT as the scanner"
+                " reconstructed it"
+            )
         head = new_image(without_table(data, CT.outside), affine)
+        self._results["metadata"] = {"StoredUnits": units.note} if units.note else {}
         self._results["out_file"] = save(head, runtime.cwd, "head")
         return runtime
 

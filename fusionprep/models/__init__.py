@@ -85,6 +85,7 @@ def fuse(
     """
     # Imported here, so that a command line can list the models without torch.
     from fusionprep.image.colour import fuse_colour, gray_as_rgb
+    from fusionprep.image.ct_units import to_hounsfield
     from fusionprep.image.fusion_mask import fusion_mask
     from fusionprep.models.inference import check_shapes
     from fusionprep.models.pair import fuse_pair, scale_pair
@@ -93,6 +94,8 @@ def fuse(
     check_shapes(anatomical, functional, mask)
     entry = get_model(model, Path(weights) if weights else None)
     kind = entry.check_modality(modality)
+    if kind.hounsfield:
+        functional, _ = to_hounsfield(functional, f"the {kind.label}")
     mask = fusion_mask(anatomical, functional, kind) if mask is None else mask > 0
     if colour and kind.tracer:
         scaled = scale_pair(

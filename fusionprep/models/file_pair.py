@@ -11,6 +11,7 @@ import numpy as np
 from fusionprep.errors import DataError, NoInputError, OutputError, UsageError
 from fusionprep.files import same_file
 from fusionprep.image.colour import rgb24_image
+from fusionprep.image.ct_units import to_hounsfield
 from fusionprep.image.fusion_mask import fusion_mask, shown_by_either
 from fusionprep.image.intensity import Scaling
 from fusionprep.image.io import load_image, new_image, read_mask, read_volume, same_grid
@@ -39,6 +40,8 @@ class FilePair:
         Of both images where the files tell; None where they are found in the images.
     voxel_sizes
         Along the axes of a volume, mm.
+    units_note
+        What a CT that was not in Hounsfield units was; empty otherwise.
     """
 
     images: tuple[np.ndarray, np.ndarray]
@@ -46,6 +49,7 @@ class FilePair:
     save: Callable[[np.ndarray, Path], None]
     scalings: tuple[Scaling, Scaling] | None = None
     voxel_sizes: Sequence[float] = (1.0, 1.0, 1.0)
+    units_note: str = ""
 
 
 def stem(path: Path) -> str:
@@ -138,6 +142,10 @@ def _read_volumes(
     grid = _read_nifti(anatomical)
     first = grid.get_fdata(dtype=np.float32)
     second = _on_grid(_read_nifti(functional, modality.outside), grid, functional)
+    note = ""
+    if modality.hounsfield:
+        second, units = to_hounsfield(second, str(functional))
+        note = units.note
     inside = (
         fusion_mask(first, second, modality)
         if mask is None
@@ -158,6 +166,7 @@ def _read_volumes(
         mask=inside,
         save=save,
         voxel_sizes=nib.affines.voxel_sizes(grid.affine),
+        units_note=note,
     )
 
 

@@ -115,6 +115,8 @@ def fuse_files(request: FusionRequest) -> None:
         image, sidecar = _coloured(request, pair, entry, modality)
     else:
         image, sidecar = _fused(request, pair, entry, modality)
+    if pair.units_note:
+        sidecar["StoredUnits"] = pair.units_note
     try:
         write_whole(output, lambda path: pair.save(image, path))
         write_text(sidecar_file, json_text(sidecar))

@@ -49,9 +49,9 @@ def init_structural_wf(
     modality = pairing.modality
     fields = fusion_fields(config) if modality.fused else anatomy_fields(config)
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
-    source = _source(workflow, config, pairing)
+    source, read = _source(workflow, config, pairing)
     branch = add_coregistration(workflow, config, pairing, inputnode=inputnode, source=source)
-    written = _write(branch)
+    written = _write(branch, read)
     if fusion_entries(config.fusion, modality):
         for space in output_spaces(config.processing):
             fuse_in_space(branch, space, branch.in_space(space), written, contrast)
@@ -60,21 +60,23 @@ def init_structural_wf(
     return workflow
 
 
-def _source(workflow: LiterateWorkflow, config: Config, pairing: Pairing) -> Port:
-    """Read the image, and take the table out of a CT."""
+def _source(
+    workflow: LiterateWorkflow, config: Config, pairing: Pairing
+) -> tuple[Port, Port | None]:
+    """Read the image, and take the table out of a CT; what was found of its units."""
     modality = pairing.modality
     interface = Conform(
         in_file=str(pairing.image.path), name=modality.label, missing=modality.outside
     )
     conform = node(interface, "conform", config)
     if not modality.hounsfield:
-        return conform, "out_file"
-    remove = node(RemoveTable(), "remove_table", config)
+        return (conform, "out_file"), None
+    remove = node(RemoveTable(source=str(pairing.image.path)), "remove_table", config)
     workflow.connect(conform, "out_file", remove, "in_file")
-    return remove, "out_file"
+    return (remove, "out_file"), (remove, "metadata")
 
 
-def _write(branch: Branch) -> str:
+def _write(branch: Branch, read: Port | None) -> str:
     """Write the image in T1w space; its output path."""
     config, pairing, modality = branch.config, branch.pairing, branch.pairing.modality
     out_path = branch.outputs(desc=PREPROC, space=NATIVE)
@@ -87,15 +89,16 @@ def _write(branch: Branch) -> str:
     }
     write = derivative_node(config, out_path, "ds_preproc", metadata=metadata)
     branch.connect(branch.moved, write, "in_file")
-    if not modality.hounsfield:
+    if read is None:
         branch.connect(branch.registration, write, "computed")
         return out_path
     assess = node(AssessCT(), "assess", config)
-    computed = pe.Node(niu.Merge(2), name="computed_metadata")
+    computed = pe.Node(niu.Merge(3), name="computed_metadata")
     branch.connect((branch.inputnode, "mask"), assess, "mask")
     branch.connect(branch.moved, assess, "ct")
     branch.connect(branch.registration, computed, "in1")
     branch.connect((assess, "metadata"), computed, "in2")
+    branch.connect(read, computed, "in3")
     branch.connect((computed, "out"), write, "computed")
     return out_path
 

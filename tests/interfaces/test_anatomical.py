@@ -3,7 +3,13 @@ import numpy as np
 import pytest
 
 from fusionprep.errors import DataError
-from fusionprep.interfaces.anatomical import Conform, CorrectBias, ExtractBrain, Segment
+from fusionprep.interfaces.anatomical import (
+    Conform,
+    CorrectBias,
+    ExtractBrain,
+    RemoveTable,
+    Segment,
+)
 from fusionprep.interfaces.files import load, save
 
 
@@ -90,3 +96,29 @@ def test_segmentation_writes_three_maps_and_their_volumes(brain, tmp_path):
         assert volumes[name] == pytest.approx(values.sum() * 0.064, abs=0.1)
     labels, _ = load(found.out_dseg)
     assert set(np.unique(labels)) == {0, 1, 2, 3}
+
+
+@pytest.fixture
+def ct():
+    """A head in Hounsfield units (32, 32, 32)."""
+    radius = np.linalg.norm(np.indices((32, 32, 32)) - 15.5, axis=0)
+    return np.select([radius < 9, radius < 11, radius < 12], [35.0, 1200.0, 40.0], -1000.0)
+
+
+def test_stored_values_of_a_ct_become_hounsfield_units_and_that_is_told(tmp_path, ct):
+    outputs = [
+        RemoveTable(in_file=write(tmp_path / f"{name}.nii.gz", values, np.eye(4)), source="ct.nii")
+        .run(cwd=tmp_path)
+        .outputs
+        for name, values in (("stored", ct + 1024), ("hounsfield", ct))
+    ]
+    assert "1024 was subtracted" in outputs[0].metadata["StoredUnits"]
+    assert outputs[1].metadata == {}
+    np.testing.assert_allclose(load(outputs[0].out_file)[0], ct, atol=0.1)
+
+
+def test_gray_levels_are_no_ct(tmp_path, ct):
+    levels = np.clip(ct / 80, 0, 1) * 255
+    path = write(tmp_path / "ct.nii.gz", levels, np.eye(4))
+    with pytest.raises(DataError, match=r"sub-01_ct\.nii holds gray levels of a window"):
+        RemoveTable(in_file=path, source="sub-01_ct.nii").run(cwd=tmp_path)

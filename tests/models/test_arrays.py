@@ -70,6 +70,19 @@ def test_a_slice_of_ct_in_colour_stays_gray(pair):
     assert np.array_equal(colours, np.repeat(gray[..., None], 3, axis=-1))
 
 
+def test_a_ct_in_stored_values_or_gray_levels_is_fused_as_in_hounsfield_units(pair):
+    mri = pair[0]
+    bone = np.indices(mri.shape)[0] == 3
+    hounsfield = np.select([bone, mri > 0], [900.0, 40.0], -1000.0)
+    options = {"model": "max", "modality": "ct"}
+    expected = fuse(mri, hounsfield, **options)
+    np.testing.assert_allclose(fuse(mri, hounsfield + 1024, **options), expected, atol=1e-6)
+    levels = ct_scaling("wide").apply(hounsfield)
+    np.testing.assert_allclose(fuse(mri, levels, **options), expected, atol=1e-5)
+    with pytest.raises(DataError, match="the CT is not in Hounsfield units"):
+        fuse(mri, 3 * hounsfield + 7000, **options)
+
+
 def test_the_options_reach_the_fusion(pair):
     mri, hounsfield = pair[0], np.where(pair[0] > 0, 40.0, -1000.0)
     fused = fuse(mri, hounsfield, model="max", modality="ct", planes="triplanar", batch_size=2)
