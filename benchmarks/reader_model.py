@@ -24,13 +24,14 @@ def main() -> None:
     figure = Figure((4.6 * len(COSTS), 4.4), layout="constrained")
     FigureCanvasSVG(figure)
     for axes, (cost, label) in zip(figure.subplots(1, len(COSTS)), COSTS.items(), strict=True):
-        for row in rows:
+        for number, row in enumerate(rows):
             if not row[cost]:
                 continue
             own = row["kind"] != "other"
             x, y = float(row[cost]), float(row["dominated"])
             axes.plot(x, y, "o", color="tab:red" if own else "tab:gray")
-            axes.annotate(row["design"], (x, y), (4, 4), textcoords="offset points", fontsize=8)
+            offset = (5, 5 if number % 2 else -10)
+            axes.annotate(row["design"], (x, y), offset, textcoords="offset points", fontsize=8)
         axes.axhline(0.6, color="black", lw=0.8, ls=":")
         axes.set(xlabel=label, ylabel="dominated lesions kept, lower of PET and SPECT")
         axes.margins(0.15)
