@@ -59,11 +59,8 @@ class TrainingModule(lightning.LightningModule):
             return None
         return self._loss("train", batch)
 
-    def validation_step(self, batch: Batch, index: int) -> None:
-        # Losses that draw random numbers draw the same in every epoch, or the luckiest is kept.
-        with torch.random.fork_rng():
-            torch.manual_seed(self.options.seed * 100_003 + index)
-            self._loss("val", _channels_last(batch))
+    def validation_step(self, batch: Batch, _: int) -> None:
+        self._loss("val", _channels_last(batch))
 
     def on_train_epoch_end(self) -> None:
         if self.opponents is not None:

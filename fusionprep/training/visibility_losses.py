@@ -60,7 +60,12 @@ def clutter(response: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
 
 
 def plant(
-    image: torch.Tensor, inside: torch.Tensor, sigma: float, amplitude: float | None = None
+    image: torch.Tensor,
+    inside: torch.Tensor,
+    sigma: float,
+    amplitude: float | None = None,
+    *,
+    generator: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Add Gaussian lesions of alternating sign to an image (1, 1, H, W).
 
@@ -70,6 +75,8 @@ def plant(
         (1, 1, H, W), where lesions may lie.
     amplitude
         In levels; None takes a share of the local mean.
+    generator
+        Draws the places, on the CPU.
 
     Returns
     -------
@@ -85,7 +92,7 @@ def plant(
         candidates = free.nonzero()
         if not len(candidates):
             break
-        place = candidates[int(torch.randint(len(candidates), (1,)))]
+        place = candidates[int(torch.randint(len(candidates), (1,), generator=generator))]
         square = (down - place[0]) ** 2 + (across - place[1]) ** 2
         sign = 1.0 if number % 2 else -1.0
         height = AMPLITUDE * local[place[0], place[1]] if amplitude is None else amplitude

