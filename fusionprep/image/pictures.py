@@ -62,7 +62,7 @@ def read_gray(path: Path) -> tuple[np.ndarray, Scaling]:
     NoInputError
         When there is no such file.
     DataError
-        When the file is no picture, holds several, or its levels are not of 8 or 16 bits.
+        When the file is not a picture, holds several, or its levels are not of 8 or 16 bits.
     """
     picture = _read(path)
     scaling = Scaling(f"{picture.bits}-bit gray levels", 0.0, float(2**picture.bits - 1))
