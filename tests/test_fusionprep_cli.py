@@ -119,6 +119,26 @@ def test_what_a_ct_was_stored_in_is_told_in_the_sidecar(volumes):
     assert "1024 was subtracted" in json.loads((volumes / "fused.json").read_text())["StoredUnits"]
 
 
+def test_gray_levels_of_a_ct_are_fused_as_they_are_and_not_called_hounsfield_units(volumes, capsys):
+    mri = nib.load(volumes / "mri.nii.gz")
+    distance = np.linalg.norm(np.indices(mri.shape) - [[[[12]]], [[[13]]], [[[10]]]], axis=0)
+    levels = np.where(distance < 9.9, np.where(distance > 9, 255.0, 100.0), 0)
+    nib.Nifti1Image(levels, mri.affine).to_filename(volumes / "ct.nii.gz")
+    nib.Nifti1Image(17 * levels, mri.affine).to_filename(volumes / "scaled.nii.gz")
+    words = ("--functional-modality", "ct", "--model", "max", "-o", volumes / "fused.nii.gz")
+    assert run("fuse", volumes / "mri.nii.gz", volumes / "ct.nii.gz", *words) == 0
+    fused = nib.load(volumes / "fused.nii.gz").get_fdata()
+    np.testing.assert_allclose(fused[(distance > 9.2) & (distance < 9.5)], 1, atol=1e-5)
+    assert not fused[distance > 10.5].any()
+    told = json.loads((volumes / "fused.json").read_text())["FusionModel"]["Inputs"][1]["Scaling"]
+    assert (told["Low"], told["High"]) == (0, 255)
+    assert "not Hounsfield units" in told["Method"]
+    assert (
+        run("fuse", volumes / "mri.nii.gz", volumes / "scaled.nii.gz", *words, "--overwrite") == 1
+    )
+    assert "scaled.nii.gz is not in Hounsfield units" in capsys.readouterr().err
+
+
 def test_the_network_leaves_its_weights_in_the_sidecar(volumes):
     out = volumes / "fused.nii"
     assert run("fuse", volumes / "mri.nii.gz", volumes / "pet.nii.gz", "-o", out) == 0

@@ -1,7 +1,9 @@
 """Scaling of each modality to [0, 1]: explicit, recorded, and invertible between its limits."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -77,6 +79,11 @@ class Scaling:
         return np.asarray(array, np.float32) * np.float32(self.high - self.low) + np.float32(
             self.low
         )
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> "Scaling":
+        """From what :meth:`to_dict` gives."""
+        return cls(fields["Method"], fields["Low"], fields["High"])
 
     def to_dict(self) -> dict[str, str | float]:
         """For the sidecar: ``Method``, ``Low`` and ``High``."""

@@ -239,7 +239,7 @@ def without_table(hounsfield: np.ndarray, air: float) -> np.ndarray:
     """A CT whose table, headrest and tubes are replaced by air.
 
     The air around the head keeps its values up to two voxels from it, so that the skin's edge stays
-    as acquired.
+    as acquired. Where no head is found, nothing is replaced.
 
     Parameters
     ----------
@@ -250,5 +250,8 @@ def without_table(hounsfield: np.ndarray, air: float) -> np.ndarray:
     """
     from scipy import ndimage
 
-    near = ndimage.binary_dilation(head_of_ct(hounsfield), iterations=2)
+    head = head_of_ct(hounsfield)
+    if not head.any():
+        return np.asarray(hounsfield, np.float32)
+    near = ndimage.binary_dilation(head, iterations=2)
     return np.where(near, hounsfield, np.float32(air))

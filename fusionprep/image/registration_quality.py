@@ -3,6 +3,7 @@
 The limits were set on deliberately misregistered images (``benchmarks/registration.py``).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import nibabel as nib
@@ -156,6 +157,28 @@ def judge_rigid(result: RigidResult, overlap: Overlap) -> Verdict:
             if score is not None and score > limits[limit]:
                 return Verdict(verdict, reason.format(score))
     return Verdict("pass", "scores are in the expected range")
+
+
+def with_doubt(registration: Mapping[str, object], doubt: str) -> dict[str, object]:
+    """The sidecar's ``Registration`` field of an image that is itself in doubt.
+
+    Parameters
+    ----------
+    registration
+        As :func:`describe_rigid` gives it.
+    doubt
+        What is wrong with the image; empty where nothing is.
+
+    Returns
+    -------
+    dict
+        With the verdict ``review`` in place of ``pass``, and the doubt before other reasons.
+    """
+    if not doubt:
+        return dict(registration)
+    if registration.get("Verdict") == "pass":
+        return {**registration, **Verdict("review", doubt).as_fields()}
+    return {**registration, "VerdictReason": f"{doubt}; {registration.get('VerdictReason')}"}
 
 
 def describe_rigid(

@@ -9,11 +9,11 @@ from nipype.interfaces.base import (
     File,
     SimpleInterface,
     TraitedSpec,
+    isdefined,
     traits,
 )
 
 from fusionprep.choices import SkullStrip, choices
-from fusionprep.errors import DataError
 from fusionprep.image.io import new_image, read_volume
 from fusionprep.image.resample import remove_shear
 from fusionprep.interfaces.files import load, save
@@ -26,6 +26,7 @@ class _ConformInputSpec(BaseInterfaceInputSpec):
     missing = traits.Float(
         0.0, usedefault=True, desc="takes the place of NaN and of what shear leaves empty"
     )
+    padding = traits.Float(desc="values up to it are padding and are missing, too")
 
 
 class _ConformOutputSpec(TraitedSpec):
@@ -39,45 +40,54 @@ class Conform(SimpleInterface):
     output_spec = _ConformOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
-        volume = read_volume(self.inputs.in_file, self.inputs.name, missing=self.inputs.missing)
-        image = remove_shear(volume, outside=self.inputs.missing)
+        missing = self.inputs.missing
+        volume = read_volume(self.inputs.in_file, self.inputs.name, missing=missing)
+        if isdefined(self.inputs.padding):
+            data = volume.get_fdata(dtype=np.float32)
+            kept = np.where(data > self.inputs.padding, data, np.float32(missing))
+            volume = new_image(kept, volume.affine)
+        image = remove_shear(volume, outside=missing)
         self._results["out_file"] = save(image, runtime.cwd, "conformed")
         return runtime
 
 
 class _RemoveTableInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc="CT")
-    source = traits.Str(mandatory=True, desc="file the user knows, for messages")
 
 
 class _RemoveTableOutputSpec(TraitedSpec):
-    out_file = File(exists=True, desc="in Hounsfield units")
-    metadata = traits.Dict(desc="sidecar field StoredUnits, where they were others")
+    out_file = File(exists=True, desc="in Hounsfield units, where they are known")
+    metadata = traits.Dict(desc="sidecar fields Units, and StoredUnits where they were others")
+    doubt = traits.Str(desc="why it has no Hounsfield units; empty where it has")
+    scaling = traits.Dict(desc="without Hounsfield units: how it is scaled to be fused")
 
 
 class RemoveTable(SimpleInterface):
     """Bring a CT to Hounsfield units, and replace what is not the head by air.
 
-    Gray levels of a window are refused: no registration, bone or sidecar would be right with them.
+    A CT without them goes on, with a doubt that becomes the verdict ``review``: gray levels of a
+    window as if it were the one in which CT are fused, anything else as it is.
     """
 
     input_spec = _RemoveTableInputSpec
     output_spec = _RemoveTableOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
-        from fusionprep.image.ct_units import to_hounsfield
+        from fusionprep.image.ct_units import ct_units, in_hounsfield
         from fusionprep.image.masks import without_table
 
         data, affine = load(self.inputs.in_file)
-        data, units = to_hounsfield(data, self.inputs.source)
+        units = ct_units(data)
+        head = without_table(in_hounsfield(data, units), CT.outside)
+        stored = {"StoredUnits": units.note} if units.note else {}
         if units.kind == "window":
-            raise DataError(
-                f"{self.inputs.source} holds {units.note}; give the CT as the scanner"
-                " reconstructed it"
-            )
-        head = new_image(without_table(data, CT.outside), affine)
-        self._results["metadata"] = {"StoredUnits": units.note} if units.note else {}
-        self._results["out_file"] = save(head, runtime.cwd, "head")
+            stored["StoredUnits"] += "; spread over {:g} to {:g} here".format(*CT.window or (0, 1))
+        known = {"Units": CT.units} if units.hounsfield else {}
+        scaling = units.scaling
+        self._results["out_file"] = save(new_image(head, affine), runtime.cwd, "head")
+        self._results["metadata"] = {**known, **stored}
+        self._results["doubt"] = "" if units.hounsfield else f"the CT holds {units.note}"
+        self._results["scaling"] = scaling.to_dict() if scaling else {}
         return runtime
 
 

@@ -22,6 +22,7 @@ from fusionprep.models.entry import ModelEntry
 from fusionprep.models.registry import get_model
 
 if TYPE_CHECKING:
+    from fusionprep.image.intensity import Scaling
     from fusionprep.models.pair import Fused
 
 
@@ -44,6 +45,7 @@ class _FuseInputSpec(BaseInterfaceInputSpec):
         desc="the user's own weights of the model",
     )
     sources = traits.List(traits.Str, desc="BIDS URIs of the two inputs, for the sidecar")
+    scaling = traits.Dict(desc="of a CT without Hounsfield units, for the sidecar")
     planes = traits.Enum(*choices(Planes), usedefault=True)
     colour_map = traits.Enum(*choices(ColourMapName), usedefault=True)
     batch_size = traits.Range(low=1, value=4, usedefault=True, nohash=True)
@@ -113,13 +115,21 @@ class Fuse(SimpleInterface):
             fused.device,
             self.inputs.planes,
             self.inputs.sources,
-            fused.scaled.scalings,
+            self._told(fused.scaled.scalings),
             fused.seconds,
         )
         colours = describe_colours(self.inputs.colour_map)
         self._results["colour_metadata"] = {"FusionModel": model, "ColourMap": colours}
         self._results["metadata"] = {"FusionModel": model, "FusionMetrics": metrics}
         return runtime
+
+    def _told(self, scalings: "tuple[Scaling, Scaling]") -> "tuple[Scaling, Scaling]":
+        """How both images were scaled from what they were before the App read them."""
+        from fusionprep.image.intensity import Scaling
+
+        if not isdefined(self.inputs.scaling) or not self.inputs.scaling:
+            return scalings
+        return scalings[0], Scaling.from_dict(self.inputs.scaling)
 
     def _reference(self, mask: np.ndarray) -> np.ndarray | None:
         """The scaled image that is judged by, where it is not what the model is given."""

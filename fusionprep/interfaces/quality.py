@@ -7,6 +7,7 @@ from nipype.interfaces.base import (
     File,
     SimpleInterface,
     TraitedSpec,
+    isdefined,
     traits,
 )
 
@@ -72,18 +73,30 @@ class AssessPET(SimpleInterface):
 class _AssessCTInputSpec(BaseInterfaceInputSpec):
     ct = File(exists=True, mandatory=True, desc="CT on the T1w grid, table removed")
     mask = File(exists=True, mandatory=True, desc="brain mask")
+    registration = traits.Dict(desc="with the sidecar's Registration field")
+    doubt = traits.Str("", usedefault=True, desc="why it has no Hounsfield units")
 
 
 class AssessCT(SimpleInterface):
-    """Median of the brain and volume of bone."""
+    """Median of the brain and volume of bone, and whether the CT has to be looked at.
+
+    Without Hounsfield units there are neither, and the verdict on its registration is ``review`` at
+    best.
+    """
 
     input_spec = _AssessCTInputSpec
     output_spec = _QualityOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
         from fusionprep.image.quality import ct_quality
+        from fusionprep.image.registration_quality import with_doubt
 
         mask, _ = load(self.inputs.mask)
         ct, affine = load(self.inputs.ct)
-        self._results["metadata"] = {"Quality": ct_quality(ct, mask, affine)}
+        doubt = self.inputs.doubt
+        quality = ct_quality(ct, mask, affine)
+        fields: dict[str, Any] = {"Quality": dict.fromkeys(quality) if doubt else quality}
+        if isdefined(self.inputs.registration):
+            fields["Registration"] = with_doubt(self.inputs.registration["Registration"], doubt)
+        self._results["metadata"] = fields
         return runtime

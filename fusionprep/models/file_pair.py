@@ -11,7 +11,7 @@ import numpy as np
 from fusionprep.errors import DataError, NoInputError, OutputError, UsageError
 from fusionprep.files import same_file
 from fusionprep.image.colour import rgb24_image
-from fusionprep.image.ct_units import to_hounsfield
+from fusionprep.image.ct_units import CTUnits, to_hounsfield
 from fusionprep.image.fusion_mask import fusion_mask, shown_by_either
 from fusionprep.image.intensity import Scaling
 from fusionprep.image.io import load_image, new_image, read_mask, read_volume, same_grid
@@ -40,8 +40,8 @@ class FilePair:
         Of both images where the files tell; None where they are found in the images.
     voxel_sizes
         Along the axes of a volume, mm.
-    units_note
-        What a CT that was not in Hounsfield units was; empty otherwise.
+    units
+        What the numbers of a CT volume were; None for others.
     """
 
     images: tuple[np.ndarray, np.ndarray]
@@ -49,7 +49,7 @@ class FilePair:
     save: Callable[[np.ndarray, Path], None]
     scalings: tuple[Scaling, Scaling] | None = None
     voxel_sizes: Sequence[float] = (1.0, 1.0, 1.0)
-    units_note: str = ""
+    units: CTUnits | None = None
 
 
 def stem(path: Path) -> str:
@@ -142,10 +142,9 @@ def _read_volumes(
     grid = _read_nifti(anatomical)
     first = grid.get_fdata(dtype=np.float32)
     second = _on_grid(_read_nifti(functional, modality.outside), grid, functional)
-    note = ""
+    units = None
     if modality.hounsfield:
         second, units = to_hounsfield(second, str(functional))
-        note = units.note
     inside = (
         fusion_mask(first, second, modality)
         if mask is None
@@ -166,7 +165,7 @@ def _read_volumes(
         mask=inside,
         save=save,
         voxel_sizes=nib.affines.voxel_sizes(grid.affine),
-        units_note=note,
+        units=units,
     )
 
 

@@ -115,8 +115,8 @@ def fuse_files(request: FusionRequest) -> None:
         image, sidecar = _coloured(request, pair, entry, modality)
     else:
         image, sidecar = _fused(request, pair, entry, modality)
-    if pair.units_note:
-        sidecar["StoredUnits"] = pair.units_note
+    if pair.units is not None and pair.units.note:
+        sidecar["StoredUnits"] = pair.units.note
     try:
         write_whole(output, lambda path: pair.save(image, path))
         write_text(sidecar_file, json_text(sidecar))
@@ -167,6 +167,8 @@ def _fused(
     )
     sources = (request.anatomical.name, request.functional.name)
     scalings = fused.scaled.scalings
+    if pair.units is not None and pair.units.scaling:
+        scalings = scalings[0], pair.units.scaling
     return gray_as_rgb(fused.image) if request.colour else fused.image, {
         "Description": f"Fused by {entry.label}: {entry.title}",
         "FusionModel": fused.entry.provenance(fused.device, request.planes, sources, scalings),

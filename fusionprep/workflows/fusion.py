@@ -47,6 +47,10 @@ PLANES_TEXT = {
 }
 
 
+SCALING = "scaling"
+"""Field of how a CT without Hounsfield units is scaled."""
+
+
 @dataclass(frozen=True)
 class FusionPair:
     """What is fused in one space.
@@ -110,8 +114,9 @@ def fuse_in_space(
     tracer = (facts and facts.tracer_name) or ""
     pair = FusionPair(branch.outputs, space, sources, metadata, tracer)
     fuse = init_fusion_wf(config, pair)
+    ports = {"functional": image, SCALING: (branch.source[0], SCALING)}
     for name in fuse.inputs.inputnode.get():
-        port = image if name == "functional" else (branch.inputnode, space.anatomy_field(name))
+        port = ports.get(name) or (branch.inputnode, space.anatomy_field(name))
         branch.connect(port, fuse, f"inputnode.{name}")
 
 
@@ -125,12 +130,16 @@ def init_fusion_wf(config: Config, pair: FusionPair) -> LiterateWorkflow:
     t1w, gm, contrast
         T1w, its probability of gray matter, and the FLAIR or T2w that is fused in its place there;
         only what a model uses.
+    scaling
+        Of a CT without Hounsfield units, for the sidecar.
     """
     workflow = LiterateWorkflow(name=f"fusion{pair.space.tag}_wf")
     entries = fusion_entries(config.fusion, pair.modality)
     workflow.__desc__ = _describe(config.fusion, pair.modality, entries)
     anatomy = [field for entry in entries for field in _anatomy(config.fusion, entry)]
     fields = [*dict.fromkeys(anatomy), "mask", "functional"]
+    if pair.modality.hounsfield:
+        fields.append(SCALING)
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     drawn = is_drawn(config.processing, pair.space)
     for entry in entries:
@@ -144,6 +153,8 @@ def init_fusion_wf(config: Config, pair: FusionPair) -> LiterateWorkflow:
         ])  # fmt: skip
         if given != shown:
             workflow.connect(inputnode, shown, fuse, "reference")
+        if SCALING in fields:
+            workflow.connect(inputnode, SCALING, fuse, SCALING)
         _write(workflow, config, pair, entry, desc, fuse)
         if not drawn:
             continue

@@ -8,6 +8,7 @@ from fusionprep.bids.names import PREPROC
 from fusionprep.bids.sidecars import still_true
 from fusionprep.bids.types import Pairing
 from fusionprep.config import Config
+from fusionprep.image.ct_units import PADDING
 from fusionprep.interfaces.anatomical import Conform, RemoveTable
 from fusionprep.interfaces.quality import AssessCT
 from fusionprep.spaces import NATIVE
@@ -49,9 +50,9 @@ def init_structural_wf(
     modality = pairing.modality
     fields = fusion_fields(config) if modality.fused else anatomy_fields(config)
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
-    source, read = _source(workflow, config, pairing)
+    source = _source(workflow, config, pairing)
     branch = add_coregistration(workflow, config, pairing, inputnode=inputnode, source=source)
-    written = _write(branch, read)
+    written = _write(branch)
     if fusion_entries(config.fusion, modality):
         for space in output_spaces(config.processing):
             fuse_in_space(branch, space, branch.in_space(space), written, contrast)
@@ -60,23 +61,23 @@ def init_structural_wf(
     return workflow
 
 
-def _source(
-    workflow: LiterateWorkflow, config: Config, pairing: Pairing
-) -> tuple[Port, Port | None]:
-    """Read the image, and take the table out of a CT; what was found of its units."""
+def _source(workflow: LiterateWorkflow, config: Config, pairing: Pairing) -> Port:
+    """Read the image; bring a CT to Hounsfield units and take the table out of it."""
     modality = pairing.modality
     interface = Conform(
         in_file=str(pairing.image.path), name=modality.label, missing=modality.outside
     )
+    if modality.hounsfield:
+        interface.inputs.padding = PADDING
     conform = node(interface, "conform", config)
     if not modality.hounsfield:
-        return (conform, "out_file"), None
-    remove = node(RemoveTable(source=str(pairing.image.path)), "remove_table", config)
+        return conform, "out_file"
+    remove = node(RemoveTable(), "remove_table", config)
     workflow.connect(conform, "out_file", remove, "in_file")
-    return (remove, "out_file"), (remove, "metadata")
+    return remove, "out_file"
 
 
-def _write(branch: Branch, read: Port | None) -> str:
+def _write(branch: Branch) -> str:
     """Write the image in T1w space; its output path."""
     config, pairing, modality = branch.config, branch.pairing, branch.pairing.modality
     out_path = branch.outputs(desc=PREPROC, space=NATIVE)
@@ -85,20 +86,21 @@ def _write(branch: Branch, read: Port | None) -> str:
         "Description": f"{modality.label} in T1w space{removed}",
         **still_true(pairing.image.metadata),
         **paired_metadata(config, pairing),
-        **({"Units": modality.units} if modality.units else {}),
     }
     write = derivative_node(config, out_path, "ds_preproc", metadata=metadata)
     branch.connect(branch.moved, write, "in_file")
-    if read is None:
+    if not modality.hounsfield:
         branch.connect(branch.registration, write, "computed")
         return out_path
     assess = node(AssessCT(), "assess", config)
-    computed = pe.Node(niu.Merge(3), name="computed_metadata")
+    computed = pe.Node(niu.Merge(2), name="computed_metadata")
+    read, _ = branch.source
     branch.connect((branch.inputnode, "mask"), assess, "mask")
     branch.connect(branch.moved, assess, "ct")
-    branch.connect(branch.registration, computed, "in1")
+    branch.connect(branch.registration, assess, "registration")
+    branch.connect((read, "doubt"), assess, "doubt")
+    branch.connect((read, "metadata"), computed, "in1")
     branch.connect((assess, "metadata"), computed, "in2")
-    branch.connect(read, computed, "in3")
     branch.connect((computed, "out"), write, "computed")
     return out_path
 

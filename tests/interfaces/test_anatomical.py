@@ -106,19 +106,47 @@ def ct():
 
 
 def test_stored_values_of_a_ct_become_hounsfield_units_and_that_is_told(tmp_path, ct):
-    outputs = [
-        RemoveTable(in_file=write(tmp_path / f"{name}.nii.gz", values, np.eye(4)), source="ct.nii")
+    stored, hounsfield = (
+        RemoveTable(in_file=write(tmp_path / f"{name}.nii.gz", values, np.eye(4)))
         .run(cwd=tmp_path)
         .outputs
         for name, values in (("stored", ct + 1024), ("hounsfield", ct))
-    ]
-    assert "1024 was subtracted" in outputs[0].metadata["StoredUnits"]
-    assert outputs[1].metadata == {}
-    np.testing.assert_allclose(load(outputs[0].out_file)[0], ct, atol=0.1)
+    )
+    assert "1024 was subtracted" in stored.metadata["StoredUnits"]
+    assert stored.metadata["Units"] == "HU"
+    assert hounsfield.metadata == {"Units": "HU"}
+    assert stored.doubt == hounsfield.doubt == ""
+    np.testing.assert_allclose(load(stored.out_file)[0], ct, atol=0.1)
 
 
-def test_gray_levels_are_no_ct(tmp_path, ct):
-    levels = np.clip(ct / 80, 0, 1) * 255
-    path = write(tmp_path / "ct.nii.gz", levels, np.eye(4))
-    with pytest.raises(DataError, match=r"sub-01_ct\.nii holds gray levels of a window"):
-        RemoveTable(in_file=path, source="sub-01_ct.nii").run(cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("change", "doubt"),
+    [
+        (lambda ct: 255 * np.clip(ct / 80, 0, 1), "gray levels of a window, 0 to 255"),
+        (lambda ct: ct / 2, "neither Hounsfield units"),
+        (lambda ct: ct / 2 - 500, "neither Hounsfield units"),
+    ],
+)
+def test_a_ct_without_hounsfield_units_goes_on_in_doubt(tmp_path, ct, change, doubt):
+    path = write(tmp_path / "ct.nii.gz", change(ct), np.eye(4))
+    found = RemoveTable(in_file=path).run(cwd=tmp_path).outputs
+    assert doubt in found.doubt
+    assert "Units" not in found.metadata
+    assert doubt in found.metadata["StoredUnits"]
+    assert ("window" in found.scaling["Method"]) == ("window" in doubt)
+    assert "in Hounsfield" not in found.scaling["Method"]
+    values, _ = load(found.out_file)
+    assert values.max() > values.min()
+
+
+def test_padding_does_not_spread_where_shear_is_taken_out(tmp_path, ct):
+    padded = ct.copy()
+    padded[:3] = -3024
+    shear = np.eye(4)
+    shear[0, 1] = 0.3
+    path = write(tmp_path / "ct.nii.gz", padded, shear)
+    options = {"in_file": path, "missing": -1000.0}
+    with_padding = load(Conform(**options).run(cwd=tmp_path).outputs.out_file)[0]
+    assert with_padding.min() < -2000
+    values, _ = load(Conform(**options, padding=-1100.0).run(cwd=tmp_path).outputs.out_file)
+    assert values.min() == pytest.approx(-1000)

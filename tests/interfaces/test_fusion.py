@@ -120,6 +120,16 @@ def test_provenance_names_the_model_and_what_went_in(images, tmp_path):
     assert roles["functional"]["Scaling"]["High"] == pytest.approx(low_high["High"])
 
 
+def test_a_ct_without_hounsfield_units_is_not_said_to_have_any(images, tmp_path):
+    scaling = {"Method": "gray levels of a window", "Low": 0.0, "High": 255.0}
+    found = fuse(images, tmp_path, "ct", scaling=scaling).outputs
+    told = found.metadata["FusionModel"]["Inputs"]
+    assert told[1]["Scaling"] == scaling
+    assert told[0]["Scaling"]["Method"].startswith("percentiles")
+    plain = fuse(images, tmp_path, "ct").outputs
+    assert np.array_equal(load(found.out_file)[0], load(plain.out_file)[0])
+
+
 @pytest.mark.parametrize("model", ["gmpet", "gmpet_prob"])
 def test_the_gray_matter_is_taken_as_it_is(images, tmp_path, model):
     gm = np.linspace(0, 0.9, images["t1w"].size, dtype=np.float32).reshape(SHAPE)

@@ -70,3 +70,21 @@ def test_ct(brain, tmp_path):
     expected = ct_quality(ct, mask, AFFINE)
     assert found.outputs.metadata == {"Quality": expected}
     assert expected["BrainMedianHU"] == 40
+
+
+@pytest.mark.parametrize("verdict", ["pass", "review", "fail"])
+def test_a_ct_in_doubt_has_no_hounsfield_units_and_is_reviewed(brain, tmp_path, verdict):
+    dseg, _ = brain
+    found = AssessCT(
+        ct=write(tmp_path / "ct.nii", np.where(dseg == 2, 120, 0).astype(np.float32)),
+        mask=write(tmp_path / "mask.nii", (dseg == 2).astype(np.uint8)),
+        registration={
+            "Registration": {"Verdict": verdict, "VerdictReason": "scores", "RunnerUp": 0.5}
+        },
+        doubt="the CT holds gray levels",
+    ).run(cwd=tmp_path)
+    fields = found.outputs.metadata
+    assert fields["Quality"] == {"BrainMedianHU": None, "BoneVolumeMillilitres": None}
+    assert fields["Registration"]["Verdict"] == ("fail" if verdict == "fail" else "review")
+    assert fields["Registration"]["VerdictReason"].startswith("the CT holds gray levels")
+    assert fields["Registration"]["RunnerUp"] == 0.5

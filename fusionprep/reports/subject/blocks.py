@@ -289,6 +289,8 @@ def _assumptions(scan: Scan, native: ImageFile) -> list[str]:
             reason = native.get("SUVNotComputed") or "no reason is recorded"
             found.append(f"No SUV was made: {without_paths(str(reason))}.")
         found += _outside_field_of_view(scan)
+    if stored := native.get("StoredUnits"):
+        found.append(f"The {scan.modality.label} as stored: {without_paths(str(stored))}.")
     median = finite(native.get("Quality", "BrainMedianHU"))
     if median is not None and not BRAIN_HU[0] <= median <= BRAIN_HU[1]:
         found.append(
