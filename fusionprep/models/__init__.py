@@ -38,11 +38,12 @@ def fuse(
     Parameters
     ----------
     anatomical, functional
-        MRI and PET, SPECT (any unit) or CT (Hounsfield units): volumes (X, Y, Z) whose last axis
-        is inferior-superior, or slices (H, W).
+        MRI and PET, SPECT (any unit) or CT (Hounsfield units, or what
+        :mod:`fusionprep.image.ct_units` can turn into them): volumes (X, Y, Z) whose last axis is
+        inferior-superior, or slices (H, W).
     mask
-        Same shape, above 0 where to fuse. None fuses where the MRI is above 0, and with a CT in
-        all of the head.
+        Same shape, above 0 where to fuse. None fuses the head or brain that either image shows
+        (:func:`fusionprep.image.fusion_mask.fusion_mask`).
     model
         One of :func:`fusionprep.models.registry.model_names`.
     weights
@@ -80,8 +81,8 @@ def fuse(
     NoInputError
         When the weights are missing.
     DataError
-        When the shapes differ, an image is empty or constant inside the mask, or the weights are
-        not those of the model.
+        When the shapes differ, an image is empty or constant inside the mask, it cannot be told
+        what the numbers of a CT are, or the weights are not those of the model.
     """
     # Imported here, so that a command line can list the models without torch.
     from fusionprep.image.colour import fuse_colour, gray_as_rgb

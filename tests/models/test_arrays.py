@@ -105,6 +105,18 @@ def test_own_weights_take_the_place_of_the_packaged_ones(pair, write_weights):
         fuse(*pair, model="max", weights=path)
 
 
+@pytest.mark.parametrize("model", ["selfuse", "pca"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_bright_square_outside_the_head_changes_nothing_inside(pair, model, which):
+    mri, pet = (np.pad(array, [(12, 12), (12, 12), (0, 0)]) for array in pair)
+    images = [mri, pet]
+    images[which] = images[which].copy()
+    images[which][:8, :8] = 5 * images[which].max()
+    inside = mri > 0
+    change = fuse(*images, model=model) - fuse(mri, pet, model=model)
+    assert 255 * np.abs(change[inside]).max() <= 1
+
+
 def test_what_cannot_be_fused(pair):
     for options, message in [
         ({"model": "best"}, "unknown fusion model"),
