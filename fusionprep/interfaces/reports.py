@@ -230,6 +230,7 @@ class PlotThumbnail(_Figure):
 
 class _PlotPlanesInputSpec(_FigureInputSpec):
     fused = File(exists=True, mandatory=True, desc="on the template's grid")
+    colour = File(exists=True, desc="RGB24; left out where there is none")
     template = traits.Str(mandatory=True)
 
 
@@ -243,7 +244,12 @@ class PlotPlanes(_Figure):
         from fusionprep.reports.figures.thumbnails import draw_planes
 
         template = load_template(TemplateSpace.parse(self.inputs.template))
-        draw_planes(load_image(self.inputs.fused), template.mask, path)
+        draw_planes(
+            load_image(self.inputs.fused),
+            template.mask,
+            path,
+            colour=load_image(self.inputs.colour) if isdefined(self.inputs.colour) else None,
+        )
 
 
 class _PlotFramesInputSpec(_FigureInputSpec):

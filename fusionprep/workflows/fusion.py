@@ -176,8 +176,8 @@ def init_fusion_wf(config: Config, pair: FusionPair) -> LiterateWorkflow:
             workflow.connect([
                 (inputnode, small, [("functional", "functional"), ("mask", "mask")]),
             ])  # fmt: skip
-            if pair.modality.tracer:
-                workflow.connect(fuse, "out_colour", small, "colour")
+        if pair.modality.tracer:
+            workflow.connect(fuse, "out_colour", small, "colour")
     return workflow
 
 

@@ -230,6 +230,23 @@ def test_small_pictures_are_named_after_the_fused_images(tmp_path):
     assert not found["frames"]
 
 
+def test_small_pictures_of_pet_are_in_colour(tmp_path):
+    spaces = ("T1w", "MNI152NLin2009aSym:res-2")
+    built = workflow(tmp_path, models=("average",), output_spaces=spaces)
+    graph = built._create_flat_graph()
+    small = [n for n in graph if n.name in ("thumbnail_average", "planes_average")]
+    given = {
+        node.inputs.out_path.rsplit("/", 1)[-1]: any(
+            target == "colour"
+            for *_, data in graph.in_edges(node, data=True)
+            for _, target in data["connect"]
+        )
+        for node in small
+    }
+    assert len(given) == 4
+    assert all(coloured == name.endswith("_pet.png") for name, coloured in given.items())
+
+
 def test_mosaics_show_every_model_in_t1w_space_and_one_in_the_template(tmp_path):
     found = figures(workflow(tmp_path, models=("average", "gmpet")))["fused"]
     t1w, template = "sub-01_space-T1w_desc-fused", "sub-01_space-MNI152NLin2009aSym_desc-fused"

@@ -111,9 +111,13 @@ def test_small_pictures_for_the_group_report(images, tmp_path):
         assert picture.shape == (96, 288, 3)
         inside = picture[40:56, 40:56].astype(int)
         assert (np.ptp(inside, axis=-1).max() > 60) == bool(colour)
-    planes = PlotPlanes(**common, template="MNI152NLin2009aSym:res-2", out_path="planes.png")
-    planes.run(cwd=str(tmp_path))
-    assert Picture.open(tmp_path / "out" / "planes.png").size == (744, 108)
+    common["template"] = "MNI152NLin2009aSym:res-2"
+    for mode, colour in (("RGB", {"colour": images["colour"]}), ("L", {})):
+        planes = PlotPlanes(**common, **colour, out_path="planes.png")
+        planes.run(cwd=str(tmp_path))
+        picture = Picture.open(tmp_path / "out" / "planes.png")
+        assert (picture.size, picture.mode) == ((744, 108), mode)
+        (tmp_path / "out" / "planes.png").unlink()
 
 
 @pytest.mark.parametrize("timed", [True, False])

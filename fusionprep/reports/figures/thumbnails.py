@@ -92,11 +92,13 @@ def draw_thumbnail(
     return _save(strip, out_file)
 
 
-def draw_planes(fused: Image, template_mask: Image, out_file: Path) -> Path:
+def draw_planes(
+    fused: Image, template_mask: Image, out_file: Path, *, colour: Image | None = None
+) -> Path:
     """Draw fixed planes of a template: four axial, two coronal, two sagittal, 744 x 108 pixels.
 
-    A gray level is 255 times the fused value. All images in the space of one template show the same
-    planes at the same size, so that means and deviations can be taken pixel by pixel.
+    In gray, a level is 255 times the fused value. All images in the space of one template show the
+    same planes at the same size, so that means and deviations can be taken pixel by pixel.
 
     Parameters
     ----------
@@ -105,19 +107,23 @@ def draw_planes(fused: Image, template_mask: Image, out_file: Path) -> Path:
     template_mask
         Brain mask of the template, which sets the planes.
     out_file
-        The PNG to write, 8-bit gray.
+        The PNG to write: 8-bit RGB with `colour`, else 8-bit gray.
+    colour
+        The image in colour (RGB24 voxels), for a PET; without it the fused image is drawn in
+        gray.
 
     Returns
     -------
     pathlib.Path
         ``out_file``.
     """
-    volume = Volume.from_image(fused)
-    tiles = [to_gray(volume.sample(plane), 0, 1) for plane in template_planes(template_mask)]
+    volume = Volume.from_image(fused if colour is None else colour)
+    high = 1 if colour is None else 255
+    tiles = [to_gray(volume.sample(plane), 0, high) for plane in template_planes(template_mask)]
     height = max(len(tile) for tile in tiles)
     room = [(height - len(tile)) // 2 for tile in tiles]
     padded = [
-        np.pad(tile, ((above, height - len(tile) - above), (0, 0)))
+        np.pad(tile, ((above, height - len(tile) - above), *[(0, 0)] * (tile.ndim - 1)))
         for tile, above in zip(tiles, room, strict=True)
     ]
     return _save(np.concatenate(padded, axis=1), out_file)

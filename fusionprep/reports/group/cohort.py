@@ -26,13 +26,17 @@ class CohortImage:
     n
         Scans included.
     odd
-        Scans whose figure has another size than the first one's, or cannot be read; not in it.
+        Scans whose figure has another size than the first one's, is gray where that is in colour
+        or the other way round, or cannot be read; not in it.
     mean, sd
         Pictures, relative to the output root; no SD of a single scan.
     size
         Width and height in pixels.
     largest_sd
-        What the brightest colour of the SD stands for, in units of the fused value, 0 to 1.
+        What the brightest colour of the SD stands for, 0 to 1, in units of the fused value; of
+        pictures in colour, of their luma.
+    colour
+        Whether the mean is in colour.
     """
 
     kind: str
@@ -44,6 +48,7 @@ class CohortImage:
     sd: str | None
     size: tuple[int, int]
     largest_sd: float
+    colour: bool
 
 
 def write_cohort_images(
@@ -94,6 +99,7 @@ def write_cohort_images(
                 sd=None if sd is None else f"{FOLDER}/{stem}_sd.png",
                 size=(mean.shape[1], mean.shape[0]),
                 largest_sd=largest / 255,
+                colour=mean.ndim == 3,
             )
         )
     return images
@@ -102,39 +108,43 @@ def write_cohort_images(
 def mean_and_sd(
     paths: Iterable[Path],
 ) -> tuple[np.ndarray | None, np.ndarray | None, int]:
-    """Mean and sample standard deviation of gray pictures, which are read one after the other.
+    """Mean and sample standard deviation of pictures, which are read one after the other.
 
     Parameters
     ----------
     paths
-        8-bit gray PNG files. The first that can be read sets the size; others are left out, as are
-        files that are not pictures.
+        8-bit PNG files, RGB or gray. The first that can be read sets the size and which of both;
+        others are left out, as are files that are not pictures.
 
     Returns
     -------
-    mean, sd
-        (rows, columns) in gray levels, 0 to 255; the SD, with n - 1, is None below two pictures.
+    mean
+        (rows, columns) in gray levels, 0 to 255, or (rows, columns, 3) in sRGB levels.
+    sd
+        (rows, columns) in gray levels, with n - 1: of RGB, those of its luma (ITU-R BT.601). None
+        below two pictures.
     n
         Pictures included.
     """
     total: np.ndarray | None = None
-    squares: np.ndarray | float = 0
+    gray: np.ndarray | int = 0
+    squares: np.ndarray | int = 0
     n = 0
     for path in paths:
         picture = _read_picture(path)
         if picture is None or (total is not None and picture.shape != total.shape):
             continue
         # whole numbers: sums of any cohort stay exact
-        levels = picture.astype(np.int64)
+        levels, luma = picture.astype(np.int64), _luma(picture).astype(np.int64)
         total = levels if total is None else total + levels
-        squares = squares + levels * levels
+        gray, squares = gray + luma, squares + luma * luma
         n += 1
     if total is None:
         return None, None, 0
     mean = total / n
     if n < 2:
         return mean, None, n
-    return mean, np.sqrt(np.maximum(squares - total * mean, 0) / (n - 1)), n
+    return mean, np.sqrt(np.maximum(squares - gray * (gray / n), 0) / (n - 1)), n
 
 
 def _read_picture(path: Path) -> np.ndarray | None:
@@ -142,10 +152,17 @@ def _read_picture(path: Path) -> np.ndarray | None:
 
     try:
         with Image.open(path) as picture:
-            return np.asarray(picture.convert("L"))
+            return np.asarray(picture if picture.mode == "RGB" else picture.convert("L"))
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
         # counted by the caller, and reported on the page
         return None
+
+
+def _luma(picture: np.ndarray) -> np.ndarray:
+    """The gray levels (rows, columns) of a picture, gray or RGB."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(picture).convert("L"))
 
 
 def _largest(sd: np.ndarray | None) -> float:

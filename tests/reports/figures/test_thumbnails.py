@@ -151,6 +151,23 @@ def test_planes_are_where_they_should_be_whatever_the_grid(tmp_path, template, a
     assert left == 744
 
 
+def test_planes_in_colour_are_those_of_the_colour_image(tmp_path, template):
+    gray = ramp(2, 3.0)
+    levels = np.asarray(gray.dataobj)
+    rgb = fuse_colour(levels, 1 - levels)
+    draw_planes(gray, template, tmp_path / "a.png")
+    draw_planes(gray, template, tmp_path / "b.png", colour=rgb24_image(rgb, gray.affine))
+    heights, picture = (Picture.open(tmp_path / f"{name}.png") for name in "ab")
+    assert (picture.mode, picture.size) == ("RGB", (744, 108))
+    heights, picture = np.asarray(heights) / 255, np.asarray(picture).astype(int)
+    # Axial planes, each of one colour.
+    for left in range(0, 4 * 88, 88):
+        tile = picture[:, left : left + 88]
+        assert not np.ptp(tile, axis=(0, 1)).any()
+        expected = fuse_colour(heights[54, left], 1 - heights[54, left])
+        assert np.abs(tile[54, 0] - expected).max() <= 6
+
+
 def test_the_planes_of_a_template_hold_its_brain_at_any_resolution(template):
     fine = load_template(TemplateSpace("MNI152NLin2009aSym", "1")).mask
     for a, b in zip(template_planes(template), template_planes(fine), strict=True):

@@ -40,6 +40,51 @@ def test_pictures_of_another_size_and_files_that_are_none_are_left_out(pictures,
     assert mean_and_sd([tmp_path / "text.png"]) == (None, None, 0)
 
 
+@pytest.fixture
+def coloured(tmp_path):
+    levels = np.random.default_rng(1).integers(0, 256, (5, 9, 12, 3), dtype=np.uint8)
+    paths = [tmp_path / f"colour-{i}.png" for i in range(len(levels))]
+    for path, picture in zip(paths, levels, strict=True):
+        Image.fromarray(picture).save(path)
+    return paths, levels
+
+
+def test_the_mean_of_colours_is_in_colour_and_the_sd_that_of_luma(coloured):
+    paths, levels = coloured
+    mean, sd, n = mean_and_sd(paths)
+    assert n == 5
+    assert mean == pytest.approx(levels.mean(axis=0))
+    luma = levels @ [0.299, 0.587, 0.114]
+    # Luma is rounded before its SD is taken.
+    assert sd == pytest.approx(luma.std(axis=0, ddof=1), abs=0.6)
+
+
+def test_gray_pictures_saved_as_rgb_have_the_sd_of_gray_ones(pictures, tmp_path):
+    paths, levels = pictures
+    same = [tmp_path / f"same-{path.name}" for path in paths]
+    for path, picture in zip(same, levels, strict=True):
+        Image.fromarray(picture).convert("RGB").save(path)
+    np.testing.assert_array_equal(mean_and_sd(same)[1], mean_and_sd(paths)[1])
+
+
+def test_gray_pictures_and_those_in_colour_are_never_mixed(pictures, coloured, tmp_path):
+    (gray, levels), (colour, colours) = pictures, coloured
+    mean, _, n = mean_and_sd([*colour, *gray])
+    assert (n, mean.tolist()) == (5, colours.mean(axis=0).tolist())
+    mean, _, n = mean_and_sd([*gray, *colour])
+    assert (n, mean.tolist()) == (7, levels.mean(axis=0).tolist())
+    scans = [
+        _scan(f"sub-{i}", [_fused("A", space="MNI", planes=path.name)])
+        for i, path in enumerate([*colour, *gray])
+    ]
+    (image,) = write_cohort_images(tmp_path, scans)
+    assert (image.n, image.odd, image.colour, image.size) == (5, 7, True, (12, 9))
+    assert Image.open(tmp_path / image.mean).mode == "RGB"
+    assert np.asarray(Image.open(tmp_path / image.mean)) == pytest.approx(
+        colours.mean(axis=0), abs=0.5
+    )
+
+
 def test_a_single_picture_has_no_sd(pictures):
     mean, sd, n = mean_and_sd(pictures[0][:1])
     assert (sd, n) == (None, 1)
@@ -73,6 +118,7 @@ def test_pictures_of_mean_and_sd(pictures, tmp_path):
     (image,) = write_cohort_images(tmp_path, scans, left_out={2})
     kept = np.delete(levels, 2, axis=0)
     assert (image.n, image.odd, image.size) == (6, 0, (12, 9))
+    assert not image.colour
     shown = np.asarray(Image.open(tmp_path / image.mean))
     assert shown == pytest.approx(kept.mean(axis=0), abs=0.5)
     # The brightest of the colours stands where the SD is largest.
