@@ -25,6 +25,10 @@ SHOWN_SIZE = 4.0
 RING = 3.0
 """Radius of a mark round a lesion, in scales of the lesion."""
 
+REACH = 1.5
+"""Slices of a volume this near to a lesion's centre show it, in scales of the lesion: a third of
+its height is left there."""
+
 SEEN: dict[str, Callable[[VisibilitySummary], Estimate]] = {
     "all lesions": lambda seen: seen.all,
     "dominated": lambda seen: seen.dominated,
@@ -166,6 +170,10 @@ def _marked(
     for place in places:
         radius = np.hypot((rows - place[0]) * sizes[0], (columns - place[1]) * sizes[1])
         ring = np.abs(radius - RING * condition.size) < 0.7 * sizes[:2].max()
-        # A volume has a third coordinate, that of the slice.
-        marked[(*np.nonzero(ring), *place[2:])] = 1
+        # A volume has a third coordinate; slices near the lesion's centre show it too.
+        around = [
+            slice(max(round(at - reach), 0), round(at + reach) + 1)
+            for at, reach in zip(place[2:], REACH * condition.size / sizes[2:], strict=True)
+        ]
+        marked[(ring, *around)] = 1
     return marked

@@ -10,10 +10,27 @@ from PIL import Image
 from fusionprep.evaluation.benchmark import BenchmarkRequest, run_benchmark
 from fusionprep.evaluation.benchmark_report import html_page, markdown_page
 from fusionprep.evaluation.comparison import summarise
-from fusionprep.evaluation.lesions import ANATOMICAL_SIZES, TRACER_SIZES, WINDOW_SIZES
+from fusionprep.evaluation.lesions import (
+    ANATOMICAL_SIZES,
+    TRACER_SIZES,
+    WINDOW_SIZES,
+    Condition,
+    Reader,
+    plant,
+)
 from fusionprep.evaluation.metrics import metric_names
 from fusionprep.evaluation.pairs import GrayPair
-from fusionprep.evaluation.reading import SEEN, figures, lesion_pictures, read_by_reader
+from fusionprep.evaluation.reading import (
+    REACH,
+    RING,
+    SEED,
+    SEEN,
+    SHOWN_SIZE,
+    brain_of,
+    figures,
+    lesion_pictures,
+    read_by_reader,
+)
 from fusionprep.modalities import CT, PET
 from tests.evaluation.images import sources
 
@@ -117,3 +134,23 @@ def test_lesions_of_a_volume_are_planted_in_space(tmp_path):
     (seen,) = scores.seen[0]
     assert seen.lesions[0].gain == pytest.approx(0.5, abs=0.05)
     assert [picture.images[2].shape for picture in scores.lesions] == [(50, 48)] * 2
+
+
+def test_a_slice_of_a_volume_has_rings_round_the_lesions_of_its_neighbours_too():
+    shape, sizes = (64, 64, 40), (2.0, 2.0, 3.0)
+    volume = np.full(shape, 100, np.uint8)
+    mask = np.ones(shape, bool)
+    gray = GrayPair(volume, volume + 50, mask, sizes)
+    reader = Reader(brain_of(gray, PET), sizes)
+    condition = Condition("anatomical", SHOWN_SIZE)
+    images = gray.unit_images()
+    places = plant(images[0], reader, condition, np.random.default_rng(SEED)).places
+    offsets = (places[:, 2] - 20) * sizes[2]
+    shown = places[np.abs(offsets).argmin(), 2]
+    near = np.abs(places[:, 2] - shown) * sizes[2] <= REACH * SHOWN_SIZE
+    assert near.sum() > 1
+    picture = lesion_pictures([average], gray, PET)[0].images[0]
+    # Turned by a quarter: rows of the picture run from the far end of the second axis.
+    for row, column in zip(63 - places[near, 1], places[near, 0], strict=True):
+        radius = int(RING * SHOWN_SIZE / sizes[0])
+        assert picture[row, max(column - radius, 0)] == 255 or column < radius
