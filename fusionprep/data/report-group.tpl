@@ -190,12 +190,12 @@ Scans by verdict: {{ badge('fail') }} {{ counts['fail'] }} &nbsp; {{ badge('revi
 <section id="cohort">
 <h2>Cohort images</h2>
 {% if findings.cohort %}
-<p class="note">Mean and standard deviation of the fused images in template space, 0 to 1, over fixed planes. {% if findings.unused %}{{ findings.unused|length }} scan{{ '' if findings.unused|length == 1 else 's' }} left out: rated fail, or with verdict fail and not rated pass.{% endif %}</p>
+<p class="note">Mean and standard deviation of the fused images in template space, 0 to 1, over fixed planes; of images in colour the deviation is that of their brightness. {% if findings.unused %}{{ findings.unused|length }} scan{{ '' if findings.unused|length == 1 else 's' }} left out: rated fail, or with verdict fail and not rated pass.{% endif %}</p>
 {% for image in cohort %}
-<details{% if loop.first %} open{% endif %}><summary><strong>{{ image.kind }}, {{ image.title }}</strong>, {{ image.space }}: {{ image.n }} scan{{ '' if image.n == 1 else 's' }}{% if image.odd %}, {{ image.odd }} more of another size or unreadable{% endif %}</summary>
+<details{% if loop.first %} open{% endif %}><summary><strong>{{ image.kind }}, {{ image.title }}</strong>, {{ image.space }}: {{ image.n }} scan{{ '' if image.n == 1 else 's' }}{% if image.odd %}, {{ image.odd }} more of another size, gray beside colour, or unreadable{% endif %}</summary>
 <div class="cohort{% if image.size[0] > 4 * image.size[1] %} strip{% endif %}">
 <figure><figcaption>Mean of {{ image.n }}</figcaption><img src="{{ image.mean|urlencode }}" width="{{ image.size[0] }}" height="{{ image.size[1] }}" loading="lazy" alt="Mean of {{ image.n }} {{ image.kind }} fused by {{ image.title }} in {{ image.space }}">
-<div class="scale">0<i style="background:linear-gradient(to right,#000,#fff)"></i>1</div></figure>
+{% if not image.colour %}<div class="scale">0<i style="background:linear-gradient(to right,#000,#fff)"></i>1</div>{% endif %}</figure>
 {% if image.sd %}
 <figure><figcaption>Standard deviation</figcaption><img src="{{ image.sd|urlencode }}" width="{{ image.size[0] }}" height="{{ image.size[1] }}" loading="lazy" alt="Standard deviation of {{ image.n }} {{ image.kind }} fused by {{ image.title }} in {{ image.space }}">
 <div class="scale">0<i style="background:{{ colour_scale }}"></i>{{ image.largest_sd|number(2) }}</div></figure>
