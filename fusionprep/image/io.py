@@ -2,6 +2,8 @@
 
 import gzip
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -51,8 +53,37 @@ def read_image(path: str | Path) -> nib.Nifti1Image:
         When the file is truncated or corrupt, is not an image, holds colours or complex numbers,
         or its affine is unusable.
     """
-    try:
+    with _told(path):
         image, data = _read_voxels(Path(path))
+    check_affine(image.affine, path)
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
+    if data.ndim < 3:
+        raise DataError(f"{path} has {data.ndim} dimensions; a volume is needed")
+    return nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
+
+
+def read_colour(path: str | Path) -> nib.Nifti1Image:
+    """Read a fused image in colour completely, its three channels as they are stored.
+
+    Raises
+    ------
+    DataError
+        When the file cannot be read or is not in colour.
+    """
+    with _told(path):
+        image = load_image(path)
+        voxels = np.asarray(image.dataobj)
+    if voxels.dtype.names != ("R", "G", "B"):
+        raise DataError(f"{path} is not an image in colour; run the subject again")
+    return nib.Nifti1Image(voxels, image.affine)
+
+
+@contextmanager
+def _told(path: str | Path) -> Iterator[None]:
+    """Turn what can go wrong while a file is read into a :class:`DataError`."""
+    try:
+        yield
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; check the dataset for broken links") from None
     except UNREADABLE as error:
@@ -60,12 +91,6 @@ def read_image(path: str | Path) -> nib.Nifti1Image:
         raise DataError(
             f"{path} is corrupt or not a NIfTI image ({what}); copy or convert it again"
         ) from error
-    check_affine(image.affine, path)
-    while data.ndim > 3 and data.shape[-1] == 1:
-        data = data[..., 0]
-    if data.ndim < 3:
-        raise DataError(f"{path} has {data.ndim} dimensions; a volume is needed")
-    return nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
 
 
 def _read_voxels(path: Path) -> tuple[SpatialImage, np.ndarray]:

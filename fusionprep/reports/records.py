@@ -31,6 +31,8 @@ class Scan:
         Further images of the scan by ``desc``: ``suv``, ``suvr``.
     fused
         Scalar fused images, all models and spaces.
+    colour
+        The fused images in colour.
     """
 
     entities: Mapping[str, str]
@@ -38,6 +40,7 @@ class Scan:
     native: ImageFile | None
     variants: Mapping[str, ImageFile]
     fused: tuple[ImageFile, ...]
+    colour: tuple[ImageFile, ...]
 
     @property
     def label(self) -> str:
@@ -121,12 +124,12 @@ def _entities_of(modality: Modality) -> tuple[str, ...]:
 
 
 def _scan(modality: Modality, items: Sequence[ImageFile]) -> Scan:
-    native, variants, fused = None, {}, []
+    native, variants = None, {}
+    fused: dict[bool, list[ImageFile]] = {False: [], True: []}
     for item in items:
         label = item.entities.get("desc", "")
         if desc := names.FusedDesc.parse(label):
-            if not desc.colour:
-                fused.append(item)
+            fused[desc.colour].append(item)
         elif item.entities.get("space") == NATIVE:
             if label == names.PREPROC:
                 native = item
@@ -134,7 +137,7 @@ def _scan(modality: Modality, items: Sequence[ImageFile]) -> Scan:
                 variants[label] = item
     first = items[0].entities
     entities = {name: first[name] for name in _entities_of(modality) if name in first}
-    return Scan(entities, modality, native, variants, tuple(fused))
+    return Scan(entities, modality, native, variants, tuple(fused[False]), tuple(fused[True]))
 
 
 def fused_desc(fused: ImageFile) -> names.FusedDesc:

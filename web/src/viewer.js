@@ -17,7 +17,7 @@ const STEPS = {
   PageDown: [0, 0, -1],
   PageUp: [0, 0, 1],
 }
-// A fused image already holds the T1w.
+// A fused image already holds the T1w. An image in colour has no colour map: its `colours` is null.
 const OPACITY = { fused: 100 }
 const OPACITY_OF_SOURCES = 55
 
@@ -34,6 +34,7 @@ function readable(value) {
 function position(location, shown) {
   const [x, y, z] = Array.from(location.mm).map((mm) => Math.round(mm))
   const values = location.values.map(({ value }, i) => {
+    if (!shown[i].colours) return shown[i].label
     const units = shown[i].units ? ` ${shown[i].units}` : ''
     return `${shown[i].label} ${readable(value)}${units}`
   })
@@ -101,7 +102,7 @@ class Viewer {
   }
 
   async read(volume) {
-    return NVImage.loadFromBase64({ base64: volume.nifti, name: 'volume.nii.gz', colormap: volume.colours })
+    return NVImage.loadFromBase64({ base64: volume.nifti, name: 'volume.nii.gz', colormap: volume.colours ?? 'gray' })
   }
 
   async showAnatomy() {
@@ -110,7 +111,8 @@ class Viewer {
     while (this.niivue.volumes.length) this.niivue.removeVolume(this.niivue.volumes[0])
     this.shown = [anatomy]
     this.niivue.addVolume(image)
-    fill(part('overlay'), [...overlays.map(({ label }) => label), 'None'])
+    const inColour = overlays.findIndex(({ colours }) => !colours)
+    fill(part('overlay'), [...overlays.map(({ label }) => label), 'None'], Math.max(inColour, 0))
     await this.showOverlay()
   }
 
@@ -119,10 +121,11 @@ class Viewer {
     const image = volume && (await this.read(volume))
     if (this.niivue.volumes.length > 1) this.niivue.removeVolume(this.niivue.volumes[1])
     this.shown = volume ? [this.shown[0], volume] : [this.shown[0]]
-    for (const name of ['opacity', 'colours']) part(name).disabled = !volume
+    part('opacity').disabled = !volume
+    part('colours').disabled = !volume?.colours
     if (volume) {
       part('opacity').value = OPACITY[volume.kind] ?? OPACITY_OF_SOURCES
-      part('colours').value = COLOURS.indexOf(volume.colours)
+      if (volume.colours) part('colours').value = COLOURS.indexOf(volume.colours)
       this.niivue.addVolume(image)
       this.setOpacity()
     }

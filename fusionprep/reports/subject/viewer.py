@@ -20,13 +20,19 @@ from markupsafe import Markup
 from fusionprep.bids import names
 from fusionprep.bids.types import ImageFile
 from fusionprep.files import write_bytes
-from fusionprep.image.io import read_image
+from fusionprep.image.io import read_colour, read_image
 from fusionprep.modalities import T1W, Modality
 from fusionprep.models.registry import DEFAULT_MODEL
 from fusionprep.pages import BUNDLES
 from fusionprep.reports.figures.slices import Volume
-from fusionprep.reports.records import Scan, SubjectRecord, fused_title
-from fusionprep.reports.subject.volumes import Grid, brain_grid, sample, small_volume
+from fusionprep.reports.records import Scan, SubjectRecord, fused_desc, fused_title
+from fusionprep.reports.subject.volumes import (
+    Grid,
+    brain_grid,
+    sample,
+    small_colour,
+    small_volume,
+)
 from fusionprep.spaces import NATIVE
 
 REPORT_BYTES = 12_000_000
@@ -79,6 +85,8 @@ class Layer:
         What the page calls it.
     modality
         None for a fused image.
+    colour
+        Whether the image is in colour.
     units
         Unit of the values read at the crosshair; empty for none.
     """
@@ -86,6 +94,7 @@ class Layer:
     image: Path
     label: str
     modality: Modality | None = None
+    colour: bool = False
     units: str = ""
 
 
@@ -154,18 +163,31 @@ def _stage(
         Layer(anatomy.path, " ".join([T1W.label, *where]), T1W),
         mask.path if mask is not None else None,
         tuple(
-            Layer(scan.native.path, scan.label, scan.modality, str(scan.native.get("Units") or ""))
+            Layer(
+                *(scan.native.path, scan.label, scan.modality),
+                units=str(scan.native.get("Units") or ""),
+            )
             for scan in scans
             if space == NATIVE and scan.native is not None
         ),
-        tuple(
-            Layer(item.path, f"{fused_title(item)} of {scan.label}")
-            for item, scan in sorted(
-                ((item, scan) for scan in scans for item in _in_space(scan.fused, space)),
-                key=lambda pair: rank(pair[0]),
-            )
+        (
+            *(layer for scan in scans for layer in _colour_layers(scan, space)),
+            *(
+                Layer(item.path, f"{fused_title(item)} of {scan.label}")
+                for item, scan in sorted(
+                    ((item, scan) for scan in scans for item in _in_space(scan.fused, space)),
+                    key=lambda pair: rank(pair[0]),
+                )
+            ),
         ),
     )
+
+
+def _colour_layers(scan: Scan, space: str) -> Iterator[Layer]:
+    """One image in colour for each anatomical image: it is the same beside every model."""
+    first = {fused_desc(item).contrast: item for item in reversed(_in_space(scan.colour, space))}
+    for contrast, item in first.items():
+        yield Layer(item.path, f"{contrast.label} and {scan.label} in colour", colour=True)
 
 
 def write_viewer(
@@ -255,7 +277,7 @@ def viewer_data(found: Sequence[Stage], budget: int) -> tuple[dict, list[str]]:
     -------
     data : dict
         ``stages``: a list, each with its ``label`` and ``volumes``, the T1w first; each volume has
-        ``label``, ``kind``, ``colours``, ``units`` and ``nifti``.
+        ``label``, ``kind``, ``colours`` (None for an image in colour), ``units`` and ``nifti``.
     left_out : list of str
         Labels of the images for which there was no room.
     """
@@ -309,14 +331,17 @@ def _grid_and_mask(stage: Stage) -> tuple[Grid, np.ndarray]:
 
 def _entry(layer: Layer, grid: Grid, inside: np.ndarray) -> dict:
     modality = layer.modality
-    from_zero = modality is None or modality.tracer
-    small = small_volume(read_image(layer.image), grid, inside, from_zero=from_zero)
+    if layer.colour:
+        small = small_colour(read_colour(layer.image), grid)
+    else:
+        from_zero = modality is None or modality.tracer
+        small = small_volume(read_image(layer.image), grid, inside, from_zero=from_zero)
     # The time in a gzip header would change the file from run to run.
     packed = gzip.compress(small.to_bytes(), mtime=0)
     return {
         "label": layer.label,
         "kind": names.FUSED if modality is None else modality.label,
-        "colours": "gray" if modality is None else modality.colour_map,
+        "colours": None if layer.colour else modality.colour_map if modality else "gray",
         "units": layer.units,
         "nifti": base64.b64encode(packed).decode("ascii"),
     }

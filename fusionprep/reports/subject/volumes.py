@@ -1,4 +1,4 @@
-"""Small 8-bit volumes on a coarse grid along the world axes, for showing in a browser."""
+"""Small volumes of 8 bits on a coarse grid along the world axes, for showing in a browser."""
 
 from dataclasses import dataclass
 
@@ -120,8 +120,35 @@ def small_volume(
     chosen = [inside] if np.any(values[inside > 0.5]) else None
     low, high = window([values], chosen)
     low = 0.0 if from_zero and low > 0 else low
-    small = nib.Nifti1Image(to_gray(values, low, high), grid.affine)
-    small.header.set_xyzt_units("mm")
+    small = _in_mm(to_gray(values, low, high), grid)
     small.header.set_slope_inter((high - low) / 255.0, low)
     small.header["cal_min"], small.header["cal_max"] = low, high
     return small
+
+
+def small_colour(image: Image, grid: Grid) -> nib.Nifti1Image:
+    """An image in colour for the viewer, on the grid.
+
+    Parameters
+    ----------
+    image
+        RGB24 voxels.
+
+    Returns
+    -------
+    nibabel.Nifti1Image
+        RGBA32, opaque: a browser would take the levels of RGB24 for its opacity as well.
+    """
+    channels = np.asanyarray(image.dataobj)
+    small = np.empty(grid.shape, [(name, np.uint8) for name in "RGBA"])
+    for name in "RGB":
+        values = sample(nib.Nifti1Image(channels[name], image.affine), grid, outside=0.0)
+        small[name] = np.rint(values)
+    small["A"] = 255
+    return _in_mm(small, grid)
+
+
+def _in_mm(voxels: np.ndarray, grid: Grid) -> nib.Nifti1Image:
+    image = nib.Nifti1Image(voxels, grid.affine)
+    image.header.set_xyzt_units("mm")
+    return image

@@ -229,7 +229,7 @@ def test_values_are_rounded_for_reading():
 def test_a_ct_in_another_unit_is_told(median, told):
     metadata = {"Quality": {"BrainMedianHU": median}}
     native = ImageFile(Path("ct.nii.gz"), {"space": "T1w", "desc": "preproc"}, "ct", metadata)
-    block = scan_block(Scan({}, CT, native, {}, ()))
+    block = scan_block(Scan({}, CT, native, {}, (), ()))
     assert ("another unit" in block) == told
 
 

@@ -141,7 +141,8 @@ def test_own_model_first_then_those_of_the_run(tmp_path):
     (stage,) = viewer.stages(read_subject(tmp_path, "01"), ("wavelet", "densefuse", "readfuse"))
     assert stage.anatomy.label == "T1w"
     assert [layer.label for layer in stage.sources] == ["PET trc-18FFDG"]
-    assert [layer.label.split()[0] for layer in stage.fused] == [
+    assert stage.fused[0].label == "T1w and PET trc-18FFDG in colour"
+    assert [layer.label.split()[0] for layer in stage.fused[1:]] == [
         "ReadFuse",
         "Wavelet",
         "DenseFuse",
@@ -168,10 +169,13 @@ def test_fused_images_that_are_in_the_template_alone_lie_over_the_t1w_there(tmp_
     own, template = viewer.stages(read_subject(tmp_path, "01"))
     assert not own.fused
     assert template.anatomy.label == f"T1w in {outputs.TEMPLATE}_res-1"
-    assert [layer.label for layer in template.fused] == ["DenseFuse of PET"]
+    assert [layer.label for layer in template.fused] == [
+        "T1w and PET in colour",
+        "DenseFuse of PET",
+    ]
     data, left_out = viewer.viewer_data([own, template], 10_000_000)
     assert not left_out
-    assert [len(stage["volumes"]) for stage in data["stages"]] == [2, 2]
+    assert [len(stage["volumes"]) for stage in data["stages"]] == [2, 3]
 
 
 def test_the_budget_is_kept_and_what_was_left_out_is_told(tmp_path, bundles, monkeypatch):
@@ -182,16 +186,17 @@ def test_the_budget_is_kept_and_what_was_left_out_is_told(tmp_path, bundles, mon
     block = viewer.write_viewer(tmp_path, record, models, bundles=bundles)
     (stage,) = _volumes(tmp_path, "01")
     everything = [len(volume["nifti"]) for volume in stage["volumes"]]
-    assert len(everything) == 2 + len(models)
+    assert len(everything) == 3 + len(models)
     assert "Left out" not in block
 
-    budget = sum(everything[:4]) + everything[4] // 2
+    budget = sum(everything[:5]) + everything[5] // 2
     monkeypatch.setattr(viewer, "DATA_BYTES", budget)
     block = viewer.write_viewer(tmp_path, record, models, bundles=bundles)
     (stage,) = _volumes(tmp_path, "01")
     assert [v["label"] for v in stage["volumes"]] == [
         "T1w",
         "PET",
+        "T1w and PET in colour",
         "ReadFuse of PET",
         "Average of PET",
     ]
@@ -208,7 +213,7 @@ def test_figures_count_towards_the_size_of_the_report(tmp_path, bundles, monkeyp
     record = read_subject(tmp_path, "01")
     viewer.write_viewer(tmp_path, record, bundles=bundles)
     whole = sum(path.stat().st_size for path in figures.iterdir())
-    for spare, shown in ((viewer.RESERVE_BYTES, 4), (viewer.RESERVE_BYTES - 10_000, 3)):
+    for spare, shown in ((viewer.RESERVE_BYTES, 5), (viewer.RESERVE_BYTES - 10_000, 4)):
         monkeypatch.setattr(viewer, "REPORT_BYTES", whole + spare)
         viewer.write_viewer(tmp_path, record, bundles=bundles)
         (stage,) = _volumes(tmp_path, "01")
@@ -245,6 +250,27 @@ def test_the_volumes_hold_the_images_of_the_outputs(tmp_path, bundles):
     assert whole.sum() > 1000
     expected = np.clip(source.get_fdata()[brain][whole], 0, high)
     assert np.abs(values - expected).max() <= high / 255
+
+
+def test_the_image_in_colour_is_there_once_with_its_colours(tmp_path, bundles):
+    outputs.write_anatomy(tmp_path, "sub-01")
+    outputs.write_pet(tmp_path, "sub-01", models=("ReadFuse", "Average"))
+    viewer.write_viewer(tmp_path, read_subject(tmp_path, "01"), bundles=bundles)
+    (stage,) = _volumes(tmp_path, "01")
+    (volume,) = [v for v in stage["volumes"] if v["colours"] is None]
+    assert (volume["kind"], volume["label"]) == ("fused", "T1w and PET in colour")
+    shown, source = _image(volume), outputs.brain()["colour"]
+    voxels, colour = (np.asanyarray(image.dataobj) for image in (shown, source))
+    assert (voxels["A"] == 255).all()
+    # Voxel centres of the 4 mm grid that are centres of the 2 mm grid as well.
+    world = nib.affines.apply_affine(source.affine, np.argwhere(colour["R"] > 0))
+    places = nib.affines.apply_affine(np.linalg.inv(shown.affine), world)
+    within = np.all((places > 0) & (places < np.array(shown.shape) - 1), axis=1)
+    places = tuple(np.round(places[within]).astype(int).T)
+    for name in "RGB":
+        expected = colour[name][colour["R"] > 0][within].astype(int)
+        assert np.abs(voxels[name][places] - expected).mean() < 3
+    assert not voxels["G"].any()
 
 
 def test_without_the_bundle_the_report_says_so(tmp_path):
