@@ -5,29 +5,15 @@ are float tensors (N, 1, H, W) in [0, 1]; a mask is 1 inside, 0 outside.
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch.nn import functional as nnf
 
+from fusionprep.evaluation.lesions import AMPLITUDE, APART, MOST_LESIONS, READER_NOISE, SURROUND
 from fusionprep.training.losses import SMALLEST_NORM, in_float32, sobel
-
-READER_NOISE = 0.015
-"""The reader's own noise, as a share of the gray range."""
-
-SURROUND = 2.5
-"""Scale of a lesion's surroundings, in scales of the lesion."""
-
-AMPLITUDE = 0.25
-"""Amplitude of a lesion, as a share of the local mean."""
-
-LESIONS, APART = 10, 6.0
-"""Lesions at most in one image, and how many scales apart."""
 
 KEPT = 0.65
 """Share of an edge's strength that is enough."""
-
-Fuse = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def blurred(image: torch.Tensor, sigma: float) -> torch.Tensor:
@@ -88,7 +74,7 @@ def plant(
     across = torch.arange(free.shape[1], device=image.device)[None]
     local = blurred(image, 2 * sigma)[0, 0]
     added, places, signs = torch.zeros_like(image), [], []
-    for number in range(LESIONS):
+    for number in range(MOST_LESIONS[2]):
         candidates = free.nonzero()
         if not len(candidates):
             break

@@ -44,6 +44,9 @@ SHOULDER = 0.8
 BONE = 0.6
 """Level of a CT above which there is nothing but bone, in any window that shows brain."""
 
+COMPACT_BONE = 0.85
+"""Level from which bone is at least as bright as in the CT; between both, partly."""
+
 ALIKE = 0.02
 """Mean absolute difference of a neighbourhood from which two images are no longer the same."""
 
@@ -122,7 +125,7 @@ class ReadFuseCT(ReadFuse):
     """The same for CT: bone is left out of the bands and put back on top.
 
     Its edges are several times as strong as all others, and leave halos far into the brain as soon
-    as two bands of it have different gains.
+    as two bands of it have different gains. Compact bone is never darker than in the CT.
     """
 
     def plan(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
@@ -137,7 +140,10 @@ class ReadFuseCT(ReadFuse):
         self, fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
     ) -> torch.Tensor:
         soft = super().finish(fused, anatomical, functional.clamp_max(BONE))
-        return (soft + (functional - BONE).clamp_min(0.0)).clamp_max(1.0)
+        above = (functional - BONE).clamp_min(0.0)
+        fused = (soft + above).clamp_max(1.0)
+        compact = (above / (COMPACT_BONE - BONE)).clamp_max(1.0)
+        return torch.lerp(fused, torch.maximum(fused, functional), compact)
 
 
 def decomposed(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

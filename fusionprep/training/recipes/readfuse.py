@@ -15,17 +15,11 @@ import torch
 from scipy import ndimage
 from torch.nn import functional as nnf
 
+from fusionprep.evaluation.lesions import MARGIN, TRACER_SIZES, WINDOW_AMPLITUDE, WINDOW_SIZES
 from fusionprep.models.nets.readfuse import ReadFuse, ReadFuseCT
-from fusionprep.training import metric_losses as metrics
 from fusionprep.training import visibility_losses as visibility
-from fusionprep.training.losses import ssim
 from fusionprep.training.recipes.base import Batch, Recipe, Sample, Terms
-from fusionprep.training.recipes.selfuse import (
-    STRIPPED_SHARE,
-    dimmed,
-    lacking_correlation,
-    lacking_fidelity,
-)
+from fusionprep.training.recipes.selfuse import STRIPPED_SHARE, metric_terms
 
 EDGE_SCALES = (2.0, 4.0)
 
@@ -34,9 +28,6 @@ COARSE_SCALE = 5.0
 
 LARGEST_SEED = 2**24
 """Whole numbers below it are exact in single precision."""
-
-BORDER = 5
-"""Pixels from the brain's outline within which there are no lesions."""
 
 SHOWN, BONE = 0.08, 0.97
 """Levels between which a pixel of both images belongs to the brain."""
@@ -61,8 +52,8 @@ class Goals:
 
     retention: float = 0.8
     dominated: float = 0.78
-    anatomical_scales: tuple[float, float] = (2.0, 7.0)
-    functional_scales: tuple[float, float] = (4.0, 7.0)
+    anatomical_scales: tuple[float, float] = (2.0, 8.0)
+    functional_scales: tuple[float, float] = TRACER_SIZES
     functional_amplitude: float | None = None
     bright: float = 0.88
 
@@ -111,8 +102,6 @@ class ReadFuseRecipe(Recipe[ReadFuse]):
         sources, brain = (batch["anatomical"], batch["functional"]), batch["brain"]
         uncompressed = model.uncompressed(*sources, model.plan(*sources))
         fused = model.finish(uncompressed, *sources)
-        told = torch.stack([metrics.mutual_information(s, fused) for s in sources])
-        features = torch.stack([metrics.feature_mutual_information(s, fused) for s in sources])
         inside = brain.mean().clamp_min(0.01)
         edges = [visibility.cancelled(fused, *sources, brain, sigma=s) for s in EDGE_SCALES]
         return {
@@ -121,16 +110,7 @@ class ReadFuseRecipe(Recipe[ReadFuse]):
             "white": ((uncompressed - self.goals.bright).clamp_min(0) * brain).mean() / inside,
             "negative": (-uncompressed).clamp_min(0).mean(),
             "coarse": unlike_brighter(fused, *sources),
-            "gradients": 1 - metrics.gradient_preservation(fused, *sources).mean(),
-            "ssim": 1 - torch.stack([ssim(source, fused) for source in sources]).mean(),
-            "yang": 1 - metrics.yang(fused, *sources).mean(),
-            "information": -told.sum(dim=0).mean(),
-            "features": 1 - features.mean(),
-            "contrast": 1 - metrics.contrast_preservation(fused, *sources).mean(),
-            "scd": lacking_correlation(fused, *sources),
-            **lacking_fidelity(fused, *sources),
-            "added": metrics.added_gradients(fused, *sources).mean(),
-            "bright": dimmed(fused, batch["functional"]).mean(),
+            **metric_terms(fused, *sources),
         }
 
 
@@ -167,8 +147,8 @@ class ReadFuseCTRecipe(ReadFuseRecipe):
     goals: ClassVar = Goals(
         retention=0.5,
         dominated=0.48,
-        functional_scales=(2.0, 4.0),
-        functional_amplitude=0.15,
+        functional_scales=WINDOW_SIZES,
+        functional_amplitude=WINDOW_AMPLITUDE,
         bright=0.98,
     )
     loss_weights: ClassVar = {
@@ -193,7 +173,8 @@ def lost_lesions(
 ) -> Terms:
     """How far the retention of planted lesions falls short of its goals, of all and dominated."""
     sources, brain = (batch["anatomical"], batch["functional"]), batch["brain"]
-    inside = 1 - nnf.max_pool2d(1 - brain, 2 * BORDER + 1, stride=1, padding=BORDER)
+    border = int(MARGIN)
+    inside = 1 - nnf.max_pool2d(1 - brain, 2 * border + 1, stride=1, padding=border)
     planted = [
         _plant(sources, inside, index, side, goals, generator)
         for index, generator in enumerate(map(_generator, batch["seed"]))

@@ -83,22 +83,32 @@ class SelFuseRecipe(Recipe[SelFuse]):
         sources = batch["anatomical"], batch["functional"]
         uncompressed = model.uncompressed(*sources, model.plan(*sources))
         fused = compressed(uncompressed, *sources)
-        told = torch.stack([metrics.mutual_information(s, fused) for s in sources])
-        features = torch.stack([metrics.feature_mutual_information(s, fused) for s in sources])
         return {
-            "gradients": 1 - metrics.gradient_preservation(fused, *sources).mean(),
-            "ssim": 1 - torch.stack([ssim(source, fused) for source in sources]).mean(),
-            "yang": 1 - metrics.yang(fused, *sources).mean(),
-            "information": -told.sum(dim=0).mean(),
-            "features": 1 - features.mean(),
-            "contrast": 1 - metrics.contrast_preservation(fused, *sources).mean(),
-            "scd": lacking_correlation(fused, *sources),
-            **lacking_fidelity(fused, *sources),
-            "added": metrics.added_gradients(fused, *sources).mean(),
+            **metric_terms(fused, *sources),
             "guards": lacking_weight(fused, *sources).mean(),
-            "bright": dimmed(fused, batch["functional"]).mean(),
             "clipped": excess(uncompressed),
         }
+
+
+def metric_terms(
+    fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
+) -> Terms:
+    """What the metrics lack, gradients that neither source has, and dimmed bright uptake."""
+    sources = anatomical, functional
+    told = torch.stack([metrics.mutual_information(source, fused) for source in sources])
+    features = [metrics.feature_mutual_information(source, fused) for source in sources]
+    return {
+        "gradients": 1 - metrics.gradient_preservation(fused, *sources).mean(),
+        "ssim": 1 - torch.stack([ssim(source, fused) for source in sources]).mean(),
+        "yang": 1 - metrics.yang(fused, *sources).mean(),
+        "information": -told.sum(dim=0).mean(),
+        "features": 1 - torch.stack(features).mean(),
+        "contrast": 1 - metrics.contrast_preservation(fused, *sources).mean(),
+        "scd": lacking_correlation(fused, *sources),
+        **lacking_fidelity(fused, *sources),
+        "added": metrics.added_gradients(fused, *sources).mean(),
+        "bright": dimmed(fused, functional).mean(),
+    }
 
 
 def lacking_correlation(
