@@ -90,9 +90,7 @@ class SelFuseRecipe(Recipe[SelFuse]):
         }
 
 
-def metric_terms(
-    fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
-) -> Terms:
+def metric_terms(fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor) -> Terms:
     """What the metrics lack, gradients that neither source has, and dimmed bright uptake."""
     sources = anatomical, functional
     told = torch.stack([metrics.mutual_information(source, fused) for source in sources])
