@@ -41,6 +41,8 @@ SURE = 4.0
 EIGHT_BITS = 255.0
 BLACK = 0.02
 """Share of a window's range that is taken for black."""
+BRIGHTEST = 99.5
+"""Percentile of a head in unknown units that is shown white."""
 WHITE = 0.75
 """Share of a range of 8 bits that the brightest voxel of a window reaches."""
 OVERSHOOT = 0.05
@@ -72,8 +74,8 @@ class CTUnits:
         picture, 0 to 255 or 0 to 1; ``unknown``.
     offset
         The constant.
-    white
-        Level of white in a window.
+    black, white
+        Levels of both in a window; in unknown units, those between which the head lies.
     background
         What stands for air around the head in Hounsfield units that were cut off or stripped; None
         where air has its own level.
@@ -81,6 +83,7 @@ class CTUnits:
 
     kind: Kind
     offset: float = 0.0
+    black: float = 0.0
     white: float = 1.0
     background: float | None = None
 
@@ -97,18 +100,19 @@ class CTUnits:
         return {
             "hounsfield": "",
             "offset": f"stored values; {self.offset:g} was subtracted to get Hounsfield units",
-            "window": f"gray levels of a window, 0 to {self.white:g}, not Hounsfield units",
+            "window": f"gray levels of a window, {self._range}, not Hounsfield units",
             "unknown": "neither Hounsfield units (air near -1000, brain 20 to 45, bone above 300)"
-            " nor anything that could be turned into them",
+            f" nor anything that could be turned into them; the head lies at {self._range}",
         }[self.kind]
+
+    @property
+    def _range(self) -> str:
+        return f"{self.black:g} to {self.white:g}"
 
     @property
     def scaling(self) -> Scaling | None:
         """How it was scaled to be fused, for the sidecar; None for Hounsfield units."""
-        if self.kind == "window":
-            return Scaling(self.note, 0.0, self.white)
-        low, high = CT.window or (0.0, 1.0)
-        return Scaling("levels in unknown units", low, high) if self.kind == "unknown" else None
+        return None if self.hounsfield else Scaling(self.note, self.black, self.white)
 
 
 def ct_units(values: np.ndarray) -> CTUnits:
@@ -138,13 +142,28 @@ def ct_units(values: np.ndarray) -> CTUnits:
         off = [abs(median - BRAIN) for median in soft]
         if abs(off[0] - off[1]) >= SURE:
             return CTUnits("offset", offset=OFFSETS[int(np.argmin(off))])
-        return CTUnits("unknown")
+        return _unknown(found)
     background = _constant(found)
     if background is None or not BETWEEN[0] < background <= 0:
-        return CTUnits("unknown")
+        return _unknown(found)
     if not _is_head(found[found != background]):
-        return CTUnits("unknown")
+        return _unknown(found)
     return CTUnits("hounsfield", background=background)
+
+
+def _unknown(values: np.ndarray) -> CTUnits:
+    """What is known at least: where air ends, and how bright the head is."""
+    from skimage.filters import threshold_multiotsu
+
+    try:
+        low, high = threshold_multiotsu(values, classes=3)
+    except ValueError:  # fewer than three levels
+        return CTUnits("unknown", black=float(values.min()), white=float(values.max()))
+    # Any threshold in the gap between air and soft tissue is as good to Otsu: take its middle.
+    middles = np.median(values[values <= low]), np.median(values[(values > low) & (values <= high)])
+    black = float(np.mean(middles))
+    white = float(np.percentile(values[values > black], BRIGHTEST))
+    return CTUnits("unknown", black=black, white=white)
 
 
 def without_padding(values: np.ndarray) -> np.ndarray:
@@ -161,16 +180,17 @@ def in_hounsfield(values: np.ndarray, units: CTUnits) -> np.ndarray:
     values
         (X, Y, Z) or (H, W), as read from the file.
     units
-        Of :func:`ct_units`. The levels of a window come out as if they were the window in which CT
-        are fused, so that they are fused as they are; unknown ones stay as they are.
+        Of :func:`ct_units`. Levels of a window and those in unknown units come out as if they were
+        the window in which CT are fused, so that black and white are fused as such.
 
     Returns
     -------
     numpy.ndarray
         float32, same shape.
     """
-    if units.kind == "window":
-        levels = np.nan_to_num(np.asarray(values, np.float32)) / np.float32(units.white)
+    if not units.hounsfield:
+        levels = np.nan_to_num(np.asarray(values, np.float32), nan=units.black) - units.black
+        levels /= np.float32(units.white - units.black)
         low, high = CT.window or (0.0, 1.0)
         spread = np.float32(low) + np.float32(high - low) * levels
         return np.where(levels <= BLACK, np.float32(CT.outside), spread)

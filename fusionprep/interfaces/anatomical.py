@@ -65,8 +65,8 @@ class _RemoveTableOutputSpec(TraitedSpec):
 class RemoveTable(SimpleInterface):
     """Bring a CT to Hounsfield units, and replace what is not the head by air.
 
-    A CT without them goes on, with a doubt that becomes the verdict ``review``: gray levels of a
-    window as if it were the one in which CT are fused, anything else as it is.
+    A CT without them goes on, with a doubt that becomes the verdict ``review``, as if its black and
+    white were those of the window in which CT are fused.
     """
 
     input_spec = _RemoveTableInputSpec
@@ -80,7 +80,7 @@ class RemoveTable(SimpleInterface):
         units = ct_units(data)
         head = without_table(in_hounsfield(data, units), CT.outside)
         stored = {"StoredUnits": units.note} if units.note else {}
-        if units.kind == "window":
+        if not units.hounsfield:
             stored["StoredUnits"] += "; spread over {:g} to {:g} here".format(*CT.window or (0, 1))
         known = {"Units": CT.units} if units.hounsfield else {}
         scaling = units.scaling

@@ -10,9 +10,10 @@ import torch
 from torch.nn import functional as nnf
 
 from fusionprep.evaluation.lesions import AMPLITUDE, APART, MOST_LESIONS, READER_NOISE, SURROUND
+from fusionprep.evaluation.visibility import STRONGEST
 from fusionprep.training.losses import SMALLEST_NORM, in_float32, sobel
 
-KEPT = 0.65
+KEPT = 0.55
 """Share of an edge's strength that is enough."""
 
 
@@ -117,12 +118,15 @@ def cancelled(
     *,
     sigma: float,
 ) -> torch.Tensor:
-    """How far edges fall short of :data:`KEPT` of the stronger source's, by their strength."""
+    """How far the brain's strongest edges fall short of :data:`KEPT` of the stronger source's."""
     of_a, of_b, of_f = (
         sobel(blurred(image, sigma)).square().sum(dim=1, keepdim=True).add(1e-10).sqrt()
         for image in (anatomical, functional, fused)
     )
-    strongest = torch.maximum(of_a, of_b) * brain
-    lacking = (KEPT * strongest - of_f).clamp_min(0) * strongest
-    total = strongest.square().sum(dim=(1, 2, 3)) + SMALLEST_NORM
-    return (lacking.sum(dim=(1, 2, 3)) / total).mean()
+    strength = torch.maximum(of_a, of_b)
+    lacking = (KEPT - of_f / strength).clamp_min(0)
+    shares = [
+        each[edge >= torch.quantile(edge[inside], 1 - STRONGEST)] if inside.any() else each * 0
+        for each, edge, inside in zip(lacking, strength * brain, brain > 0, strict=True)
+    ]
+    return torch.stack([share.mean() for share in shares]).mean()

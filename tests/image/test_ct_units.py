@@ -137,7 +137,10 @@ def test_a_window_without_bone_is_not_taken_for_a_stripped_brain(head):
 def test_only_hounsfield_units_are_scaled_by_a_window_of_them(head):
     assert ct_units(head).scaling is None
     assert ct_units(head + 1024).scaling is None
-    assert ct_units(head / 2).scaling.method == "levels in unknown units"
+    unknown = ct_units(head / 2).scaling
+    assert "neither Hounsfield units" in unknown.method
+    assert -450 < unknown.low < 0
+    assert 550 < unknown.high < 610
     levels = np.clip((head + 150) / 1500, 0, 1)
     scaling = ct_units(255 * levels).scaling
     assert (scaling.low, scaling.high) == (0, 255)
@@ -145,6 +148,11 @@ def test_only_hounsfield_units_are_scaled_by_a_window_of_them(head):
     assert ct_units(1.02 * levels - 0.01).kind == "window"  # interpolation overshoots
 
 
-def test_unknown_numbers_stay_as_they_are(head):
-    moved = in_hounsfield(np.where(RADIUS > 60, np.nan, head / 2), CTUnits("unknown"))
-    np.testing.assert_allclose(moved, np.where(RADIUS > 60, -1000, head / 2), rtol=1e-6)
+def test_tissues_in_unknown_units_are_told_apart(head):
+    stretched = np.where(RADIUS > 60, np.nan, 2.6 * head + 1600)
+    moved = in_hounsfield(stretched, ct_units(stretched))
+    assert (moved[RADIUS > 50] == -1000).all()
+    shown = ct_scaling("wide").apply(moved)
+    brain, bone = shown[(RADIUS > 10) & (RADIUS < 36)], shown[(RADIUS > 40) & (RADIUS < 43)]
+    assert 0.2 < brain.mean() < 0.6
+    assert bone.mean() > 0.95

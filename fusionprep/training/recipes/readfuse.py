@@ -145,8 +145,8 @@ class ReadFuseCTRecipe(ReadFuseRecipe):
         return ReadFuseCT()
 
     goals: ClassVar = Goals(
-        retention=0.5,
-        dominated=0.48,
+        retention=0.6,
+        dominated=0.6,
         functional_scales=WINDOW_SIZES,
         functional_amplitude=WINDOW_AMPLITUDE,
         bright=0.98,
