@@ -106,16 +106,8 @@ def read_colours(
     ----------
     table
         uint8 (256, 256, 3).
-    anatomical, functional
-        Slices (H, W) or volumes (X, Y, Z) in [0, 1].
-    brain
-        Same shape, above 0 in the brain.
-    modality
-        Of the functional image, which tells sizes and amplitudes.
-    rng
-        Draws the places.
-    voxel_sizes
-        Along each axis in mm, for lesions in mm; None counts in pixels.
+    anatomical, functional, brain, modality, rng, voxel_sizes
+        As in :func:`fusionprep.evaluation.visibility.visibility`.
 
     Raises
     ------

@@ -6,6 +6,7 @@ import torch
 
 from fusionprep.models.inference import fuse_volume
 from fusionprep.models.nets.readfuse import BONE, ReadFuse, ReadFuseCT, decomposed
+from tests.models.nets.images import blobs, with_random_weights
 
 torch.set_num_threads(1)
 
@@ -13,24 +14,12 @@ torch.set_num_threads(1)
 @pytest.fixture
 def images():
     """Two images with black around them (1, 1, 96, 96), not below 0.2 in their middle."""
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(2, 1, 1, 12, 12, generator=generator)
-    images = torch.zeros(2, 1, 1, 96, 96)
-    for image, small in zip(images, coarse, strict=True):
-        size = {"size": (56, 56), "mode": "bilinear"}
-        image[..., 20:76, 20:76] = 0.2 + 0.8 * torch.nn.functional.interpolate(small, **size)
-    return images
+    return blobs(56, darkest=0.2)
 
 
 @pytest.fixture
 def trained():
-    """A network with random instead of initial weights everywhere."""
-    torch.manual_seed(0)
-    model = ReadFuse().eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(0, 0.05)
-    return model
+    return with_random_weights(ReadFuse())
 
 
 def fuse(model, *images):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fusionprep.models.nets.selfuse import SelFuse, maps
+from tests.models.nets.images import blobs, with_random_weights
 
 torch.set_num_threads(1)
 
@@ -11,24 +12,12 @@ torch.set_num_threads(1)
 @pytest.fixture
 def images():
     """Two images with black around them (1, 1, 96, 96)."""
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(2, 1, 1, 12, 12, generator=generator)
-    images = torch.zeros(2, 1, 1, 96, 96)
-    for image, small in zip(images, coarse, strict=True):
-        size = {"size": (40, 40), "mode": "bilinear"}
-        image[..., 28:68, 28:68] = torch.nn.functional.interpolate(small, **size)
-    return images
+    return blobs(40)
 
 
 @pytest.fixture
 def trained():
-    """A network with random instead of initial weights everywhere."""
-    torch.manual_seed(0)
-    model = SelFuse().eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(0, 0.05)
-    return model
+    return with_random_weights(SelFuse())
 
 
 def test_untrained_it_is_the_power_mean(images):
