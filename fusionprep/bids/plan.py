@@ -166,7 +166,7 @@ def _notes(
         for modality in moved
         if modality.tracer
         for image in usable.of(modality)
-        if (note := _without_sidecar(image.metadata, image.path))
+        for note in _of_pet(image)
     ]
     if any(map(usable.of, moved)):
         absent = [modality for modality in moved if not usable.of(modality)]
@@ -178,6 +178,12 @@ def _notes(
         if image.path not in used
     ]
     return notes
+
+
+def _of_pet(image: ImageFile) -> list[str]:
+    missing = _without_sidecar(image.metadata, image.path)
+    told = (*image.pet.notes, *image.pet.doubts) if image.pet is not None else ()
+    return [missing] * bool(missing) + [f"{image.path.name}: {note}" for note in told]
 
 
 def _without_sidecar(metadata: Mapping[str, Any], path: Path) -> str:
@@ -224,7 +230,8 @@ def _describe_pet(image: ImageFile, facts: PETFacts) -> str:
             f", weighted by duration ({timing.source})" if weighted else f", {timing.source}"
         )
     suv = f"no SUV: {facts.no_suv}" if facts.suv is None else "SUV"
-    return f"tracer {facts.tracer or 'unknown'}, {frames}{weighting}; {suv}"
+    suvr = f"; no SUVR: {facts.no_suvr}" if facts.no_suvr else ""
+    return f"tracer {facts.tracer or 'unknown'}, {frames}{weighting}; {suv}{suvr}"
 
 
 def _short(image: ImageFile, label: str) -> PurePath:

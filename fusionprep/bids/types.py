@@ -84,6 +84,12 @@ class PETFacts:
         What SUV is computed from; None where it is not.
     no_suv
         Why not; empty otherwise.
+    no_suvr
+        Why there is no SUVR, whatever the options; empty where there may be.
+    notes
+        What was corrected or assumed, a phrase each.
+    doubts
+        What has to be looked at, a phrase each; the verdict is then ``review`` at best.
     """
 
     tracer: str | None
@@ -94,6 +100,9 @@ class PETFacts:
     factor: float
     suv: SUVInputs | None
     no_suv: str
+    no_suvr: str = ""
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def tracer_fields(self) -> dict[str, str]:
         """Fields of sidecars about the tracer, as far as it is known."""

@@ -25,7 +25,7 @@ SPACE_CODES = {"scanner": 1, "aligned": 2, "mni": 4}
 
 
 class _WriteDerivativeInputSpec(BaseInterfaceInputSpec):
-    in_file = File(exists=True, mandatory=True, desc="file to write; .nii is compressed")
+    in_file = File(exists=True, desc="file to write, none for no output; .nii is compressed")
     output_dir = traits.Str(mandatory=True, desc="root of the derivatives")
     out_path = traits.Str(mandatory=True, desc="path below the root")
     space = traits.Enum(*SPACE_CODES, usedefault=True, desc="meaning of the affine")
@@ -35,7 +35,7 @@ class _WriteDerivativeInputSpec(BaseInterfaceInputSpec):
 
 
 class _WriteDerivativeOutputSpec(TraitedSpec):
-    out_file = traits.Str(desc="absolute path of what was written")
+    out_file = traits.Str(desc="absolute path of what was written, if anything was")
 
 
 class WriteDerivative(SimpleInterface):
@@ -68,6 +68,10 @@ class WriteDerivative(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         target = Path(self.inputs.output_dir, self.inputs.out_path)
+        if not isdefined(self.inputs.in_file):
+            for stale in (target, sidecar_path(target)):
+                stale.unlink(missing_ok=True)
+            return runtime
         source = Path(self.inputs.in_file)
         try:
             if target.name.endswith(IMAGE):

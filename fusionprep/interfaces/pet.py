@@ -101,15 +101,15 @@ class ReferenceMean(SimpleInterface):
 
 class _ScaleInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True)
-    factor = traits.Float(mandatory=True)
+    factor = traits.Float(desc="none where there is to be no image")
 
 
 class _ScaleOutputSpec(TraitedSpec):
-    out_file = File(exists=True)
+    out_file = File(exists=True, desc="none without a factor")
 
 
 class Scale(SimpleInterface):
-    """Multiply an image by a number."""
+    """Multiply an image by a number, where there is one."""
 
     input_spec = _ScaleInputSpec
     output_spec = _ScaleOutputSpec
@@ -117,6 +117,8 @@ class Scale(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         from fusionprep.image.io import new_image
 
+        if not isdefined(self.inputs.factor):
+            return runtime
         data, affine = load(self.inputs.in_file)
         scaled = (data * self.inputs.factor).astype(np.float32)
         self._results["out_file"] = save(new_image(scaled, affine), runtime.cwd, "scaled")

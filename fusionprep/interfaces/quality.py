@@ -45,28 +45,55 @@ class _AssessPETInputSpec(BaseInterfaceInputSpec):
     static = File(exists=True, mandatory=True, desc="the same on its own grid")
     transform = File(exists=True, mandatory=True, desc="ITK file that resamples it onto the T1w")
     dseg = File(exists=True, mandatory=True)
+    registration = traits.Dict(desc="with the sidecar's Registration field")
+    doubts = traits.List(
+        traits.Str, [], usedefault=True, desc="what the dataset says that has to be looked at"
+    )
+    tracer = traits.Str("", usedefault=True, desc="label; empty where it is not known")
+    suv_factor = traits.Float(desc="SUV per unit of the PET, where the dataset gives it")
+
+
+class _AssessPETOutputSpec(_QualityOutputSpec):
+    suv_factor = traits.Float(desc="the same; none where the SUV would be implausible")
 
 
 class AssessPET(SimpleInterface):
-    """Uptake of gray and white matter, and noise."""
+    """Uptake of gray and white matter, noise, and whether they can be.
+
+    What is doubtful makes the verdict on the registration ``review`` at best. A mean SUV of the
+    brain that cannot be leaves no factor for it.
+    """
 
     input_spec = _AssessPETInputSpec
-    output_spec = _QualityOutputSpec
+    output_spec = _AssessPETOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
+        from fusionprep.image.pet_checks import check_suv, check_uptake
         from fusionprep.image.quality import pet_noise, pet_quality
+        from fusionprep.image.registration_quality import with_doubt
         from fusionprep.image.resample import ras_from_itk, read_transforms
 
         pet, _ = load(self.inputs.pet)
         dseg, dseg_affine = load(self.inputs.dseg)
         static, affine = load(self.inputs.static)
         t1w_from_pet = ras_from_itk(read_transforms([self.inputs.transform]))
-        self._results["metadata"] = {
-            "Quality": {
-                **pet_quality(pet, dseg),
-                "Noise": pet_noise(static, affine, dseg, dseg_affine, t1w_from_pet),
-            }
+        quality = {
+            **pet_quality(pet, dseg),
+            "Noise": pet_noise(static, affine, dseg, dseg_affine, t1w_from_pet),
         }
+        doubts = [*self.inputs.doubts, *check_uptake(quality, self.inputs.tracer)]
+        fields: dict[str, Any] = {"Quality": quality}
+        if isdefined(self.inputs.suv_factor):
+            refused, doubt = check_suv(pet, dseg, self.inputs.suv_factor)
+            doubts += [doubt] * bool(doubt)
+            if refused:
+                fields["SUVNotComputed"] = refused
+            else:
+                self._results["suv_factor"] = self.inputs.suv_factor
+        if isdefined(self.inputs.registration):
+            registration = self.inputs.registration["Registration"]
+            fields["Registration"] = with_doubt(registration, "; ".join(doubts))
+        self._results["metadata"] = fields
         return runtime
 
 

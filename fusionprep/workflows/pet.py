@@ -37,14 +37,15 @@ Frames of dynamic PET were averaged{weights}, without correction for motion betw
 class _Quantity:
     """A multiple of the static PET that is written beside it.
 
-    ``factor`` is a number, or the port of what finds it; ``computed`` likewise for sidecar fields,
-    None where all are known. ``sources`` are further files it is made from.
+    ``factor`` is the port of what finds the number, none where the quantity is not written;
+    ``computed`` likewise for sidecar fields, None where all are known. ``sources`` are further
+    files it is made from.
     """
 
     desc: str
     description: str
     units: str
-    factor: float | Port
+    factor: Port
     metadata: dict[str, Any] = field(default_factory=dict)
     computed: Port | None = None
     sources: tuple[str, ...] = ()
@@ -80,10 +81,11 @@ def init_pet_wf(
     found = pe.Node(niu.Merge(2), name="computed_metadata")
     branch.connect((average, "metadata"), found, "in1")
     branch.connect(branch.registration, found, "in2")
-    assessed = _assess(branch, (found, "out"))
+    assess = _assess_node(branch, facts)
+    assessed = _with_quality(branch, (found, "out"), assess)
     if image.n_frames > 1:
         _draw_frames(branch, facts)
-    quantities = [*_suv(facts), *_suvr(branch)]
+    quantities = [*_suv(facts, assess), *_suvr(branch, facts)]
     metadata = _metadata(config, pairing, facts)
     for space in output_spaces(config.processing):
         moved = branch.in_space(space)
@@ -113,6 +115,8 @@ def _metadata(config: Config, pairing: Pairing, facts: PETFacts) -> dict[str, An
         "FrameTiming": facts.timing.source,
         **facts.tracer_fields(),
         **({"SUVNotComputed": facts.no_suv} if facts.suv is None else {}),
+        **({"SUVRNotComputed": facts.no_suvr} if facts.no_suvr else {}),
+        **({"Notes": list(facts.notes)} if facts.notes else {}),
     }
 
 
@@ -126,14 +130,23 @@ def _describe(config: Config, image: ImageFile, facts: PETFacts) -> str:
     return text
 
 
-def _assess(branch: Branch, found: Port) -> Port:
-    """Add the quality of the PET in T1w space to what else is found about it there."""
-    assess = node(AssessPET(), "assess", branch.config)
-    computed = pe.Node(niu.Merge(2, ravel_inputs=True), name="computed_metadata_t1w")
+def _assess_node(branch: Branch, facts: PETFacts) -> pe.Node:
+    """Quality of the PET in T1w space, what is doubtful about it, and whether its SUV can be."""
+    interface = AssessPET(doubts=list(facts.doubts), tracer=facts.tracer or "")
+    if facts.suv is not None:
+        interface.inputs.suv_factor = facts.suv.factor
+    assess = node(interface, "assess", branch.config)
     branch.connect((branch.inputnode, "dseg"), assess, "dseg")
     branch.connect(branch.source, assess, "static")
     branch.connect(branch.moved, assess, "pet")
     branch.connect(branch.transform, assess, "transform")
+    branch.connect(branch.registration, assess, "registration")
+    return assess
+
+
+def _with_quality(branch: Branch, found: Port, assess: pe.Node) -> Port:
+    """Add the quality of the PET in T1w space to what else is found about it there."""
+    computed = pe.Node(niu.Merge(2, ravel_inputs=True), name="computed_metadata_t1w")
     branch.connect(found, computed, "in1")
     branch.connect((assess, "metadata"), computed, "in2")
     return computed, "out"
@@ -157,16 +170,16 @@ def _draw_frames(branch: Branch, facts: PETFacts) -> None:
     branch.connect(branch.transform, figure, "transform")
 
 
-def _suv(facts: PETFacts) -> list[_Quantity]:
+def _suv(facts: PETFacts, assess: pe.Node) -> list[_Quantity]:
     if facts.suv is None:
         return []
     description, fields = names.DESCRIPTIONS[names.SUV], {"SUV": facts.suv.to_dict()}
-    return [_Quantity(names.SUV, description, "g/mL", facts.suv.factor, fields)]
+    return [_Quantity(names.SUV, description, "g/mL", (assess, "suv_factor"), fields)]
 
 
-def _suvr(branch: Branch) -> list[_Quantity]:
+def _suvr(branch: Branch, facts: PETFacts) -> list[_Quantity]:
     config, processing = branch.config, branch.config.processing
-    if not processing.with_suvr:
+    if not processing.with_suvr or facts.no_suvr:
         return []
     name = region_name(processing)
     reference = node(ReferenceMean(name=name), "suvr_reference", config)
@@ -233,9 +246,6 @@ def _write_quantity(
     )
     branch.connect(moved, scale, "in_file")
     branch.connect((scale, "out_file"), write, "in_file")
-    if isinstance(quantity.factor, tuple):
-        branch.connect(quantity.factor, scale, "factor")
-    else:
-        scale.inputs.factor = quantity.factor
+    branch.connect(quantity.factor, scale, "factor")
     if quantity.computed is not None:
         branch.connect(quantity.computed, write, "computed")

@@ -2,6 +2,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from nipype.interfaces.base import isdefined
 
 from fusionprep.image.io import new_image
 from fusionprep.image.quality import ct_quality, pet_noise, pet_quality, t1w_quality
@@ -58,6 +59,51 @@ def test_pet_noise_is_taken_on_its_own_grid_by_the_transform(brain, tmp_path):
     noise = pet_noise(static, affine, dseg, AFFINE, t1w_from_pet)
     assert quality == {**pet_quality(moved, dseg), "Noise": noise}
     assert noise == pytest.approx(np.hypot(2, 4) / 100, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("suv", "written", "verdict"),
+    [(2.0, True, "pass"), (25.0, True, "review"), (80.0, False, "pass"), (0.01, False, "pass")],
+)
+def test_an_suv_that_cannot_be_is_not_written(brain, tmp_path, suv, written, verdict):
+    dseg, moved = brain
+    sitk.WriteTransform(itk_from_ras(np.eye(4)), str(tmp_path / "xfm.txt"))
+    pet = write(tmp_path / "pet.nii", moved)
+    found = AssessPET(
+        pet=pet,
+        static=pet,
+        transform=str(tmp_path / "xfm.txt"),
+        dseg=write(tmp_path / "dseg.nii", dseg),
+        suv_factor=suv / float(moved[dseg > 0].mean()),
+        registration={"Registration": {"Verdict": "pass", "VerdictReason": "it fits"}},
+    ).run(cwd=tmp_path)
+    fields = found.outputs.metadata
+    assert isdefined(found.outputs.suv_factor) == written
+    assert ("SUVNotComputed" in fields) != written
+    assert fields["Registration"]["Verdict"] == verdict
+    assert written or f"of {suv:g} g/mL is outside 0.05 to 50" in fields["SUVNotComputed"]
+
+
+@pytest.mark.parametrize(("tracer", "verdict"), [("18FFDG", "review"), ("11CPIB", "pass")])
+def test_gray_matter_below_white_is_doubtful_for_fdg(brain, tmp_path, tracer, verdict):
+    dseg, moved = brain
+    sitk.WriteTransform(itk_from_ras(np.eye(4)), str(tmp_path / "xfm.txt"))
+    pet = write(tmp_path / "pet.nii", moved)
+    found = AssessPET(
+        pet=pet,
+        static=pet,
+        transform=str(tmp_path / "xfm.txt"),
+        dseg=write(tmp_path / "dseg.nii", dseg),
+        tracer=tracer,
+        doubts=["frames overlap"] if tracer == "18FFDG" else [],
+        registration={"Registration": {"Verdict": "pass", "VerdictReason": "it fits"}},
+    ).run(cwd=tmp_path)
+    registration = found.outputs.metadata["Registration"]
+    assert registration["Verdict"] == verdict
+    if tracer == "18FFDG":
+        assert registration["VerdictReason"].startswith(
+            "frames overlap; the ratio of gray to white"
+        )
 
 
 def test_ct(brain, tmp_path):

@@ -288,7 +288,13 @@ def _assumptions(scan: Scan, native: ImageFile) -> list[str]:
         if names.SUV not in scan.variants:
             reason = native.get("SUVNotComputed") or "no reason is recorded"
             found.append(f"No SUV was made: {without_paths(str(reason))}.")
+        if reason := native.get("SUVRNotComputed"):
+            found.append(f"No SUVR was made: {without_paths(str(reason))}.")
         found += _outside_field_of_view(scan)
+    notes = native.get("Notes")
+    for note in notes if isinstance(notes, list) else []:
+        text = without_paths(str(note))
+        found.append(f"{text[:1].upper()}{text[1:]}.")
     if stored := native.get("StoredUnits"):
         found.append(f"The {scan.modality.label} as stored: {without_paths(str(stored))}.")
     median = finite(native.get("Quality", "BrainMedianHU"))

@@ -1,0 +1,65 @@
+"""What quantities can be: limits and where they come from.
+
+Outside its limits a quantity is not used, and nothing that needs it is written; where there are
+wider and narrower limits, what lies between both has to be looked at.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """A plausible range.
+
+    Attributes
+    ----------
+    quantity
+        What it is of, as the subject of a sentence, e.g. ``"the injected dose"``.
+    low, high
+        Both still plausible.
+    unit
+        As people write it; empty for a ratio.
+    source
+        Where the range comes from.
+    """
+
+    quantity: str
+    low: float
+    high: float
+    unit: str
+    source: str
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def problem(self, value: float) -> str:
+        """What is wrong with a value; empty inside the limits.
+
+        Examples
+        --------
+        >>> Limits("the body weight", 0.5, 500, "kg", "").problem(770.0)
+        'the body weight of 770 kg is outside 0.5 to 500 kg'
+        """
+        if value in self:
+            return ""
+        unit = f" {self.unit}" if self.unit else ""
+        limits = f"{self.low:g} to {self.high:g}{unit}"
+        return f"{self.quantity} of {value:.4g}{unit} is outside {limits}"
+
+
+BRAIN_SUV = Limits(
+    "the mean SUV of the brain",
+    *(0.05, 50.0),
+    "g/mL",
+    "1 is the mean of a body that keeps the whole dose, by definition; brains are within 0.3 to 20"
+    " with every tracer in use, and far beside that dose, weight or a unit is wrong",
+)
+USUAL_BRAIN_SUV = Limits(BRAIN_SUV.quantity, 0.3, 20.0, BRAIN_SUV.unit, BRAIN_SUV.source)
+
+GLUCOSE_GM_WM = Limits(
+    "the ratio of gray to white matter",
+    *(1.3, 8.0),
+    "",
+    "glucose metabolism of gray matter is 2 to 4 times that of white (Huang et al., Am J Physiol"
+    " 1980;238:E69-E82); the scanner's resolution brings 1.5 to 2.5",
+)
