@@ -5,7 +5,9 @@
 SLICES is a folder as ``fusionprep train`` reads it (``slices.csv`` beside folders of PNG). Its
 pairs are taken over; beside them stand pairs of the same MRI with simulated uptake, once per
 ``--repeats``, and slices of whole T1w volumes with uptake simulated in 3-D. A pseudo-colour PET is
-taken over twice, as luma and as the levels that its colour map stands for.
+taken over twice, as luma and as the levels that its colour map stands for. ``--kind NAME LOW HIGH``
+adds a dataset ``sim-NAME`` of further draws whose uptake in gray over that in white matter lies
+between both, such as ``amyloid 0.35 1.2``.
 """
 
 import argparse
@@ -22,12 +24,12 @@ from fusionprep.image.intensity import mri_scaling
 from fusionprep.image.masks import extract_brain
 from fusionprep.training.options import TrainingOptions
 from fusionprep.training.pairs import SlicePair
-from fusionprep.training.simulated import simulate_uptake
+from fusionprep.training.simulated import GRAY_TO_WHITE, simulate_uptake
 from fusionprep.training.slices import TABLE, read_slice_pairs
 
 SMALLEST_BRAIN = 2500
 SIDE = 256
-EVERY = 3
+EVERY, VOLUME_DRAWS = 3, 3
 BRIGHT_CSF = 0.7
 """Share of 2-D draws in which the brightest tissue is taken for cerebrospinal fluid: the pairs do
 not say which MRI are T2-weighted, and a wrong guess only makes the draw stranger."""
@@ -69,6 +71,9 @@ def main() -> None:
     parser.add_argument("--subjects", nargs="*", default=[], help="of the volumes")
     parser.add_argument("--leave-out", nargs="*", default=[], metavar="SUBJECT")
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument(
+        "--kind", nargs=3, action="append", default=[], metavar=("NAME", "LOW", "HIGH")
+    )
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
     rng, folder = np.random.default_rng(arguments.seed), Folder(arguments.out, [])
@@ -85,10 +90,33 @@ def main() -> None:
     for path, subject in zip(arguments.volumes, subjects, strict=True):
         for number, pair in enumerate(_slices(path, subject, arguments.repeats, rng)):
             folder.add(pair, "sim-volume", f"{path.name.split('.')[0]}-{number:04d}")
+    for name, *ratio in arguments.kind:
+        _add_kind(folder, arguments, f"sim-{name}", tuple(map(float, ratio)), rng)
     with (arguments.out / TABLE).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(folder.rows[0]))
         writer.writeheader()
         writer.writerows(folder.rows)
+
+
+def _add_kind(
+    folder: Folder,
+    arguments: argparse.Namespace,
+    dataset: str,
+    ratio: tuple[float, float],
+    rng: np.random.Generator,
+) -> None:
+    """Further draws with gray over white matter in a range: of some slices, and of the volumes."""
+    pairs = _pairs(arguments.slices, set(arguments.leave_out))
+    for number, (pair, origin) in enumerate(pairs):
+        if number % EVERY == 0 and not origin.endswith("-level"):
+            simulated = _simulated(pair, rng, ratio)
+            if simulated is not None:
+                folder.add(simulated, dataset, f"{number:05d}")
+    subjects = arguments.subjects or [path.name.split(".")[0] for path in arguments.volumes]
+    for path, subject in zip(arguments.volumes, subjects, strict=True):
+        draws = _slices(path, subject, VOLUME_DRAWS * arguments.repeats, rng, ratio)
+        for number, pair in enumerate(draws):
+            folder.add(pair, dataset, f"{path.name.split('.')[0]}-{number:04d}")
 
 
 def _pairs(slices: Path, left_out: set[str]) -> Iterator[tuple[SlicePair, str]]:
@@ -103,14 +131,17 @@ def _pairs(slices: Path, left_out: set[str]) -> Iterator[tuple[SlicePair, str]]:
             yield pair, "pet-level"
 
 
-def _simulated(pair: SlicePair, rng: np.random.Generator) -> SlicePair | None:
+def _simulated(
+    pair: SlicePair, rng: np.random.Generator, ratio: tuple[float, float] = GRAY_TO_WHITE
+) -> SlicePair | None:
     """The MRI with simulated uptake; None where there is too little brain."""
     brain = ndimage.binary_fill_holes(_brain(pair) & (pair.anatomical > 8))
     if brain.sum() < SMALLEST_BRAIN:
         return None
     levels = pair.anatomical / 255
     try:
-        uptake = simulate_uptake(levels, brain, rng, bright_csf=bool(rng.random() < BRIGHT_CSF))
+        bright_csf = bool(rng.random() < BRIGHT_CSF)
+        uptake = simulate_uptake(levels, brain, rng, bright_csf=bright_csf, gray_to_white=ratio)
     except ValueError:  # fewer than three gray levels
         return None
     stripped = ndimage.binary_dilation(brain) if rng.random() < STRIPPED else 1
@@ -139,7 +170,11 @@ def _brain(pair: SlicePair) -> np.ndarray:
 
 
 def _slices(
-    path: Path, subject: str, repeats: int, rng: np.random.Generator
+    path: Path,
+    subject: str,
+    repeats: int,
+    rng: np.random.Generator,
+    ratio: tuple[float, float] = GRAY_TO_WHITE,
 ) -> Iterator[SlicePair]:
     """Axial slices of a T1w with uptake simulated in 3-D; all but the first draw stripped."""
     image = nib.as_closest_canonical(nib.load(path))
@@ -149,7 +184,7 @@ def _slices(
     levels = mri_scaling(data, brain).apply(data)
     area = brain.sum(axis=(0, 1))
     for draw in range(repeats):
-        uptake = simulate_uptake(levels, brain, rng, voxel_sizes=sizes)
+        uptake = simulate_uptake(levels, brain, rng, voxel_sizes=sizes, gray_to_white=ratio)
         shown = levels * brain if draw else levels
         for place in np.flatnonzero(area > 0.25 * area.max())[::EVERY]:
             planes = (_padded(np.rot90(volume[:, :, place])) for volume in (shown, uptake))

@@ -66,7 +66,9 @@ def _process(
     config: Config, plans: list[SubjectPlan], run_uuid: str, actions: argparse.Namespace
 ) -> list[Failure]:
     from bids_app.execution import build_and_run
+    from bids_app.remarks import tell_plans, tell_results
 
+    tell_plans(plans)
     _tell_what_is_not_fused(config)
     _prepare(config, run_uuid, clean_workdir=actions.clean_workdir)
     _remove_unfinished(config, plans)
@@ -75,21 +77,8 @@ def _process(
     failures = build_and_run(config, plans, run_uuid, boilerplate_only=actions.boilerplate_only)
     _tell(failures, config.output_dir)
     if not actions.boilerplate_only:
-        _tell_what_lacks_units(config, plans)
+        tell_results(config, plans)
     return failures
-
-
-def _tell_what_lacks_units(config: Config, plans: list[SubjectPlan]) -> None:
-    """Say which images have units other than their modality always has, and why."""
-    from fusionprep.reports.records import read_subject
-
-    for plan in plans:
-        for scan in read_subject(config.output_dir, plan.label).scans():
-            native = scan.native
-            if native is None or not scan.modality.units or native.get("Units"):
-                continue
-            reason = native.get("Registration", "VerdictReason") or "no reason is recorded"
-            print(f"warning: sub-{plan.label}: {scan.label}: {reason}", file=sys.stderr)
 
 
 def _tell_what_is_not_fused(config: Config) -> None:

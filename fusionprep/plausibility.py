@@ -63,3 +63,26 @@ GLUCOSE_GM_WM = Limits(
     "glucose metabolism of gray matter is 2 to 4 times that of white (Huang et al., Am J Physiol"
     " 1980;238:E69-E82); the scanner's resolution brings 1.5 to 2.5",
 )
+
+AGE = Limits("the age", 0.0, 122.0, "years", "the oldest person known")
+
+ADULT = 18.0
+"""Years from which the limits of adults hold."""
+
+_VOLUMES = (
+    "adults of the Human Connectome Project and of UK Biobank; brain masks with their fluid are"
+    " larger, and volumes of the old and of the demented smaller, than means of the young"
+)
+ADULT_BRAIN_ML = Limits("the brain's volume", 800.0, 2000.0, "mL", _VOLUMES)
+ADULT_TISSUES_ML = {
+    "GM": Limits("the volume of gray matter", 400.0, 1000.0, "mL", _VOLUMES),
+    "WM": Limits("the volume of white matter", 300.0, 800.0, "mL", _VOLUMES),
+    "CSF": Limits("the volume of cerebrospinal fluid in the mask", 20.0, 700.0, "mL", _VOLUMES),
+}
+_CHILDREN = "newborns have brains of about 350 mL (Knickmeyer et al., J Neurosci 2008;28:12176)"
+CHILD_BRAIN_ML = Limits("the brain's volume", 250.0, 2000.0, "mL", _CHILDREN)
+CHILD_TISSUES_ML = {
+    "GM": Limits("the volume of gray matter", 100.0, 1050.0, "mL", _CHILDREN),
+    "WM": Limits("the volume of white matter", 60.0, 800.0, "mL", _CHILDREN),
+    "CSF": Limits("the volume of cerebrospinal fluid in the mask", 5.0, 700.0, "mL", _CHILDREN),
+}

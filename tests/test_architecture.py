@@ -16,7 +16,10 @@ SOURCES = sorted(
 )
 LAYERS = (
     # the first imports nothing; each may import those before it, and its own
-    {"fusionprep.modalities", "fusionprep.errors", "fusionprep._version"},
+    {
+        *("fusionprep.modalities", "fusionprep.errors", "fusionprep._version"),
+        "fusionprep.plausibility",
+    },
     {"fusionprep.choices", "fusionprep.spaces", "fusionprep.suvr_regions", "fusionprep.files"},
     {"fusionprep.arguments", "fusionprep.pages", "fusionprep.image"},
     {"fusionprep.models"},

@@ -77,6 +77,9 @@ SUMMARY, VIEWER, ANATOMICAL, METHODS, ABOUT, ERRORS = (
 )  # fmt: skip
 """Labels of text blocks of the subject report."""
 
+JUDGED = ("Registration", "Plausibility")
+"""Fields of sidecars that hold a ``Verdict`` and a ``VerdictReason``."""
+
 FUSED, THUMBNAIL, PLANES = "fused", "thumb", "planes"
 """What labels of fused images and of their figures begin with."""
 

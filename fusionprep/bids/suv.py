@@ -11,8 +11,8 @@ from fusionprep.bids.metadata import (
     text_value,
     units_factor,
 )
+from fusionprep.bids.participants import participant_rows
 from fusionprep.bids.types import FrameTiming, SUVInputs
-from fusionprep.files import read_table
 
 # Seconds; Table of Radionuclides (LNHB/DDEP recommended data).
 HALF_LIVES = {
@@ -140,9 +140,7 @@ def body_weight(bids_dir: Path, subject: str, metadata: Mapping[str, Any]) -> fl
         None where no plausible weight is given.
     """
     candidates = [number_value(metadata, key) for key in ("BodyWeight", "PatientWeight")]
-    for row in read_table(bids_dir / "participants.tsv"):
-        if row.get("participant_id", "").removeprefix("sub-") == subject:
-            plain = {name.strip().lower(): value for name, value in row.items()}
-            candidates += [number_value(plain, name) for name in _WEIGHT_COLUMNS]
+    for row in participant_rows(bids_dir, subject):
+        candidates += [number_value(row, name) for name in _WEIGHT_COLUMNS]
     low, high = _PLAUSIBLE_KG
     return next((kg for kg in candidates if kg is not None and low <= kg <= high), None)

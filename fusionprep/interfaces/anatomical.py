@@ -16,6 +16,7 @@ from nipype.interfaces.base import (
 from fusionprep.choices import SkullStrip, choices
 from fusionprep.image.io import new_image, read_volume
 from fusionprep.image.resample import remove_shear
+from fusionprep.image.zero_level import from_zero
 from fusionprep.interfaces.files import load, save
 from fusionprep.modalities import CT
 
@@ -27,10 +28,12 @@ class _ConformInputSpec(BaseInterfaceInputSpec):
         0.0, usedefault=True, desc="takes the place of NaN and of what shear leaves empty"
     )
     padding = traits.Float(desc="values up to it are padding and are missing, too")
+    from_zero = traits.Bool(False, usedefault=True, desc="bring air to 0, as MRI needs it")
 
 
 class _ConformOutputSpec(TraitedSpec):
     out_file = File(exists=True, desc="float32, RAS, finite")
+    metadata = traits.Dict(desc="the sidecar's field Notes, where intensities were changed")
 
 
 class Conform(SimpleInterface):
@@ -46,6 +49,12 @@ class Conform(SimpleInterface):
             data = volume.get_fdata(dtype=np.float32)
             kept = np.where(data > self.inputs.padding, data, np.float32(missing))
             volume = new_image(kept, volume.affine)
+        self._results["metadata"] = {}
+        if self.inputs.from_zero:
+            moved, note = from_zero(volume.get_fdata(dtype=np.float32))
+            if note:
+                volume = new_image(moved, volume.affine)
+                self._results["metadata"] = {"Notes": [note]}
         image = remove_shear(volume, outside=missing)
         self._results["out_file"] = save(image, runtime.cwd, "conformed")
         return runtime

@@ -22,21 +22,38 @@ class _AssessT1wInputSpec(BaseInterfaceInputSpec):
     t1w = File(exists=True, mandatory=True, desc="corrected for intensity non-uniformity")
     acquired = File(exists=True, mandatory=True, desc="before the correction")
     dseg = File(exists=True, mandatory=True)
+    brain = traits.Dict(desc="with the mask's field BrainVolumeMillilitres")
+    tissues = traits.Dict(desc="with the segmentation's field TissueVolumesMillilitres")
+    age = traits.Float(desc="years, where it is known")
 
 
 class AssessT1w(SimpleInterface):
-    """Contrast to noise, joint variation and signal to noise of a T1w."""
+    """Contrast to noise, joint variation and signal to noise of a T1w; whether its tissues can be.
+
+    The latter where the volumes are given.
+    """
 
     input_spec = _AssessT1wInputSpec
     output_spec = _QualityOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
         from fusionprep.image.quality import t1w_quality
+        from fusionprep.image.tissue_checks import check_tissues, verdict_on
 
         corrected, affine = load(self.inputs.t1w)
         acquired, _ = load(self.inputs.acquired)
         dseg, _ = load(self.inputs.dseg)
-        self._results["metadata"] = {"Quality": t1w_quality(corrected, acquired, dseg, affine)}
+        fields: dict[str, Any] = {"Quality": t1w_quality(corrected, acquired, dseg, affine)}
+        if isdefined(self.inputs.brain) and isdefined(self.inputs.tissues):
+            doubts = check_tissues(
+                acquired,
+                dseg,
+                self.inputs.tissues["TissueVolumesMillilitres"],
+                self.inputs.brain["BrainVolumeMillilitres"],
+                self.inputs.age if isdefined(self.inputs.age) else None,
+            )
+            fields["Plausibility"] = verdict_on(doubts).as_fields()
+        self._results["metadata"] = fields
         return runtime
 
 

@@ -8,6 +8,7 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep.bids import names
+from fusionprep.bids.participants import participant_age
 from fusionprep.bids.sidecars import still_true
 from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config
@@ -61,7 +62,9 @@ def init_anatomical_wf(
     workflow.__desc__ = DESCRIPTION.format(brain=BRAIN_TEXT[config.processing.skull_strip_t1w])
     outputs = ("conformed", "t1w", "brain", "mask", "dseg", "gm", "wm", "csf", "metadata")
     outputnode = pe.Node(niu.IdentityInterface(fields=list(outputs)), name="outputnode")
-    conform = node(Conform(in_file=str(t1w.path), name=T1W.label), "conform", config)
+    conform = node(
+        Conform(in_file=str(t1w.path), name=T1W.label, from_zero=True), "conform", config
+    )
     source = str(t1w.path.relative_to(config.bids_dir))
     processing = config.processing
     interface = ExtractBrain(method=processing.skull_strip_t1w, source=source)
@@ -70,10 +73,14 @@ def init_anatomical_wf(
     correct = node(CorrectBias(iterations=iterations), "correct_bias", config, mem_gb=0.8)
     segment = node(Segment(seed=processing.random_seed), "segment", config, mem_gb=1.2)
     assess = node(AssessT1w(), "assess", config)
+    age = participant_age(config.bids_dir, t1w.subject)
+    if age is not None:
+        assess.inputs.age = age
     workflow.connect([
         (conform, assess, [("out_file", "acquired")]),
         (correct, assess, [("out_file", "t1w")]),
-        (segment, assess, [("out_dseg", "dseg")]),
+        (segment, assess, [("out_dseg", "dseg"), ("metadata", "tissues")]),
+        (extract, assess, [("metadata", "brain")]),
         (conform, extract, [("out_file", "in_file")]),
         (conform, correct, [("out_file", "in_file")]),
         (extract, correct, [("out_mask", "mask")]),
@@ -86,10 +93,11 @@ def init_anatomical_wf(
             ("out_dseg", "dseg"), ("out_gm", "gm"), ("out_wm", "wm"), ("out_csf", "csf"),
         ]),
     ])  # fmt: skip
-    found = pe.Node(niu.Merge(2), name="computed_metadata")
+    found = pe.Node(niu.Merge(3), name="computed_metadata")
     workflow.connect([
         (extract, found, [("t1w_metadata", "in1")]),
         (assess, found, [("metadata", "in2")]),
+        (conform, found, [("metadata", "in3")]),
     ])  # fmt: skip
     images: dict[str, tuple[Port, Port | None]] = {
         "t1w": ((correct, "out_file"), (found, "out")),

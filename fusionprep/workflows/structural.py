@@ -65,7 +65,10 @@ def _source(workflow: LiterateWorkflow, config: Config, pairing: Pairing) -> Por
     """Read the image; bring a CT to Hounsfield units and take the table out of it."""
     modality = pairing.modality
     interface = Conform(
-        in_file=str(pairing.image.path), name=modality.label, missing=modality.outside
+        in_file=str(pairing.image.path),
+        name=modality.label,
+        missing=modality.outside,
+        from_zero=not modality.hounsfield,
     )
     if modality.hounsfield:
         interface.inputs.padding = PADDING
@@ -88,20 +91,20 @@ def _write(branch: Branch) -> str:
         **paired_metadata(config, pairing),
     }
     write = derivative_node(config, out_path, "ds_preproc", metadata=metadata)
-    branch.connect(branch.moved, write, "in_file")
-    if not modality.hounsfield:
-        branch.connect(branch.registration, write, "computed")
-        return out_path
-    assess = node(AssessCT(), "assess", config)
     computed = pe.Node(niu.Merge(2), name="computed_metadata")
     read, _ = branch.source
+    branch.connect(branch.moved, write, "in_file")
+    branch.connect((read, "metadata"), computed, "in1")
+    branch.connect((computed, "out"), write, "computed")
+    if not modality.hounsfield:
+        branch.connect(branch.registration, computed, "in2")
+        return out_path
+    assess = node(AssessCT(), "assess", config)
     branch.connect((branch.inputnode, "mask"), assess, "mask")
     branch.connect(branch.moved, assess, "ct")
     branch.connect(branch.registration, assess, "registration")
     branch.connect((read, "doubt"), assess, "doubt")
-    branch.connect((read, "metadata"), computed, "in1")
     branch.connect((assess, "metadata"), computed, "in2")
-    branch.connect((computed, "out"), write, "computed")
     return out_path
 
 

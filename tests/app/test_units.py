@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bids_app.participant import _tell_what_lacks_units
+from bids_app.remarks import tell_results
+from fusionprep.bids.types import SubjectPlan
 from fusionprep.image.io import new_image
 from fusionprep.reports.records import read_subject
 from fusionprep.reports.subject.blocks import scan_block
@@ -28,9 +29,9 @@ def out(tmp_path):
 
 
 def test_the_terminal_says_why_a_ct_has_no_units(out, capsys):
-    plans = [SimpleNamespace(label=label) for label in ("01", "02")]
-    _tell_what_lacks_units(SimpleNamespace(output_dir=out), plans)
-    assert capsys.readouterr().err == f"warning: sub-01: CT: {DOUBT}\n"
+    plans = [SubjectPlan(label) for label in ("01", "02")]
+    tell_results(SimpleNamespace(output_dir=out), plans)
+    assert capsys.readouterr().err == f"warning: sub-01: CT: review: {DOUBT}\n"
 
 
 def test_the_report_says_so_and_what_was_stored(out):

@@ -43,7 +43,7 @@ def batch_of(sources, brain):
 
 
 def lost(rule, sources, brain, **goals):
-    goals = Goals(retention=1, dominated=1, **goals)
+    goals = Goals(retention=(1, 1), dominated=(1, 1), **goals)
     terms = lost_lesions(Rule(rule), rule(*sources), batch_of(sources, brain), goals)
     return {name: value.item() for name, value in terms.items()}
 

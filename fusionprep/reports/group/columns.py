@@ -183,6 +183,10 @@ _COLUMNS: dict[str, dict[str, Any]] = {
         "Description": "Verdict on the registration of the T1w to the template",
         "Levels": _VERDICTS,
     },
+    "t1w_verdict": {
+        "Description": "Verdict on the volumes and intensities of the T1w's tissues",
+        "Levels": _VERDICTS,
+    },
     "t1w_cnr": {
         "Description": "Contrast of gray and white matter of the T1w to its noise, as MRIQC "
         "defines it (Magnotta & Friedman, J Digit Imaging 2006;19:140-147); higher is better"

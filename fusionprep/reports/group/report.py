@@ -156,7 +156,8 @@ def _is_of(outlier: Outlier, fused: FusedEntry) -> bool:
 
 
 def _verdict(scan: ScanEntry, fused: FusedEntry) -> str | None:
-    return worst([scan.values["registration_verdict"], fused.values["template_verdict"]])
+    own = scan.values.get("t1w_verdict"), scan.values["registration_verdict"]
+    return worst([*own, fused.values["template_verdict"]])
 
 
 def _rating_values(given: Rating | None) -> dict[str, str | None]:

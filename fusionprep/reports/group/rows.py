@@ -140,7 +140,8 @@ class ScanEntry:
     def verdict(self) -> str | None:
         """The worst verdict on it and on the T1w's registrations to templates."""
         verdicts = [fused.values["template_verdict"] for fused in self.fused]
-        return worst([self.values["registration_verdict"], *verdicts])
+        own = self.values.get("t1w_verdict"), self.values["registration_verdict"]
+        return worst([*own, *verdicts])
 
     @property
     def judged(self) -> tuple[FusedEntry, ...]:
@@ -278,6 +279,7 @@ def _anatomy_values(record: SubjectRecord, anatomy: ImageFile | None) -> dict[st
         **_numbers(anatomy, "Quality", _T1W_QUALITY),
         "brain_volume": finite(_recorded(mask, "BrainVolumeMillilitres")),
         **_numbers(dseg, "TissueVolumesMillilitres", volumes),
+        "t1w_verdict": _recorded(anatomy, "Plausibility", "Verdict"),
     }
 
 

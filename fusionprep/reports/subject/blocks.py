@@ -115,30 +115,38 @@ def summary_block(record: SubjectRecord, spaces: Sequence[str], failures: int) -
 def _verdicts(record: SubjectRecord, scans: Sequence[Scan]) -> Markup:
     """One line for each registration of the subject."""
     lines = [
-        ("T1w to " + item.entities["space"], _session(item), item, "")
+        ("Tissues of the T1w", _session(item), item, "", "Plausibility")
+        for item in record.anatomies()
+        if item.get("Plausibility") is not None
+    ]
+    lines += [
+        ("T1w to " + item.entities["space"], _session(item), item, "", "Registration")
         for item in record.t1ws()
         if "space" in item.entities
     ]
     lines += [
-        (f"{scan.modality.label} to T1w", scan.label, scan.native, _pairing(scan.native))
+        (
+            *(f"{scan.modality.label} to T1w", scan.label, scan.native),
+            *(_pairing(scan.native), "Registration"),
+        )
         for scan in scans
         if scan.native is not None
     ]
     if not lines:
         return Markup('<p class="missing">No registration was finished.</p>\n')
     return grid(
-        ("Registration", "Image", "Verdict", "Why", "Pairing"),
+        ("What", "Image", "Verdict", "Why", "Pairing"),
         [
             (
                 what,
                 label,
-                badge(item.get("Registration", "Verdict")),
-                show(item.get("Registration", "VerdictReason"), ""),
+                badge(item.get(field, "Verdict")),
+                show(item.get(field, "VerdictReason"), ""),
                 pairing,
             )
-            for what, label, item, pairing in lines
+            for what, label, item, pairing, field in lines
         ],
-        name="Registrations",
+        name="Verdicts",
     )
 
 
@@ -164,6 +172,8 @@ def anatomical_block(record: SubjectRecord, anatomy: ImageFile) -> Markup:
         ("T1w", _name(anatomy)),
         ("Bias correction", show(anatomy.get("BiasCorrection"))),
     ]
+    if notes := _notes(anatomy):
+        rows.append(("What was changed", " ".join(notes)))
     if mask is not None:
         volume = finite(mask.get("BrainVolumeMillilitres"))
         rows.append(("Brain mask", show(mask.get("Method"))))
@@ -291,10 +301,7 @@ def _assumptions(scan: Scan, native: ImageFile) -> list[str]:
         if reason := native.get("SUVRNotComputed"):
             found.append(f"No SUVR was made: {without_paths(str(reason))}.")
         found += _outside_field_of_view(scan)
-    notes = native.get("Notes")
-    for note in notes if isinstance(notes, list) else []:
-        text = without_paths(str(note))
-        found.append(f"{text[:1].upper()}{text[1:]}.")
+    found += _notes(native)
     if stored := native.get("StoredUnits"):
         found.append(f"The {scan.modality.label} as stored: {without_paths(str(stored))}.")
     median = finite(native.get("Quality", "BrainMedianHU"))
@@ -308,6 +315,13 @@ def _assumptions(scan: Scan, native: ImageFile) -> list[str]:
     return found
 
 
+def _notes(image: ImageFile) -> list[str]:
+    """The sidecar's notes as sentences."""
+    notes = image.get("Notes")
+    texts = [without_paths(str(note)) for note in notes] if isinstance(notes, list) else []
+    return [f"{text[:1].upper()}{text[1:]}." for text in texts if text]
+
+
 def _outside_field_of_view(scan: Scan) -> list[str]:
     suvr = scan.variants.get(names.SUVR)
     if suvr is None:
@@ -319,8 +333,10 @@ def _outside_field_of_view(scan: Scan) -> list[str]:
 
 
 def overall_verdict(record: SubjectRecord) -> str | None:
-    """The worst verdict on any registration of the subject."""
-    return worst(item.get("Registration", "Verdict") for item in record.derivatives)
+    """The worst verdict on the tissues of a T1w and on any registration of the subject."""
+    return worst(
+        item.get(field, "Verdict") for item in record.derivatives for field in names.JUDGED
+    )
 
 
 def methods_block(text: str | None, references: str | None) -> Markup:

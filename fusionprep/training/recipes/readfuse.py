@@ -50,8 +50,8 @@ class Goals:
     Attributes
     ----------
     retention, dominated
-        Of lesions: beyond it a sample asks for no more; the same where the other source is
-        brighter.
+        Of lesions in the anatomical and the functional image: beyond it a sample asks for no more;
+        the same where the other source is brighter.
     anatomical_scales, functional_scales
         Of the planted lesions, in pixels: smallest and largest.
     functional_amplitude
@@ -60,8 +60,8 @@ class Goals:
         Level above which a fused pixel counts as nearly white.
     """
 
-    retention: float = 0.8
-    dominated: float = 0.78
+    retention: tuple[float, float] = (0.8, 0.8)
+    dominated: tuple[float, float] = (0.78, 0.78)
     anatomical_scales: tuple[float, float] = (2.0, 8.0)
     functional_scales: tuple[float, float] = TRACER_SIZES
     functional_amplitude: float | None = None
@@ -189,8 +189,8 @@ class ReadFuseCTRecipe(ReadFuseRecipe):
         return super().prepare(anatomical, functional, rng)
 
     goals: ClassVar = Goals(
-        retention=0.55,
-        dominated=0.56,
+        retention=(0.48, 0.58),
+        dominated=(0.48, 0.58),
         functional_scales=WINDOW_SIZES,
         functional_amplitude=WINDOW_AMPLITUDE,
         bright=0.98,
@@ -232,8 +232,8 @@ def lost_lesions(
         before = fused[each.index : each.index + 1]
         kept = _kept(each, before, changed[number : number + 1], brain, inside)
         for name, chosen, goal in (
-            ("lesions", torch.ones_like(each.dominated), goals.retention),
-            ("dominated", each.dominated, goals.dominated),
+            ("lesions", torch.ones_like(each.dominated), goals.retention[each.side]),
+            ("dominated", each.dominated, goals.dominated[each.side]),
         ):
             if chosen.sum() >= 2:
                 lacking[name].append((goal - kept(chosen)).clamp_min(0))
