@@ -39,6 +39,8 @@ CYST_RADIUS = (6.0, 30.0)
 CYST_LEVELS = ((0.7, 1.0), (0.0, 0.25))
 """Of its fluid in the MRI and in the CT."""
 
+WHITE_PERCENTILE = 99.5
+
 SHOWN, BONE = 0.08, 0.97
 """Levels between which a pixel of both images belongs to the brain."""
 
@@ -69,9 +71,18 @@ class Goals:
 
 
 class ReadFuseRecipe(Recipe[ReadFuse]):
-    """Lesions, edges and metrics."""
+    """Lesions, edges and metrics.
+
+    Attributes
+    ----------
+    goals
+        What a reader should see.
+    stretched
+        Share of samples that are scaled as if the slice were fused alone.
+    """
 
     goals: ClassVar = Goals()
+    stretched: ClassVar = 0.5
 
     loss_weights: ClassVar = {
         "lesions": 50.0,
@@ -103,6 +114,8 @@ class ReadFuseRecipe(Recipe[ReadFuse]):
         brain = brain_of(anatomical, functional)
         if rng.random() < STRIPPED_SHARE:
             anatomical, functional = anatomical * brain, functional * brain
+        if rng.random() < self.stretched:
+            anatomical, functional = (stretched(image) for image in (anatomical, functional))
         # The loss draws from the sample's own seed, so that a run that is resumed draws the same,
         # and every epoch is validated on the same lesions.
         seed = np.full((1, 1), rng.integers(LARGEST_SEED), np.float32)
@@ -122,6 +135,17 @@ class ReadFuseRecipe(Recipe[ReadFuse]):
             "coarse": unlike_brighter(fused, *sources),
             **metric_terms(fused, *sources),
         }
+
+
+def stretched(image: np.ndarray) -> np.ndarray:
+    """A slice scaled by itself, from 0 to a percentile of what it shows.
+
+    Slices of a volume share its scale, and most are darker than one that is fused alone.
+    """
+    shown = image[image > SHOWN]
+    if not shown.size:
+        return image
+    return np.minimum(image / np.percentile(shown, WHITE_PERCENTILE), 1).astype(np.float32)
 
 
 def unlike_brighter(
@@ -176,6 +200,7 @@ class ReadFuseCTRecipe(ReadFuseRecipe):
     """Weights for CT: bone and soft tissue as readers of CT know them, small lesions kept."""
 
     variant_of: ClassVar = "readfuse"
+    stretched: ClassVar = 0.0
 
     def build(self) -> ReadFuseCT:
         return ReadFuseCT()

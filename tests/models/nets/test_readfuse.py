@@ -44,10 +44,12 @@ def test_what_both_images_show_stays_as_it_is(trained, images):
     assert (fuse(trained, *images) - images[0]).abs().max() > 0.05
 
 
-def test_an_image_that_is_alone_stays_as_it_is(trained, images):
+@pytest.mark.parametrize("brightness", [1.0, 0.05, 0.001])
+def test_an_image_that_is_alone_stays_as_it_is(trained, images, brightness):
     black = torch.zeros_like(images[0])
-    torch.testing.assert_close(fuse(trained, images[0], black), images[0], atol=0, rtol=0)
-    torch.testing.assert_close(fuse(trained, black, images[1]), images[1], atol=0, rtol=0)
+    first, second = brightness * images
+    torch.testing.assert_close(fuse(trained, first, black), first, atol=0, rtol=0)
+    torch.testing.assert_close(fuse(trained, black, second), second, atol=0, rtol=0)
 
 
 def test_black_stays_black_and_the_range_is_kept(trained, images):
