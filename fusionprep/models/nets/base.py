@@ -10,9 +10,6 @@ from torch.nn import functional as nnf
 PRESENT = 0.06
 """Mean level of a neighbourhood at which an image counts as wholly present there."""
 
-FAINT = 0.01
-"""The same from which an image that is as good as absent is no longer taken for black."""
-
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -92,16 +89,16 @@ def keep_alone(
 
     A network that was taught one weight for each image, or to resemble both, dims an image that
     is alone: the scalp beside PET, the halo of SPECT beside MRI. An image shows something where
-    its mean over 5 x 5 pixels is above 0; up to :data:`PRESENT` the change is gradual. Beside
-    black it is kept exactly, however faint it is.
+    its mean over 5 x 5 pixels is above 0; up to :data:`PRESENT` the change is gradual, from the
+    one that shows more. Beside black an image is kept exactly, however faint.
     """
     means = [nnf.avg_pool2d(image, 5, stride=1, padding=2) for image in (anatomical, functional)]
-    shown = [(mean / PRESENT).clamp(0, 1) for mean in means]
+    shown = torch.minimum(*means) / PRESENT
+    squares = [mean.square() for mean in means]
+    share = squares[1] / (squares[0] + squares[1]).clamp_min(torch.finfo(squares[0].dtype).tiny)
+    alone = torch.lerp(anatomical, functional, share)
     # In mixed precision a network computes in half precision, but its inputs are not.
-    fused = torch.lerp(functional, fused.to(functional.dtype), shown[0])
-    beside_something = (means[1] / FAINT).clamp(0, 1)
-    weight = torch.maximum(shown[1], (1 - shown[0]) * beside_something)
-    return torch.lerp(anatomical, fused, weight)
+    return torch.lerp(alone, fused.to(functional.dtype), shown.clamp(0, 1))
 
 
 def between(
