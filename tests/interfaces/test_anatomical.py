@@ -150,3 +150,17 @@ def test_padding_does_not_spread_where_shear_is_taken_out(tmp_path, ct):
     assert with_padding.min() < -2000
     values, _ = load(Conform(**options, padding=-1100.0).run(cwd=tmp_path).outputs.out_file)
     assert values.min() == pytest.approx(-1000)
+
+
+def test_an_mri_begins_at_zero_and_says_so(tmp_path):
+    head = np.zeros((12, 12, 12), np.float32)
+    head[3:9, 3:9, 3:9] = np.random.default_rng(0).uniform(400, 900, (6, 6, 6))
+    outputs = []
+    for name, offset in (("plain", 0), ("moved", -500)):
+        path = write(tmp_path / f"{name}.nii", head + np.float32(offset), np.eye(4))
+        found = Conform(in_file=path, from_zero=True).run(cwd=str(tmp_path)).outputs
+        outputs.append((nib.load(found.out_file).get_fdata(), found.metadata))
+    (plain, nothing), (moved, told) = outputs
+    np.testing.assert_allclose(moved, plain, atol=1e-3)
+    assert nothing == {}
+    assert told["Notes"] == ["-500 was subtracted from the intensities, so that air is 0"]
