@@ -41,11 +41,14 @@ LARGEST_SHARE, FIRST_SHARE = 1.2, 0.55
 SHOULDER = 0.8
 """Level above which levels are compressed."""
 
-BONE = 0.6
-"""Level of a CT above which there is nothing but bone, in any window that shows brain."""
+BONE, COMPACT_BONE = 0.5, 0.75
+"""Levels of a CT between which pixels are partly bone, in any window that shows brain."""
 
-COMPACT_BONE = 0.85
-"""Level from which bone is at least as bright as in the CT; between both, partly."""
+AIR = 0.05
+"""Level of a CT up to which there is no tissue."""
+
+AROUND = 21
+"""Pixels of the square whose soft tissue stands for bone: more than a skull is thick."""
 
 ALIKE = 0.02
 """Mean absolute difference of a neighbourhood from which two images are no longer the same."""
@@ -105,7 +108,7 @@ class ReadFuse(PlannedFusion):
         self, fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
     ) -> torch.Tensor:
         """What :meth:`uncompressed` gives, in [0, 1]; see :func:`finished`."""
-        return finished(fused, anatomical, functional)
+        return finished(compressed(fused), anatomical, functional)
 
     def uncompressed(
         self, anatomical: torch.Tensor, functional: torch.Tensor, plan: torch.Tensor
@@ -122,28 +125,46 @@ class ReadFuse(PlannedFusion):
 
 
 class ReadFuseCT(ReadFuse):
-    """The same for CT: bone is left out of the bands and put back on top.
+    """The same for CT: bone is taken out of the bands and put back on top.
 
     Its edges are several times as strong as all others, and leave halos far into the brain as soon
-    as two bands of it have different gains. Compact bone is never darker than in the CT.
+    as two bands of them have different gains. Where bone was, the bands see what lies around it.
+    Compact bone is never darker than in the CT.
     """
 
     def plan(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
-        return super().plan(anatomical, functional.clamp_max(BONE))
+        return super().plan(anatomical, without_bone(functional))
 
     def uncompressed(
         self, anatomical: torch.Tensor, functional: torch.Tensor, plan: torch.Tensor
     ) -> torch.Tensor:
-        return super().uncompressed(anatomical, functional.clamp_max(BONE), plan)
+        return super().uncompressed(anatomical, without_bone(functional), plan)
 
     def finish(
         self, fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
     ) -> torch.Tensor:
-        soft = super().finish(fused, anatomical, functional.clamp_max(BONE))
-        above = (functional - BONE).clamp_min(0.0)
-        fused = (soft + above).clamp_max(1.0)
-        compact = (above / (COMPACT_BONE - BONE)).clamp_max(1.0)
-        return torch.lerp(fused, torch.maximum(fused, functional), compact)
+        soft = compressed(fused).to(functional.dtype)
+        fused = torch.lerp(soft, torch.maximum(soft, functional), bone(functional))
+        return finished(fused, anatomical, functional)
+
+
+def bone(functional: torch.Tensor) -> torch.Tensor:
+    """How far the pixels of a CT are bone, 0 to 1."""
+    return ((functional - BONE) / (COMPACT_BONE - BONE)).clamp(0.0, 1.0)
+
+
+def without_bone(functional: torch.Tensor) -> torch.Tensor:
+    """A CT whose bone has the mean level of soft tissue around it, black where there is none."""
+    kept = 1 - bone(functional)
+    tissue = kept * (functional > AIR)
+    around, share = (_mean_around(image) for image in (functional * tissue, tissue))
+    return torch.lerp(around / share.clamp_min(1e-3), functional, kept)
+
+
+def _mean_around(images: torch.Tensor) -> torch.Tensor:
+    """Mean over a square; one axis after the other is faster than both at once."""
+    rows = nnf.avg_pool2d(images, (AROUND, 1), stride=1, padding=(AROUND // 2, 0))
+    return nnf.avg_pool2d(rows, (1, AROUND), stride=1, padding=(0, AROUND // 2))
 
 
 def decomposed(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -171,16 +192,20 @@ def _smoothed(images: torch.Tensor, step: int, axis: int) -> torch.Tensor:
     return centre * taps[2] + inner * (taps[1] + taps[3]) + outer * (taps[0] + taps[4])
 
 
+def compressed(fused: torch.Tensor) -> torch.Tensor:
+    """The sum of the bands in [0, 1]."""
+    room = 1 - SHOULDER
+    above = (fused - SHOULDER).clamp_min(0)
+    return fused.clamp(0.0, SHOULDER) + room * torch.tanh(above / room)
+
+
 def finished(
     fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
 ) -> torch.Tensor:
-    """The sum of the bands in [0, 1], what both images show where they are alike or one is alone.
+    """What both images show where they are alike or one is alone, elsewhere the fused levels.
 
     Black where neither is above 0.
     """
-    room = 1 - SHOULDER
-    above = (fused - SHOULDER).clamp_min(0)
-    fused = fused.clamp(0.0, SHOULDER) + room * torch.tanh(above / room)
     difference = (anatomical - functional).abs()
     # One axis after the other is faster than both at once.
     difference = nnf.avg_pool2d(difference, (9, 1), stride=1, padding=(4, 0))

@@ -214,8 +214,8 @@ class ReadFuseCTRecipe(ReadFuseRecipe):
         return super().prepare(anatomical, functional, rng)
 
     goals: ClassVar = Goals(
-        retention=(0.48, 0.58),
-        dominated=(0.48, 0.58),
+        retention=(0.5, 0.55),
+        dominated=(0.5, 0.55),
         functional_scales=WINDOW_SIZES,
         functional_amplitude=WINDOW_AMPLITUDE,
         bright=0.98,
