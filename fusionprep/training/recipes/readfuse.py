@@ -55,15 +55,16 @@ class Goals:
         Of lesions in the anatomical and the functional image: beyond it a sample asks for no more;
         the same where the other source is brighter.
     anatomical_scales, functional_scales
-        Of the planted lesions, in pixels: smallest and largest.
+        Of the planted lesions, in pixels: smallest and largest. Every other lesion has the
+        smallest, which is lost first.
     functional_amplitude
         Of lesions in the functional image; None takes a share of the local mean.
     bright
         Level above which a fused pixel counts as nearly white.
     """
 
-    retention: tuple[float, float] = (0.8, 0.8)
-    dominated: tuple[float, float] = (0.78, 0.78)
+    retention: tuple[float, float] = (0.8, 0.9)
+    dominated: tuple[float, float] = (0.78, 0.88)
     anatomical_scales: tuple[float, float] = (2.0, 8.0)
     functional_scales: tuple[float, float] = TRACER_SIZES
     functional_amplitude: float | None = None
@@ -295,7 +296,8 @@ def _plant(
     generator: torch.Generator,
 ) -> _Planted:
     smallest, largest = (goals.anatomical_scales, goals.functional_scales)[side]
-    sigma = smallest * (largest / smallest) ** torch.rand((), generator=generator).item()
+    size = torch.rand((), generator=generator).item()
+    sigma = smallest * (largest / smallest) ** max(2 * size - 1, 0)
     amplitude = goals.functional_amplitude if side else None
     pair = [source[index : index + 1] for source in sources]
     before = pair[side]
