@@ -16,7 +16,7 @@ from scipy import ndimage
 from torch.nn import functional as nnf
 
 from fusionprep.evaluation.lesions import MARGIN, TRACER_SIZES, WINDOW_AMPLITUDE, WINDOW_SIZES
-from fusionprep.models.nets.readfuse import ReadFuse, ReadFuseCT
+from fusionprep.models.nets.readfuse import ReadFuse, ReadFuseCT, compressed, without_bone
 from fusionprep.training import visibility_losses as visibility
 from fusionprep.training.recipes.base import Batch, Recipe, Sample, Terms
 from fusionprep.training.recipes.selfuse import STRIPPED_SHARE, metric_terms
@@ -122,12 +122,23 @@ class ReadFuseRecipe(Recipe[ReadFuse]):
         seed = np.full((1, 1), rng.integers(LARGEST_SEED), np.float32)
         return {"anatomical": anatomical, "functional": functional, "brain": brain, "seed": seed}
 
+    def soft_tissue(
+        self,
+        uncompressed: torch.Tensor,  # noqa: ARG002
+        fused: torch.Tensor,
+        anatomical: torch.Tensor,
+        functional: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The fused image and both sources, with the edges that must not cancel."""
+        return fused, anatomical, functional
+
     def loss_terms(self, model: ReadFuse, batch: Batch, helper: Any) -> Terms:  # noqa: ARG002
         sources, brain = (batch["anatomical"], batch["functional"]), batch["brain"]
         uncompressed = model.uncompressed(*sources, model.plan(*sources))
         fused = model.finish(uncompressed, *sources)
         inside = brain.mean().clamp_min(0.01)
-        edges = [visibility.cancelled(fused, *sources, brain, sigma=s) for s in EDGE_SCALES]
+        seen = self.soft_tissue(uncompressed, fused, *sources)
+        edges = [visibility.cancelled(*seen, brain, sigma=scale) for scale in EDGE_SCALES]
         return {
             **lost_lesions(model, fused, batch, self.goals),
             "cancelled": torch.stack(edges).sum(),
@@ -214,9 +225,19 @@ class ReadFuseCTRecipe(ReadFuseRecipe):
             anatomical, functional = with_cyst(anatomical, functional, inside, rng)
         return super().prepare(anatomical, functional, rng)
 
+    def soft_tissue(
+        self,
+        uncompressed: torch.Tensor,
+        fused: torch.Tensor,  # noqa: ARG002
+        anatomical: torch.Tensor,
+        functional: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """All without bone, whose edges are the strongest: dark rims would make them stronger."""
+        return compressed(uncompressed), anatomical, without_bone(functional)
+
     goals: ClassVar = Goals(
-        retention=(0.5, 0.55),
-        dominated=(0.5, 0.55),
+        retention=(0.5, 0.5),
+        dominated=(0.5, 0.5),
         functional_scales=WINDOW_SIZES,
         functional_amplitude=WINDOW_AMPLITUDE,
         bright=0.98,
