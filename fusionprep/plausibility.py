@@ -86,3 +86,48 @@ CHILD_TISSUES_ML = {
     "WM": Limits("the volume of white matter", 60.0, 800.0, "mL", _CHILDREN),
     "CSF": Limits("the volume of cerebrospinal fluid in the mask", 5.0, 700.0, "mL", _CHILDREN),
 }
+
+FRAME = Limits(
+    "a PET frame",
+    *(0.1 / 60, 180.0),
+    "min",
+    "scanners histogram tenths of a second; three hours are longer than any scan of the brain"
+    " without a pause, and 1000 times less is a common frame in milliseconds",
+)
+FRAME_START = Limits(
+    "the start of a PET frame after TimeZero",
+    *(-24.0, 24.0),
+    "h",
+    "PET-BIDS: TimeZero is a time of the day of the scan",
+)
+PET_SCAN = Limits(
+    "a PET scan",
+    *(0.0, 8.0),
+    "h",
+    "from the first frame to the end of the last, pauses included; nobody lies in a scanner longer",
+)
+STATIC_FRAME = Limits(
+    "the only frame",
+    *(5.0, 10800.0),
+    "s",
+    "too few counts for an image of the brain; minutes written for seconds give 5 to 30",
+)
+SHORT_SCAN = Limits(
+    "a dynamic PET scan",
+    *(100.0, 28800.0),
+    "s",
+    "minutes written for seconds give 20 to 90; only water (O-15) is scanned as briefly",
+)
+DECAY_OF_FRAMES = Limits(
+    "the time from TimeZero to a frame",
+    *(-10.0, 10.0),
+    "half-lives",
+    "after ten half-lives a thousandth of the activity is left, less than a scanner can measure",
+)
+DECAY_BEFORE_SCAN = Limits(
+    "the time from injection to the scan",
+    *(-1.0, 5.0),
+    "half-lives",
+    "a scan begins at most shortly before the injection; after five half-lives 3 % of the activity"
+    " is left, and later scans are not made of the brain",
+)

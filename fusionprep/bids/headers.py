@@ -14,7 +14,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from fusionprep.errors import DataError
-from fusionprep.image.io import holds_plain_numbers
+from fusionprep.image.io import holds_plain_numbers, plain_shape
 
 _CHUNK = 1 << 20
 # Registration smooths along every axis, for which ITK needs as many voxels.
@@ -23,7 +23,7 @@ _FEWEST_SLICES = 4
 
 @dataclass(frozen=True)
 class HeaderInfo:
-    """Shape without trailing axes of length one, and voxel sizes (mm) of the three space axes."""
+    """Shape without axes of length one beyond the third, and voxel sizes (mm) of the first three."""
 
     shape: tuple[int, ...]
     voxel_sizes: tuple[float, float, float]
@@ -39,7 +39,7 @@ def check_header(
     path
         A ``.nii`` or ``.nii.gz`` file.
     ndim_allowed
-        Numbers of dimensions accepted; trailing axes of length one do not count.
+        Numbers of dimensions accepted; axes of length one beyond the third do not count.
     kind
         What the image is called in messages, e.g. ``"T1w"``.
 
@@ -91,9 +91,7 @@ def _load(path: Path, kind: str) -> nib.Nifti1Image:
 def _check_shape(
     shape: tuple[int, ...], ndim_allowed: tuple[int, ...], path: Path, kind: str
 ) -> tuple[int, ...]:
-    shape = tuple(int(length) for length in shape)
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
+    shape = plain_shape([int(length) for length in shape])
     if len(shape) < 3 or min(shape) < 1 or min(shape[:3]) < _FEWEST_SLICES:
         raise DataError(
             f"the {kind} is not a volume of {_FEWEST_SLICES} or more slices along each axis"

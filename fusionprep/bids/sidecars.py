@@ -26,7 +26,7 @@ def read_metadata(
 
     The rows of a table that lies beside a PET image under its name (``…_pet.tsv``, as in OASIS-3)
     are kept as they are under :data:`FRAME_TABLE`: whether they give the times of the frames is
-    checked when these are needed (:func:`fusionprep.bids.metadata.frame_timing`).
+    checked when these are needed (:func:`fusionprep.bids.timing.frame_timing`).
 
     A sidecar applies when it lies in a folder between the root of the dataset and the image, has
     the image's suffix, and names no entity that the image does not have with the same value. The

@@ -55,7 +55,7 @@ def suv_inputs(
     weight_kg
         Body weight in kg, e.g. of :func:`body_weight`; None if unknown.
     timing
-        Of the frames, e.g. of :func:`fusionprep.bids.metadata.frame_timing`.
+        Of the frames, e.g. of :func:`fusionprep.bids.timing.frame_timing`.
     n_frames
         Frames of the image.
 

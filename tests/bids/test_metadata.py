@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from fusionprep.bids.metadata import (
-    frame_timing,
     radionuclide,
     tracer_label,
     tracer_name,
@@ -15,6 +14,7 @@ from fusionprep.bids.metadata import (
 )
 from fusionprep.bids.sidecars import FRAME_TABLE
 from fusionprep.bids.suv import HALF_LIVES, body_weight, suv_inputs
+from fusionprep.bids.timing import frame_timing
 from fusionprep.bids.types import ImageFile
 from fusionprep.errors import DataError
 from tests.bids.skeleton import PET_SIDECAR
@@ -197,7 +197,11 @@ def test_no_times_make_equal_weights(metadata):
     ("metadata", "n_frames", "numbers"),
     [
         ({"FrameDuration": [60] * 5}, 4, ("4 frames", "lists 5")),
-        ({"FrameTimesStart": [0, 60]}, 1, ("1 frame ", "lists 2")),
+        (
+            {"FrameTimesStart": [0], "FrameDuration": [60, 60]},
+            1,
+            ("1 frame,", "lists 1", "FrameDuration 2"),
+        ),
         (table("start duration", "0 60", "60 60"), 3, ("3 frames", "lists 2")),
         (
             {"Time": {"FrameTimes": {"Labels": ["start", "duration"], "Values": [[0, 9]] * 3}}},

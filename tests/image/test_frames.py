@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from fusionprep.image.frames import average_frames
+from fusionprep.image.frames import FrameMean
+from fusionprep.image.frames import average_frames as average
+
+
+def average_frames(frames: np.ndarray, durations=None, factors=None) -> np.ndarray:
+    return averaged(frames, durations, factors).image
+
+
+def averaged(frames: np.ndarray, durations=None, factors=None) -> FrameMean:
+    return average(np.moveaxis(frames, -1, 0), durations, factors)
 
 
 def constant_frames(*values: float) -> np.ndarray:

@@ -7,8 +7,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from fusionprep.image.io import each_frame
 from fusionprep.reports.figures import frames as module
-from fusionprep.reports.figures.frames import Timing, plot_frames, read_frames
+from fusionprep.reports.figures.frames import Timing, plot_frames
 
 GRAY, WHITE = 1, 2
 STARTS, DURATIONS = (0.0, 60.0, 180.0), (60.0, 120.0, 300.0)
@@ -156,6 +157,6 @@ def test_each_frame_is_read_once_and_alone(tmp_path, monkeypatch, name, shape):
         return result
 
     monkeypatch.setattr(type(pet.dataobj), "__getitem__", spy)
-    found = list(read_frames(pet))
+    found = list(each_frame(pet))
     assert read == [(5, 6, 7)] * 4
     np.testing.assert_array_equal(np.stack(found, axis=-1), array.reshape(5, 6, 7, 4))

@@ -1,0 +1,152 @@
+"""Frames that are not corrected for decay, or each to its own start: what corrects them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fusionprep.bids.suv import HALF_LIVES
+from fusionprep.bids.types import FrameTiming
+from fusionprep.plausibility import DECAY_OF_FRAMES
+
+_FALSE = ("false", "no", "0", "0.0", "n", "none")
+_SAME_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class FrameDecay:
+    """How the frames of an image are corrected for decay.
+
+    Attributes
+    ----------
+    factors
+        What each frame is multiplied by; None where frames stay as they are.
+    changed
+        Fields of the sidecar after that.
+    problem
+        Why frames that need it cannot be corrected, so that their mean has no SUVR; else empty.
+    note
+        What was done; empty where nothing was.
+    """
+
+    factors: tuple[float, ...] | None = None
+    changed: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
+    note: str = ""
+
+
+def frame_decay(
+    metadata: Mapping[str, Any], nuclide: str | None, timing: FrameTiming, n_frames: int
+) -> FrameDecay:
+    """Decide how the frames of a dynamic PET are corrected for decay before they are averaged.
+
+    A frame from t to t + Δ that is not corrected is multiplied by exp(λt)·λΔ/(1 − exp(−λΔ)), the
+    mean decay during it and since time zero. One that is corrected to its own start, which
+    ``DecayCorrectionFactor`` shows, is multiplied by exp(λt).
+
+    Parameters
+    ----------
+    metadata
+        Merged sidecar.
+    nuclide
+        E.g. ``"F18"``; None if unknown.
+    timing
+        Of the frames.
+    n_frames
+        Frames of the image. A single one stays as it is: decay is then one factor for all voxels.
+    """
+    uncorrected = is_uncorrected(metadata)
+    if n_frames == 1:
+        if uncorrected and timing.averaged > 1:
+            return FrameDecay(problem="frames were averaged before their decay was corrected")
+        return FrameDecay()
+    if not uncorrected:
+        return _to_time_zero(metadata, nuclide, timing)
+    problem = _missing(nuclide, timing)
+    if problem or nuclide is None or timing.starts is None or timing.durations is None:
+        return FrameDecay(problem=f"frames are not decay-corrected and {problem}")
+    constant = decay_constant(nuclide)
+    factors = tuple(
+        math.exp(constant * start) * within_frame(constant, duration)
+        for start, duration in zip(timing.starts, timing.durations, strict=True)
+    )
+    note = f"frames were not decay-corrected; each was corrected to TimeZero as {nuclide}"
+    return FrameDecay(factors, _changed(nuclide), note=note)
+
+
+def is_uncorrected(metadata: Mapping[str, Any]) -> bool:
+    """Whether the sidecar says that the image is not corrected for decay, in whatever words."""
+    value = metadata.get("ImageDecayCorrected")
+    if value is None:
+        # DICOM's, which converters keep
+        return str(metadata.get("DecayCorrection", "")).strip().upper() == "NONE"
+    return str(value).strip().lower() in _FALSE
+
+
+def decay_constant(nuclide: str) -> float:
+    """Per second, of a nuclide whose half-life is known."""
+    return math.log(2) / HALF_LIVES[nuclide]
+
+
+def within_frame(constant: float, duration: float) -> float:
+    """Activity at the start of a frame over its mean during the frame."""
+    decay = constant * duration
+    return decay / -math.expm1(-decay)
+
+
+def _missing(nuclide: str | None, timing: FrameTiming) -> str:
+    if nuclide is None:
+        return "the radionuclide is not given"
+    if nuclide not in HALF_LIVES:
+        return f"the half-life of {nuclide} is not known"
+    if timing.starts is None or timing.durations is None:
+        return "their times are not given"
+    farthest = max(timing.starts, key=abs) / HALF_LIVES[nuclide]
+    return DECAY_OF_FRAMES.problem(farthest)
+
+
+def _changed(nuclide: str) -> dict[str, Any]:
+    return {
+        "ImageDecayCorrected": True,
+        "ImageDecayCorrectionTime": 0,
+        "TracerRadionuclide": nuclide,
+    }
+
+
+def _to_time_zero(
+    metadata: Mapping[str, Any], nuclide: str | None, timing: FrameTiming
+) -> FrameDecay:
+    """Bring frames that are each corrected to their own start to one time."""
+    given = metadata.get("DecayCorrectionFactor")
+    if _missing(nuclide, timing) or nuclide is None:
+        return FrameDecay()
+    starts, durations = timing.starts or (), timing.durations or ()
+    factors = _factors(given, len(starts))
+    if factors is None:
+        return FrameDecay()
+    constant = decay_constant(nuclide)
+    own = [within_frame(constant, duration) for duration in durations]
+    since = [math.exp(constant * start) for start in starts]
+    # Frames of seconds have a factor of 1 to their own start, as those have that are not corrected.
+    told = any(abs(factor - 1) > _SAME_SHARE for factor in factors)
+    apart = max(since) / min(since) - 1 > 2 * _SAME_SHARE
+    if not (told and apart and _alike(factors, own)):
+        return FrameDecay()
+    note = (
+        "frames were decay-corrected each to its own start, by DecayCorrectionFactor; each was"
+        f" brought to TimeZero as {nuclide}"
+    )
+    return FrameDecay(tuple(since), _changed(nuclide), note=note)
+
+
+def _factors(given: Any, count: int) -> list[float] | None:
+    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != count:
+        return None
+    try:
+        return [float(factor) for factor in given]
+    except (TypeError, ValueError):
+        return None
+
+
+def _alike(ones: Sequence[float], others: Sequence[float]) -> bool:
+    return all(abs(one / other - 1) <= _SAME_SHARE for one, other in zip(ones, others, strict=True))
