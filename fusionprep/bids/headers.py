@@ -23,7 +23,7 @@ _FEWEST_SLICES = 4
 
 @dataclass(frozen=True)
 class HeaderInfo:
-    """Shape without axes of length one beyond the third, and voxel sizes (mm) of the first three."""
+    """Shape without axes of length one beyond the third, and voxel sizes of those three in mm."""
 
     shape: tuple[int, ...]
     voxel_sizes: tuple[float, float, float]
