@@ -10,7 +10,8 @@ from fusionprep.bids.types import FrameTiming
 from fusionprep.plausibility import DECAY_OF_FRAMES
 
 _FALSE = ("false", "no", "0", "0.0", "n", "none")
-_SAME_SHARE = 0.01
+_FACTOR_FIELDS = ("DecayCorrectionFactor", "DecayFactor")
+_SAME_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,28 @@ class FrameDecay:
         What each frame is multiplied by; None where frames stay as they are.
     changed
         Fields of the sidecar after that.
+        One that is None is no longer there.
+    total
+        What each frame is then corrected by since it was measured; None where unknown.
     problem
         Why frames that need it cannot be corrected, so that their mean has no SUVR; else empty.
     note
         What was done; empty where nothing was.
+    doubt
+        What has to be looked at; empty where nothing has to.
     """
 
     factors: tuple[float, ...] | None = None
     changed: Mapping[str, Any] = field(default_factory=dict)
+    total: tuple[float, ...] | None = None
     problem: str = ""
     note: str = ""
+    doubt: str = ""
+
+    def applied_to(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """What the sidecar would say of the corrected frames."""
+        told = {_FACTOR_FIELDS[0]: list(self.total)} if self.total is not None else {}
+        return {**metadata, **self.changed, **told}
 
 
 def frame_decay(
@@ -60,6 +73,8 @@ def frame_decay(
         if uncorrected and timing.averaged > 1:
             return FrameDecay(problem="frames were averaged before their decay was corrected")
         return FrameDecay()
+    if not uncorrected and _denied(metadata):
+        return FrameDecay(problem="ImageDecayCorrected is true but DecayCorrection is 'NONE'")
     if not uncorrected:
         return _to_time_zero(metadata, nuclide, timing)
     problem = _missing(nuclide, timing)
@@ -71,16 +86,20 @@ def frame_decay(
         for start, duration in zip(timing.starts, timing.durations, strict=True)
     )
     note = f"frames were not decay-corrected; each was corrected to TimeZero as {nuclide}"
-    return FrameDecay(factors, _changed(nuclide), note=note)
+    return FrameDecay(factors, _changed(nuclide), factors, note=note)
 
 
 def is_uncorrected(metadata: Mapping[str, Any]) -> bool:
     """Whether the sidecar says that the image is not corrected for decay, in whatever words."""
     value = metadata.get("ImageDecayCorrected")
     if value is None:
-        # DICOM's, which converters keep
-        return str(metadata.get("DecayCorrection", "")).strip().upper() == "NONE"
+        return _denied(metadata)
     return str(value).strip().lower() in _FALSE
+
+
+def _denied(metadata: Mapping[str, Any]) -> bool:
+    # DICOM's field, which converters keep
+    return str(metadata.get("DecayCorrection", "")).strip().upper() == "NONE"
 
 
 def decay_constant(nuclide: str) -> float:
@@ -110,6 +129,7 @@ def _changed(nuclide: str) -> dict[str, Any]:
         "ImageDecayCorrected": True,
         "ImageDecayCorrectionTime": 0,
         "TracerRadionuclide": nuclide,
+        **dict.fromkeys((*_FACTOR_FIELDS, "DecayCorrection")),
     }
 
 
@@ -117,26 +137,30 @@ def _to_time_zero(
     metadata: Mapping[str, Any], nuclide: str | None, timing: FrameTiming
 ) -> FrameDecay:
     """Bring frames that are each corrected to their own start to one time."""
-    given = metadata.get("DecayCorrectionFactor")
     if _missing(nuclide, timing) or nuclide is None:
         return FrameDecay()
     starts, durations = timing.starts or (), timing.durations or ()
-    factors = _factors(given, len(starts))
+    given = (_factors(metadata.get(key), len(starts)) for key in _FACTOR_FIELDS)
+    factors = next((found for found in given if found is not None), None)
     if factors is None:
         return FrameDecay()
     constant = decay_constant(nuclide)
     own = [within_frame(constant, duration) for duration in durations]
     since = [math.exp(constant * start) for start in starts]
-    # Frames of seconds have a factor of 1 to their own start, as those have that are not corrected.
-    told = any(abs(factor - 1) > _SAME_SHARE for factor in factors)
-    apart = max(since) / min(since) - 1 > 2 * _SAME_SHARE
-    if not (told and apart and _alike(factors, own)):
+    if max(since) / min(since) - 1 < 2 * _SAME_SHARE:
+        return FrameDecay()
+    # Short frames have a factor of 1 to their own start, as those have that are not corrected.
+    if _alike(factors, [1.0] * len(factors)):
+        doubt = "the decay correction of every frame is 1, although ImageDecayCorrected is true"
+        return FrameDecay(doubt=doubt)
+    if not _alike(factors, own):
         return FrameDecay()
     note = (
         "frames were decay-corrected each to its own start, by DecayCorrectionFactor; each was"
         f" brought to TimeZero as {nuclide}"
     )
-    return FrameDecay(tuple(since), _changed(nuclide), note=note)
+    total = tuple(x * y for x, y in zip(since, own, strict=True))
+    return FrameDecay(tuple(since), _changed(nuclide), total, note=note)
 
 
 def _factors(given: Any, count: int) -> list[float] | None:

@@ -41,7 +41,7 @@ def pet_facts(image: ImageFile, bids_dir: Path, region: ReferenceRegion | None =
     timing = frame_timing(image.metadata, image.n_frames, image.path)
     nuclide, label, name = radionuclide(image), tracer_label(image), tracer_name(image)
     decay = frame_decay(image.metadata, nuclide, timing, image.n_frames)
-    metadata = {**image.metadata, **decay.changed}
+    metadata = decay.applied_to(image.metadata)
     units, factor = units_factor(metadata)
     weight = body_weight(bids_dir, image.subject, metadata)
     suv, reason = suv_inputs(metadata, weight, timing, image.n_frames)
@@ -63,7 +63,9 @@ def pet_facts(image: ImageFile, bids_dir: Path, region: ReferenceRegion | None =
         no_suv=reason,
         no_suvr=decay.problem,
         notes=tuple(filter(None, (*timing.notes, decay.note, *usual))),
-        doubts=tuple(filter(None, (*timing.doubts, decay.problem, _too_short(timing, nuclide)))),
+        doubts=tuple(
+            filter(None, (*timing.doubts, decay.problem, decay.doubt, _too_short(timing, nuclide)))
+        ),
         frame_factors=decay.factors,
         changed=decay.changed,
     )

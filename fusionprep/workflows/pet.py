@@ -117,9 +117,10 @@ def _of_frames(facts: PETFacts) -> dict[str, list[float]]:
 
 def _metadata(config: Config, pairing: Pairing, facts: PETFacts) -> dict[str, Any]:
     """Sidecar fields of every image made of the PET."""
+    gone = {name for name, value in facts.changed.items() if value is None}
+    given = still_true({**pairing.image.metadata, **facts.changed})
     return {
-        **still_true(pairing.image.metadata),
-        **facts.changed,
+        **{name: value for name, value in given.items() if name not in gone},
         **paired_metadata(config, pairing),
         "Units": facts.units,
         "FrameTiming": facts.timing.source,

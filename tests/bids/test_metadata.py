@@ -200,7 +200,7 @@ def test_no_times_make_equal_weights(metadata):
         (
             {"FrameTimesStart": [0], "FrameDuration": [60, 60]},
             1,
-            ("1 frame,", "lists 1", "FrameDuration 2"),
+            ("1 frame,", "FrameDuration 2"),
         ),
         (table("start duration", "0 60", "60 60"), 3, ("3 frames", "lists 2")),
         (
