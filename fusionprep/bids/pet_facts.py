@@ -52,6 +52,7 @@ def pet_facts(image: ImageFile, bids_dir: Path, region: ReferenceRegion | None =
         window_note(tracer, timing, injection),
         "" if decay.problem else region_note(tracer, region),
     ]
+    short = _too_short(timing, nuclide)
     return PETFacts(
         tracer=label,
         tracer_name=name,
@@ -63,9 +64,7 @@ def pet_facts(image: ImageFile, bids_dir: Path, region: ReferenceRegion | None =
         no_suv=reason,
         no_suvr=decay.problem,
         notes=tuple(filter(None, (*timing.notes, decay.note, *usual))),
-        doubts=tuple(
-            filter(None, (*timing.doubts, decay.problem, decay.doubt, _too_short(timing, nuclide)))
-        ),
+        doubts=tuple(filter(None, (*timing.doubts, decay.problem, decay.doubt, short))),
         frame_factors=decay.factors,
         changed=decay.changed,
     )

@@ -93,6 +93,14 @@ def test_curves_are_the_planted_activities(tmp_path):
     assert "All frames" in text
 
 
+def test_curves_are_corrected_frame_by_frame(tmp_path):
+    text = draw(tmp_path / "a.svg", person(), frame_factors=[1.0, 2.0, 4.0], units="Bq/mL")
+    for name, planted in ACTIVITY.items():
+        _, activity = values(text, name)
+        expected = 1e-3 * np.array(planted) * (1, 2, 4)
+        np.testing.assert_allclose(activity, expected, rtol=0.06, atol=0.05)
+
+
 def test_without_times_frames_are_numbered(tmp_path):
     text = draw(tmp_path / "a.svg", person(), Timing(None, None))
     assert "the dataset gives no times" in text
