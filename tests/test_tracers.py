@@ -1,5 +1,6 @@
 """The table of tracers, and what is said of windows and reference regions that are unusual."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from fusionprep.bids.types import ImageFile
 from fusionprep.bids.usual import region_note, window_note
 from fusionprep.suvr_regions import REFERENCE_REGIONS, find_region
 from fusionprep.tracers import TRACERS, find_tracer, is_tracer_label
-from tests.bids.skeleton import only_plan, pet, t1w, write_dataset, write_image
+from tests.bids.skeleton import PET_SIDECAR, only_plan, pet, t1w, write_dataset, write_image
+from tests.bids.test_timing import facts_of
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,61 @@ def test_both_reach_the_plan_and_the_facts(tmp_path):
 
 def test_an_unknown_injection_is_not_guessed():
     metadata = {"FrameTimesStart": [0, 3000], "FrameDuration": [3000, 2400]}
+    metadata["ImageDecayCorrected"] = True
     image = ImageFile(
         Path("/x/sub-01_pet.nii.gz"), {"sub": "01", "trc": "11CPIB"}, "pet", metadata, (4, 4, 4, 2)
     )
     assert pet_facts(image, Path("/x")).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "entities", "told"),
+    [
+        ({"TracerRadionuclide": "C11"}, {"trc": "18FFDG"}, "as C11, and the tracer as 18FFDG"),
+        (
+            {"TracerRadionuclide": "C11", "TracerName": "[18F]FDG"},
+            {},
+            "as C11, and the tracer as 18FFDG",
+        ),
+        ({"TracerRadionuclide": "C11", "TracerName": "[18F]NEW"}, {}, "as C11, and the tracer as"),
+    ],
+)
+def test_a_nuclide_that_is_not_the_tracer_s_leaves_no_suv(metadata, entities, told):
+    facts = facts_of({**PET_SIDECAR, "BodyWeight": 70, **metadata}, **entities)
+    assert facts.suv is None
+    assert re.search(told, facts.no_suv)
+    assert facts.no_suv in facts.doubts
+
+
+def test_a_nuclide_that_is_unusual_for_the_tracer_is_doubted():
+    metadata = {**PET_SIDECAR, "BodyWeight": 70, "TracerRadionuclide": "C11", "TracerName": "FDG"}
+    facts = facts_of(metadata)
+    assert facts.doubts == ("the radionuclide is given as C11, and [18F]FDG is made with another",)
+    assert facts.suv is not None
+
+
+@pytest.mark.parametrize(
+    ("metadata", "entities"),
+    [
+        ({"TracerRadionuclide": "18F"}, {"trc": "18FFDG"}),
+        ({"TracerRadionuclide": "F-18", "TracerName": "18FFDG"}, {}),
+        ({"TracerRadionuclide": "C11", "TracerName": "raclopride"}, {}),
+        ({"TracerRadionuclide": "C11", "TracerName": "new"}, {}),
+        ({"TracerRadionuclide": None, "TracerName": "FDG"}, {}),
+    ],
+)
+def test_nuclides_that_agree(metadata, entities):
+    assert facts_of({**PET_SIDECAR, "BodyWeight": 70, **metadata}, **entities).doubts == ()
+
+
+def test_frames_timed_from_the_start_of_the_scan_are_not_placed_in_a_window():
+    times = {"FrameTimesStart": [0, 300], "FrameDuration": [300, 300], "ScanStart": 3000}
+    metadata = {**PET_SIDECAR, "BodyWeight": 70, "TracerName": "PIB", "TracerRadionuclide": "C11"}
+    facts = facts_of({**metadata, **times}, 2)
+    (note,) = facts.notes
+    assert "before ScanStart at 3000 s" in note
+    assert facts.suv is not None
+    facts = facts_of({**metadata, **times, "ImageDecayCorrected": False}, 2)
+    assert "before ScanStart" in facts.no_suv
+    assert facts.frame_factors is not None
+    assert facts.no_suvr == ""

@@ -9,9 +9,11 @@ from fusionprep.bids.suv import HALF_LIVES
 from fusionprep.bids.types import FrameTiming
 from fusionprep.plausibility import DECAY_OF_FRAMES
 
-_FALSE = ("false", "no", "0", "0.0", "n", "none")
+_FALSE = ("false", "no", "0", "0.0", "n", "f")
 _FACTOR_FIELDS = ("DecayCorrectionFactor", "DecayFactor")
-_SAME_SHARE = 0.02
+_NOT_SAID = ("", "n/a", "na", "none", "unknown")
+# Shares of the activity: what rounding of factors makes, and what decay during a scan matters.
+_SAME_SHARE, _NOTICEABLE = 0.02, 0.05
 
 
 @dataclass(frozen=True)
@@ -140,21 +142,25 @@ def _to_time_zero(
     if _missing(nuclide, timing) or nuclide is None:
         return FrameDecay()
     starts, durations = timing.starts or (), timing.durations or ()
-    given = (_factors(metadata.get(key), len(starts)) for key in _FACTOR_FIELDS)
-    factors = next((found for found in given if found is not None), None)
-    if factors is None:
-        return FrameDecay()
     constant = decay_constant(nuclide)
     own = [within_frame(constant, duration) for duration in durations]
     since = [math.exp(constant * start) for start in starts]
-    if max(since) / min(since) - 1 < 2 * _SAME_SHARE:
+    if max(since) / min(since) - 1 < _NOTICEABLE:
         return FrameDecay()
+    said = str(metadata.get("ImageDecayCorrected", "")).strip().lower()
+    assumed = (
+        "ImageDecayCorrected is not given: frames are taken to be corrected for decay to one time"
+    ) * (said in _NOT_SAID)
+    given = (_factors(metadata.get(key), len(starts)) for key in _FACTOR_FIELDS)
+    factors = next((found for found in given if found is not None), None)
+    if factors is None:
+        return FrameDecay(note=assumed)
     # Short frames have a factor of 1 to their own start, as those have that are not corrected.
     if _alike(factors, [1.0] * len(factors)):
-        doubt = "the decay correction of every frame is 1, although ImageDecayCorrected is true"
+        doubt = "the decay correction of every frame is 1: frames may not be corrected for decay"
         return FrameDecay(doubt=doubt)
     if not _alike(factors, own):
-        return FrameDecay()
+        return FrameDecay(note=assumed)
     note = (
         "frames were decay-corrected each to its own start, by DecayCorrectionFactor; each was"
         f" brought to TimeZero as {nuclide}"

@@ -93,7 +93,21 @@ def radionuclide(image: ImageFile) -> str | None:
     )
     if named:
         return normalised_radionuclide(named)
-    prefix = re.match(ISOTOPE_PREFIX, tracer_label(image) or "")
+    return _labelled_nuclide(tracer_label(image))
+
+
+def nuclide_conflict(image: ImageFile) -> str:
+    """How the radionuclide contradicts the label or name of the tracer; empty where it does not."""
+    found = radionuclide(image)
+    for name in (tracer_label(image), _alphanumeric(tracer_name(image))):
+        other = _labelled_nuclide(name)
+        if found and other and other != found:
+            return f"the radionuclide is given as {found}, and the tracer as {name}"
+    return ""
+
+
+def _labelled_nuclide(label: str | None) -> str | None:
+    prefix = re.match(ISOTOPE_PREFIX, label or "", re.IGNORECASE)
     return normalised_radionuclide(prefix[0]) if prefix else None
 
 

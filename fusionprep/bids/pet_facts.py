@@ -6,6 +6,7 @@ from typing import Any
 
 from fusionprep.bids.decay import frame_decay
 from fusionprep.bids.metadata import (
+    nuclide_conflict,
     number_value,
     radionuclide,
     tracer_label,
@@ -15,7 +16,7 @@ from fusionprep.bids.metadata import (
 from fusionprep.bids.suv import HALF_LIVES, body_weight, suv_inputs
 from fusionprep.bids.timing import frame_timing
 from fusionprep.bids.types import FrameTiming, ImageFile, PETFacts
-from fusionprep.bids.usual import region_note, window_note
+from fusionprep.bids.usual import nuclide_doubt, region_note, start_conflict, window_note
 from fusionprep.plausibility import DECAY_BEFORE_SCAN, SHORT_SCAN
 from fusionprep.suvr_regions import ReferenceRegion
 from fusionprep.tracers import find_tracer
@@ -45,14 +46,28 @@ def pet_facts(image: ImageFile, bids_dir: Path, region: ReferenceRegion | None =
     units, factor = units_factor(metadata)
     weight = body_weight(bids_dir, image.subject, metadata)
     suv, reason = suv_inputs(metadata, weight, timing, image.n_frames)
-    reason = reason or decay.problem or _too_late(metadata, nuclide, timing)
+    conflict, untimed = (
+        nuclide_conflict(image),
+        start_conflict(timing, number_value(metadata, "ScanStart")),
+    )
+    reason = reason or decay.problem or conflict or _too_late(metadata, nuclide, timing)
+    if decay.factors is not None:
+        # to a time zero that is not that of the injection
+        reason = reason or untimed
     tracer = find_tracer(name) or find_tracer(label)
-    injection = number_value(metadata, "InjectionStart")
+    injection = None if untimed else number_value(metadata, "InjectionStart")
     usual = [
+        untimed,
         window_note(tracer, timing, injection),
         "" if decay.problem else region_note(tracer, region),
     ]
-    short = _too_short(timing, nuclide)
+    doubts = [
+        *timing.doubts,
+        decay.problem,
+        decay.doubt,
+        conflict or nuclide_doubt(tracer, nuclide),
+        _too_short(timing, nuclide),
+    ]
     return PETFacts(
         tracer=label,
         tracer_name=name,
@@ -64,7 +79,7 @@ def pet_facts(image: ImageFile, bids_dir: Path, region: ReferenceRegion | None =
         no_suv=reason,
         no_suvr=decay.problem,
         notes=tuple(filter(None, (*timing.notes, decay.note, *usual))),
-        doubts=tuple(filter(None, (*timing.doubts, decay.problem, decay.doubt, short))),
+        doubts=tuple(filter(None, doubts)),
         frame_factors=decay.factors,
         changed=decay.changed,
     )

@@ -92,8 +92,11 @@ def _listed_times(
     durations = _listed(metadata.get("FrameDuration"))
     notes: list[str] = []
     if n_frames > 1 and durations and len(durations) == 1 and starts and len(starts) == n_frames:
-        durations = durations * n_frames
-        notes.append("FrameDuration is one number, and taken for the duration of every frame")
+        rising = _numbers(starts, n_frames, "FrameTimesStart", where, "sidecar")
+        length = _numbers(durations, 1, "FrameDuration", where, "sidecar")[0]
+        if all(math.isclose(step, length, rel_tol=0.02) for step in derived_durations(rising)):
+            durations = durations * n_frames
+            notes.append("FrameDuration is one number, and taken for the duration of every frame")
     count = n_frames
     if n_frames == 1:
         # A mean over frames may lie beside the sidecar of its scan.

@@ -35,6 +35,31 @@ def window_note(tracer: Tracer | None, timing: FrameTiming, injection: float | N
     )
 
 
+def nuclide_doubt(tracer: Tracer | None, nuclide: str | None) -> str:
+    """What is to be said of a nuclide that a tracer is not made with; empty where it may be."""
+    if tracer is None or not tracer.nuclide or nuclide in (None, tracer.nuclide):
+        return ""
+    return f"the radionuclide is given as {nuclide}, and {tracer.name} is made with another"
+
+
+def start_conflict(timing: FrameTiming, scan_start: float | None) -> str:
+    """How frames contradict the start of the scan, both after time zero; empty where they do not.
+
+    Parameters
+    ----------
+    scan_start
+        Seconds after time zero; None where unknown.
+    """
+    if timing.starts is None or scan_start is None:
+        return ""
+    if timing.starts[0] > scan_start - 60 * _TOLERANCE_MINUTES:
+        return ""
+    return (
+        f"the first frame starts at {timing.starts[0]:g} s, before ScanStart at {scan_start:g} s:"
+        " when it was measured is not known"
+    )
+
+
 def region_note(tracer: Tracer | None, region: ReferenceRegion | None) -> str:
     """What is to be said of an unusual reference region; empty where it is usual or not known.
 

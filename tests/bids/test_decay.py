@@ -16,6 +16,8 @@ ONE_HALF_LIFE_EACH = {
     "FrameTimesStart": [0, C11],
     "FrameDuration": [C11, C11],
     "TracerRadionuclide": "C11",
+    "TracerName": "",
+    "ScanStart": 0,
 }
 
 
@@ -48,8 +50,6 @@ def test_frames_before_time_zero_and_after_a_pause():
     [
         {"ImageDecayCorrected": True},
         {"ImageDecayCorrected": "true"},
-        {},
-        {"DecayCorrection": "ADMIN"},
         {"ImageDecayCorrected": True, "DecayCorrectionFactor": [2 * math.log(2), 4 * math.log(2)]},
         {"ImageDecayCorrected": True, "DecayCorrectionFactor": "n/a"},
         {"ImageDecayCorrected": True, "DecayCorrectionFactor": [1.3]},
@@ -58,6 +58,17 @@ def test_frames_before_time_zero_and_after_a_pause():
 def test_other_frames_stay_as_they_are(metadata):
     found = decay_of({**ONE_HALF_LIFE_EACH, **metadata})
     assert (found.factors, found.changed, found.problem, found.note) == (None, {}, "", "")
+
+
+@pytest.mark.parametrize(
+    "metadata", [{}, {"DecayCorrection": "ADMIN"}, {"ImageDecayCorrected": None}]
+)
+def test_what_is_assumed_is_said(metadata):
+    found = decay_of({**ONE_HALF_LIFE_EACH, **metadata})
+    assert (found.factors, found.changed, found.problem) == (None, {}, "")
+    assert "ImageDecayCorrected is not given: frames are taken to be corrected" in found.note
+    short = {"FrameTimesStart": [0, 10], "FrameDuration": [10, 10]}
+    assert decay_of({**short, **metadata}).note == ""
 
 
 def test_dicom_s_word_for_no_correction():
@@ -80,7 +91,7 @@ def test_factors_of_one_are_doubted():
     metadata = {"ImageDecayCorrected": True, "DecayCorrectionFactor": [1, 1]}
     found = decay_of({**ONE_HALF_LIFE_EACH, **metadata})
     assert found.factors is None
-    assert "decay correction of every frame is 1" in found.doubt
+    assert "the decay correction of every frame is 1" in found.doubt
 
 
 @pytest.mark.parametrize(
@@ -97,7 +108,7 @@ def test_factors_of_one_are_doubted():
 )
 def test_what_cannot_be_corrected_has_neither_suv_nor_suvr(change, reason):
     metadata = {**PET_SIDECAR, **ONE_HALF_LIFE_EACH, "BodyWeight": 70, "ImageDecayCorrected": False}
-    facts = facts_of({**metadata, "TracerName": "", **change}, 2)
+    facts = facts_of({**metadata, **change}, 2)
     assert facts.suv is None
     assert facts.no_suv
     assert reason in facts.no_suvr

@@ -150,6 +150,8 @@ def test_one_duration_for_all_frames():
     found = frame_timing({"FrameTimesStart": [0, 300, 600], "FrameDuration": 300}, 3)
     assert found.durations == (300, 300, 300)
     assert "every frame" in found.notes[0]
+    with pytest.raises(DataError, match="3 frames but FrameDuration lists 1"):
+        frame_timing({"FrameTimesStart": [0, 60, 300], "FrameDuration": 60}, 3)
 
 
 def test_a_static_image_beside_the_sidecar_of_its_frames_is_their_mean():
