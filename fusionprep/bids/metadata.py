@@ -96,13 +96,14 @@ def radionuclide(image: ImageFile) -> str | None:
     return _labelled_nuclide(tracer_label(image))
 
 
-def nuclide_conflict(image: ImageFile) -> str:
-    """How the radionuclide contradicts the label or name of the tracer; empty where it does not."""
-    found = radionuclide(image)
-    for name in (tracer_label(image), _alphanumeric(tracer_name(image))):
-        other = _labelled_nuclide(name)
-        if found and other and other != found:
-            return f"the radionuclide is given as {found}, and the tracer as {name}"
+def contradicted_radionuclide(image: ImageFile) -> str:
+    """Which radionuclides sidecar and tracer name where these differ; empty where they agree."""
+    written = radionuclide(image)
+    for name in (tracer_label(image) or "", _alphanumeric(tracer_name(image)) or ""):
+        prefix = re.match(ISOTOPE_PREFIX, name)
+        if prefix and written not in (None, normalised_radionuclide(prefix[0])):
+            own = prefix[0]
+            return f"the radionuclide is {written} by its field and {own} by the tracer {name}"
     return ""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fusionprep.bids.decay import frame_decay
 from fusionprep.bids.metadata import (
-    nuclide_conflict,
+    contradicted_radionuclide,
     number_value,
     radionuclide,
     tracer_label,
@@ -47,7 +47,7 @@ def pet_facts(image: ImageFile, bids_dir: Path, region: ReferenceRegion | None =
     weight = body_weight(bids_dir, image.subject, metadata)
     suv, reason = suv_inputs(metadata, weight, timing, image.n_frames)
     conflict, untimed = (
-        nuclide_conflict(image),
+        contradicted_radionuclide(image),
         start_conflict(timing, number_value(metadata, "ScanStart")),
     )
     reason = reason or decay.problem or conflict or _too_late(metadata, nuclide, timing)

@@ -174,7 +174,7 @@ def facts_of(metadata, *frames, **entities):
 
 
 def test_a_mean_of_frames_that_were_not_corrected_for_decay_has_neither_suv_nor_suvr():
-    times = {"FrameTimesStart": [0, 600], "FrameDuration": [600, 600]}
+    times = {"ScanStart": 0, "FrameTimesStart": [0, 600], "FrameDuration": [600, 600]}
     metadata = {**PET_SIDECAR, **times, "BodyWeight": 70}
     assert facts_of(metadata).suv is not None
     facts = facts_of({**metadata, "ImageDecayCorrected": False})
