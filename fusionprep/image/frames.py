@@ -40,9 +40,8 @@ class FrameMean:
         """What was left out, in words."""
         if not self.empty:
             return []
-        return [
-            f"{_numbered(self.empty, self.frames)} no value but zero and were left out of the mean"
-        ]
+        which = _numbered(self.empty, self.frames)
+        return [f"{which} no value but zero: left out of mean, times and duration"]
 
     def doubts(self) -> list[str]:
         """What has to be looked at, in words."""
