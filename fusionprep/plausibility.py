@@ -5,6 +5,7 @@ wider and narrower limits, what lies between both has to be looked at.
 """
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,50 @@ class Limits:
         limits = f"{self.low:g} to {self.high:g}{unit}"
         return f"{self.quantity} of {value:.4g}{unit} is outside {limits}"
 
+
+INJECTED_DOSE = Limits(
+    "the injected dose",
+    *(1.0, 3000.0),
+    "MBq",
+    "from tracer doses of tens of MBq (Cu-64, Zr-89, children) to water with O-15, of which brain"
+    " studies inject 300 to 2000 MBq; less is not seen by a scanner, more is not allowed",
+)
+_COMMON_DOSE = Limits(
+    INJECTED_DOSE.quantity,
+    *(1.0, 1500.0),
+    INJECTED_DOSE.unit,
+    "guidelines of EANM and SNMMI for brain PET with FDG and with amyloid tracers stay under"
+    " 400 MBq of F-18; studies inject up to about 900 MBq of C-11",
+)
+INJECTED_DOSES = MappingProxyType({"F18": _COMMON_DOSE, "C11": _COMMON_DOSE})
+"""By radionuclide; :data:`INJECTED_DOSE` for others."""
+
+UNTIMED_REFERENCE = Limits(
+    "the time between injection and decay reference",
+    *(0.0, 180.0),
+    "min",
+    "the latest windows in use begin 110 minutes after injection, delayed scans after 3 hours",
+)
+
+BODY_WEIGHT = Limits(
+    "the body weight",
+    *(0.5, 350.0),
+    "kg",
+    "from preterm infants to what tables of scanners carry (227 to 318 kg)",
+)
+ADULT_WEIGHT = Limits(
+    "the body weight of an adult",
+    *(35.0, 250.0),
+    "kg",
+    "from a body-mass index of 14 at 1.58 m, below which few adults are, to the usual limit of"
+    " scanners' tables",
+)
+SAME_WEIGHT = Limits(
+    "the ratio of two weights of one person",
+    *(2 / 3, 1.5),
+    "",
+    "adults do not change by half from one visit to the next; pounds for kilograms is 2.2",
+)
 
 BRAIN_SUV = Limits(
     "the mean SUV of the brain",

@@ -5,15 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fusionprep.bids.decay_reference import decay_corrected
 from fusionprep.bids.suv import HALF_LIVES
 from fusionprep.bids.types import FrameTiming
+from fusionprep.bids.units import is_given
 from fusionprep.plausibility import DECAY_OF_FRAMES
 
-_FALSE = ("false", "no", "0", "0.0", "n", "f")
 _FACTOR_FIELDS = ("DecayCorrectionFactor", "DecayFactor")
 _NOT_SAID = ("", "n/a", "na", "none", "unknown")
-# Shares of the activity: what rounding of factors makes, and what decay during a scan matters.
-_SAME_SHARE, _NOTICEABLE = 0.02, 0.05
+# Share of the activity that rounding of factors makes, and below which decay is not looked for.
+_SAME_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,9 @@ def frame_decay(
 
 def is_uncorrected(metadata: Mapping[str, Any]) -> bool:
     """Whether the sidecar says that the image is not corrected for decay, in whatever words."""
-    value = metadata.get("ImageDecayCorrected")
-    if value is None:
+    if not is_given(metadata.get("ImageDecayCorrected")):
         return _denied(metadata)
-    return str(value).strip().lower() in _FALSE
+    return decay_corrected(metadata)[0] is False
 
 
 def _denied(metadata: Mapping[str, Any]) -> bool:
@@ -145,7 +145,7 @@ def _to_time_zero(
     constant = decay_constant(nuclide)
     own = [within_frame(constant, duration) for duration in durations]
     since = [math.exp(constant * start) for start in starts]
-    if max(since) / min(since) - 1 < _NOTICEABLE:
+    if max(since) / min(since) - 1 < _SAME_SHARE:
         return FrameDecay()
     said = str(metadata.get("ImageDecayCorrected", "")).strip().lower()
     assumed = (

@@ -14,6 +14,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from fusionprep.errors import DataError
+from fusionprep.files import unfetched
 from fusionprep.image.io import holds_plain_numbers, plain_shape
 
 _CHUNK = 1 << 20
@@ -66,14 +67,10 @@ def check_header(
 
 
 def _load(path: Path, kind: str) -> nib.Nifti1Image:
+    if problem := unfetched(path):
+        raise DataError(f"the {kind} {problem}: {path}")
     if not path.exists():
-        if path.is_symlink():
-            raise DataError(
-                f"the {kind} is a link to a file that is not there (not fetched yet?): {path}"
-            )
         raise DataError(f"the {kind} does not exist: {path}")
-    if path.stat().st_size == 0:
-        raise DataError(f"the {kind} is an empty file: {path}")
     try:
         # nibabel warns about what _check_affine reports in words of its own.
         with warnings.catch_warnings(), np.errstate(all="ignore"):

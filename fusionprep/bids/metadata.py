@@ -18,17 +18,6 @@ _ELEMENTS = {
     "zirconium": "Zr",
     "iodine": "I",
 }
-# Lower case and without spaces, after which `mu` and `u` can no longer be told apart.
-_UNITS = {
-    "bq/ml": ("Bq/mL", 1.0), "bqml": ("Bq/mL", 1.0), "bq/cc": ("Bq/mL", 1.0),
-    "bq/cm3": ("Bq/mL", 1.0), "becquerel/ml": ("Bq/mL", 1.0), "kbq/ml": ("Bq/mL", 1e3),
-    "kbqml": ("Bq/mL", 1e3), "kbq/cc": ("Bq/mL", 1e3), "mbq/ml": ("Bq/mL", 1e6),
-    "mbqml": ("Bq/mL", 1e6), "nci/ml": ("Bq/mL", 37.0), "nci/cc": ("Bq/mL", 37.0),
-    "uci/ml": ("Bq/mL", 37e3), "uci/cc": ("Bq/mL", 37e3),
-    "cnts": ("CNTS", 1.0), "counts": ("CNTS", 1.0), "count": ("CNTS", 1.0),
-    "propcnts": ("PROPCNTS", 1.0), "propcounts": ("PROPCNTS", 1.0),
-    "g/ml": ("g/mL", 1.0), "gml": ("g/mL", 1.0), "suv": ("g/mL", 1.0), "suvbw": ("g/mL", 1.0),
-}  # fmt: skip
 
 
 def text_value(metadata: Mapping[str, Any], *keys: str) -> str | None:
@@ -123,18 +112,3 @@ def normalised_radionuclide(text: str) -> str:
         return plain
     element = _ELEMENTS.get(match[2].lower(), match[2].capitalize())
     return f"{element}{match[1] or match[3]}"
-
-
-def units_factor(metadata: Mapping[str, Any]) -> tuple[str, float]:
-    """Units of the image after multiplication, and the factor that brings its values there.
-
-    Returns
-    -------
-    units
-        ``"Bq/mL"`` for any activity concentration, ``"CNTS"``, ``"PROPCNTS"``, ``"g/mL"`` for an
-        image in SUV, else ``"arbitrary"``.
-    factor
-        E.g. 1000 for an image in kBq/mL; 1 where the units are not activity concentration.
-    """
-    written = re.sub(r"[\s^]", "", text_value(metadata, "Units") or "").lower()
-    return _UNITS.get(written.replace("µ", "u").replace("μ", "u"), ("arbitrary", 1.0))

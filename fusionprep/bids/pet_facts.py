@@ -1,23 +1,18 @@
 """What a dataset says about a PET image, resolved once for everything that needs it."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from fusionprep.bids.body_weight import body_weight
+from fusionprep.bids.clock import scan_time
 from fusionprep.bids.decay import frame_decay
-from fusionprep.bids.metadata import (
-    contradicted_radionuclide,
-    number_value,
-    radionuclide,
-    tracer_label,
-    tracer_name,
-    units_factor,
-)
-from fusionprep.bids.suv import HALF_LIVES, body_weight, suv_inputs
+from fusionprep.bids.decay_reference import assumed_reference
+from fusionprep.bids.metadata import contradicted_radionuclide, radionuclide, tracer_label, tracer_name
+from fusionprep.bids.suv import suv_inputs
 from fusionprep.bids.timing import frame_timing
-from fusionprep.bids.types import FrameTiming, ImageFile, PETFacts
+from fusionprep.bids.types import FrameTiming, ImageFile, PETFacts, SUVGiven, SUVInputs
+from fusionprep.bids.units import units_factor
 from fusionprep.bids.usual import nuclide_doubt, region_note, start_conflict, window_note
-from fusionprep.plausibility import DECAY_BEFORE_SCAN, SHORT_SCAN
+from fusionprep.plausibility import SHORT_SCAN
 from fusionprep.suvr_regions import ReferenceRegion
 from fusionprep.tracers import find_tracer
 
@@ -44,22 +39,26 @@ def pet_facts(image: ImageFile, bids_dir: Path, region: ReferenceRegion | None =
     decay = frame_decay(image.metadata, nuclide, timing, image.n_frames)
     metadata = decay.applied_to(image.metadata)
     units, factor = units_factor(metadata)
-    weight = body_weight(bids_dir, image.subject, metadata)
-    suv, reason = suv_inputs(metadata, weight, timing, image.n_frames)
-    conflict, untimed = (
-        contradicted_radionuclide(image),
-        start_conflict(timing, number_value(metadata, "ScanStart")),
-    )
-    reason = reason or decay.problem or conflict or _too_late(metadata, nuclide, timing)
-    if decay.factors is not None:
-        # to a time zero that is not that of the injection
-        reason = reason or untimed
+    weight = body_weight(image, bids_dir)
+    decision = suv_inputs(metadata, weight, timing, image.n_frames, nuclide)
+    conflict = contradicted_radionuclide(image)
+    untimed = start_conflict(timing, scan_time(metadata, "ScanStart", timing)[0])
+    reason = decay.problem or decision.reason
+    if isinstance(decision.inputs, SUVInputs):
+        # frames are corrected to a time zero, which may then not be that of the injection
+        reason = reason or conflict or untimed * (decay.factors is not None)
+    elif isinstance(decision.inputs, SUVGiven) and decay.factors is not None:
+        reason = reason or f"the image came in SUV, whose decay is corrected, but {decay.note}"
+    weighed = isinstance(decision.inputs, SUVInputs) and not reason
     tracer = find_tracer(name) or find_tracer(label)
-    injection = None if untimed else number_value(metadata, "InjectionStart")
-    usual = [
+    injection = None if untimed else scan_time(metadata, "InjectionStart", timing)[0]
+    notes = [
+        *timing.notes,
+        decay.note or assumed_reference(image.metadata, image.n_frames),
         untimed,
         window_note(tracer, timing, injection),
         "" if decay.problem else region_note(tracer, region),
+        *((*decision.notes, *weight.notes) if weighed else decision.notes if not reason else ()),
     ]
     doubts = [
         *timing.doubts,
@@ -67,6 +66,7 @@ def pet_facts(image: ImageFile, bids_dir: Path, region: ReferenceRegion | None =
         decay.doubt,
         conflict or nuclide_doubt(tracer, nuclide),
         _too_short(timing, nuclide),
+        *((*decision.doubts, *weight.doubts) if weighed else ()),
     ]
     return PETFacts(
         tracer=label,
@@ -75,10 +75,10 @@ def pet_facts(image: ImageFile, bids_dir: Path, region: ReferenceRegion | None =
         timing=timing,
         units=units,
         factor=factor,
-        suv=None if reason else suv,
+        suv=None if reason else decision.inputs,
         no_suv=reason,
         no_suvr=decay.problem,
-        notes=tuple(filter(None, (*timing.notes, decay.note, *usual))),
+        notes=tuple(filter(None, notes)),
         doubts=tuple(filter(None, doubts)),
         frame_factors=decay.factors,
         changed=decay.changed,
@@ -92,10 +92,3 @@ def _too_short(timing: FrameTiming, nuclide: str | None) -> str:
         return ""
     problem = SHORT_SCAN.problem(sum(timing.durations))
     return f"{problem}: are its times in seconds?" if problem else ""
-
-
-def _too_late(metadata: Mapping[str, Any], nuclide: str | None, timing: FrameTiming) -> str:
-    injection = number_value(metadata, "InjectionStart")
-    if nuclide not in HALF_LIVES or timing.starts is None or injection is None:
-        return ""
-    return DECAY_BEFORE_SCAN.problem((timing.starts[0] - injection) / HALF_LIVES[nuclide])

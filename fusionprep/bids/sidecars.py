@@ -10,7 +10,7 @@ from typing import Any
 
 from fusionprep.bids.names import BIDS
 from fusionprep.errors import DataError
-from fusionprep.files import read_json_object, read_table
+from fusionprep.files import read_json_object, read_table, unfetched
 from fusionprep.modalities import PET
 
 FRAME_TABLE = "_FrameTable"
@@ -69,12 +69,17 @@ def _frame_rows(image_path: Path) -> list[dict[str, str]]:
     if _name_parts(image_path)[1] != BIDS[PET].suffix:
         return []
     path = _table_path(image_path)
+    if problem := unfetched(path):
+        raise DataError(f"the table of frames {problem}: {path}")
     try:
-        return read_table(path)
+        rows = read_table(path)
     except OSError as error:
         raise DataError(
             f"cannot read the table {path}: {error.strerror}; correct or remove it"
         ) from error
+    if any(not name.isprintable() for row in rows[:1] for name in row):
+        raise DataError(f"the table of frames is not text: {path}; correct or remove it")
+    return rows
 
 
 def _applicable_sidecars(
@@ -108,6 +113,8 @@ def _name_parts(path: Path) -> tuple[frozenset[str], str]:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
+        if problem := unfetched(path):
+            raise DataError(f"the sidecar {problem}: {path}")
         return read_json_object(path)
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read the sidecar {path}: {error}; correct or remove it") from error

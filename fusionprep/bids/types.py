@@ -72,6 +72,17 @@ class SUVInputs:
 
 
 @dataclass(frozen=True)
+class SUVGiven:
+    """An image that came in SUV by body weight and stays as it is."""
+
+    factor: float = 1.0
+
+    def to_dict(self) -> dict[str, float | str]:
+        """For a sidecar."""
+        return {"Factor": self.factor, "Origin": "the image came in SUV"}
+
+
+@dataclass(frozen=True)
 class PETFacts:
     """What a dataset says about one PET image, decided once, when its subject is planned.
 
@@ -110,7 +121,7 @@ class PETFacts:
     timing: FrameTiming
     units: str
     factor: float
-    suv: SUVInputs | None
+    suv: SUVInputs | SUVGiven | None
     no_suv: str
     no_suvr: str = ""
     notes: tuple[str, ...] = ()

@@ -323,3 +323,13 @@ def test_the_gray_matter_models_are_judged_by_the_t1w(tmp_path):
         ("fusion_t1w_wf", "fuse_gmpet"): ("correct_bias", "out_file"),
         (f"fusion_{template}_wf", "fuse_gmpet"): (f"resample_t1w_{template}", "out_file"),
     }
+
+
+@pytest.mark.parametrize(("units", "written"), [("g/mL", True), ("kBq/mL", False)])
+def test_an_image_that_came_in_suv_is_written_as_suv(tmp_path, units, written):
+    built = workflow(tmp_path, sidecar={"Units": units})
+    suv = [built.get_node(n) for n in built.list_node_names() if n.split(".")[-1] == "ds_suv_t1w"]
+    assert bool(suv) == written
+    for node in suv:
+        assert node.inputs.metadata["SUV"] == {"Factor": 1.0, "Origin": "the image came in SUV"}
+        assert "the image came in SUV (g/mL)" in node.inputs.metadata["Notes"][0]
