@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fusionprep.bids.decay_reference import decay_corrected
+from fusionprep.bids.decay_reference import FACTOR_FIELDS, decay_corrected, decay_factors
 from fusionprep.bids.suv import HALF_LIVES
 from fusionprep.bids.types import FrameTiming
 from fusionprep.bids.units import is_given
 from fusionprep.plausibility import DECAY_OF_FRAMES
 
-_FACTOR_FIELDS = ("DecayCorrectionFactor", "DecayFactor")
 _NOT_SAID = ("", "n/a", "na", "none", "unknown")
 # Share of the activity that rounding of factors makes, and below which decay is not looked for.
 _SAME_SHARE = 0.02
@@ -47,7 +46,7 @@ class FrameDecay:
 
     def applied_to(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """What the sidecar would say of the corrected frames."""
-        told = {_FACTOR_FIELDS[0]: list(self.total)} if self.total is not None else {}
+        told = {FACTOR_FIELDS[0]: list(self.total)} if self.total is not None else {}
         return {**metadata, **self.changed, **told}
 
 
@@ -131,7 +130,7 @@ def _changed(nuclide: str) -> dict[str, Any]:
         "ImageDecayCorrected": True,
         "ImageDecayCorrectionTime": 0,
         "TracerRadionuclide": nuclide,
-        **dict.fromkeys((*_FACTOR_FIELDS, "DecayCorrection")),
+        **dict.fromkeys((*FACTOR_FIELDS, "DecayCorrection")),
     }
 
 
@@ -151,9 +150,8 @@ def _to_time_zero(
     assumed = (
         "ImageDecayCorrected is not given: frames are taken to be corrected for decay to one time"
     ) * (said in _NOT_SAID)
-    given = (_factors(metadata.get(key), len(starts)) for key in _FACTOR_FIELDS)
-    factors = next((found for found in given if found is not None), None)
-    if factors is None:
+    _, factors = decay_factors(metadata, len(starts))
+    if not factors:
         return FrameDecay(note=assumed)
     # Short frames have a factor of 1 to their own start, as those have that are not corrected.
     if _alike(factors, [1.0] * len(factors)):
@@ -167,15 +165,6 @@ def _to_time_zero(
     )
     total = tuple(x * y for x, y in zip(since, own, strict=True))
     return FrameDecay(tuple(since), _changed(nuclide), total, note=note)
-
-
-def _factors(given: Any, count: int) -> list[float] | None:
-    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != count:
-        return None
-    try:
-        return [float(factor) for factor in given]
-    except (TypeError, ValueError):
-        return None
 
 
 def _alike(ones: Sequence[float], others: Sequence[float]) -> bool:

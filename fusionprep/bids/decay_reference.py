@@ -15,8 +15,9 @@ _FALSE = ("false", "no", "n", "f", "0", "0.0")
 # Seconds by which times may be rounded, and the share by which factors may.
 _SLACK = 1.0
 _ROUNDING = math.log(1.02)
-_FACTORS = ("DecayCorrectionFactor", "DecayFactor")
 _MOST_FACTORS = 3
+FACTOR_FIELDS = ("DecayCorrectionFactor", "DecayFactor")
+"""That of PET-BIDS and that of converters from DICOM."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def decay_reference(
         return DecayReference(None, problem=problem)
     doubt = _at_nothing(metadata, time, timing, injection)
     doubts = (doubt,) * bool(doubt)
-    key, factors = _factors(metadata, len(timing.durations or timing.starts or ()))
+    key, factors = decay_factors(metadata, len(timing.durations or timing.starts or ()))
     if not factors or timing.starts is None or timing.durations is None or half_life is None:
         return DecayReference(time, notes=notes, doubts=doubts)
     constant = math.log(2) / half_life
@@ -162,9 +163,10 @@ def assumed_reference(metadata: Mapping[str, Any], n_frames: int) -> str:
         Frames of the image.
     """
     corrected, _ = decay_corrected(metadata)
-    if not corrected or n_frames == 1 or _factors(metadata, n_frames)[1]:
+    if not corrected or n_frames == 1 or decay_factors(metadata, n_frames)[1]:
         return ""
-    return f"all frames are taken to be decay-corrected to one time, as {_FACTORS[0]} is not given"
+    given = f"{FACTOR_FIELDS[0]} is not given"
+    return f"all frames are taken to be decay-corrected to one time, as {given}"
 
 
 def _outside_scan(
@@ -206,9 +208,17 @@ def _at_nothing(
     )
 
 
-def _factors(metadata: Mapping[str, Any], n_frames: int) -> tuple[str, tuple[float, ...]]:
-    """The field of decay correction factors and its values, if there is one for each frame."""
-    for key in _FACTORS:
+def decay_factors(metadata: Mapping[str, Any], n_frames: int) -> tuple[str, tuple[float, ...]]:
+    """The field of decay correction factors and its values, if there is one for each frame.
+
+    Parameters
+    ----------
+    metadata
+        Merged sidecar.
+    n_frames
+        Frames of the image.
+    """
+    for key in FACTOR_FIELDS:
         value = metadata.get(key)
         if is_given(value):
             cells = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]

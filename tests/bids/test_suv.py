@@ -256,3 +256,20 @@ def test_the_label_gives_the_radionuclide_for_decay(tmp_path):
     facts = facts_of(tmp_path, rest="_trc-18FFDG", **change)
     assert facts.suv.factor == pytest.approx(FACTOR * 2 ** (1800 / F18))
     assert facts.suv.radionuclide == "F18"
+
+
+def test_an_adult_of_21_kg_is_said_and_reviewed(tmp_path):
+    """What is doubtful becomes a note of the plan, and makes the verdict review."""
+    table = "participant_id\tage\tweight\nsub-01\t38\t21\n"
+    facts = facts_of(tmp_path, table=table)
+    assert facts.suv.factor == pytest.approx(21_000 / 200e6)
+    assert facts.doubts == (
+        "the body weight of an adult of 21 kg is outside 35 to 250 kg (age 38)",
+    )
+    (note,) = only_plan(tmp_path / "data").notes
+    assert facts.doubts[0] in note
+
+
+def test_a_weight_that_is_not_used_is_not_doubted(tmp_path):
+    table = "participant_id\tage\tweight\nsub-01\t38\t21\n"
+    assert facts_of(tmp_path, table=table, Units="CNTS").doubts == ()
