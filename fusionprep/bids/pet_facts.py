@@ -6,7 +6,12 @@ from fusionprep.bids.body_weight import body_weight
 from fusionprep.bids.clock import scan_time
 from fusionprep.bids.decay import frame_decay
 from fusionprep.bids.decay_reference import assumed_reference
-from fusionprep.bids.metadata import contradicted_radionuclide, radionuclide, tracer_label, tracer_name
+from fusionprep.bids.metadata import (
+    contradicted_radionuclide,
+    radionuclide,
+    tracer_label,
+    tracer_name,
+)
 from fusionprep.bids.suv import suv_inputs
 from fusionprep.bids.timing import frame_timing
 from fusionprep.bids.types import FrameTiming, ImageFile, PETFacts, SUVGiven, SUVInputs
