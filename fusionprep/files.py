@@ -94,8 +94,12 @@ def unfetched(path: Path) -> str:
     if not path.is_file():
         dangling = path.is_symlink() and not path.exists()
         return "is a link to a file that is not there (not fetched yet?)" * dangling
-    with path.open("rb") as stream:
-        start = stream.read(_POINTER_BYTES)
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(_POINTER_BYTES)
+    except OSError:
+        # whoever reads it says why it cannot be read
+        return ""
     if not start:
         return "is an empty file (copy it again)"
     if _POINTER.match(start):
@@ -142,12 +146,22 @@ def read_table(path: Path) -> list[dict[str, str]]:
     """Rows of a TSV file by column name; empty where there is no such file.
 
     BIDS tables quote nothing, and a table that is not Unicode must not cost a run its results.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be read.
+    ValueError
+        When it is not a table.
     """
     if not path.is_file():
         return []
     lines = io.StringIO(decoded(path.read_bytes(), errors="replace"), newline="")
     rows = csv.DictReader(lines, delimiter="\t", restval="", quoting=csv.QUOTE_NONE)
-    return [{key: value for key, value in row.items() if isinstance(key, str)} for row in rows]
+    try:
+        return [{key: value for key, value in row.items() if isinstance(key, str)} for row in rows]
+    except csv.Error as error:
+        raise ValueError(f"not a table ({error})") from error
 
 
 def table_text(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:

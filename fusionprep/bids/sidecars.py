@@ -73,10 +73,9 @@ def _frame_rows(image_path: Path) -> list[dict[str, str]]:
         raise DataError(f"the table of frames {problem}: {path}")
     try:
         rows = read_table(path)
-    except OSError as error:
-        raise DataError(
-            f"cannot read the table {path}: {error.strerror}; correct or remove it"
-        ) from error
+    except (OSError, ValueError) as error:
+        what = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"cannot read the table {path}: {what}; correct or remove it") from error
     if any(not name.isprintable() for row in rows[:1] for name in row):
         raise DataError(f"the table of frames is not text: {path}; correct or remove it")
     return rows

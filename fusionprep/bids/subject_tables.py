@@ -116,7 +116,11 @@ def same_session(written: str, session: str | None) -> bool:
 def _read(path: Path, bids_dir: Path, wanted: Callable[[_Row], bool]) -> SubjectTable:
     if problem := unfetched(path):
         return SubjectTable(path.name, (), {}, f"{path.name} {problem}")
-    every = [{key.strip().lower(): value for key, value in row.items()} for row in read_table(path)]
+    try:
+        read = read_table(path)
+    except (OSError, ValueError) as error:
+        return SubjectTable(path.name, (), {}, f"{path.name} cannot be read ({error})")
+    every = [{key.strip().lower(): value for key, value in row.items()} for row in read]
     rows = tuple(row for row in every if wanted(row))
     described: dict[str, Any] = {}
     general = path.stem.rsplit("_", 1)[-1] + ".json"

@@ -191,6 +191,11 @@ def test_a_table_that_was_not_fetched_is_the_reason(tmp_path):
     assert weight_of(tmp_path, None, {"BodyWeight": 64}).kg == 64
 
 
+def test_a_table_that_cannot_be_read_is_the_reason(tmp_path):
+    (tmp_path / "participants.tsv").write_bytes(b"participant_id\n" + b"x" * 200_000)
+    assert "participants.tsv cannot be read (not a table" in weight_of(tmp_path).problem
+
+
 def test_a_description_that_cannot_be_read_leaves_the_unit_unknown(tmp_path):
     write(tmp_path, "participants.tsv", "participant_id weight", "sub-01 64")
     (tmp_path / "participants.json").write_text("{", "utf-8")

@@ -102,6 +102,13 @@ def test_tables_that_are_no_table_of_frames_are_not_read(tmp_path):
     assert read_metadata(root / ct, root) == {}
 
 
+def test_a_table_without_end_is_one_clear_line(tmp_path):
+    root = write_dataset(tmp_path, PET)
+    (root / PET.replace(".nii.gz", ".tsv")).write_bytes(b"start\n" + b"x" * 200_000)
+    with pytest.raises(DataError, match="not a table"):
+        read_metadata(root / PET, root)
+
+
 def test_a_table_that_is_no_text_is_one_clear_line(tmp_path):
     root = write_dataset(tmp_path, PET)
     table = root / PET.replace(".nii.gz", ".tsv")
