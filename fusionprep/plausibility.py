@@ -5,6 +5,7 @@ wider and narrower limits, what lies between both has to be looked at.
 """
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,50 @@ class Limits:
         return f"{self.quantity} of {value:.4g}{unit} is outside {limits}"
 
 
+INJECTED_DOSE = Limits(
+    "the injected dose",
+    *(1.0, 3000.0),
+    "MBq",
+    "from tracer doses of tens of MBq (Cu-64, Zr-89, children) to water with O-15, of which brain"
+    " studies inject 300 to 2000 MBq; less is not seen by a scanner, more is not allowed",
+)
+_COMMON_DOSE = Limits(
+    INJECTED_DOSE.quantity,
+    *(1.0, 1500.0),
+    INJECTED_DOSE.unit,
+    "guidelines of EANM and SNMMI for brain PET with FDG and with amyloid tracers stay under"
+    " 400 MBq of F-18; studies inject up to about 900 MBq of C-11",
+)
+INJECTED_DOSES = MappingProxyType({"F18": _COMMON_DOSE, "C11": _COMMON_DOSE})
+"""By radionuclide; :data:`INJECTED_DOSE` for others."""
+
+UNTIMED_REFERENCE = Limits(
+    "the time between injection and decay reference",
+    *(0.0, 180.0),
+    "min",
+    "the latest windows in use begin 110 minutes after injection, delayed scans after 3 hours",
+)
+
+BODY_WEIGHT = Limits(
+    "the body weight",
+    *(0.5, 350.0),
+    "kg",
+    "from preterm infants to what tables of scanners carry (227 to 318 kg)",
+)
+ADULT_WEIGHT = Limits(
+    "the body weight of an adult",
+    *(35.0, 250.0),
+    "kg",
+    "from a body-mass index of 14 at 1.58 m, below which few adults are, to the usual limit of"
+    " scanners' tables",
+)
+SAME_WEIGHT = Limits(
+    "the ratio of two weights of one person",
+    *(2 / 3, 1.5),
+    "",
+    "adults do not change by half from one visit to the next; pounds for kilograms is 2.2",
+)
+
 BRAIN_SUV = Limits(
     "the mean SUV of the brain",
     *(0.05, 50.0),
@@ -86,3 +131,48 @@ CHILD_TISSUES_ML = {
     "WM": Limits("the volume of white matter", 60.0, 800.0, "mL", _CHILDREN),
     "CSF": Limits("the volume of cerebrospinal fluid in the mask", 5.0, 700.0, "mL", _CHILDREN),
 }
+
+FRAME = Limits(
+    "a PET frame",
+    *(0.1 / 60, 180.0),
+    "min",
+    "scanners histogram tenths of a second; three hours are longer than any scan of the brain"
+    " without a pause, and 1000 times less is a common frame in milliseconds",
+)
+FRAME_START = Limits(
+    "the start of a PET frame after TimeZero",
+    *(-24.0, 24.0),
+    "h",
+    "PET-BIDS: TimeZero is a time of the day of the scan",
+)
+PET_SCAN = Limits(
+    "a PET scan",
+    *(0.0, 8.0),
+    "h",
+    "from the first frame to the end of the last, pauses included; nobody lies in a scanner longer",
+)
+STATIC_FRAME = Limits(
+    "the only frame",
+    *(5.0, 10800.0),
+    "s",
+    "too few counts for an image of the brain; minutes written for seconds give 5 to 30",
+)
+SHORT_SCAN = Limits(
+    "a dynamic PET scan",
+    *(100.0, 28800.0),
+    "s",
+    "minutes written for seconds give 20 to 90; only water (O-15) is scanned as briefly",
+)
+DECAY_OF_FRAMES = Limits(
+    "the time from TimeZero to a frame",
+    *(-10.0, 10.0),
+    "half-lives",
+    "after ten half-lives a thousandth of the activity is left, less than a scanner can measure",
+)
+DECAY_BEFORE_SCAN = Limits(
+    "the time from injection to the scan",
+    *(-1.0, 5.0),
+    "half-lives",
+    "a scan begins at most shortly before the injection; after five half-lives 3 % of the activity"
+    " is left, and later scans are not made of the brain",
+)

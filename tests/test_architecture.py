@@ -20,7 +20,10 @@ LAYERS = (
         *("fusionprep.modalities", "fusionprep.errors", "fusionprep._version"),
         "fusionprep.plausibility",
     },
-    {"fusionprep.choices", "fusionprep.spaces", "fusionprep.suvr_regions", "fusionprep.files"},
+    {
+        *("fusionprep.choices", "fusionprep.spaces", "fusionprep.suvr_regions"),
+        *("fusionprep.tracers", "fusionprep.files"),
+    },
     {"fusionprep.arguments", "fusionprep.pages", "fusionprep.image"},
     {"fusionprep.models"},
     {"fusionprep.config", "fusionprep.config_file", "fusionprep.evaluation"},

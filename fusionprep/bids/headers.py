@@ -14,7 +14,8 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from fusionprep.errors import DataError
-from fusionprep.image.io import holds_plain_numbers
+from fusionprep.files import unfetched
+from fusionprep.image.io import holds_plain_numbers, plain_shape
 
 _CHUNK = 1 << 20
 # Registration smooths along every axis, for which ITK needs as many voxels.
@@ -23,7 +24,7 @@ _FEWEST_SLICES = 4
 
 @dataclass(frozen=True)
 class HeaderInfo:
-    """Shape without trailing axes of length one, and voxel sizes (mm) of the three space axes."""
+    """Shape without axes of length one beyond the third, and voxel sizes of those three in mm."""
 
     shape: tuple[int, ...]
     voxel_sizes: tuple[float, float, float]
@@ -39,7 +40,7 @@ def check_header(
     path
         A ``.nii`` or ``.nii.gz`` file.
     ndim_allowed
-        Numbers of dimensions accepted; trailing axes of length one do not count.
+        Numbers of dimensions accepted; axes of length one beyond the third do not count.
     kind
         What the image is called in messages, e.g. ``"T1w"``.
 
@@ -66,14 +67,10 @@ def check_header(
 
 
 def _load(path: Path, kind: str) -> nib.Nifti1Image:
+    if problem := unfetched(path):
+        raise DataError(f"the {kind} {problem}: {path}")
     if not path.exists():
-        if path.is_symlink():
-            raise DataError(
-                f"the {kind} is a link to a file that is not there (not fetched yet?): {path}"
-            )
         raise DataError(f"the {kind} does not exist: {path}")
-    if path.stat().st_size == 0:
-        raise DataError(f"the {kind} is an empty file: {path}")
     try:
         # nibabel warns about what _check_affine reports in words of its own.
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -91,9 +88,7 @@ def _load(path: Path, kind: str) -> nib.Nifti1Image:
 def _check_shape(
     shape: tuple[int, ...], ndim_allowed: tuple[int, ...], path: Path, kind: str
 ) -> tuple[int, ...]:
-    shape = tuple(int(length) for length in shape)
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
+    shape = plain_shape([int(length) for length in shape])
     if len(shape) < 3 or min(shape) < 1 or min(shape[:3]) < _FEWEST_SLICES:
         raise DataError(
             f"the {kind} is not a volume of {_FEWEST_SLICES} or more slices along each axis"

@@ -2,19 +2,28 @@
 
 from pathlib import Path
 
+from fusionprep.bids.body_weight import body_weight
+from fusionprep.bids.clock import scan_time
+from fusionprep.bids.decay import frame_decay
+from fusionprep.bids.decay_reference import assumed_reference
 from fusionprep.bids.metadata import (
-    frame_timing,
+    contradicted_radionuclide,
     radionuclide,
     tracer_label,
     tracer_name,
-    units_factor,
 )
-from fusionprep.bids.suv import body_weight, suv_inputs
-from fusionprep.bids.types import ImageFile, PETFacts
+from fusionprep.bids.suv import suv_inputs
+from fusionprep.bids.timing import frame_timing
+from fusionprep.bids.types import FrameTiming, ImageFile, PETFacts, SUVGiven, SUVInputs
+from fusionprep.bids.units import units_factor
+from fusionprep.bids.usual import nuclide_doubt, region_note, start_conflict, window_note
+from fusionprep.plausibility import SHORT_SCAN
+from fusionprep.suvr_regions import ReferenceRegion
+from fusionprep.tracers import find_tracer
 
 
-def pet_facts(image: ImageFile, bids_dir: Path) -> PETFacts:
-    """Decide tracer, frame times, units and SUV of a PET image.
+def pet_facts(image: ImageFile, bids_dir: Path, region: ReferenceRegion | None = None) -> PETFacts:
+    """Decide tracer, frame times, units, decay and SUV of a PET image.
 
     Parameters
     ----------
@@ -22,6 +31,8 @@ def pet_facts(image: ImageFile, bids_dir: Path) -> PETFacts:
         With its header and metadata read.
     bids_dir
         Root of the dataset, whose ``participants.tsv`` may give the body weight.
+    region
+        Reference region of the SUVR to be made; None for a mask of the user's own, or no SUVR.
 
     Raises
     ------
@@ -29,16 +40,60 @@ def pet_facts(image: ImageFile, bids_dir: Path) -> PETFacts:
         When the frame times cannot be those of the image.
     """
     timing = frame_timing(image.metadata, image.n_frames, image.path)
-    units, factor = units_factor(image.metadata)
-    weight = body_weight(bids_dir, image.subject, image.metadata)
-    suv, reason = suv_inputs(image.metadata, weight, timing, image.n_frames)
+    nuclide, label, name = radionuclide(image), tracer_label(image), tracer_name(image)
+    decay = frame_decay(image.metadata, nuclide, timing, image.n_frames)
+    metadata = decay.applied_to(image.metadata)
+    units, factor = units_factor(metadata)
+    weight = body_weight(image, bids_dir)
+    decision = suv_inputs(metadata, weight, timing, image.n_frames, nuclide)
+    conflict = contradicted_radionuclide(image)
+    untimed = start_conflict(timing, scan_time(metadata, "ScanStart", timing)[0])
+    reason = decay.problem or decision.reason
+    if isinstance(decision.inputs, SUVInputs):
+        # frames are corrected to a time zero, which may then not be that of the injection
+        reason = reason or conflict or untimed * (decay.factors is not None)
+    elif isinstance(decision.inputs, SUVGiven) and decay.factors is not None:
+        reason = reason or f"the image came in SUV, whose decay is corrected, but {decay.note}"
+    weighed = isinstance(decision.inputs, SUVInputs) and not reason
+    tracer = find_tracer(name) or find_tracer(label)
+    injection = None if untimed else scan_time(metadata, "InjectionStart", timing)[0]
+    notes = [
+        *timing.notes,
+        decay.note or assumed_reference(image.metadata, image.n_frames),
+        untimed,
+        window_note(tracer, timing, injection),
+        "" if decay.problem else region_note(tracer, region),
+        *((*decision.notes, *weight.notes) if weighed else decision.notes if not reason else ()),
+    ]
+    doubts = [
+        *timing.doubts,
+        decay.problem,
+        decay.doubt,
+        conflict or nuclide_doubt(tracer, nuclide),
+        _too_short(timing, nuclide),
+        *((*decision.doubts, *weight.doubts) if weighed else ()),
+    ]
     return PETFacts(
-        tracer=tracer_label(image),
-        tracer_name=tracer_name(image),
-        radionuclide=radionuclide(image),
+        tracer=label,
+        tracer_name=name,
+        radionuclide=nuclide,
         timing=timing,
         units=units,
         factor=factor,
-        suv=suv,
+        suv=None if reason else decision.inputs,
         no_suv=reason,
+        no_suvr=decay.problem,
+        notes=tuple(filter(None, notes)),
+        doubts=tuple(filter(None, doubts)),
+        frame_factors=decay.factors,
+        changed=decay.changed,
     )
+
+
+def _too_short(timing: FrameTiming, nuclide: str | None) -> str:
+    if timing.durations is None or nuclide == "O15":
+        return ""
+    if len(timing.durations) == 1 and timing.averaged == 1:
+        return ""
+    problem = SHORT_SCAN.problem(sum(timing.durations))
+    return f"{problem}: are its times in seconds?" if problem else ""

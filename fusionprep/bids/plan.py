@@ -63,7 +63,7 @@ def plan_subject(found: FoundImages, config: Config) -> SubjectPlan:
     if not re.fullmatch("[A-Za-z0-9+]+", subject):
         message = f"sub-{subject} is not a BIDS label (letters and digits only); rename the folder"
         return SubjectPlan(subject, problems=(Problem(subject, "data", message),))
-    usable, faults = _check_images(found, config.bids_dir)
+    usable, faults = _check_images(found, config)
     problems = [problem for _, problem in faults]
     faulty = {modality for modality, _ in faults}
     moved = config.selection.moved
@@ -85,7 +85,7 @@ def plan_subject(found: FoundImages, config: Config) -> SubjectPlan:
 
 
 def _check_images(
-    found: FoundImages, bids_dir: Path
+    found: FoundImages, config: Config
 ) -> tuple[FoundImages, list[tuple[Modality, Problem]]]:
     """The sound images with headers read and facts settled, and the fault of each other."""
     faults = list(found.unreadable)
@@ -94,18 +94,19 @@ def _check_images(
         sound = []
         for image in found.of(modality):
             try:
-                sound.append(_check_image(image, modality, bids_dir))
+                sound.append(_check_image(image, modality, config))
             except DataError as error:
                 faults.append((modality, Problem(found.subject, "data", str(error))))
         usable[modality] = tuple(sound)
     return FoundImages(found.subject, usable), faults
 
 
-def _check_image(image: ImageFile, modality: Modality, bids_dir: Path) -> ImageFile:
+def _check_image(image: ImageFile, modality: Modality, config: Config) -> ImageFile:
     header = check_header(image.path, (3, 4) if modality.tracer else (3,), modality.label)
     checked = dataclasses.replace(image, shape=header.shape, voxel_sizes=header.voxel_sizes)
     if modality.tracer:
-        return dataclasses.replace(checked, pet=pet_facts(checked, bids_dir))
+        region = config.processing.region
+        return dataclasses.replace(checked, pet=pet_facts(checked, config.bids_dir, region))
     return checked
 
 

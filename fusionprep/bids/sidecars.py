@@ -10,7 +10,7 @@ from typing import Any
 
 from fusionprep.bids.names import BIDS
 from fusionprep.errors import DataError
-from fusionprep.files import read_json_object, read_table
+from fusionprep.files import read_json_object, read_table, unfetched
 from fusionprep.modalities import PET
 
 FRAME_TABLE = "_FrameTable"
@@ -26,7 +26,7 @@ def read_metadata(
 
     The rows of a table that lies beside a PET image under its name (``…_pet.tsv``, as in OASIS-3)
     are kept as they are under :data:`FRAME_TABLE`: whether they give the times of the frames is
-    checked when these are needed (:func:`fusionprep.bids.metadata.frame_timing`).
+    checked when these are needed (:func:`fusionprep.bids.timing.frame_timing`).
 
     A sidecar applies when it lies in a folder between the root of the dataset and the image, has
     the image's suffix, and names no entity that the image does not have with the same value. The
@@ -69,12 +69,16 @@ def _frame_rows(image_path: Path) -> list[dict[str, str]]:
     if _name_parts(image_path)[1] != BIDS[PET].suffix:
         return []
     path = _table_path(image_path)
+    if problem := unfetched(path):
+        raise DataError(f"the table of frames {problem}: {path}")
     try:
-        return read_table(path)
-    except OSError as error:
-        raise DataError(
-            f"cannot read the table {path}: {error.strerror}; correct or remove it"
-        ) from error
+        rows = read_table(path)
+    except (OSError, ValueError) as error:
+        what = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"cannot read the table {path}: {what}; correct or remove it") from error
+    if any(not name.isprintable() for row in rows[:1] for name in row):
+        raise DataError(f"the table of frames is not text: {path}; correct or remove it")
+    return rows
 
 
 def _applicable_sidecars(
@@ -108,6 +112,8 @@ def _name_parts(path: Path) -> tuple[frozenset[str], str]:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
+        if problem := unfetched(path):
+            raise DataError(f"the sidecar {problem}: {path}")
         return read_json_object(path)
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read the sidecar {path}: {error}; correct or remove it") from error

@@ -21,11 +21,18 @@ class FrameTiming:
         Duration of each frame; None weights all frames equally.
     source
         Where the times were found, in words.
+    notes, doubts
+        What was corrected or assumed, and what has to be looked at, a phrase each.
+    averaged
+        How many frames a 3-D image is the mean of by these times.
     """
 
     starts: tuple[float, ...] | None
     durations: tuple[float, ...] | None
     source: str
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    averaged: int = 1
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,17 @@ class SUVInputs:
 
 
 @dataclass(frozen=True)
+class SUVGiven:
+    """An image that came in SUV by body weight and stays as it is."""
+
+    factor: float = 1.0
+
+    def to_dict(self) -> dict[str, float | str]:
+        """For a sidecar."""
+        return {"Factor": self.factor, "Origin": "the image came in SUV"}
+
+
+@dataclass(frozen=True)
 class PETFacts:
     """What a dataset says about one PET image, decided once, when its subject is planned.
 
@@ -90,6 +108,11 @@ class PETFacts:
         What was corrected or assumed, a phrase each.
     doubts
         What has to be looked at, a phrase each; the verdict is then ``review`` at best.
+    frame_factors
+        What each frame is multiplied by before frames are averaged, its correction for decay; None
+        where frames stay as they are.
+    changed
+        Fields of the sidecar that this makes other than those of the dataset.
     """
 
     tracer: str | None
@@ -98,11 +121,13 @@ class PETFacts:
     timing: FrameTiming
     units: str
     factor: float
-    suv: SUVInputs | None
+    suv: SUVInputs | SUVGiven | None
     no_suv: str
     no_suvr: str = ""
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    frame_factors: tuple[float, ...] | None = None
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
     def tracer_fields(self) -> dict[str, str]:
         """Fields of sidecars about the tracer, as far as it is known."""
@@ -128,7 +153,8 @@ class ImageFile:
         table under :data:`fusionprep.bids.sidecars.FRAME_TABLE`; of a derivative its sidecar.
         Empty where there is neither.
     shape, voxel_sizes
-        Of the header, without trailing axes of length one; sizes in mm. Empty until it is read.
+        Of the header, without axes of length one beyond the third; sizes in mm. Empty until it is
+        read.
     pet
         Of a PET whose subject has been planned; else None.
     """

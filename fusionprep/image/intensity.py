@@ -1,6 +1,5 @@
 """Scaling of each modality to [0, 1]: explicit, recorded, and invertible between its limits."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 
 from fusionprep.errors import DataError, UsageError
 from fusionprep.modalities import CT, Modality
+from fusionprep.tracers import OTHER, find_tracer
 
 CT_WINDOWS = {
     "brain": (0.0, 80.0),
@@ -16,23 +16,6 @@ CT_WINDOWS = {
     "wide": CT.window,
 }
 """Hounsfield units shown as black and white; the wide one is that of fused images."""
-
-TRACER_CLASSES = {
-    "glucose": ("fdg", "fluorodeoxyglucose"),
-    "amyloid": ("pib", "florbetapir", "av45", "florbetaben", "fbb", "flutemetamol", "4694"),
-    "tau": ("flortaucipir", "av1451", "t807", "ftp", "mk6240", "pi2620", "ro948", "gtp1"),
-    "dopamine": (
-        "dopa",
-        "raclopride",
-        "fallypride",
-        "dtbz",
-        "fpcit",
-        "ioflupane",
-        "pe2i",
-        "fmt",
-    ),
-}
-"""Parts of tracer names, as in ``trc-`` entities and ``TracerName``, in lower case."""
 
 PET_PERCENTILES = {
     "glucose": 99.0,
@@ -176,11 +159,8 @@ def pet_scaling(array: np.ndarray, mask: np.ndarray, tracer: str | None = None) 
 
 def tracer_class(tracer: str | None) -> str:
     """``glucose``, ``amyloid``, ``tau``, ``dopamine`` or ``other``."""
-    name = re.sub("[^a-z0-9]", "", (tracer or "").lower())
-    for kind, parts in TRACER_CLASSES.items():
-        if any(part in name for part in parts):
-            return kind
-    return "other"
+    found = find_tracer(tracer)
+    return found.kind if found is not None else OTHER
 
 
 def ct_scaling(window: str) -> Scaling:

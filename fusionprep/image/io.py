@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -45,7 +45,7 @@ def read_image(path: str | Path) -> nib.Nifti1Image:
     Returns
     -------
     nibabel.Nifti1Image
-        float32, NaN kept, trailing axes of length one beyond the third removed.
+        float32, NaN kept, axes of length one beyond the third removed.
 
     Raises
     ------
@@ -56,11 +56,55 @@ def read_image(path: str | Path) -> nib.Nifti1Image:
     with _told(path):
         image, data = _read_voxels(Path(path))
     check_affine(image.affine, path)
-    while data.ndim > 3 and data.shape[-1] == 1:
-        data = data[..., 0]
+    data = data.reshape(plain_shape(data.shape))
     if data.ndim < 3:
         raise DataError(f"{path} has {data.ndim} dimensions; a volume is needed")
     return nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
+
+
+def plain_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape without axes of length one beyond the third, e.g. of (X, Y, Z, 1, T)."""
+    return (*shape[:3], *(length for length in shape[3:] if length != 1))
+
+
+def read_frames(path: str | Path) -> tuple[np.ndarray, Iterator[np.ndarray]]:
+    """Read the frames of an image one after the other, so that only one is in memory.
+
+    Returns
+    -------
+    affine
+        (4, 4), voxels as they are stored to RAS millimetres.
+    frames
+        Each (X, Y, Z) float32, NaN kept, in the order of the file.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_image`; for damage further on, when that frame is asked for.
+    """
+    with _told(path):
+        image: SpatialImage = load_image(path)
+    check_affine(image.affine, path)
+    if image.ndim < 3:
+        raise DataError(f"{path} has {image.ndim} dimensions; a volume is needed")
+    return image.affine, _frames(Path(path), image)
+
+
+def _frames(path: Path, image: SpatialImage) -> Iterator[np.ndarray]:
+    with _told(path):
+        _check_plain_numbers(image, path)
+        if path.suffix != ".gz" or not isinstance(image, nib.Nifti1Image):
+            yield from each_frame(image)
+            return
+        with gzip.open(path) as stream:
+            yield from each_frame(type(image).from_stream(stream))
+            _read_to_end(stream)
+
+
+def each_frame(image: SpatialImage) -> Iterator[np.ndarray]:
+    """Yield the frames (X, Y, Z) of an open image one by one, float32, in the order of the file."""
+    for index in np.ndindex(*image.shape[3:]):
+        yield np.asarray(image.dataobj[(..., *index)], np.float32)
 
 
 def read_colour(path: str | Path) -> nib.Nifti1Image:
@@ -95,19 +139,27 @@ def _told(path: str | Path) -> Iterator[None]:
 
 def _read_voxels(path: Path) -> tuple[SpatialImage, np.ndarray]:
     image: SpatialImage = load_image(path)
-    if not holds_plain_numbers(image):
-        raise DataError(
-            f"{path} holds colours or complex numbers; convert it to gray levels or magnitudes"
-        )
+    _check_plain_numbers(image, path)
     if path.suffix != ".gz" or not isinstance(image, nib.Nifti1Image):
         return image, np.asarray(image.dataobj, dtype=np.float32)
     with gzip.open(path) as stream:
         data = np.asarray(type(image).from_stream(stream).dataobj, dtype=np.float32)
-        # Damaged bytes often decompress into wrong voxels. Only the checksum at the end shows that,
-        # and nibabel does not read that far.
-        while stream.read(1 << 20):
-            pass
+        _read_to_end(stream)
     return image, data
+
+
+def _read_to_end(stream: gzip.GzipFile) -> None:
+    # Damaged bytes often decompress into wrong voxels. Only the checksum at the end shows that, and
+    # nibabel does not read that far.
+    while stream.read(1 << 20):
+        pass
+
+
+def _check_plain_numbers(image: SpatialImage, path: Path) -> None:
+    if not holds_plain_numbers(image):
+        raise DataError(
+            f"{path} holds colours or complex numbers; convert it to gray levels or magnitudes"
+        )
 
 
 def holds_plain_numbers(image: SpatialImage) -> bool:

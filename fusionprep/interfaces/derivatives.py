@@ -21,6 +21,9 @@ from fusionprep.bids.names import IMAGE, sidecar_path
 from fusionprep.errors import OutputError
 from fusionprep.files import write_text, write_whole
 
+NOTES = "Notes"
+"""Field of what was corrected or assumed; what is found on the way joins what was known before."""
+
 SPACE_CODES = {"scanner": 1, "aligned": 2, "mni": 4}
 
 
@@ -63,7 +66,10 @@ class WriteDerivative(SimpleInterface):
     def _sidecar_text(self) -> str:
         fields = dict(self.inputs.metadata)
         for computed in self.inputs.computed if isdefined(self.inputs.computed) else []:
+            notes = [*fields.get(NOTES, []), *computed.get(NOTES, [])]
             fields.update(computed)
+            if notes:
+                fields[NOTES] = list(dict.fromkeys(notes))
         return json.dumps(_finite(fields), indent=2) + "\n"
 
     def _run_interface(self, runtime: Any) -> Any:

@@ -1,6 +1,6 @@
 """PET operations as Nipype interfaces."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nipype.interfaces.base import (
@@ -14,54 +14,81 @@ from nipype.interfaces.base import (
 
 from fusionprep.interfaces.files import load, save
 
+if TYPE_CHECKING:
+    from fusionprep.image.frames import FrameMean
+
 
 class _AverageFramesInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc="3-D or 4-D PET")
+    starts = traits.List(traits.Float, desc="seconds, where known")
     durations = traits.List(traits.Float, desc="seconds; equal weights where absent")
+    frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
     factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
 
 
 class _AverageFramesOutputSpec(TraitedSpec):
     out_file = File(exists=True, desc="static volume")
-    metadata = traits.Dict(desc="the sidecar's FrameAveraging field")
+    metadata = traits.Dict(desc="the sidecar's fields FrameAveraging and Notes")
+    doubts = traits.List(traits.Str, desc="what has to be looked at")
 
 
 class AverageFrames(SimpleInterface):
-    """Static PET: the mean over frames, weighted by their duration."""
+    """Static PET: the mean over frames, weighted by their duration.
+
+    Frames without signal are left out, of the times as well.
+    """
 
     input_spec = _AverageFramesInputSpec
     output_spec = _AverageFramesOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
+        import nibabel as nib
+
         from fusionprep.errors import DataError
         from fusionprep.image.frames import average_frames
-        from fusionprep.image.io import new_image, read_image
+        from fusionprep.image.io import new_image, read_frames
         from fusionprep.image.resample import remove_shear
 
-        image = read_image(self.inputs.in_file)
-        frames = np.asarray(image.dataobj)
-        frames = frames.reshape(*frames.shape[:3], -1)
-        durations = list(self.inputs.durations) if isdefined(self.inputs.durations) else None
-        static = average_frames(frames, durations) * np.float32(self.inputs.factor)
+        affine, frames = read_frames(self.inputs.in_file)
+        mean = average_frames(frames, self._given("durations"), self._given("frame_factors"))
+        static = mean.image * np.float32(self.inputs.factor)
         if not static.any():
             raise DataError(
                 f"PET holds no finite value above or below 0: {self.inputs.in_file};"
                 " reconstruct or copy it again"
             )
-        if frames.shape[3] == 1:
+        image = nib.as_closest_canonical(nib.Nifti1Image(static, affine))
+        static_image = remove_shear(new_image(np.asarray(image.dataobj), image.affine))
+        self._results["out_file"] = save(static_image, runtime.cwd, "static")
+        self._results["doubts"] = mean.doubts() if mean.frames > 1 else []
+        self._results["metadata"] = {
+            "FrameAveraging": self._averaging(mean),
+            **({"Notes": mean.notes()} if mean.empty else {}),
+        }
+        return runtime
+
+    def _given(self, name: str) -> list[float] | None:
+        values = getattr(self.inputs, name)
+        return list(values) if isdefined(values) else None
+
+    def _averaging(self, mean: "FrameMean") -> dict[str, Any]:
+        starts, durations = self._given("starts"), self._given("durations")
+        if mean.frames == 1:
             weights = "single frame"
         else:
             weights = "equal" if durations is None else "frame duration"
-        static_image = remove_shear(new_image(static, image.affine))
-        self._results["out_file"] = save(static_image, runtime.cwd, "static")
-        self._results["metadata"] = {
-            "FrameAveraging": {
-                "Frames": frames.shape[3],
-                "Weights": weights,
-                "DurationSeconds": sum(durations) if durations else None,
-            }
+        fields: dict[str, Any] = {
+            "Frames": len(mean.kept),
+            "Weights": weights,
+            "DurationSeconds": sum(durations[i] for i in mean.kept) if durations else None,
         }
-        return runtime
+        if starts and durations:
+            first, last = mean.kept[0], mean.kept[-1]
+            fields["StartSeconds"] = starts[first]
+            fields["EndSeconds"] = starts[last] + durations[last]
+        if mean.empty:
+            fields["EmptyFrames"] = [index + 1 for index in mean.empty]
+        return fields
 
 
 class _ReferenceMeanInputSpec(BaseInterfaceInputSpec):

@@ -66,6 +66,9 @@ class _AssessPETInputSpec(BaseInterfaceInputSpec):
     doubts = traits.List(
         traits.Str, [], usedefault=True, desc="what the dataset says that has to be looked at"
     )
+    found_doubts = traits.List(
+        traits.Str, [], usedefault=True, desc="the same of what its frames were found to hold"
+    )
     tracer = traits.Str("", usedefault=True, desc="label; empty where it is not known")
     suv_factor = traits.Float(desc="SUV per unit of the PET, where the dataset gives it")
 
@@ -98,7 +101,8 @@ class AssessPET(SimpleInterface):
             **pet_quality(pet, dseg),
             "Noise": pet_noise(static, affine, dseg, dseg_affine, t1w_from_pet),
         }
-        doubts = [*self.inputs.doubts, *check_uptake(quality, self.inputs.tracer)]
+        given = [*self.inputs.doubts, *self.inputs.found_doubts]
+        doubts = [*given, *check_uptake(quality, self.inputs.tracer)]
         fields: dict[str, Any] = {"Quality": quality}
         if isdefined(self.inputs.suv_factor):
             refused, doubt = check_suv(pet, dseg, self.inputs.suv_factor)

@@ -260,6 +260,7 @@ class _PlotFramesInputSpec(_FigureInputSpec):
     starts = traits.List(traits.Float, desc="seconds")
     durations = traits.List(traits.Float, desc="seconds")
     factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the units")
+    frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
     units = traits.Str("arbitrary", usedefault=True)
 
 
@@ -276,6 +277,7 @@ class PlotFrames(_Figure):
         pet = load_image(self.inputs.pet, keep_file_open=True)
         mask, dseg = (load_image(getattr(self.inputs, name)) for name in ("mask", "dseg"))
         times = [getattr(self.inputs, name) for name in ("starts", "durations")]
+        factors = self.inputs.frame_factors
         plot_frames(
             pet,
             mask,
@@ -284,5 +286,6 @@ class PlotFrames(_Figure):
             Timing.from_seconds(*(time if isdefined(time) else None for time in times)),
             path,
             factor=self.inputs.factor,
+            frame_factors=factors if isdefined(factors) else None,
             units=self.inputs.units,
         )

@@ -29,7 +29,7 @@ from fusionprep.workflows.nodes import (
 from fusionprep.workflows.suvr import describe_region, region_name, region_path
 
 FRAMES_TEXT = """
-Frames of dynamic PET were averaged{weights}, without correction for motion between them.
+Frames of dynamic PET were {corrected}averaged{weights}, without correction for motion between them.
 """
 
 
@@ -98,18 +98,29 @@ def init_pet_wf(
 
 
 def _average_node(config: Config, image: ImageFile, facts: PETFacts) -> pe.Node:
-    interface = AverageFrames(in_file=str(image.path), factor=facts.factor)
-    if facts.timing.durations is not None:
-        interface.inputs.durations = list(facts.timing.durations)
-    # float32 frames, and sums of one frame in float64
-    mem_gb = 0.2 + (4 * image.n_frames + 32) * math.prod(image.shape[:3]) / 1e9
+    interface = AverageFrames(in_file=str(image.path), factor=facts.factor, **_of_frames(facts))
+    # One frame as stored and in float64, and sums of it, whatever the number of frames.
+    mem_gb = 0.2 + 48 * math.prod(image.shape[:3]) / 1e9
     return node(interface, "average_frames", config, mem_gb=mem_gb)
+
+
+def _of_frames(facts: PETFacts) -> dict[str, list[float]]:
+    """What is known of each frame, as interfaces take it."""
+    known = {
+        # The frames of a mean may have had pauses between them, so that its end is not known.
+        "starts": facts.timing.starts if facts.timing.averaged == 1 else None,
+        "durations": facts.timing.durations,
+        "frame_factors": facts.frame_factors,
+    }
+    return {name: list(values) for name, values in known.items() if values is not None}
 
 
 def _metadata(config: Config, pairing: Pairing, facts: PETFacts) -> dict[str, Any]:
     """Sidecar fields of every image made of the PET."""
+    gone = {name for name, value in facts.changed.items() if value is None}
+    given = still_true({**pairing.image.metadata, **facts.changed})
     return {
-        **still_true(pairing.image.metadata),
+        **{name: value for name, value in given.items() if name not in gone},
         **paired_metadata(config, pairing),
         "Units": facts.units,
         "FrameTiming": facts.timing.source,
@@ -124,7 +135,10 @@ def _describe(config: Config, image: ImageFile, facts: PETFacts) -> str:
     text = ""
     if image.n_frames > 1:
         weighted = facts.timing.durations is not None
-        text = FRAMES_TEXT.format(weights=", weighted by their duration" if weighted else "")
+        text = FRAMES_TEXT.format(
+            weights=", weighted by their duration" if weighted else "",
+            corrected="corrected for decay and " if facts.frame_factors else "",
+        )
     if config.processing.with_suvr:
         text += describe_region(config.processing)
     return text
@@ -138,6 +152,7 @@ def _assess_node(branch: Branch, facts: PETFacts) -> pe.Node:
     assess = node(interface, "assess", branch.config)
     branch.connect((branch.inputnode, "dseg"), assess, "dseg")
     branch.connect(branch.source, assess, "static")
+    branch.connect((branch.source[0], "doubts"), assess, "found_doubts")
     branch.connect(branch.moved, assess, "pet")
     branch.connect(branch.transform, assess, "transform")
     branch.connect(branch.registration, assess, "registration")
@@ -153,7 +168,6 @@ def _with_quality(branch: Branch, found: Port, assess: pe.Node) -> Port:
 
 
 def _draw_frames(branch: Branch, facts: PETFacts) -> None:
-    times = {"starts": facts.timing.starts, "durations": facts.timing.durations}
     figure = figure_node(
         branch.config,
         PlotFrames,
@@ -163,7 +177,7 @@ def _draw_frames(branch: Branch, facts: PETFacts) -> None:
         pet=str(branch.pairing.image.path),
         factor=facts.factor,
         units=facts.units,
-        **{name: list(values) for name, values in times.items() if values is not None},
+        **_of_frames(facts),
     )
     for name in ("mask", "dseg"):
         branch.connect((branch.inputnode, name), figure, name)

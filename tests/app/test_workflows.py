@@ -1,6 +1,7 @@
 """What is built for a plan, without running it."""
 
 import hashlib
+import math
 import os
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from tests.bids.skeleton import pair
 FRAMES = {"FrameTimesStart": [0, 60, 120], "FrameDuration": [60, 60, 120], "Units": "kBq/mL"}
 
 
-def workflow(tmp_path: Path, n_frames: int = 1, **options):
-    """The workflow of a subject with T1w, PET and CT."""
+def workflow(tmp_path: Path, n_frames: int = 1, sidecar: dict | None = None, **options):
+    """The workflow of a subject with T1w, PET and CT; the sidecar is the PET's."""
     config = Config.from_options(
         bids_dir=tmp_path / "raw",
         output_dir=tmp_path / "out",
@@ -31,6 +32,7 @@ def workflow(tmp_path: Path, n_frames: int = 1, **options):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         frames, metadata = ((n_frames,), FRAMES) if suffix == "pet" and n_frames > 1 else ((), {})
+        metadata = {**metadata, **(sidecar or {})} if suffix == "pet" else metadata
         return ImageFile(path, {"sub": "01"}, suffix, metadata, shape=(9, 9, 9, *frames))
 
     t1w = image("anat", "T1w")
@@ -265,6 +267,50 @@ def test_only_a_dynamic_pet_has_a_figure_of_its_frames(tmp_path):
     assert (node.inputs.units, node.inputs.factor) == ("Bq/mL", 1000.0)
 
 
+def test_frames_that_were_not_corrected_for_decay_are(tmp_path):
+    said = {
+        "ImageDecayCorrected": False,
+        "TracerRadionuclide": "C11",
+        "DecayCorrection": "NONE",
+        "DecayCorrectionFactor": [1, 1, 1],
+    }
+    built = workflow(tmp_path, n_frames=3, sidecar=said)
+    nodes = {name.split(".")[-1]: built.get_node(name) for name in built.list_node_names()}
+    rate = math.log(2) / (20.361 * 60)
+    expected = [
+        math.exp(rate * start) * rate * length / (1 - math.exp(-rate * length))
+        for start, length in [(0, 60), (60, 60), (120, 120)]
+    ]
+    assert nodes["average_frames"].inputs.frame_factors == pytest.approx(expected)
+    assert nodes["plot_frames"].inputs.frame_factors == pytest.approx(expected)
+    metadata = nodes["ds_preproc_t1w"].inputs.metadata
+    assert metadata["ImageDecayCorrected"] is True
+    assert metadata["ImageDecayCorrectionTime"] == 0
+    assert not {"DecayCorrection", "DecayCorrectionFactor"} & metadata.keys()
+    assert any("corrected to TimeZero as C11" in note for note in metadata["Notes"])
+    assert "Frames of dynamic PET were corrected for decay and averaged" in built.visit_desc()
+
+
+def test_frames_of_an_unknown_nuclide_have_no_suvr(tmp_path):
+    built = workflow(tmp_path, n_frames=3, sidecar={"ImageDecayCorrected": False})
+    nodes = {name.split(".")[-1]: built.get_node(name) for name in built.list_node_names()}
+    assert "ds_suvr_t1w" not in nodes
+    told = nodes["ds_preproc_t1w"].inputs.metadata["SUVRNotComputed"]
+    assert told == "frames are not decay-corrected and the radionuclide is not given"
+    assert nodes["assess"].inputs.doubts == [told]
+
+
+def test_what_averaging_finds_reaches_the_verdict(tmp_path):
+    built = workflow(tmp_path, n_frames=3)
+    edges = generate_expanded_graph(built._create_flat_graph()).edges.data()
+    assert ("doubts", "found_doubts") in [
+        connection
+        for origin, target, edge in edges
+        if origin.name == "average_frames" and target.name == "assess"
+        for connection in edge["connect"]
+    ]
+
+
 def test_the_gray_matter_models_are_judged_by_the_t1w(tmp_path):
     built = workflow(tmp_path, models=("average", "gmpet"))
     found = {}
@@ -277,3 +323,13 @@ def test_the_gray_matter_models_are_judged_by_the_t1w(tmp_path):
         ("fusion_t1w_wf", "fuse_gmpet"): ("correct_bias", "out_file"),
         (f"fusion_{template}_wf", "fuse_gmpet"): (f"resample_t1w_{template}", "out_file"),
     }
+
+
+@pytest.mark.parametrize(("units", "written"), [("g/mL", True), ("kBq/mL", False)])
+def test_an_image_that_came_in_suv_is_written_as_suv(tmp_path, units, written):
+    built = workflow(tmp_path, sidecar={"Units": units})
+    suv = [built.get_node(n) for n in built.list_node_names() if n.split(".")[-1] == "ds_suv_t1w"]
+    assert bool(suv) == written
+    for node in suv:
+        assert node.inputs.metadata["SUV"] == {"Factor": 1.0, "Origin": "the image came in SUV"}
+        assert "the image came in SUV (g/mL)" in node.inputs.metadata["Notes"][0]

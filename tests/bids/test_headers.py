@@ -27,12 +27,16 @@ def damage(path, how):
     elif how == "link":
         path.unlink()
         path.symlink_to("../.git/annex/objects/absent")
+    elif how == "pointer":
+        path.write_text(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "utf-8"
+        )
     elif how == "absent":
         path.unlink()
 
 
 @pytest.mark.parametrize(
-    "how", ["empty", "garbage", "header cut", "gzip cut", "data cut", "link", "absent"]
+    "how", ["empty", "garbage", "header cut", "gzip cut", "data cut", "link", "pointer", "absent"]
 )
 def test_damaged_files_are_one_clear_line(tmp_path, how):
     path = tmp_path / "x_T1w.nii.gz"
@@ -45,6 +49,7 @@ def test_damaged_files_are_one_clear_line(tmp_path, how):
         check_header(path, kind="T1w")
     assert str(path) in str(error.value)
     assert "T1w" in str(error.value)
+    assert ("not fetched yet?" in str(error.value)) == (how in ("link", "pointer"))
     assert "\n" not in str(error.value)
 
 

@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fusionprep.bids.body_weight import BodyWeight, body_weight
 from fusionprep.bids.metadata import (
-    frame_timing,
     radionuclide,
     tracer_label,
     tracer_name,
-    units_factor,
 )
 from fusionprep.bids.sidecars import FRAME_TABLE
-from fusionprep.bids.suv import HALF_LIVES, body_weight, suv_inputs
+from fusionprep.bids.suv import HALF_LIVES, suv_inputs
+from fusionprep.bids.timing import frame_timing
 from fusionprep.bids.types import ImageFile
+from fusionprep.bids.units import units_factor
 from fusionprep.errors import DataError
 from tests.bids.skeleton import PET_SIDECAR
 
@@ -197,7 +198,11 @@ def test_no_times_make_equal_weights(metadata):
     ("metadata", "n_frames", "numbers"),
     [
         ({"FrameDuration": [60] * 5}, 4, ("4 frames", "lists 5")),
-        ({"FrameTimesStart": [0, 60]}, 1, ("1 frame ", "lists 2")),
+        (
+            {"FrameTimesStart": [0], "FrameDuration": [60, 60]},
+            1,
+            ("1 frame,", "FrameDuration 2"),
+        ),
         (table("start duration", "0 60", "60 60"), 3, ("3 frames", "lists 2")),
         (
             {"Time": {"FrameTimes": {"Labels": ["start", "duration"], "Values": [[0, 9]] * 3}}},
@@ -260,8 +265,11 @@ def test_units(written, expected):
     assert units_factor({"Units": written}) == expected
 
 
-def suv_of(metadata, weight_kg=70.0, n_frames=1):
-    return suv_inputs(metadata, weight_kg, frame_timing(metadata, n_frames), n_frames)
+WEIGHT = BodyWeight(70.0)
+
+
+def suv_of(metadata, weight=WEIGHT, n_frames=1):
+    return suv_inputs(metadata, weight, frame_timing(metadata, n_frames), n_frames)[:2]
 
 
 def test_suv_of_an_evenly_spread_dose_is_one():
@@ -273,7 +281,8 @@ def test_suv_of_an_evenly_spread_dose_is_one():
 
 def test_dose_is_decayed_to_the_correction_time():
     half_life = HALF_LIVES["F18"]
-    metadata = {**PET_SIDECAR, "InjectionStart": -100, "ImageDecayCorrectionTime": half_life - 100}
+    times = {"InjectionStart": -100, "ImageDecayCorrectionTime": half_life - 100}
+    metadata = {**PET_SIDECAR, **times, "FrameTimesStart": [half_life - 100]}
     inputs, _ = suv_of(metadata)
     assert inputs.reference_dose == pytest.approx(100e6)
     assert inputs.dose == pytest.approx(200e6)
@@ -298,10 +307,25 @@ def test_an_uncorrected_image_may_be_timed_by_a_table():
     assert inputs == expected
 
 
-@pytest.mark.parametrize("units", [("mCi", 3.7e7), ("MBq", 1e6), ("Bq", 1.0), ("kBq", 1e3)])
-def test_dose_units(units):
-    inputs, _ = suv_of({**PET_SIDECAR, "InjectedRadioactivityUnits": units[0]})
-    assert inputs.dose == pytest.approx(200 * units[1])
+@pytest.mark.parametrize(
+    ("amount", "units"),
+    [
+        (5, "mCi"),
+        (185, "MBq"),
+        (185e6, "Bq"),
+        (185e3, "kBq"),
+        (0.185, "GBq"),
+        (5000, "μCi"),
+        ("185", "megabecquerel"),
+        ("185 MBq", None),
+        ("185MBq", "MBq"),
+        ("185,0", "MBq"),
+    ],
+)
+def test_dose_units(amount, units):
+    change = {"InjectedRadioactivity": amount, "InjectedRadioactivityUnits": units}
+    inputs, _ = suv_of({**PET_SIDECAR, **change})
+    assert inputs.dose == pytest.approx(185e6)
 
 
 @pytest.mark.parametrize(
@@ -334,7 +358,8 @@ def test_suv_of_uncorrected_dynamic_pet_is_refused(times):
 
 
 def test_suv_needs_a_weight():
-    assert suv_of(PET_SIDECAR, None) == (None, "the body weight is not given")
+    unknown = BodyWeight(None, "the body weight is not given")
+    assert suv_of(PET_SIDECAR, unknown) == (None, "the body weight is not given")
 
 
 @pytest.mark.parametrize(
@@ -353,4 +378,4 @@ def test_suv_needs_a_weight():
 def test_body_weight(tmp_path, table, metadata, expected):
     if table is not None:
         (tmp_path / "participants.tsv").write_text(table, encoding="utf-8")
-    assert body_weight(tmp_path, "01", metadata) == expected
+    assert body_weight(pet(metadata), tmp_path).kg == expected

@@ -1,5 +1,6 @@
 """Inheritance of sidecars, and broken ones."""
 
+import gzip
 import os
 
 import pytest
@@ -101,6 +102,21 @@ def test_tables_that_are_no_table_of_frames_are_not_read(tmp_path):
     assert read_metadata(root / ct, root) == {}
 
 
+def test_a_table_without_end_is_one_clear_line(tmp_path):
+    root = write_dataset(tmp_path, PET)
+    (root / PET.replace(".nii.gz", ".tsv")).write_bytes(b"start\n" + b"x" * 200_000)
+    with pytest.raises(DataError, match="not a table"):
+        read_metadata(root / PET, root)
+
+
+def test_a_table_that_is_no_text_is_one_clear_line(tmp_path):
+    root = write_dataset(tmp_path, PET)
+    table = root / PET.replace(".nii.gz", ".tsv")
+    table.write_bytes(gzip.compress(b"start\tduration\n" + bytes(range(256)) * 9, mtime=0))
+    with pytest.raises(DataError, match="not text"):
+        read_metadata(root / PET, root)
+
+
 def test_a_table_that_cannot_be_read_is_one_clear_line(tmp_path):
     root = write_dataset(tmp_path, PET)
     table = root / PET.replace(".nii.gz", ".tsv")
@@ -110,6 +126,44 @@ def test_a_table_that_cannot_be_read_is_one_clear_line(tmp_path):
         pytest.skip("root reads everything")
     with pytest.raises(DataError, match="cannot read the table"):
         read_metadata(root / PET, root)
+
+
+ANNEX = ".git/annex/objects/x/MD5E-s20--5d41402abc4b2a76b9719d911017c592"
+POINTERS = [
+    "/annex/objects/MD5E-s20--5d41402abc4b2a76b9719d911017c592.tsv\n",
+    f"../../../{ANNEX}",
+    f"../../../{ANNEX}".replace("/", "\\"),
+    "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 20\n",
+]
+
+
+@pytest.mark.parametrize("ending", [".json", ".tsv"])
+@pytest.mark.parametrize("content", [None, *POINTERS, ""])
+def test_a_sidecar_or_table_that_was_not_fetched_fails_its_image_alone(tmp_path, ending, content):
+    first, second = "sub-01/pet/sub-01_run-1_pet.nii.gz", "sub-01/pet/sub-01_run-2_pet.nii.gz"
+    root = write_dataset(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz", first, second)
+    broken = root / first.replace(".nii.gz", ending)
+    if content is None:
+        broken.symlink_to(f"../../{ANNEX}")
+    else:
+        broken.write_text(content, "utf-8")
+    (plan,) = plans_of(root).values()
+    assert [pairing.image.path.name for pairing in plan.pairings] == [second.rsplit("/")[-1]]
+    (problem,) = plan.problems
+    assert ("is an empty file" if content == "" else "not fetched yet?") in problem.message
+    assert str(broken) in problem.message
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+def test_other_encodings_of_unicode_are_read(tmp_path, encoding):
+    root = write_dataset(tmp_path, PET)
+    sidecar = root / PET.replace(".nii.gz", ".json")
+    sidecar.write_text('{"Units": "Bq/mL", "Site": "Zürich"}', encoding)
+    table = sidecar.with_suffix(".tsv")
+    table.write_text("start\tduration\r\n0\t60\r\n", encoding, newline="")
+    rows = [{"start": "0", "duration": "60"}]
+    expected = {"Units": "Bq/mL", "Site": "Zürich", FRAME_TABLE: {"Path": str(table), "Rows": rows}}
+    assert read_metadata(root / PET, root) == expected
 
 
 def test_fields_of_the_frames_and_of_the_raw_image_are_dropped():

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from fusionprep.image.frames import average_frames
+from fusionprep.image.frames import FrameMean
+from fusionprep.image.frames import average_frames as average
+
+
+def average_frames(frames: np.ndarray, durations=None, factors=None) -> np.ndarray:
+    return averaged(frames, durations, factors).image
+
+
+def averaged(frames: np.ndarray, durations=None, factors=None) -> FrameMean:
+    return average(np.moveaxis(frames, -1, 0), durations, factors)
 
 
 def constant_frames(*values: float) -> np.ndarray:
@@ -48,3 +57,60 @@ def test_a_short_bright_frame_keeps_double_precision():
 def test_impossible_durations_are_refused(durations):
     with pytest.raises(ValueError, match="durations"):
         average_frames(constant_frames(1, 2, 3), durations)
+
+
+@pytest.mark.parametrize("nothing", [0, np.nan, np.inf, "mixed"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_frames_without_signal_are_left_out(nothing, place):
+    frames = constant_frames(1, 1, 1)
+    frames[..., place] = 0 if nothing == "mixed" else nothing
+    if nothing == "mixed":
+        frames[0, :, :, place] = np.nan
+    frames[..., [1, 2, 0][place]] = 4
+    found = averaged(frames, [60, 60, 60])
+    np.testing.assert_allclose(found.image, 2.5)
+    assert found.empty == (place,)
+    assert place not in found.kept
+    assert len(found.kept) == 2
+    assert found.partial == ()
+    assert found.doubts() == []
+    (note,) = found.notes()
+    assert note.startswith(f"frame {place + 1} of 3 holds no value but zero")
+
+
+def test_an_empty_frame_of_1800_s_does_not_dilute_the_mean():
+    # (3*300 + 5*900) / 1200 = 4.5; with the empty 1800 s it was 1.8.
+    found = averaged(constant_frames(3, 5, 0), [300, 900, 1800])
+    np.testing.assert_allclose(found.image, 4.5)
+
+
+def test_frames_of_which_a_part_is_missing_are_told():
+    frames = constant_frames(1, 2, 7, 7)
+    frames[0, 0, 0, 2] = np.nan
+    frames[0, 0, 1, 3] = np.inf
+    found = averaged(frames, [10, 20, 30, 30])
+    assert found.partial == (2, 3)
+    assert found.share == pytest.approx(2 / 24)
+    (doubt,) = found.doubts()
+    assert doubt.startswith("frames 3 and 4 of 4 hold values that are not numbers")
+    assert "8.3 % of the voxels" in doubt
+
+
+def test_background_that_is_nan_in_every_frame_is_no_doubt():
+    frames = constant_frames(1, 3)
+    frames[0] = np.nan
+    found = averaged(frames, [10, 10])
+    assert found.doubts() == []
+    np.testing.assert_allclose(found.image[1], 2)
+    assert not found.image[0].any()
+
+
+def test_frames_are_corrected_before_they_are_averaged():
+    # (1*2*10 + 3*4*30) / 40
+    np.testing.assert_allclose(average_frames(constant_frames(1, 3), [10, 30], [2, 4]), 9.5)
+    with pytest.raises(ValueError, match="factors"):
+        average_frames(constant_frames(1, 3), [10, 30], [2])
+
+
+def test_signal_of_any_size_counts():
+    np.testing.assert_allclose(average_frames(constant_frames(1e-20, 3e-20)), 2e-20, rtol=1e-6)

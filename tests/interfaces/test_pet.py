@@ -1,3 +1,5 @@
+import tracemalloc
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -91,3 +93,102 @@ def test_scale(tmp_path):
     np.testing.assert_allclose(np.ravel(found.dataobj), np.arange(8) / 4)
     np.testing.assert_allclose(found.affine, affine)
     assert found.get_data_dtype() == np.float32
+
+
+def test_an_empty_frame_leaves_mean_times_and_duration(tmp_path):
+    path = write(tmp_path / "pet.nii.gz", frames(0, 3, 5, np.nan))
+    average = AverageFrames(in_file=path, starts=[0.0, 1800.0, 2100.0, 3000.0])
+    average.inputs.durations = [1800.0, 300.0, 900.0, 600.0]
+    found = average.run(cwd=tmp_path)
+    np.testing.assert_allclose(nib.load(found.outputs.out_file).dataobj, 4.5)
+    assert averaging(found) == {
+        "Frames": 2, "Weights": "frame duration", "DurationSeconds": 1200.0,
+        "StartSeconds": 1800.0, "EndSeconds": 3000.0, "EmptyFrames": [1, 4],
+    }  # fmt: skip
+    (note,) = found.outputs.metadata["Notes"]
+    assert note.startswith("frames 1 and 4 of 4 hold no value but zero")
+    assert found.outputs.doubts == []
+
+
+def test_a_partly_empty_frame_is_doubted(tmp_path):
+    array = frames(2, 4)
+    array[0, 0, 0, 1] = np.nan
+    found = AverageFrames(in_file=write(tmp_path / "pet.nii", array)).run(cwd=tmp_path)
+    mean = np.asarray(nib.load(found.outputs.out_file).dataobj)
+    assert mean[0, 0, 0] == 2
+    assert mean[1, 1, 1] == 3
+    (doubt,) = found.outputs.doubts
+    assert "frame 2 of 2 holds values that are not numbers" in doubt
+    assert "Notes" not in found.outputs.metadata
+
+
+def test_nan_around_a_static_image_is_no_doubt(tmp_path):
+    array = frames(2)[..., 0]
+    array[0] = np.nan
+    found = AverageFrames(in_file=write(tmp_path / "pet.nii", array)).run(cwd=tmp_path)
+    assert found.outputs.doubts == []
+
+
+def test_suvr_of_frames_that_were_not_corrected_for_decay(tmp_path):
+    """C-11 for 90 minutes: a region that fills slowly seems to take up less."""
+    half_life, starts = 20.361 * 60, np.arange(0, 5400, 300.0)
+    factors = [
+        2 ** (start / half_life) * x / -np.expm1(-x)
+        for start in starts
+        for x in [np.log(2) * 300 / half_life]
+    ]
+    target, reference = 1 + starts / 1000, 1 + 0 * starts
+    array = np.ones((4, 4, 4, 18), np.float32)
+    array[:2] = target / factors
+    array[2:] = reference / factors
+    average = AverageFrames(in_file=write(tmp_path / "pet.nii.gz", array))
+    average.inputs.durations = [300.0] * 18
+    as_measured = np.array(nib.load(average.run(cwd=tmp_path).outputs.out_file).dataobj)
+    average.inputs.frame_factors = factors
+    corrected = np.array(nib.load(average.run(cwd=tmp_path).outputs.out_file).dataobj)
+    assert corrected[0, 0, 0] / corrected[3, 0, 0] == pytest.approx(1 + 2.55, rel=1e-5)
+    assert as_measured[0, 0, 0] / as_measured[3, 0, 0] < 2.6
+
+
+@pytest.mark.parametrize("name", ["pet.nii", "pet.nii.gz"])
+def test_five_dimensions_and_any_orientation(tmp_path, name):
+    rng = np.random.default_rng(0)
+    array = rng.integers(1, 1000, (3, 4, 5, 1, 6)).astype(np.int16)
+    affine = np.array([[0, 0, 2.0, 1], [-3.0, 0, 0, 2], [0, 4.0, 0, 3], [0, 0, 0, 1]])
+    image = nib.Nifti1Image(array, affine)
+    image.header.set_slope_inter(0.5, 0)
+    image.header["scl_slope"] = 0.5
+    nib.save(image, tmp_path / name)
+    scale = float(nib.load(tmp_path / name).dataobj.slope)
+    found = AverageFrames(in_file=str(tmp_path / name)).run(cwd=tmp_path)
+    mean = nib.load(found.outputs.out_file)
+    stored = np.asarray(nib.load(tmp_path / name).dataobj.get_unscaled())[..., 0, :] * scale
+    expected = nib.as_closest_canonical(nib.Nifti1Image(stored.mean(axis=-1), affine))
+    np.testing.assert_allclose(mean.dataobj, expected.dataobj, rtol=1e-6)
+    np.testing.assert_allclose(mean.affine, expected.affine)
+    assert averaging(found)["Frames"] == 6
+
+
+def test_a_truncated_dynamic_scan_is_named(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "pet.nii.gz"
+    write(path, rng.standard_normal((8, 8, 8, 12)).astype(np.float32))
+    path.write_bytes(path.read_bytes()[:-3000])
+    with pytest.raises(DataError, match=r"pet\.nii\.gz is corrupt"):
+        AverageFrames(in_file=str(path)).run(cwd=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["pet.nii", "pet.nii.gz"])
+def test_one_frame_is_in_memory_at_a_time(tmp_path, name):
+    shape = (64, 64, 52)
+    array = np.ones((*shape, 20), np.int16)
+    array[..., 3] = 700
+    image = nib.Nifti1Image(array, np.eye(4))
+    image.header.set_slope_inter(0.1, 0)
+    nib.save(image, tmp_path / name)
+    average = AverageFrames(in_file=str(tmp_path / name), durations=[60.0] * 20)
+    tracemalloc.start()
+    average.run(cwd=tmp_path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak / np.prod(shape) < 48

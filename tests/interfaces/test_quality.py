@@ -96,13 +96,14 @@ def test_gray_matter_below_white_is_doubtful_for_fdg(brain, tmp_path, tracer, ve
         dseg=write(tmp_path / "dseg.nii", dseg),
         tracer=tracer,
         doubts=["frames overlap"] if tracer == "18FFDG" else [],
+        found_doubts=["frame 2 has gaps"] if tracer == "18FFDG" else [],
         registration={"Registration": {"Verdict": "pass", "VerdictReason": "it fits"}},
     ).run(cwd=tmp_path)
     registration = found.outputs.metadata["Registration"]
     assert registration["Verdict"] == verdict
     if tracer == "18FFDG":
         assert registration["VerdictReason"].startswith(
-            "frames overlap; the ratio of gray to white"
+            "frames overlap; frame 2 has gaps; the ratio of gray to white"
         )
 
 

@@ -127,6 +127,7 @@ def test_frames_of_a_dynamic_pet(images, tmp_path, timed):
     nib.save(new_image(np.stack([still, 2 * still], axis=-1), np.diag([4.0, 4, 4, 1])), pet)
     sitk.WriteTransform(itk_from_ras(np.eye(4)), str(tmp_path / "xfm.txt"))
     times = {"starts": [0.0, 60.0], "durations": [60.0, 120.0]} if timed else {}
+    factors = {"frame_factors": [1.0, 2.0]} if timed else {}
     plot = PlotFrames(
         pet=str(pet),
         mask=images["mask"],
@@ -136,6 +137,7 @@ def test_frames_of_a_dynamic_pet(images, tmp_path, timed):
         output_dir=str(tmp_path / "out"),
         out_path="a.svg",
         **times,
+        **factors,
     )
     plot.run(cwd=str(tmp_path))
     text = (tmp_path / "out" / "a.svg").read_text("utf-8")

@@ -1,12 +1,13 @@
 """The figure of a dynamic PET: its frames side by side, and its time-activity curves."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
+from fusionprep.image.io import each_frame
 from fusionprep.image.segmentation import GRAY, WHITE
 from fusionprep.reports.figures import svg
 from fusionprep.reports.figures.slices import Plane, Volume, outlines, to_gray, window
@@ -65,6 +66,7 @@ def plot_frames(
     out_svg: Path,
     *,
     factor: float = 1.0,
+    frame_factors: Sequence[float] | None = None,
     units: str = "arbitrary",
 ) -> Path:
     """Draw axial and sagittal slices of the frames of a PET, and activity over time.
@@ -88,6 +90,8 @@ def plot_frames(
         File to write.
     factor
         Turns voxel values into `units`.
+    frame_factors
+        What each frame is multiplied by besides, its correction for decay.
     units
         Of the activity; ``Bq/mL`` is drawn in kBq/mL.
 
@@ -107,9 +111,10 @@ def plot_frames(
     shown = np.unique(np.rint(np.linspace(0, count - 1, min(count, MOST_FRAMES))).astype(int))
     curves = {name: np.full(count, np.nan) for name in regions}
     tiles: dict[int, list[np.ndarray]] = {}
-    for index, frame in enumerate(read_frames(pet)):
+    scales = np.full(count, factor) if frame_factors is None else factor * np.array(frame_factors)
+    for index, frame in enumerate(each_frame(pet)):
         for name, region in regions.items():
-            curves[name][index] = _mean_of_finite(frame[region]) * factor
+            curves[name][index] = _mean_of_finite(frame[region]) * scales[index]
         if index in shown:
             tiles[index] = _tiles(Volume(frame, in_t1w), planes, inside)
     titles = [timing.label(index) for index in shown]
@@ -122,12 +127,6 @@ def plot_frames(
     text = svg.document([header, *body], height + _PLOT_HEIGHT + 60, description)
     out_svg.write_text(text, "utf-8")
     return out_svg
-
-
-def read_frames(pet: Image) -> Iterator[np.ndarray]:
-    """Yield the frames (X, Y, Z) of an image one by one, float32, in the order of the file."""
-    for index in np.ndindex(*pet.shape[3:]):
-        yield np.asarray(pet.dataobj[(..., *index)], np.float32)
 
 
 def _regions(

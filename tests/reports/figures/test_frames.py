@@ -7,8 +7,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from fusionprep.image.io import each_frame
 from fusionprep.reports.figures import frames as module
-from fusionprep.reports.figures.frames import Timing, plot_frames, read_frames
+from fusionprep.reports.figures.frames import Timing, plot_frames
 
 GRAY, WHITE = 1, 2
 STARTS, DURATIONS = (0.0, 60.0, 180.0), (60.0, 120.0, 300.0)
@@ -92,6 +93,14 @@ def test_curves_are_the_planted_activities(tmp_path):
     assert "All frames" in text
 
 
+def test_curves_are_corrected_frame_by_frame(tmp_path):
+    text = draw(tmp_path / "a.svg", person(), frame_factors=[1.0, 2.0, 4.0], units="Bq/mL")
+    for name, planted in ACTIVITY.items():
+        _, activity = values(text, name)
+        expected = 1e-3 * np.array(planted) * (1, 2, 4)
+        np.testing.assert_allclose(activity, expected, rtol=0.06, atol=0.05)
+
+
 def test_without_times_frames_are_numbered(tmp_path):
     text = draw(tmp_path / "a.svg", person(), Timing(None, None))
     assert "the dataset gives no times" in text
@@ -156,6 +165,6 @@ def test_each_frame_is_read_once_and_alone(tmp_path, monkeypatch, name, shape):
         return result
 
     monkeypatch.setattr(type(pet.dataobj), "__getitem__", spy)
-    found = list(read_frames(pet))
+    found = list(each_frame(pet))
     assert read == [(5, 6, 7)] * 4
     np.testing.assert_array_equal(np.stack(found, axis=-1), array.reshape(5, 6, 7, 4))
