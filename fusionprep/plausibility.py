@@ -86,3 +86,21 @@ CHILD_TISSUES_ML = {
     "WM": Limits("the volume of white matter", 60.0, 800.0, "mL", _CHILDREN),
     "CSF": Limits("the volume of cerebrospinal fluid in the mask", 5.0, 700.0, "mL", _CHILDREN),
 }
+LONGEST_SIDE = Limits(
+    "the longest side of the image",
+    *(20.0, 3000.0),
+    "mm",
+    "a head is about 200 mm, the longest scanners of whole bodies cover 2 m: an image whose sides"
+    " are in another unit is a thousand times beside that",
+)
+POSSIBLE_SIDE = Limits(LONGEST_SIDE.quantity, 1.0, LONGEST_SIDE.high, "mm", LONGEST_SIDE.source)
+
+FIELD_OF_VIEW = Limits(
+    "the field of view",
+    *(120.0, LONGEST_SIDE.high),
+    "mm",
+    "brains of adults are about 130 mm high, 140 wide and 170 long (Talairach and Tournoux 1988;"
+    " Zilles et al. in Duvernoy 1999): what shows less along any axis is a slab",
+)
+BRAIN_SIDES_MM = (130.0, 140.0, 170.0)
+"""Height, width and length of a brain, by the same sources."""
