@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fusionprep.bids.contents import lacks_attenuation_correction
 from fusionprep.bids.metadata import (
     frame_timing,
     radionuclide,
@@ -32,6 +33,11 @@ def pet_facts(image: ImageFile, bids_dir: Path) -> PETFacts:
     units, factor = units_factor(image.metadata)
     weight = body_weight(bids_dir, image.subject, image.metadata)
     suv, reason = suv_inputs(image.metadata, weight, timing, image.n_frames)
+    no_suvr = ""
+    doubts: tuple[str, ...] = ()
+    if told := lacks_attenuation_correction(image):
+        suv, reason = None, f"the image is not corrected for attenuation ({told})"
+        no_suvr, doubts = reason, (f"{reason}: uptake is too low, most in the middle of the head",)
     return PETFacts(
         tracer=tracer_label(image),
         tracer_name=tracer_name(image),
@@ -41,4 +47,6 @@ def pet_facts(image: ImageFile, bids_dir: Path) -> PETFacts:
         factor=factor,
         suv=suv,
         no_suv=reason,
+        no_suvr=no_suvr,
+        doubts=doubts,
     )

@@ -57,6 +57,30 @@ class AssessT1w(SimpleInterface):
         return runtime
 
 
+class _DoubtRegistrationInputSpec(BaseInterfaceInputSpec):
+    registration = traits.Dict(mandatory=True, desc="with the sidecar's Registration field")
+    doubts = traits.List(traits.Str, [], usedefault=True, desc="what has to be looked at")
+
+
+class _DoubtRegistrationOutputSpec(TraitedSpec):
+    metadata = traits.Dict(desc="the sidecar's Registration field")
+
+
+class DoubtRegistration(SimpleInterface):
+    """Make the verdict on a registration ``review`` at best where its images are in doubt."""
+
+    input_spec = _DoubtRegistrationInputSpec
+    output_spec = _DoubtRegistrationOutputSpec
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from fusionprep.image.registration_quality import with_doubt
+
+        fields = self.inputs.registration
+        doubted = with_doubt(fields["Registration"], "; ".join(self.inputs.doubts))
+        self._results["metadata"] = {**fields, "Registration": doubted}
+        return runtime
+
+
 class _AssessPETInputSpec(BaseInterfaceInputSpec):
     pet = File(exists=True, mandatory=True, desc="static PET on the T1w grid")
     static = File(exists=True, mandatory=True, desc="the same on its own grid")

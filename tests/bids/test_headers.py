@@ -127,7 +127,9 @@ def test_lengths_are_brought_to_millimetres(tmp_path, unit, voxel_size, note):
     assert nib.affines.voxel_sizes(load_image(path).affine) == pytest.approx([3, 3, 3])
 
 
-@pytest.mark.parametrize(("unit", "voxel_size"), [("mm", 3000), ("unknown", 0.003), ("micron", 1e8)])
+@pytest.mark.parametrize(
+    ("unit", "voxel_size"), [("mm", 3000), ("unknown", 0.003), ("micron", 1e8)]
+)
 def test_lengths_that_no_unit_explains_are_refused(tmp_path, unit, voxel_size):
     path = with_lengths(tmp_path / "x.nii.gz", unit, voxel_size)
     with pytest.raises(DataError, match="lengths in an unknown unit, as the longest side"):
