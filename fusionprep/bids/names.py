@@ -83,6 +83,9 @@ SUMMARY, VIEWER, ANATOMICAL, METHODS, ABOUT, ERRORS = (
 JUDGED = ("Registration", "Plausibility")
 """Fields of sidecars that hold a ``Verdict`` and a ``VerdictReason``."""
 
+NOTES = "Notes"
+"""Field of sidecars that lists what was corrected or assumed, a phrase each."""
+
 FUSED, THUMBNAIL, PLANES = "fused", "thumb", "planes"
 """What labels of fused images and of their figures begin with."""
 

@@ -207,9 +207,9 @@ class Pairing:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was corrected or assumed about the image and its T1w, a phrase each."""
+        """What was corrected or assumed about the image, a phrase each."""
         facts = self.image.pet.notes if self.image.pet is not None else ()
-        return (*self.image.notes, *facts, *(f"the T1w: {note}" for note in self.t1w.notes))
+        return (*self.image.notes, *facts)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from fusionprep.bids.names import IMAGE, sidecar_path
+from fusionprep.bids.names import IMAGE, NOTES, sidecar_path
 from fusionprep.errors import OutputError
 from fusionprep.files import write_text, write_whole
 
@@ -63,7 +63,10 @@ class WriteDerivative(SimpleInterface):
     def _sidecar_text(self) -> str:
         fields = dict(self.inputs.metadata)
         for computed in self.inputs.computed if isdefined(self.inputs.computed) else []:
+            notes = [*fields.get(NOTES, []), *computed.get(NOTES, [])]
             fields.update(computed)
+            if notes:
+                fields[NOTES] = list(dict.fromkeys(notes))
         return json.dumps(_finite(fields), indent=2) + "\n"
 
     def _run_interface(self, runtime: Any) -> Any:

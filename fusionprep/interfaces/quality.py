@@ -109,7 +109,7 @@ class AssessPET(SimpleInterface):
     output_spec = _AssessPETOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
-        from fusionprep.image.pet_checks import check_suv, check_uptake
+        from fusionprep.image.pet_checks import check_noise, check_slices, check_suv, check_uptake
         from fusionprep.image.quality import pet_noise, pet_quality
         from fusionprep.image.registration_quality import with_doubt
         from fusionprep.image.resample import ras_from_itk, read_transforms
@@ -122,7 +122,12 @@ class AssessPET(SimpleInterface):
             **pet_quality(pet, dseg),
             "Noise": pet_noise(static, affine, dseg, dseg_affine, t1w_from_pet),
         }
-        doubts = [*self.inputs.doubts, *check_uptake(quality, self.inputs.tracer)]
+        measured = (check_slices(static), check_noise(quality))
+        doubts = [
+            *self.inputs.doubts,
+            *check_uptake(quality, self.inputs.tracer),
+            *(doubt for doubt in measured if doubt),
+        ]
         fields: dict[str, Any] = {"Quality": quality}
         if isdefined(self.inputs.suv_factor):
             refused, doubt = check_suv(pet, dseg, self.inputs.suv_factor)

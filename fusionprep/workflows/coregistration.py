@@ -190,7 +190,7 @@ def add_coregistration(
 
 def paired_metadata(config: Config, pairing: Pairing) -> dict[str, Any]:
     """Sidecar fields that every image brought to a T1w has."""
-    notes = {"Notes": list(pairing.notes)} if pairing.notes else {}
+    notes = {names.NOTES: list(pairing.notes)} if pairing.notes else {}
     return {
         **notes,
         "Sources": [names.raw_uri(pairing.image, config.bids_dir)],

@@ -51,6 +51,14 @@ def test_image_and_sidecar(writer, tmp_path, source):
     assert all(mode & 0o400 for mode in modes)
 
 
+def test_notes_found_on_the_way_join_those_known_before(writer, tmp_path):
+    writer.inputs.metadata = {"Notes": ["a", "b"]}
+    writer.inputs.computed = [{"Units": "b"}, {"Notes": ["c", "a"]}]
+    writer.run(cwd=str(tmp_path))
+    sidecar = json.loads((tmp_path / "out" / NAME.replace(".nii.gz", ".json")).read_text())
+    assert sidecar == {"Notes": ["a", "b", "c"], "Units": "b"}
+
+
 def test_files_that_are_no_images_are_copied(tmp_path):
     (tmp_path / "x.txt").write_text("#Insight Transform File V1.0\n")
     name = "sub-01/pet/sub-01_from-pet_to-T1w_mode-image_xfm.txt"
