@@ -41,7 +41,7 @@ _DEFACED = re.compile("(?:de|re)fac|anonymi[sz]ed", re.IGNORECASE)
 # Images whose sidecars have not been read, of one subject and of all.
 _Selected = Mapping[Modality, list[ImageFile]]
 _Collected = dict[str, dict[Modality, list[ImageFile]]]
-# Session and suffix of images that are no derivatives, by subject.
+# Session and suffix of images other than derivatives, by subject.
 _Present = Mapping[str, set[tuple[str | None, str]]]
 
 

@@ -1,4 +1,4 @@
-"""Parts of file names that are no entities of BIDS."""
+"""Parts of file names that BIDS does not know."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _SESSION = re.compile(
 
 
 def read_odd_parts(path: Path, entities: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """What the parts of a file name tell that are no entities.
+    """What the parts of a file name tell that BIDS does not know.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def read_odd_parts(path: Path, entities: Mapping[str, str]) -> tuple[dict[str, s
     >>> read_odd_parts(Path("sub-01_sess-d0129_T1w.nii.gz"), {"sub": "01"})
     ({'ses': 'd0129'}, ['the part sess-d0129 of its name is read as ses-d0129'])
     >>> read_odd_parts(Path("sub-01_size-2_T1w.nii.gz"), {"sub": "01"})
-    ({}, ['the part size-2 of its name is no entity of BIDS and is not read'])
+    ({}, ['the part size-2 of its name is unknown to BIDS and is not read'])
     """
     found: dict[str, str] = {}
     notes = []
@@ -51,5 +51,5 @@ def read_odd_parts(path: Path, entities: Mapping[str, str]) -> tuple[dict[str, s
             found["ses"] = match[1]
             notes.append(f"the part {part} of its name is read as ses-{match[1]}")
         else:
-            notes.append(f"the part {part} of its name is no entity of BIDS and is not read")
+            notes.append(f"the part {part} of its name is unknown to BIDS and is not read")
     return found, notes

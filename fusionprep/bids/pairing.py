@@ -21,9 +21,9 @@ from fusionprep.modalities import MOVED, T1W, Modality
 _CHOICE_REASONS = (
     "one of the brain",
     "one that covers most of the head",
-    "one that is no single echo, inversion or chunk",
+    "one of all echoes, inversions and chunks",
     "one without contrast agent",
-    "one that is no Dixon, VIBE, MRAC or scout image",
+    "one other than Dixon, VIBE, MRAC or scout",
     "un-accelerated one",
     "one with the smallest voxels by their longest edge",
     "one with the smallest voxels",

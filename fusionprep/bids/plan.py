@@ -65,7 +65,8 @@ def plan_subject(found: FoundImages, config: Config) -> SubjectPlan:
     if not re.fullmatch("[A-Za-z0-9+]+", subject):
         message = f"sub-{subject} is not a BIDS label (letters and digits only); rename the folder"
         return SubjectPlan(subject, problems=(Problem(subject, "data", message),))
-    usable, faults = _check_images(_without_maps(found), config.bids_dir)
+    found = _without_maps(found)
+    usable, faults = _check_images(found, config.bids_dir)
     usable = _without_uncorrected(usable, config.selection)
     dates = read_dates(config.bids_dir, subject)
     problems = [problem for _, problem in faults]

@@ -75,7 +75,7 @@ def _reason(path: Path) -> str:
             of_pet or path.parent.name.lower() in _OF_ONE_KIND or _MEANT.fullmatch(suffix.lower())
         )
         if not known and meant:
-            return f"the suffix {suffix} is none that is read"
+            return f"unknown suffix {suffix}"
     elif of_pet and name.endswith(".tsv") and suffix not in (*BIDS[PET].raw_suffixes, *_TABLES):
-        return f"the suffix {suffix} is none that is read"
+        return f"unknown suffix {suffix}"
     return ""

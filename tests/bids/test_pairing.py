@@ -202,14 +202,14 @@ def test_without_dates_several_sessions_are_not_guessed(tmp_path):
         ([("_acq-postGAD", 0.8), ("_acq-preGAD", 1.0)], "_acq-preGAD", "without contrast agent"),
         ([("_acq-postop", 0.8), ("_acq-b", 1.0)], "_acq-postop", "smallest voxels"),
         ([("_acq-space", 0.8), ("_acq-b", 1.0)], "_acq-space", "smallest voxels"),
-        ([("_echo-1", 0.8), ("_echo-2", 0.8), ("", 1.0)], "", "no single echo"),
-        ([("_chunk-1", 0.8), ("_chunk-2", 0.8), ("_run-2", 1.0)], "_run-2", "or chunk"),
+        ([("_echo-1", 0.8), ("_echo-2", 0.8), ("", 1.0)], "", "of all echoes"),
+        ([("_chunk-1", 0.8), ("_chunk-2", 0.8), ("_run-2", 1.0)], "_run-2", "and chunks"),
         ([("_acq-cspine", 0.8), ("_acq-brain", 1.0)], "_acq-brain", "one of the brain"),
-        ([("_acq-DixonWater", 0.8), ("_acq-mprage", 1.0)], "_acq-mprage", "no Dixon"),
-        ([("_acq-mpragdixon", 0.8), ("_acq-b", 1.0)], "_acq-b", "no Dixon"),
-        ([("_acq-HeadMRAC", 0.8), ("", 1.0)], "", "no Dixon"),
-        ([("_acq-vibe", 0.8), ("", 1.0)], "", "no Dixon"),
-        ([("_acq-AAHScout", 0.8), ("", 1.0)], "", "no Dixon"),
+        ([("_acq-DixonWater", 0.8), ("_acq-mprage", 1.0)], "_acq-mprage", "other than Dixon"),
+        ([("_acq-mpragdixon", 0.8), ("_acq-b", 1.0)], "_acq-b", "other than Dixon"),
+        ([("_acq-HeadMRAC", 0.8), ("", 1.0)], "", "other than Dixon"),
+        ([("_acq-vibe", 0.8), ("", 1.0)], "", "other than Dixon"),
+        ([("_acq-AAHScout", 0.8), ("", 1.0)], "", "other than Dixon"),
     ],
 )
 def test_choice_among_several_t1w(tmp_path, files, chosen, reason):
@@ -294,7 +294,7 @@ def test_a_spine_alone_is_in_doubt(tmp_path):
 
 
 def test_days_between_scans_of_one_session_count(tmp_path):
-    """A session label is no date: here 397 days lie between its scans."""
+    """A session label does not date a scan: here 397 days lie between its scans."""
     root = write_dataset(tmp_path, t1w("a"), pet("a"), t1w("b"))
     dates = [
         ("ses-a/anat/sub-01_ses-a_T1w.nii.gz", "2019-01-01"),
