@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from fusionprep.bids.metadata import number_value
 from fusionprep.bids.types import ImageFile
 from fusionprep.plausibility import BRAIN_SIDES_MM, FIELD_OF_VIEW
 
@@ -27,6 +28,7 @@ _LONGEST_T2_INVERSION_S = 1.5
 _UNCORRECTED = re.compile(r"nac|noac|nonac|nonattenuat|uncorrected|noattenuat|withoutac")
 # `dynNAC` and not `dynac`
 _UNCORRECTED_INSIDE = re.compile("(?<![A-Z])(?:N|No|Non)AC(?![A-Z])")
+_CORRECTION = re.compile("(?:n|no|non|ct|mr)?ac", re.IGNORECASE)
 _UNCORRECTED_WORD = re.compile(r"(?<![a-z])(?:nac|no[ _-]?ac|non[ _-]?ac|uncorrected)(?![a-z])")
 _UNTOLD = "available|applicable|specified|known|reported|recorded|given|stated|information"
 _NOT_DONE = re.compile(
@@ -98,8 +100,8 @@ def is_dark_fluid(image: ImageFile) -> str:
     for name, text in _descriptions(image):
         if _DARK_FLUID.search(text):
             return f"by {name}{image.entities[name[:-1]]}" if name[-1] == "-" else f"by its {name}"
-    inversion = image.get("InversionTime")
-    if isinstance(inversion, (int, float)) and inversion > _LONGEST_T2_INVERSION_S:
+    inversion = number_value(image.metadata, "InversionTime")
+    if inversion is not None and inversion > _LONGEST_T2_INVERSION_S:
         return f"by its InversionTime of {inversion:g}"
     return ""
 
@@ -124,6 +126,11 @@ def lacks_attenuation_correction(image: ImageFile) -> str:
         if name in _DESCRIPTIONS and _UNCORRECTED_WORD.search(text):
             return f"{name} is {image.get(name)}"
     return ""
+
+
+def tells_correction(image: ImageFile) -> bool:
+    """Whether ``acq-`` only says if attenuation was corrected, e.g. ``acq-AC``."""
+    return _CORRECTION.fullmatch(image.entities.get("acq", "")) is not None
 
 
 def shows_no_activity(image: ImageFile) -> str:

@@ -8,7 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from fusionprep.bids.contents import lacks_attenuation_correction, shows_no_activity
+from fusionprep.bids.contents import (
+    lacks_attenuation_correction,
+    shows_no_activity,
+    tells_correction,
+)
 from fusionprep.bids.dates import days, read_dates
 from fusionprep.bids.filters import options_used
 from fusionprep.bids.headers import check_header
@@ -140,8 +144,9 @@ def _without_uncorrected(found: FoundImages, selection: Selection) -> FoundImage
 def _scan(image: ImageFile) -> tuple[str | None, ...]:
     """What tells a scan from others, however it was reconstructed."""
     tracer = image.pet.tracer if image.pet is not None else None
-    told = lacks_attenuation_correction(image).startswith("acq-")
-    acquisition = None if told or tracer == image.entities.get("acq") else image.entities.get("acq")
+    acquisition = None if tells_correction(image) else image.entities.get("acq")
+    if tracer is not None and tracer == image.entities.get("acq"):
+        tracer = acquisition
     return (image.session, tracer, acquisition, *map(image.entities.get, ("task", "run")))
 
 

@@ -50,14 +50,10 @@ def some(names: list[str]) -> str:
 
 def _files(folder: Path) -> list[Path]:
     sessions = [folder, *(path for path in folder.glob("ses-*") if path.is_dir())]
-    folders = (
-        inner
-        for session in sessions
-        for inner in (session.iterdir() if session.is_dir() else ())
-        if inner.is_dir() and inner.name.lower() in DATATYPES
-    )
-    found = (path for inner in folders for path in inner.iterdir())
-    return sorted(path for path in found if not path.name.startswith("."))
+    inside = [path for session in sessions if session.is_dir() for path in session.iterdir()]
+    folders = (path for path in inside if path.is_dir() and path.name.lower() in DATATYPES)
+    found = [*inside, *(path for inner in folders for path in inner.iterdir())]
+    return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 
 
 def _reason(path: Path) -> str:

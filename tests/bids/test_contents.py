@@ -97,6 +97,17 @@ def test_an_uncorrected_image_is_left_out_where_the_scan_was_corrected(tmp_path)
     assert len(asked.pairings) == 4
 
 
+@pytest.mark.parametrize("tracer", ["FDG", None])
+def test_corrected_and_uncorrected_are_told_by_acq(tmp_path, tracer):
+    sidecar = {**PET_SIDECAR, "TracerName": tracer}
+    root = write_dataset(
+        tmp_path, t1w(), pet(rest="_acq-AC"), pet(rest="_acq-NAC"), sidecar=sidecar
+    )
+    plan = only_plan(root)
+    assert [pairing.image.entities["acq"] for pairing in plan.pairings] == ["AC"]
+    assert not plan.problems
+
+
 @pytest.mark.parametrize(
     ("name", "fields", "reason"),
     [
@@ -139,6 +150,7 @@ def test_a_map_alone_leaves_no_pet(tmp_path):
         ("_acq-3dflair", {}, "by acq-3dflair"),
         ("", {"InversionTime": 1.65}, "by its InversionTime of 1.65"),
         ("", {"InversionTime": 2500}, "by its InversionTime of 2500"),
+        ("", {"InversionTime": "1.8"}, "by its InversionTime of 1.8"),
         ("", {"SeriesDescription": "t2_tirm_tra_dark-fluid"}, "by its SeriesDescription"),
         ("", {"InversionTime": 0.16}, ""),
         ("_acq-TSE", {"SeriesDescription": "t2_tse_tra"}, ""),
@@ -212,7 +224,8 @@ def test_files_that_are_not_read_are_named(tmp_path):
         "pet/sub-01_pet.v", "pet/sub-01_blood.tsv", "anat/sub-01_T1w.mnc", "anat/sub-01_T1w.mgz",
         "anat/sub-01_T1w.hdr", "anat/sub-01_T1w.img", "anat/sub-01_T1.nii.gz",
         "anat/sub-01_T2starw.nii.gz", "anat/sub-01_run-2_T1w.NII.GZ", "pet/sub-01_pet.nii.zst",
-        "pet/0001.dcm", "pet/0002.dcm", "pet/0003.dcm", "pet/0004.dcm", "func/sub-01_bold.mnc",
+        "T1.mgz", "pet/0001.dcm", "pet/0002.dcm", "pet/0003.dcm", "pet/0004.dcm",
+        "func/sub-01_bold.mnc",
     )  # fmt: skip
     for name in files:
         (root / "sub-01" / name).parent.mkdir(exist_ok=True)
@@ -225,7 +238,7 @@ def test_files_that_are_not_read_are_named(tmp_path):
         "not read, MINC, convert them to NIfTI: sub-01_T1w.mnc",
         "not read, an extension in capitals, write it as .nii or .nii.gz: sub-01_run-2_T1w.NII.GZ",
         "not read, compressed otherwise than by gzip, decompress them: sub-01_pet.nii.zst",
-        "not read, images of FreeSurfer (MGH), convert them to NIfTI: sub-01_T1w.mgz",
+        "not read, images of FreeSurfer (MGH), convert them to NIfTI: T1.mgz, sub-01_T1w.mgz",
         "not read, pairs of header and image (Analyze or NIfTI), convert them to NIfTI:"
         " sub-01_T1w.hdr, sub-01_T1w.img",
         "not read, unknown suffix 1: sub-01_ct_Eq_1.nii.gz",
