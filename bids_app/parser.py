@@ -117,7 +117,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         "--max-day-gap",
         type=at_least(0),
         metavar="DAYS",
-        help="largest gap between a PET and a T1w of another session (default: 365)",
+        help="largest gap between a PET and its T1w, of whichever session (default: 365)",
     )
     group.add_argument("--anat-session", metavar="LABEL", help="take the T1w from this session")
 

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 
-from fusionprep.bids.names import JUDGED
+from fusionprep.bids.names import JUDGED, NOTES
 from fusionprep.bids.types import SubjectPlan
 from fusionprep.config import Config
 from fusionprep.reports.records import SubjectRecord, read_subject
@@ -32,7 +32,7 @@ def remarks(record: SubjectRecord) -> Iterator[str]:
     images = [(" ".join(["T1w", t1w.session or ""]).strip(), t1w) for t1w in record.anatomies()]
     images += [(scan.label, scan.native) for scan in record.scans() if scan.native is not None]
     for label, image in images:
-        notes = image.get("Notes")
+        notes = image.get(NOTES)
         for note in notes if isinstance(notes, list) else []:
             yield f"{label}: {note}"
         for quantity, field in NOT_COMPUTED.items():

@@ -10,12 +10,17 @@ from pathlib import Path
 from bids_app.exitcodes import ExitCode, exit_code_of
 from bids_app.failures import DISK_ERRORS
 from bids_app.signals import interruptions
+from fusionprep.arguments import quietly
 from fusionprep.errors import FusionPrepError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    return quietly(lambda: _run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
     # Nipype and its relatives would otherwise ask a server for newer versions.
     os.environ.update(NO_ET="1", NIPYPE_NO_ET="1")
     _ensure_home()

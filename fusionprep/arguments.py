@@ -1,10 +1,52 @@
 """What the command lines have in common."""
 
 import argparse
+import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+READER_GONE = 141
+"""Exit code of a program whose output nobody reads any more, as shells have it."""
+
+
+def quietly(run: Callable[[], int]) -> int:
+    """Run a command, and end without a word when the reader of its output has had enough.
+
+    Parameters
+    ----------
+    run
+        Prints, and returns the exit code.
+
+    Returns
+    -------
+    int
+        Of the command, or :data:`READER_GONE`, e.g. after ``| head``.
+    """
+    try:
+        try:
+            return run()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _reader_has_gone():
+            raise
+    # what is left in the buffer would fail once more when the interpreter closes it
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    return READER_GONE
+
+
+def _reader_has_gone() -> bool:
+    """Whether it is standard output that is broken rather than the pipe of another process."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        return True
+    return False
 
 
 class NamedPaths(argparse.Action):

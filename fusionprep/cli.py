@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusionprep._version import __version__
-from fusionprep.arguments import NamedPaths
+from fusionprep.arguments import NamedPaths, quietly
 from fusionprep.choices import ColourMapName, Device, Planes, choices
 from fusionprep.errors import FusionPrepError, UsageError
 from fusionprep.modalities import FUSED, PET
@@ -22,6 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0; 1 for data that cannot be used; 2 for a command that cannot be run.
     """
+    return quietly(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)

@@ -50,7 +50,7 @@ class Selection(_Checked):
     modalities
         Names of what is brought to the T1w.
     max_day_gap
-        Days that may lie between an image and the T1w of another session.
+        Days that may lie between an image and its T1w, of whichever session.
     anat_session
         Session whose T1w is taken; None lets the nearest one decide.
     """

@@ -120,7 +120,7 @@ _VOLUMES = (
 )
 ADULT_BRAIN_ML = Limits("the brain's volume", 800.0, 2000.0, "mL", _VOLUMES)
 ADULT_TISSUES_ML = {
-    "GM": Limits("the volume of gray matter", 400.0, 1000.0, "mL", _VOLUMES),
+    "GM": Limits("the volume of gray matter", 400.0, 1150.0, "mL", _VOLUMES),
     "WM": Limits("the volume of white matter", 300.0, 800.0, "mL", _VOLUMES),
     "CSF": Limits("the volume of cerebrospinal fluid in the mask", 20.0, 700.0, "mL", _VOLUMES),
 }
@@ -175,4 +175,38 @@ DECAY_BEFORE_SCAN = Limits(
     "half-lives",
     "a scan begins at most shortly before the injection; after five half-lives 3 % of the activity"
     " is left, and later scans are not made of the brain",
+)
+LONGEST_SIDE = Limits(
+    "the longest side of the image",
+    *(20.0, 3000.0),
+    "mm",
+    "a head is about 200 mm, the longest scanners of whole bodies cover 2 m: an image whose sides"
+    " are in another unit is a thousand times beside that",
+)
+POSSIBLE_SIDE = Limits(LONGEST_SIDE.quantity, 1.0, LONGEST_SIDE.high, "mm", LONGEST_SIDE.source)
+
+FIELD_OF_VIEW = Limits(
+    "the field of view",
+    *(120.0, LONGEST_SIDE.high),
+    "mm",
+    "brains of adults are about 130 mm high, 140 wide and 170 long (Talairach and Tournoux 1988;"
+    " Zilles et al. in Duvernoy 1999): what shows less along any axis is a slab",
+)
+BRAIN_SIDES_MM = (130.0, 140.0, 170.0)
+"""Height, width and length of a brain, by the same sources."""
+
+SLICE_JUMP = Limits(
+    "the jump of a slice's mean against its neighbours",
+    *(1.0, 1.3),
+    "",
+    "five FDG PET of four data sets and two templates have at most 1.11, and 1.21 in slices of"
+    " 8 mm, since the resolution of scanners joins neighbours; one slice scaled by 2 gives 2, all"
+    " slices on one side 1.41",
+)
+PET_NOISE = Limits(
+    "the noise of the PET in white matter",
+    *(0.0, 0.5),
+    "",
+    "four FDG PET of three data sets have 0.09 to 0.16; a uniform region should have 0.15 at most"
+    " (Boellaard et al., Eur J Nucl Med Mol Imaging 2015;42:328-354)",
 )

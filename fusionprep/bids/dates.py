@@ -11,14 +11,24 @@ from fusionprep.files import read_table
 
 DAYS_PER_MONTH = 30.44
 _DATE_COLUMNS = ("acq_time", "examination_date")
+_NO_DATE = ("", "n/a", "na", "nan", "none", "null", "unknown")
 
 
 @dataclass(frozen=True)
 class SubjectDates:
-    """Acquisition dates of a subject by file name and by session label (without ``ses-``)."""
+    """When a subject was scanned.
+
+    Attributes
+    ----------
+    scans, sessions
+        Dates by file name and by session label (without ``ses-``).
+    notes
+        Lines for people about dates that cannot be read.
+    """
 
     scans: Mapping[str, datetime.date] = field(default_factory=dict)
     sessions: Mapping[str, datetime.date] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def read_dates(bids_dir: Path, subject: str) -> SubjectDates:
@@ -28,28 +38,52 @@ def read_dates(bids_dir: Path, subject: str) -> SubjectDates:
     are used.
     """
     folder = bids_dir / f"sub-{subject}"
-    sessions = {
-        row.get("session_id", "").removeprefix("ses-"): date
-        for row in read_table(folder / f"sub-{subject}_sessions.tsv")
-        if (date := _date(row)) is not None
-    }
+    scans: dict[str, datetime.date] = {}
+    sessions: dict[str, datetime.date] = {}
+    notes = []
+    table = folder / f"sub-{subject}_sessions.tsv"
+    for row in read_table(table):
+        if (date := _date(row)) is not None:
+            sessions[row.get("session_id", "").removeprefix("ses-")] = date
+    notes += _unreadable(table)
     tables = [*folder.glob("sub-*_scans.tsv"), *folder.glob("ses-*/sub-*_scans.tsv")]
-    scans = {
-        Path(row.get("filename", "")).name: date
-        for table in sorted(tables)
-        for row in read_table(table)
-        if (date := _date(row)) is not None
-    }
-    return SubjectDates(scans, sessions)
+    for table in sorted(tables):
+        for row in read_table(table):
+            if (date := _date(row)) is not None:
+                scans[Path(row.get("filename", "")).name] = date
+        notes += _unreadable(table)
+    return SubjectDates(scans, sessions, tuple(notes))
 
 
 def _date(row: Mapping[str, str]) -> datetime.date | None:
-    for column in _DATE_COLUMNS:
-        try:
-            return datetime.datetime.fromisoformat((row.get(column) or "").strip()).date()
-        except ValueError:
-            continue
-    return None
+    dates = (_parsed(row.get(column) or "") for column in _DATE_COLUMNS)
+    return next((date for date in dates if date is not None), None)
+
+
+def _parsed(text: str) -> datetime.date | None:
+    try:
+        return datetime.datetime.fromisoformat(text.strip()).date()
+    except ValueError:
+        return None
+
+
+def _unreadable(table: Path) -> list[str]:
+    """A line about the dates of a table that are not as BIDS writes them."""
+    wrong = [
+        (column, text)
+        for row in read_table(table)
+        for column in _DATE_COLUMNS
+        if (text := (row.get(column) or "").strip()).lower() not in _NO_DATE
+        if _parsed(text) is None
+    ]
+    if not wrong:
+        return []
+    (column, text), more = wrong[0], len(wrong) - 1
+    others = f", nor {'are' if more > 1 else 'is'} {more} more" if more else ""
+    return [
+        f"{table.name}: {column} {text!r} is not an ISO date such as 2024-12-31{others};"
+        " it does not count"
+    ]
 
 
 def day_gap(dates: SubjectDates, first: ImageFile, second: ImageFile) -> int | None:

@@ -41,7 +41,10 @@ def check_filters(selection: Selection) -> None:
 
 
 def default_filter(modality: Modality, selection: Selection) -> dict[str, Any]:
-    """The pybids query for a modality by the options of the run."""
+    """The pybids query for a modality by the options of the run, but for sessions.
+
+    See :func:`session_kept`.
+    """
     from bids.layout import Query
 
     filters: dict[str, Any] = {
@@ -54,8 +57,6 @@ def default_filter(modality: Modality, selection: Selection) -> dict[str, Any]:
         filters["subject"] = [plain_label(label, "sub-") for label in selection.participant_label]
     if modality.magnitude_only:
         filters["part"] = [Query.NONE, "mag"]
-    if modality != T1W and selection.session_label:
-        filters["session"] = [plain_label(label, "ses-") for label in selection.session_label]
     if modality.tracer and selection.rec_label:
         filters["reconstruction"] = [plain_label(label, "rec-") for label in selection.rec_label]
     if modality.tracer and selection.run_label:
@@ -84,6 +85,15 @@ def _filter_value(key: str, value: Any) -> Any:
     if value in ("*", "Query.ANY"):
         return Query.ANY
     return plain_label(value, LABEL_PREFIXES.get(key, "")) if isinstance(value, str) else value
+
+
+def session_kept(image: ImageFile, modality: Modality, selection: Selection) -> bool:
+    """Whether the options of the run keep the session of an image, however its name gives it."""
+    if modality == T1W or not selection.session_label:
+        return True
+    if "session" in user_filter(modality, selection):
+        return True
+    return image.session in {plain_label(label, "ses-") for label in selection.session_label}
 
 
 def tracer_kept(image: ImageFile, labels: tuple[str, ...]) -> bool:

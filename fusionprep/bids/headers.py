@@ -15,7 +15,14 @@ from nibabel.spatialimages import HeaderDataError
 
 from fusionprep.errors import DataError
 from fusionprep.files import unfetched
-from fusionprep.image.io import holds_plain_numbers, plain_shape
+from fusionprep.image.io import (
+    holds_plain_numbers,
+    in_millimetres,
+    longest_side,
+    misnamed,
+    plain_shape,
+)
+from fusionprep.plausibility import POSSIBLE_SIDE
 
 _CHUNK = 1 << 20
 # Registration smooths along every axis, for which ITK needs as many voxels.
@@ -24,10 +31,21 @@ _FEWEST_SLICES = 4
 
 @dataclass(frozen=True)
 class HeaderInfo:
-    """Shape without axes of length one beyond the third, and voxel sizes of those three in mm."""
+    """What a header says about an image that can be processed.
+
+    Attributes
+    ----------
+    shape
+        Without axes of length one beyond the third.
+    voxel_sizes
+        Of the three axes of space, mm.
+    notes
+        What was corrected or assumed, a phrase each.
+    """
 
     shape: tuple[int, ...]
     voxel_sizes: tuple[float, float, float]
+    notes: tuple[str, ...] = ()
 
 
 def check_header(
@@ -52,8 +70,8 @@ def check_header(
     ------
     DataError
         When the file is missing, empty, truncated or not NIfTI, holds colours or complex numbers,
-        has a number of dimensions that is not allowed, or its affine is missing, singular or not
-        finite.
+        has a number of dimensions that is not allowed, its affine is missing, singular or not
+        finite, or its sides are in an unknown unit.
     """
     image = _load(path, kind)
     if not holds_plain_numbers(image):
@@ -62,8 +80,15 @@ def check_header(
     shape = _check_shape(image.shape, ndim_allowed, path, kind)
     _check_affine(image, path, kind)
     _check_complete(image, path, kind)
-    x, y, z = (float(size) for size in nib.affines.voxel_sizes(image.affine))
-    return HeaderInfo(shape, (x, y, z))
+    affine, converted = in_millimetres(image)
+    if problem := POSSIBLE_SIDE.problem(longest_side(affine, image)):
+        raise DataError(
+            f"the {kind} has lengths in an unknown unit, as {problem}: {path}; correct its voxel"
+            " sizes and the unit in its header"
+        )
+    x, y, z = (float(size) for size in nib.affines.voxel_sizes(affine))
+    notes = (converted, _sides_in_doubt(image))
+    return HeaderInfo(shape, (x, y, z), tuple(note for note in notes if note))
 
 
 def _load(path: Path, kind: str) -> nib.Nifti1Image:
@@ -71,6 +96,8 @@ def _load(path: Path, kind: str) -> nib.Nifti1Image:
         raise DataError(f"the {kind} {problem}: {path}")
     if not path.exists():
         raise DataError(f"the {kind} does not exist: {path}")
+    if problem := misnamed(path):
+        raise DataError(f"cannot read the {kind} {path}: {problem}")
     try:
         # nibabel warns about what _check_affine reports in words of its own.
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -123,6 +150,27 @@ def _check_affine(image: nib.Nifti1Image, path: Path, kind: str) -> None:
         raise DataError(
             f"the affine of the {kind} is zero or singular: {path}; convert the image again"
         )
+
+
+def _sides_in_doubt(image: nib.Nifti1Image) -> str:
+    """Whether tools that read the other of both orientations see left and right swapped."""
+    header = image.header
+    if int(header["sform_code"]) == 0 or int(header["qform_code"]) == 0:
+        return ""
+    sform, qform = header.get_sform()[:3, :3], header.get_qform()[:3, :3]
+    if abs(np.linalg.det(qform)) == 0 or not np.isfinite(qform).all():
+        return ""
+    between = sform @ np.linalg.inv(qform)
+    if np.linalg.det(between) < 0:
+        how = "differ in handedness"
+    elif between[0, 0] < 0:
+        how = "point left and right the opposite way"
+    else:
+        return ""
+    return (
+        f"sform and qform of its header {how}: the sform is used, and tools that go by the qform"
+        " may show the sides swapped"
+    )
 
 
 def _check_voxel_sizes(image: nib.Nifti1Image, path: Path, kind: str) -> None:

@@ -3,38 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fusionprep.bids.contents import is_dark_fluid
 from fusionprep.bids.filters import (
     EXTENSIONS,
     PYBIDS_NAMES,
     check_filters,
     default_filter,
     options_used,
+    session_kept,
     tracer_kept,
     user_filter,
 )
 from fusionprep.bids.layout import plain_label
 from fusionprep.bids.metadata import tracer_label
 from fusionprep.bids.names import BIDS
+from fusionprep.bids.odd_names import read_odd_parts
 from fusionprep.bids.sidecars import read_metadata
 from fusionprep.bids.types import FoundImages, ImageFile, Problem
+from fusionprep.bids.unread import some
 from fusionprep.config import Selection
 from fusionprep.errors import DataError, UsageError
-from fusionprep.modalities import APP_MODALITIES, T1W, Modality
+from fusionprep.modalities import APP_MODALITIES, FLAIR, T1W, T2W, Modality
 
 if TYPE_CHECKING:
     from bids import BIDSLayout
 
 _NOT_ENTITIES = ("datatype", "extension", "scans", "fmap")
 _ENTITIES = {pybids: entity for entity, pybids in PYBIDS_NAMES.items()}
-_MOST_NAMES = 3
+_DEFACED = re.compile("(?:de|re)fac|anonymi[sz]ed", re.IGNORECASE)
 
-# Images whose sidecars have not been read.
+# Images whose sidecars have not been read, of one subject and of all.
 _Selected = Mapping[Modality, list[ImageFile]]
+_Collected = dict[str, dict[Modality, list[ImageFile]]]
+# Session and suffix of images other than derivatives, by subject.
+_Present = Mapping[str, set[tuple[str | None, str]]]
 
 
 def find_images(layout: BIDSLayout, bids_dir: Path, selection: Selection) -> dict[str, FoundImages]:
@@ -44,7 +52,11 @@ def find_images(layout: BIDSLayout, bids_dir: Path, selection: Selection) -> dic
     (``anat_session`` and the ``t1w`` filter restrict it); tracer, reconstruction and run labels
     restrict PET. A single tracer label becomes the entity ``trc`` of a PET image whose name and
     sidecar give none. Files with ``space-`` or ``desc-`` are taken for derivatives and left out
-    unless a filter names these entities. A filter overrides the option of the same name.
+    unless a filter names these entities; a defaced image (``desc-defaced``) is taken where a
+    session has no other of its modality. A filter overrides the option of the same name.
+
+    A UNIT1 (MP2RAGE) serves as T1w for a subject without any. A T2w whose sidecar or ``acq-`` says
+    that its fluid is dark is a FLAIR.
 
     A subject that has no T1w without ``space-`` comes from an aligned release: its images are then
     those of one ``space-`` label that its T1w shares with others, the label that covers most of
@@ -70,6 +82,7 @@ def find_images(layout: BIDSLayout, bids_dir: Path, selection: Selection) -> dic
     for image in index.images.values():
         everything[index.folder_label(image)].append(image)
     selected = index.select()
+    index.add_stand_ins(selected)
     aligned = {
         subject
         for subject, images in everything.items()
@@ -116,7 +129,7 @@ class _Index:
         root = Path(layout.root)
         self.images = {
             # A kept index may know the dataset by another path, e.g. through a link.
-            path: ImageFile(bids_dir / Path(path).relative_to(root), found, found.pop("suffix", ""))
+            path: _image(bids_dir / Path(path).relative_to(root), found)
             for path, found in entities.items()
             if "sub" in found and (not asked or found["sub"] in asked)
         }
@@ -125,12 +138,10 @@ class _Index:
         """The subject by its folder: pybids reads `sub-a_b` as subject a."""
         return image.path.relative_to(self._bids_dir).parts[0].removeprefix("sub-")
 
-    def select(self, **changes: Any) -> Mapping[str, _Selected]:
+    def select(self, modalities: Iterable[Modality] = APP_MODALITIES, **changes: Any) -> _Collected:
         """The images of each subject that pass the filters; ``changes`` replace default ones."""
-        selected: dict[str, dict[Modality, list[ImageFile]]] = defaultdict(
-            lambda: {modality: [] for modality in APP_MODALITIES}
-        )
-        for modality in APP_MODALITIES:
+        selected: _Collected = defaultdict(lambda: {modality: [] for modality in APP_MODALITIES})
+        for modality in modalities:
             default = default_filter(modality, self._selection)
             filters = {**default, **changes, **user_filter(modality, self._selection)}
             try:
@@ -140,9 +151,63 @@ class _Index:
                     f"the BIDS filter for {modality.name} cannot be used: {error}"
                 ) from error
             for path in paths:
-                if image := self.images.get(path):
+                image = self.images.get(path)
+                if image is not None and session_kept(image, modality, self._selection):
                     selected[self.folder_label(image)][modality].append(image)
         return selected
+
+    def add_stand_ins(self, selected: _Collected) -> None:
+        """Add images that serve where there is no better one: defaced ones, a UNIT1 as T1w."""
+        plain: dict[str, set[tuple[str | None, str]]] = defaultdict(set)
+        for image in self.images.values():
+            if not {"space", "desc"} & image.entities.keys():
+                plain[self.folder_label(image)].add((image.session, image.suffix))
+        if any(map(_is_defaced, self.images.values())):
+            self._add_defaced(selected, plain)
+        present = {suffix for found in plain.values() for _, suffix in found}
+        for modality, bids in BIDS.items():
+            if present.intersection(bids.stand_ins):
+                self._add_of_other_suffix(modality, selected, plain)
+
+    def _add_defaced(self, selected: _Collected, plain: _Present) -> None:
+        from bids.layout import Query
+
+        for subject, by_modality in self.select(desc=Query.ANY).items():
+            for modality, images in by_modality.items():
+                chosen = {image.path for image in selected[subject][modality]}
+                selected[subject][modality] += [
+                    _noted(image, "it is defaced (desc-) and taken since there is no other")
+                    for image in images
+                    if _is_defaced(image) and image.path not in chosen
+                    if not {(image.session, suffix) for suffix in BIDS[modality].raw_suffixes}
+                    & plain[subject]
+                ]
+
+    def _add_of_other_suffix(
+        self, modality: Modality, selected: _Collected, plain: _Present
+    ) -> None:
+        bids = BIDS[modality]
+        for subject, found in self.select([modality], suffix=list(bids.stand_ins)).items():
+            present = {suffix for _, suffix in plain[subject]}
+            if not selected[subject][modality] and not present.intersection(bids.raw_suffixes):
+                selected[subject][modality] += [
+                    _noted(image, f"a {image.suffix} serves as {modality.label}, as there is none")
+                    for image in found[modality]
+                ]
+
+
+def _is_defaced(image: ImageFile) -> bool:
+    return _DEFACED.search(image.entities.get("desc", "")) is not None
+
+
+def _image(path: Path, entities: dict[str, str]) -> ImageFile:
+    suffix = entities.pop("suffix", "")
+    told, notes = read_odd_parts(path, entities)
+    return ImageFile(path, {**entities, **told}, suffix, notes=tuple(notes))
+
+
+def _noted(image: ImageFile, note: str) -> ImageFile:
+    return dataclasses.replace(image, notes=(*image.notes, note))
 
 
 def _found(
@@ -160,7 +225,8 @@ def _found(
             found, seen, space = aligned
     notes = [f"images are those of space-{space}, as there is no T1w without space-"] * bool(space)
     left_out = [image for image in images if image.path not in seen]
-    return dataclasses.replace(found, notes=(*notes, *_left_out(left_out, space, reader.selection)))
+    notes += [*found.notes, *_left_out(left_out, space, reader.selection)]
+    return dataclasses.replace(found, notes=tuple(notes))
 
 
 class _Reader:
@@ -188,7 +254,34 @@ class _Reader:
             images[modality] = tuple(r for r in results.values() if isinstance(r, ImageFile))
             unreadable.extend((modality, r) for r in results.values() if isinstance(r, Problem))
             seen.update(path for path, result in results.items() if result is not None)
-        return FoundImages(subject, images, tuple(unreadable)), frozenset(seen)
+        dark = self._take_out_dark_fluid(images, selected)
+        seen.update(image.path for image in dark)
+        notes: tuple[str, ...] = ()
+        if FLAIR in images:
+            images[FLAIR] = (*images[FLAIR], *dark)
+        elif dark:
+            names = some([image.path.name for image in dark])
+            notes = (f"left out, a {FLAIR.label} though named {T2W.label}: {names}",)
+        return FoundImages(subject, images, tuple(unreadable), notes), frozenset(seen)
+
+    def _take_out_dark_fluid(
+        self, images: dict[Modality, tuple[ImageFile, ...]], selected: _Selected
+    ) -> list[ImageFile]:
+        """The T2w that are a FLAIR, no longer among the T2w."""
+        if not {FLAIR, T2W} & images.keys():
+            return []
+        candidates = images.get(T2W)
+        if candidates is None:
+            read = (self._read_image(image, T2W) for image in selected[T2W])
+            candidates = tuple(image for image in read if isinstance(image, ImageFile))
+        told = {image.path: reason for image in candidates if (reason := is_dark_fluid(image))}
+        if T2W in images:
+            images[T2W] = tuple(image for image in candidates if image.path not in told)
+        return [
+            _noted(image, f"named {T2W.label}, it is a {FLAIR.label} {told[image.path]}")
+            for image in candidates
+            if image.path in told
+        ]
 
     def _read_image(self, image: ImageFile, modality: Modality) -> ImageFile | Problem | None:
         """The image with its metadata, what is wrong with them, or None for an unwanted tracer."""
@@ -237,7 +330,7 @@ def _left_out(images: Iterable[ImageFile], space: str | None, selection: Selecti
         for modality, bids in BIDS.items():
             if image.suffix in bids.raw_suffixes:
                 names[_reason(image, modality, space, selection)].append(image.path.name)
-    return [f"left out, {reason}: {_some(listed)}" for reason, listed in names.items()]
+    return [f"left out, {reason}: {some(listed)}" for reason, listed in names.items()]
 
 
 def _reason(image: ImageFile, modality: Modality, space: str | None, selection: Selection) -> str:
@@ -252,8 +345,3 @@ def _reason(image: ImageFile, modality: Modality, space: str | None, selection: 
     if image.entities.get("part", "mag") != "mag" and modality.magnitude_only:
         return "not a magnitude image (part-)"
     return f"excluded by {' and '.join(options_used(modality, selection)) or 'the filters'}"
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -28,6 +28,8 @@ class BIDSNames:
         Entities of a raw image that its derivatives keep.
     fused_datatype, fused_suffix
         Of the images fused from it.
+    stand_ins
+        Suffixes of images that serve where a subject has none of the raw ones.
     """
 
     datatype: str
@@ -36,6 +38,7 @@ class BIDSNames:
     kept: tuple[str, ...]
     fused_datatype: str
     fused_suffix: str
+    stand_ins: tuple[str, ...] = ()
 
 
 def _names(datatype: str, suffix: str, *kept: str) -> BIDSNames:
@@ -45,7 +48,7 @@ def _names(datatype: str, suffix: str, *kept: str) -> BIDSNames:
 # BIDS allows acq- on anatomical images but not on PET, whose tracer goes to trc-. It does not know
 # CT, so that what is fused from one is written as the T1w it was fused with.
 BIDS: Mapping[Modality, BIDSNames] = {
-    T1W: _names("anat", "T1w"),
+    T1W: replace(_names("anat", "T1w"), stand_ins=("UNIT1",)),
     PET: _names("pet", "pet", "task", "trc", "rec", "run"),
     CT: replace(
         _names("ct", "ct", "acq", "run"),
@@ -79,6 +82,9 @@ SUMMARY, VIEWER, ANATOMICAL, METHODS, ABOUT, ERRORS = (
 
 JUDGED = ("Registration", "Plausibility")
 """Fields of sidecars that hold a ``Verdict`` and a ``VerdictReason``."""
+
+NOTES = "Notes"
+"""Field of sidecars that lists what was corrected or assumed, a phrase each."""
 
 FUSED, THUMBNAIL, PLANES = "fused", "thumb", "planes"
 """What labels of fused images and of their figures begin with."""

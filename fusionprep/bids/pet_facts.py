@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fusionprep.bids.body_weight import body_weight
 from fusionprep.bids.clock import scan_time
+from fusionprep.bids.contents import lacks_attenuation_correction
 from fusionprep.bids.decay import frame_decay
 from fusionprep.bids.decay_reference import assumed_reference
 from fusionprep.bids.metadata import (
@@ -48,7 +49,9 @@ def pet_facts(image: ImageFile, bids_dir: Path, region: ReferenceRegion | None =
     decision = suv_inputs(metadata, weight, timing, image.n_frames, nuclide)
     conflict = contradicted_radionuclide(image)
     untimed = start_conflict(timing, scan_time(metadata, "ScanStart", timing)[0])
-    reason = decay.problem or decision.reason
+    told = lacks_attenuation_correction(image)
+    uncorrected = f"the image is not corrected for attenuation ({told})" if told else ""
+    reason = uncorrected or decay.problem or decision.reason
     if isinstance(decision.inputs, SUVInputs):
         # frames are corrected to a time zero, which may then not be that of the injection
         reason = reason or conflict or untimed * (decay.factors is not None)
@@ -67,6 +70,7 @@ def pet_facts(image: ImageFile, bids_dir: Path, region: ReferenceRegion | None =
     ]
     doubts = [
         *timing.doubts,
+        uncorrected and f"{uncorrected}: uptake is too low, most in the middle of the head",
         decay.problem,
         decay.doubt,
         conflict or nuclide_doubt(tracer, nuclide),
@@ -82,7 +86,7 @@ def pet_facts(image: ImageFile, bids_dir: Path, region: ReferenceRegion | None =
         factor=factor,
         suv=None if reason else decision.inputs,
         no_suv=reason,
-        no_suvr=decay.problem,
+        no_suvr=uncorrected or decay.problem,
         notes=tuple(filter(None, notes)),
         doubts=tuple(filter(None, doubts)),
         frame_factors=decay.factors,

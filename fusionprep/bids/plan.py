@@ -8,12 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from fusionprep.bids.dates import days
+from fusionprep.bids.contents import (
+    lacks_attenuation_correction,
+    shows_no_activity,
+    tells_correction,
+)
+from fusionprep.bids.dates import days, read_dates
 from fusionprep.bids.filters import options_used
 from fusionprep.bids.headers import check_header
 from fusionprep.bids.images import find_images
 from fusionprep.bids.layout import find_subjects, unknown_subjects
-from fusionprep.bids.names import kept_entities
+from fusionprep.bids.names import BIDS, kept_entities
 from fusionprep.bids.pairing import find_contrast, pair_images
 from fusionprep.bids.pet_facts import pet_facts
 from fusionprep.bids.sidecars import FRAME_TABLE
@@ -25,6 +30,7 @@ from fusionprep.bids.types import (
     Problem,
     SubjectPlan,
 )
+from fusionprep.bids.unread import some, unread_files
 from fusionprep.config import Config, Selection
 from fusionprep.errors import DataError
 from fusionprep.modalities import APP_MODALITIES, T1W, Modality
@@ -63,7 +69,10 @@ def plan_subject(found: FoundImages, config: Config) -> SubjectPlan:
     if not re.fullmatch("[A-Za-z0-9+]+", subject):
         message = f"sub-{subject} is not a BIDS label (letters and digits only); rename the folder"
         return SubjectPlan(subject, problems=(Problem(subject, "data", message),))
+    found = _without_maps(found)
     usable, faults = _check_images(found, config)
+    usable = _without_uncorrected(usable, config.selection)
+    dates = read_dates(config.bids_dir, subject)
     problems = [problem for _, problem in faults]
     faulty = {modality for modality, _ in faults}
     moved = config.selection.moved
@@ -73,15 +82,72 @@ def plan_subject(found: FoundImages, config: Config) -> SubjectPlan:
     unpaired: list[Problem] = []
     # Where every T1w is faulty, the faults have been named; that there is no other adds nothing.
     if usable.of(T1W) or T1W not in faulty:
-        pairings, unpaired = pair_images(usable, config.bids_dir, config.selection)
-    pairings, clashes = _without_clashes(pairings)
+        pairings, unpaired = pair_images(usable, dates, config.selection)
+    pairings, clashes = _without_clashes(_told_apart(pairings))
     pairings, without_contrast = _with_contrast(pairings, config.fusion.contrast)
     return SubjectPlan(
         subject,
         pairings=tuple(pairings),
         problems=(*problems, *unpaired, *clashes, *without_contrast),
-        notes=(*found.notes, *_notes(usable, pairings, faulty, moved)),
+        notes=(
+            *usable.notes,
+            *unread_files(config.bids_dir, subject),
+            *dates.notes,
+            *_notes(usable, pairings, faulty, moved),
+        ),
     )
+
+
+def _without_maps(found: FoundImages) -> FoundImages:
+    """Leave out, by name, what lies among images of a tracer and shows none."""
+    told: dict[str, list[str]] = {}
+    kept = dict(found.images)
+    for modality in filter(lambda modality: modality.tracer, kept):
+        for image in found.of(modality):
+            if reason := shows_no_activity(image):
+                told.setdefault(reason, []).append(image.path.name)
+        names = {name for listed in told.values() for name in listed}
+        kept[modality] = tuple(i for i in found.of(modality) if i.path.name not in names)
+    notes = [f"left out, {reason}: {some(names)}" for reason, names in told.items()]
+    return dataclasses.replace(found, images=kept, notes=(*found.notes, *notes))
+
+
+def _without_uncorrected(found: FoundImages, selection: Selection) -> FoundImages:
+    """Leave out PET without attenuation correction where the same scan was corrected, too.
+
+    Reconstructions that were asked for by name are all kept.
+    """
+    kept, notes = dict(found.images), list(found.notes)
+    for modality in filter(lambda modality: modality.tracer, found.images):
+        asked = selection.bids_filters.get(modality.name, {})
+        if selection.rec_label or not asked.keys().isdisjoint(("rec", "reconstruction")):
+            continue
+        corrected = {
+            _scan(image): image.path.name
+            for image in found.of(modality)
+            if not lacks_attenuation_correction(image)
+        }
+        left = [
+            image
+            for image in found.of(modality)
+            if lacks_attenuation_correction(image) and _scan(image) in corrected
+        ]
+        kept[modality] = tuple(image for image in found.of(modality) if image not in left)
+        notes += [
+            f"left out, not corrected for attenuation ({lacks_attenuation_correction(image)}),"
+            f" as {corrected[_scan(image)]} is: {image.path.name}"
+            for image in left
+        ]
+    return dataclasses.replace(found, images=kept, notes=tuple(notes))
+
+
+def _scan(image: ImageFile) -> tuple[str | None, ...]:
+    """What tells a scan from others, however it was reconstructed."""
+    tracer = image.pet.tracer if image.pet is not None else None
+    acquisition = None if tells_correction(image) else image.entities.get("acq")
+    if tracer is not None and tracer == image.entities.get("acq"):
+        tracer = acquisition
+    return (image.session, tracer, acquisition, *map(image.entities.get, ("task", "run")))
 
 
 def _check_images(
@@ -98,12 +164,17 @@ def _check_images(
             except DataError as error:
                 faults.append((modality, Problem(found.subject, "data", str(error))))
         usable[modality] = tuple(sound)
-    return FoundImages(found.subject, usable), faults
+    return FoundImages(found.subject, usable, notes=found.notes), faults
 
 
 def _check_image(image: ImageFile, modality: Modality, config: Config) -> ImageFile:
     header = check_header(image.path, (3, 4) if modality.tracer else (3,), modality.label)
-    checked = dataclasses.replace(image, shape=header.shape, voxel_sizes=header.voxel_sizes)
+    checked = dataclasses.replace(
+        image,
+        shape=header.shape,
+        voxel_sizes=header.voxel_sizes,
+        notes=(*image.notes, *header.notes),
+    )
     if modality.tracer:
         region = config.processing.region
         return dataclasses.replace(checked, pet=pet_facts(checked, config.bids_dir, region))
@@ -119,15 +190,41 @@ def _nothing_found(subject: str, selection: Selection) -> str:
     return f"sub-{subject} has no {kinds} image" + (f" that passes {', '.join(used)}" * bool(used))
 
 
+def _told_apart(pairings: Sequence[Pairing]) -> list[Pairing]:
+    """Give images that only ``acq-`` tells apart another ``rec-``, where BIDS has no ``acq-``."""
+    names = [_written_names(pairing) for pairing in pairings]
+    return [
+        _with_acquisition(pairing)
+        if names.count(name) > 1
+        and "acq" in pairing.image.entities
+        and "acq" not in BIDS[pairing.modality].kept
+        else pairing
+        for pairing, name in zip(pairings, names, strict=True)
+    ]
+
+
+def _with_acquisition(pairing: Pairing) -> Pairing:
+    image = pairing.image
+    label = image.entities.get("rec", "") + image.entities["acq"]
+    note = f"written with rec-{label}, since names of {pairing.modality.label} have no acq-"
+    entities = {**image.entities, "rec": label}
+    told = dataclasses.replace(image, entities=entities, notes=(*image.notes, note))
+    return dataclasses.replace(pairing, image=told)
+
+
+def _written_names(pairing: Pairing) -> tuple[object, ...]:
+    """What tells the derivatives of one image from those of another."""
+    image, modality = pairing.image, pairing.modality
+    return modality, image.session, tuple(sorted(kept_entities(image, modality).items()))
+
+
 def _without_clashes(pairings: Sequence[Pairing]) -> tuple[list[Pairing], list[Problem]]:
     """Drop images whose derivatives would overwrite those of an earlier one."""
     kept: dict[tuple, Pairing] = {}
     clashes = []
     for pairing in pairings:
-        image, modality = pairing.image, pairing.modality
-        entities = kept_entities(image, modality)
-        key = (modality, image.session, tuple(sorted(entities.items())))
-        first = kept.setdefault(key, pairing)
+        image = pairing.image
+        first = kept.setdefault(_written_names(pairing), pairing)
         if first is not pairing:
             message = (
                 f"{image.path.name} would be written under the same names as "
@@ -162,17 +259,16 @@ def _notes(
     faulty: set[Modality],
     moved: Sequence[Modality],
 ) -> list[str]:
-    notes = [
-        note
-        for modality in moved
-        if modality.tracer
-        for image in usable.of(modality)
-        for note in _of_pet(image)
-    ]
+    used = {image.path: image for pair in pairings for image in (pair.t1w, pair.image)}
+    found = (image for modality in (T1W, *moved) for image in usable.of(modality))
+    # Of a T1w only what concerns the one that is used.
+    told = {image.path: image for image in found if image.pet is not None or image.path in used}
+    notes = [note for path, image in told.items() for note in _of_image(used.get(path, image))]
+    doubts = {(pair.t1w.path.name, doubt) for pair in pairings for doubt in pair.doubts}
+    notes += [f"{name}: {doubt}" for name, doubt in sorted(doubts)]
     if any(map(usable.of, moved)):
         absent = [modality for modality in moved if not usable.of(modality)]
         notes += [f"no {'usable ' * (m in faulty)}{m.label} image" for m in absent]
-    used = {pairing.t1w.path for pairing in pairings}
     notes += [
         f"{image.path.name} is not used: no image is paired with it"
         for image in usable.of(T1W)
@@ -181,9 +277,11 @@ def _notes(
     return notes
 
 
-def _of_pet(image: ImageFile) -> list[str]:
-    missing = _without_sidecar(image.metadata, image.path)
-    told = (*image.pet.notes, *image.pet.doubts) if image.pet is not None else ()
+def _of_image(image: ImageFile) -> list[str]:
+    told, missing = [*image.notes], ""
+    if image.pet is not None:
+        missing = _without_sidecar(image.metadata, image.path)
+        told += [*image.pet.notes, *image.pet.doubts]
     return [missing] * bool(missing) + [f"{image.path.name}: {note}" for note in told]
 
 

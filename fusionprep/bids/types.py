@@ -157,6 +157,8 @@ class ImageFile:
         read.
     pet
         Of a PET whose subject has been planned; else None.
+    notes
+        What its name or its header made to be corrected or assumed, a phrase each.
     """
 
     path: Path
@@ -166,6 +168,7 @@ class ImageFile:
     shape: tuple[int, ...] = ()
     voxel_sizes: tuple[float, ...] = ()
     pet: PETFacts | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -176,6 +179,12 @@ class ImageFile:
     def session(self) -> str | None:
         """Label without ``ses-``; None outside of sessions."""
         return self.entities.get("ses")
+
+    @property
+    def field_of_view(self) -> tuple[float, ...]:
+        """Lengths (mm) of the sides of a volume; empty until its header is read."""
+        sides = zip(self.shape, self.voxel_sizes, strict=False)
+        return tuple(count * size for count, size in sides)
 
     @property
     def n_frames(self) -> int:
@@ -210,6 +219,9 @@ class Pairing:
         One phrase for people, e.g. ``"same session"``, ``"nearest session"``.
     day_gap
         Days between the two scans; None where the dataset does not say.
+    doubts
+        What has to be looked at because of the T1w, a phrase each; the verdict on the registration
+        is then ``review`` at best.
     """
 
     modality: Modality
@@ -217,6 +229,13 @@ class Pairing:
     t1w: ImageFile
     reason: str
     day_gap: int | None = None
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was corrected or assumed about the image, a phrase each."""
+        facts = self.image.pet.notes if self.image.pet is not None else ()
+        return (*self.image.notes, *facts)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from nibabel.spatialimages import SpatialImage
 
 from fusionprep.errors import DataError
+from fusionprep.plausibility import LONGEST_SIDE
 
 UNREADABLE = (
     OSError,
@@ -22,10 +23,17 @@ UNREADABLE = (
     nib.filebasedimages.ImageFileError,
     nib.spatialimages.HeaderDataError,
 )
+_MILLIMETRES = {"meter": 1e3, "micron": 1e-3}
+_GZIP = b"\x1f\x8b"
+_PACKED = {b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zX": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+# 348 and 540 bytes of header, the first number of NIfTI-1 and NIfTI-2 in either order of bytes
+_NIFTI = tuple(size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big"))
 
 
 def load_image(path: str | Path, **options: Any) -> nib.Nifti1Image:
     """Open a NIfTI image; nibabel's own type for it promises neither voxels nor an affine.
+
+    The affine is in millimetres, whatever unit of length the header gives.
 
     Parameters
     ----------
@@ -34,7 +42,84 @@ def load_image(path: str | Path, **options: Any) -> nib.Nifti1Image:
     options
         Of :func:`nibabel.load`, such as ``keep_file_open``.
     """
-    return cast(nib.Nifti1Image, nib.load(path, **options))
+    image = cast(nib.Nifti1Image, nib.load(path, **options))
+    affine, note = in_millimetres(image)
+    return type(image)(image.dataobj, affine, image.header) if note else image
+
+
+def in_millimetres(image: SpatialImage) -> tuple[np.ndarray, str]:
+    """The affine (4, 4) of an image in millimetres, and what was done about its unit of length.
+
+    A header in micrometres or metres is converted, unless only its numbers as they stand make an
+    image that a person fits into: then the unit is the mistake.
+
+    Returns
+    -------
+    affine
+    note
+        For people; empty where the header is in millimetres or does not say.
+    """
+    unit = _length_unit(image)
+    if unit not in _MILLIMETRES:
+        return image.affine, ""
+    scale = np.diag([_MILLIMETRES[unit]] * 3 + [1.0])
+    as_stored, converted = (
+        longest_side(image.affine, image),
+        longest_side(scale @ image.affine, image),
+    )
+    if converted not in LONGEST_SIDE and as_stored in LONGEST_SIDE:
+        return image.affine, (
+            f"its header gives lengths in {unit}s, but they are millimetres: a longest side of"
+            f" {as_stored:.0f} mm, not {converted:.3g} mm"
+        )
+    return scale @ image.affine, f"its header gives lengths in {unit}s: brought to millimetres"
+
+
+def longest_side(affine: np.ndarray, image: SpatialImage) -> float:
+    """Length of the longest side of a volume, in the unit of an affine (4, 4)."""
+    sides = nib.affines.voxel_sizes(affine) * np.asarray((*image.shape, 1, 1, 1)[:3])
+    return float(np.max(sides))
+
+
+def _length_unit(image: SpatialImage) -> str:
+    if not isinstance(image, nib.Nifti1Pair):
+        return "mm"
+    try:
+        return str(image.header.get_xyzt_units()[0])
+    except KeyError:  # a code that NIfTI does not know
+        return "unknown"
+
+
+def misnamed(path: str | Path) -> str:
+    """What is wrong with the extension of a NIfTI file by its first bytes; empty where nothing is.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be read.
+    """
+    path = Path(path)
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    zipped, named = start.startswith(_GZIP), path.name.lower().endswith(".gz")
+    if named and start in _NIFTI:
+        return f"it is not compressed: rename it to {path.name[:-3]}"
+    packed = next((name for magic, name in _PACKED.items() if start.startswith(magic)), None)
+    if packed is not None:
+        return f"it is compressed by {packed}: decompress it"
+    if zipped and not named:
+        return f"it is compressed: rename it to {path.name}.gz"
+    if zipped and _starts_inside(path).startswith(_GZIP):
+        return "it is compressed twice: decompress it once"
+    return ""
+
+
+def _starts_inside(path: Path) -> bytes:
+    try:
+        with gzip.open(path) as stream:
+            return stream.read(2)
+    except UNREADABLE:
+        return b""
 
 
 def read_image(path: str | Path) -> nib.Nifti1Image:
@@ -54,6 +139,8 @@ def read_image(path: str | Path) -> nib.Nifti1Image:
         or its affine is unusable.
     """
     with _told(path):
+        if problem := misnamed(path):
+            raise DataError(f"cannot read {path}: {problem}")
         image, data = _read_voxels(Path(path))
     check_affine(image.affine, path)
     data = data.reshape(plain_shape(data.shape))

@@ -13,6 +13,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from fusionprep.bids.names import NOTES
 from fusionprep.choices import SkullStrip, choices
 from fusionprep.image.io import new_image, read_volume
 from fusionprep.image.resample import remove_shear
@@ -54,7 +55,7 @@ class Conform(SimpleInterface):
             moved, note = from_zero(volume.get_fdata(dtype=np.float32))
             if note:
                 volume = new_image(moved, volume.affine)
-                self._results["metadata"] = {"Notes": [note]}
+                self._results["metadata"] = {NOTES: [note]}
         image = remove_shear(volume, outside=missing)
         self._results["out_file"] = save(image, runtime.cwd, "conformed")
         return runtime

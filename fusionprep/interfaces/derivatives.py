@@ -17,12 +17,9 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from fusionprep.bids.names import IMAGE, sidecar_path
+from fusionprep.bids.names import IMAGE, NOTES, sidecar_path
 from fusionprep.errors import OutputError
 from fusionprep.files import write_text, write_whole
-
-NOTES = "Notes"
-"""Field of what was corrected or assumed; what is found on the way joins what was known before."""
 
 SPACE_CODES = {"scanner": 1, "aligned": 2, "mni": 4}
 

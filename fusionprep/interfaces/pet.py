@@ -12,6 +12,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from fusionprep.bids.names import NOTES
 from fusionprep.interfaces.files import load, save
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class AverageFrames(SimpleInterface):
         self._results["doubts"] = mean.doubts() if mean.frames > 1 else []
         self._results["metadata"] = {
             "FrameAveraging": self._averaging(mean),
-            **({"Notes": mean.notes()} if mean.empty else {}),
+            **({NOTES: mean.notes()} if mean.empty else {}),
         }
         return runtime
 

@@ -57,6 +57,30 @@ class AssessT1w(SimpleInterface):
         return runtime
 
 
+class _DoubtRegistrationInputSpec(BaseInterfaceInputSpec):
+    registration = traits.Dict(mandatory=True, desc="with the sidecar's Registration field")
+    doubts = traits.List(traits.Str, [], usedefault=True, desc="what has to be looked at")
+
+
+class _DoubtRegistrationOutputSpec(TraitedSpec):
+    metadata = traits.Dict(desc="the sidecar's Registration field")
+
+
+class DoubtRegistration(SimpleInterface):
+    """Make the verdict on a registration ``review`` at best where its images are in doubt."""
+
+    input_spec = _DoubtRegistrationInputSpec
+    output_spec = _DoubtRegistrationOutputSpec
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from fusionprep.image.registration_quality import with_doubt
+
+        fields = self.inputs.registration
+        doubted = with_doubt(fields["Registration"], "; ".join(self.inputs.doubts))
+        self._results["metadata"] = {**fields, "Registration": doubted}
+        return runtime
+
+
 class _AssessPETInputSpec(BaseInterfaceInputSpec):
     pet = File(exists=True, mandatory=True, desc="static PET on the T1w grid")
     static = File(exists=True, mandatory=True, desc="the same on its own grid")
@@ -88,7 +112,7 @@ class AssessPET(SimpleInterface):
     output_spec = _AssessPETOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
-        from fusionprep.image.pet_checks import check_suv, check_uptake
+        from fusionprep.image.pet_checks import check_noise, check_slices, check_suv, check_uptake
         from fusionprep.image.quality import pet_noise, pet_quality
         from fusionprep.image.registration_quality import with_doubt
         from fusionprep.image.resample import ras_from_itk, read_transforms
@@ -101,8 +125,12 @@ class AssessPET(SimpleInterface):
             **pet_quality(pet, dseg),
             "Noise": pet_noise(static, affine, dseg, dseg_affine, t1w_from_pet),
         }
-        given = [*self.inputs.doubts, *self.inputs.found_doubts]
-        doubts = [*given, *check_uptake(quality, self.inputs.tracer)]
+        doubts = [
+            *self.inputs.doubts,
+            *self.inputs.found_doubts,
+            *check_uptake(quality, self.inputs.tracer),
+            *filter(None, (check_slices(static), check_noise(quality))),
+        ]
         fields: dict[str, Any] = {"Quality": quality}
         if isdefined(self.inputs.suv_factor):
             refused, doubt = check_suv(pet, dseg, self.inputs.suv_factor)

@@ -147,6 +147,7 @@ def _sidecars(config: Config, t1w: ImageFile) -> dict[str, dict[str, Any]]:
             "Description": "T1w corrected for intensity non-uniformity",
             "BiasCorrection": "N4",
             **still_true(t1w.metadata),
+            **({names.NOTES: list(t1w.notes)} if t1w.notes else {}),
             "Sources": [names.raw_uri(t1w, config.bids_dir)],
         },
         "mask": {"Description": names.DESCRIPTIONS[names.BRAIN], "Type": "Brain", **preproc},

@@ -10,6 +10,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 from fusionprep.bids import names
 from fusionprep.bids.types import Pairing
 from fusionprep.config import Config
+from fusionprep.interfaces.quality import DoubtRegistration
 from fusionprep.interfaces.registration import RegisterRigid, Resample
 from fusionprep.interfaces.reports import PlotCoregistration
 from fusionprep.spaces import NATIVE
@@ -72,6 +73,7 @@ def init_coregistration_wf(
         config,
         mem_gb=0.8,
     )
+    doubt = node(DoubtRegistration(doubts=list(pairing.doubts)), "doubt", config)
     resample = node(Resample(outside=modality.outside), "resample", config, mem_gb=0.8)
     xfm = derivative_node(
         config,
@@ -93,7 +95,9 @@ def init_coregistration_wf(
         (register, xfm, [("transform", "in_file")]),
         (inputnode, figure, [(field, field) for field in ("t1w", "mask", "dseg", "moving")]),
         (resample, figure, [("out_file", "moved")]),
-        (register, outputnode, [("transform", "transform"), ("metadata", "metadata")]),
+        (register, doubt, [("metadata", "registration")]),
+        (register, outputnode, [("transform", "transform")]),
+        (doubt, outputnode, [("metadata", "metadata")]),
         (resample, outputnode, [("out_file", "moved")]),
     ])  # fmt: skip
     return workflow
@@ -186,7 +190,9 @@ def add_coregistration(
 
 def paired_metadata(config: Config, pairing: Pairing) -> dict[str, Any]:
     """Sidecar fields that every image brought to a T1w has."""
+    notes = {names.NOTES: list(pairing.notes)} if pairing.notes else {}
     return {
+        **notes,
         "Sources": [names.raw_uri(pairing.image, config.bids_dir)],
         "SkullStripped": False,
         "SpatialReference": names.own_uri(t1w_output(pairing.t1w, "t1w")),

@@ -127,7 +127,6 @@ def _metadata(config: Config, pairing: Pairing, facts: PETFacts) -> dict[str, An
         **facts.tracer_fields(),
         **({"SUVNotComputed": facts.no_suv} if facts.suv is None else {}),
         **({"SUVRNotComputed": facts.no_suvr} if facts.no_suvr else {}),
-        **({"Notes": list(facts.notes)} if facts.notes else {}),
     }
 
 

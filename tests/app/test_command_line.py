@@ -6,12 +6,14 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bids_app.run import main
+from fusionprep.arguments import quietly
 from tests.app.runs import (
     CHEAP,
     add_copy,
@@ -22,6 +24,7 @@ from tests.app.runs import (
     run_app,
     unfinished,
 )
+from tests.bids.skeleton import t1w, write_dataset
 
 
 def files_of(folder: Path) -> set[Path]:
@@ -319,3 +322,42 @@ def test_a_user_without_account_or_home_is_served(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
     assert Path.home().is_dir()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["bids_app.run", "--help"],
+        ["bids_app.run", "{raw}", "{raw}-out", "participant", "--dry-run"],
+        ["fusionprep.cli", "models"],
+        ["fusionprep.cli", "--help"],
+    ],
+)
+def test_a_reader_that_leaves_ends_the_command_without_a_word(tmp_path, arguments):
+    """As with ``| head``, which closes the pipe: here before anything is printed."""
+    raw = write_dataset(tmp_path / "raw", *(t1w(subject=f"{n:03d}") for n in range(20)))
+    module, *rest = (argument.format(raw=raw) for argument in arguments)
+    code = f"import sys; from {module} import main; sys.exit(main(sys.argv[1:]))"
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *rest],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    # argparse itself forgives that help is not read
+    assert (done.stderr, done.returncode) in (("", 141), ("", 0 if "--help" in rest else 141))
+
+
+def test_another_broken_pipe_is_not_hidden(capsys):
+    def fail() -> int:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        quietly(fail)
+    assert quietly(lambda: 3) == 3

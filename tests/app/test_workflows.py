@@ -13,7 +13,14 @@ from fusionprep.bids.types import ImageFile, SubjectPlan
 from fusionprep.config import Config
 from fusionprep.modalities import CT, PET, get_modality
 from fusionprep.workflows.base import init_fusionprep_wf
-from tests.bids.skeleton import pair
+from tests.bids.skeleton import (
+    PET_SIDECAR,
+    make_config,
+    pair,
+    plans_of,
+    write_dataset,
+    write_image,
+)
 
 FRAMES = {"FrameTimesStart": [0, 60, 120], "FrameDuration": [60, 60, 120], "Units": "kBq/mL"}
 
@@ -49,6 +56,32 @@ def test_the_method_for_pet_leaves_ct_alone(tmp_path, method):
         if name.endswith("coregistration_wf.register")
     }
     assert found == {"pet_wf": method, "ct_wf": "rigid"}
+
+
+def test_what_the_plan_says_of_images_reaches_verdicts_and_sidecars(tmp_path):
+    config = make_config(tmp_path / "raw", modalities=("pet", "flair"))
+    write_dataset(config.bids_dir, "sub-01/anat/sub-01_FLAIR.nii.gz", sidecar=PET_SIDECAR)
+    # 12 slices of 4 mm
+    write_image(config.bids_dir / "sub-01/anat/sub-01_UNIT1.nii.gz", (60, 60, 12), 4.0)
+    write_image(config.bids_dir / "sub-01/pet/sub-01_sess-a_pet.nii.gz", sidecar=PET_SIDECAR)
+    built = init_fusionprep_wf(
+        config, list(plans_of(config.bids_dir, modalities=("pet", "flair")).values())
+    )
+    nodes = {name: built.get_node(name) for name in built.list_node_names()}
+    doubts = [node.inputs.doubts for name, node in nodes.items() if name.endswith(".doubt")]
+    assert len(doubts) == 2
+    assert all("the field of view of 48 mm is outside 120" in told for (told,) in doubts)
+    notes = {
+        node.inputs.out_path: node.inputs.metadata["Notes"]
+        for node in nodes.values()
+        if node.name.startswith("ds_") and "Notes" in (node.inputs.metadata or {})
+    }
+    assert notes["sub-01/anat/sub-01_desc-preproc_T1w.nii.gz"] == [
+        "a UNIT1 serves as T1w, as there is none"
+    ]
+    assert notes["sub-01/ses-a/pet/sub-01_ses-a_trc-FDG_space-T1w_desc-preproc_pet.nii.gz"] == [
+        "the part sess-a of its name is read as ses-a"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -56,11 +56,15 @@ def write_json(path: Path, content: Any) -> Path:
 
 
 def write_dataset(root: Path, *images: str, sidecar: Mapping[str, Any] | None = None) -> Path:
-    """Write a dataset of 3-D images named by their paths; the sidecar goes to every PET."""
+    """Write a dataset of 3-D images named by their paths; the sidecar goes to every PET.
+
+    Every T1w is as large as a head.
+    """
     write_json(root / "dataset_description.json", {"Name": "Skeleton", "BIDSVersion": "1.10.0"})
     for image in images:
         is_pet = "_pet." in image
-        write_image(root / image, sidecar=sidecar if is_pet else None)
+        size = 50.0 if "_T1w." in image else 2.0
+        write_image(root / image, voxel_size=size, sidecar=sidecar if is_pet else None)
     return root
 
 

@@ -1,6 +1,8 @@
 """Headers that can be used, and files that cannot."""
 
+import bz2
 import gzip
+import lzma
 import os
 
 import nibabel as nib
@@ -9,6 +11,7 @@ import pytest
 
 from fusionprep.bids.headers import check_header
 from fusionprep.errors import DataError
+from fusionprep.image.io import load_image, read_image
 from tests.bids.skeleton import write_image
 
 
@@ -100,3 +103,78 @@ def test_shapes_and_types(tmp_path):
     nib.save(nib.Nifti1Image(colours, np.eye(4)), tmp_path / "d.nii")
     with pytest.raises(DataError, match="not hold plain numbers"):
         check_header(tmp_path / "d.nii")
+
+
+def with_lengths(path, unit, voxel_size, shape=(64, 64, 50)):
+    image = nib.Nifti1Image(np.zeros(shape, np.uint8), np.diag([*[voxel_size] * 3, 1]))
+    image.header.set_xyzt_units(unit)
+    nib.save(image, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("unit", "voxel_size", "note"),
+    [
+        ("mm", 3.0, ""),
+        ("unknown", 3.0, ""),
+        ("micron", 3000.0, "brought to millimetres"),
+        ("meter", 0.003, "brought to millimetres"),
+        ("micron", 3.0, "but they are millimetres: a longest side of 192 mm, not 0.192 mm"),
+        ("meter", 3.0, "but they are millimetres"),
+    ],
+)
+def test_lengths_are_brought_to_millimetres(tmp_path, unit, voxel_size, note):
+    path = with_lengths(tmp_path / "x.nii.gz", unit, voxel_size)
+    found = check_header(path)
+    assert found.voxel_sizes == pytest.approx((3, 3, 3))
+    assert [note in told for told in found.notes] == [True] * bool(note)
+    assert nib.affines.voxel_sizes(read_image(path).affine) == pytest.approx([3, 3, 3])
+    assert nib.affines.voxel_sizes(load_image(path).affine) == pytest.approx([3, 3, 3])
+
+
+@pytest.mark.parametrize(
+    ("unit", "voxel_size"), [("mm", 3000), ("unknown", 0.003), ("micron", 1e8)]
+)
+def test_lengths_that_no_unit_explains_are_refused(tmp_path, unit, voxel_size):
+    path = with_lengths(tmp_path / "x.nii.gz", unit, voxel_size)
+    with pytest.raises(DataError, match="lengths in an unknown unit, as the longest side"):
+        check_header(path)
+
+
+@pytest.mark.parametrize(
+    ("qform", "note"),
+    [
+        (np.diag([-2, 2, 2, 1]), "differ in handedness"),
+        (np.diag([2, -2, 2, 1]), "differ in handedness"),
+        (np.diag([-2, -2, 2, 1]), "point left and right the opposite way"),
+        (np.diag([2, 2, 2, 1]), ""),
+        (np.diag([2, -2, -2, 1]), ""),
+    ],
+)
+@pytest.mark.parametrize("code", [0, 1, 4])
+def test_sform_and_qform_that_swap_sides_are_a_note(tmp_path, qform, note, code):
+    image = nib.Nifti1Image(np.zeros((8, 8, 8), np.uint8), np.diag([2, 2, 2, 1]))
+    image.set_sform(image.affine, code=1)
+    image.set_qform(qform, code=code)
+    nib.save(image, tmp_path / "x.nii.gz")
+    notes = check_header(tmp_path / "x.nii.gz").notes
+    assert len(notes) == bool(note and code)
+    assert not notes or note in notes[0]
+
+
+def test_what_is_wrong_with_an_extension_is_said(tmp_path):
+    plain = write_image(tmp_path / "x.nii", (8, 8, 8)).read_bytes()
+    cases = {
+        "a.nii.gz": (plain, "not compressed: rename it to a.nii"),
+        "b.nii": (gzip.compress(plain), "compressed: rename it to b.nii.gz"),
+        "c.nii.gz": (gzip.compress(gzip.compress(plain)), "compressed twice"),
+        "d.nii.gz": (bz2.compress(plain), "compressed by bzip2"),
+        "e.nii": (lzma.compress(plain), "compressed by xz"),
+    }
+    for name, (content, message) in cases.items():
+        (tmp_path / name).write_bytes(content)
+        for read in (check_header, read_image):
+            with pytest.raises(DataError, match=message) as error:
+                read(tmp_path / name)
+            assert name in str(error.value)
+            assert "copy it again" not in str(error.value)

@@ -1,9 +1,13 @@
 """Which T1w belongs to which image."""
 
+import re
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
+from fusionprep.bids.names import OutputNames
 from tests.bids.skeleton import (
     PET_SIDECAR,
     only_pairing,
@@ -162,14 +166,17 @@ def test_anat_session_overrides_all(tmp_path):
 def test_without_dates_the_only_t1w_is_used_and_said(tmp_path):
     root = write_dataset(tmp_path, t1w("mr"), pet("pet"))
     pairing = only_pairing(root)
-    assert (pairing.reason, pairing.day_gap) == ("only T1w of the subject", None)
+    assert (pairing.reason, pairing.day_gap) == (
+        "only T1w of the subject, gap unknown",
+        None,
+    )
 
 
 def test_without_dates_a_t1w_outside_the_sessions_is_used(tmp_path):
     root = write_dataset(tmp_path, t1w(), t1w("x"), pet("y"))
     pairing = only_pairing(root)
     assert pairing.t1w.session is None
-    assert pairing.reason == "T1w outside the sessions"
+    assert pairing.reason == "T1w outside the sessions, gap unknown"
 
 
 def test_without_dates_several_sessions_are_not_guessed(tmp_path):
@@ -188,6 +195,21 @@ def test_without_dates_several_sessions_are_not_guessed(tmp_path):
         ([("_acq-GRAPPA2", 0.8), ("_acq-mprage", 1.0)], "_acq-mprage", "un-accelerated"),
         ([("_ce-gd", 0.8), ("", 1.0)], "", "without contrast agent"),
         ([("_acq-b", 1.0), ("_acq-a", 1.0), ("_acq-c", 1.0)], "_acq-a", "of 3 T1w the first by"),
+        ([("_acq-gdmprage", 0.8), ("_acq-mprage", 1.0)], "_acq-mprage", "without contrast agent"),
+        ([("_acq-T1Gd", 0.8), ("_acq-b", 1.0)], "_acq-b", "without contrast agent"),
+        ([("_acq-mpragePost", 0.8), ("_acq-pre", 1.0)], "_acq-pre", "without contrast agent"),
+        ([("_acq-t1c", 0.8), ("_acq-t1cor", 1.0)], "_acq-t1cor", "without contrast agent"),
+        ([("_acq-postGAD", 0.8), ("_acq-preGAD", 1.0)], "_acq-preGAD", "without contrast agent"),
+        ([("_acq-postop", 0.8), ("_acq-b", 1.0)], "_acq-postop", "smallest voxels"),
+        ([("_acq-space", 0.8), ("_acq-b", 1.0)], "_acq-space", "smallest voxels"),
+        ([("_echo-1", 0.8), ("_echo-2", 0.8), ("", 1.0)], "", "of all echoes"),
+        ([("_chunk-1", 0.8), ("_chunk-2", 0.8), ("_run-2", 1.0)], "_run-2", "and chunks"),
+        ([("_acq-cspine", 0.8), ("_acq-brain", 1.0)], "_acq-brain", "one of the brain"),
+        ([("_acq-DixonWater", 0.8), ("_acq-mprage", 1.0)], "_acq-mprage", "other than Dixon"),
+        ([("_acq-mpragdixon", 0.8), ("_acq-b", 1.0)], "_acq-b", "other than Dixon"),
+        ([("_acq-HeadMRAC", 0.8), ("", 1.0)], "", "other than Dixon"),
+        ([("_acq-vibe", 0.8), ("", 1.0)], "", "other than Dixon"),
+        ([("_acq-AAHScout", 0.8), ("", 1.0)], "", "other than Dixon"),
     ],
 )
 def test_choice_among_several_t1w(tmp_path, files, chosen, reason):
@@ -197,6 +219,143 @@ def test_choice_among_several_t1w(tmp_path, files, chosen, reason):
     pairing = only_pairing(root)
     assert pairing.t1w.path.name == Path(t1w("a", chosen)).name
     assert reason in pairing.reason
+
+
+@pytest.mark.parametrize(
+    ("files", "chosen", "reasons"),
+    [
+        # a slab through the hippocampi, fine in its plane, beside a whole head
+        ([("_acq-hippo", (512, 512, 12), (0.4, 0.4, 2.0)), ("_acq-b", (60, 72, 60), 3.0)],
+         "_acq-b", ("one that covers most of the head",)),
+        ([("_acq-a", (160, 170, 20), (1.5, 1.5, 9.0)), ("_acq-b", (80, 80, 60), 3.0)],
+         "_acq-b", ("smallest voxels by their longest edge",)),
+        # the order of axes does not matter
+        ([("_acq-a", (12, 256, 256), (4.0, 1.0, 1.0)), ("_acq-b", (90, 109, 91), 2.0)],
+         "_acq-b", ("one that covers most of the head",)),
+        # a larger field of view than a head needs does not count
+        ([("_acq-a", (256, 256, 128), (1.0, 1.0, 1.4)), ("_acq-b", (160, 180, 140), 1.0)],
+         "_acq-b", ("smallest voxels",)),
+        ([("_acq-a", (30, 180, 180), 1.0), ("_ce-gd", (160, 180, 150), 1.0),
+          ("_run-1", (160, 180, 150), 1.0), ("_run-2", (160, 180, 150), 1.0)],
+         "_run-1", ("covers most of the head", "without contrast agent", "first run")),
+    ],
+)  # fmt: skip
+def test_the_t1w_that_shows_the_head_is_chosen(tmp_path, files, chosen, reasons):
+    root = write_dataset(tmp_path, pet())
+    for rest, shape, sizes in files:
+        write_volume(root / t1w(rest=rest), shape, sizes)
+    pairing = only_pairing(root)
+    assert pairing.t1w.path.name == Path(t1w(rest=chosen)).name
+    assert all(reason in pairing.reason for reason in reasons)
+    assert not pairing.doubts
+
+
+def write_volume(path, shape, sizes):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    affine = np.diag([*np.broadcast_to(sizes, 3), 1])
+    nib.save(nib.Nifti1Image(np.zeros(shape, np.uint8), affine), path)
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "chosen"),
+    [
+        ({"ContrastBolusAgent": "Gadovist"}, "_acq-b"),
+        ({"ContrastBolusAgent": "none"}, "_acq-a"),
+        ({"BodyPartExamined": "CSPINE"}, "_acq-b"),
+        ({"BodyPartExamined": "HEADNECK"}, "_acq-a"),
+        ({"SeriesDescription": "t1_vibe_dixon_tra_W"}, "_acq-b"),
+        ({"ProtocolName": "t1_tse_sag C-Spine"}, "_acq-b"),
+        ({"SeriesDescription": "t1_mprage_sag_p2_iso"}, "_acq-a"),
+    ],
+)
+def test_sidecars_tell_which_t1w_is_chosen(tmp_path, sidecar, chosen):
+    root = write_dataset(tmp_path, pet(), t1w(rest="_acq-a"), t1w(rest="_acq-b"))
+    write_json(root / t1w(rest="_acq-a").replace(".nii.gz", ".json"), sidecar)
+    assert only_pairing(root).t1w.path.name == Path(t1w(rest=chosen)).name
+
+
+@pytest.mark.parametrize(
+    ("shape", "sizes", "length"),
+    [((256, 256, 12), (0.9, 0.9, 4), 48), ((100, 200, 200), 1.0, 100), ((12, 200, 200), 1.0, 12)],
+)
+def test_a_slab_alone_is_in_doubt(tmp_path, shape, sizes, length):
+    root = write_dataset(tmp_path, pet(), sidecar=PET_SIDECAR)
+    write_volume(root / t1w(), shape, sizes)
+    plan = only_plan(root)
+    (doubt,) = plan.pairings[0].doubts
+    assert f"the field of view of {length} mm is outside 120 to" in doubt
+    assert plan.notes == (f"sub-01_T1w.nii.gz: {doubt}",)
+
+
+def test_a_spine_alone_is_in_doubt(tmp_path):
+    root = write_dataset(tmp_path, pet(), t1w(rest="_acq-cspine"))
+    (doubt,) = only_pairing(root).doubts
+    assert doubt == "the T1w may not show the brain: acq- speaks of the spine"
+
+
+def test_days_between_scans_of_one_session_count(tmp_path):
+    """A session label does not date a scan: here 397 days lie between its scans."""
+    root = write_dataset(tmp_path, t1w("a"), pet("a"), t1w("b"))
+    dates = [
+        ("ses-a/anat/sub-01_ses-a_T1w.nii.gz", "2019-01-01"),
+        ("ses-a/pet/sub-01_ses-a_pet.nii.gz", "2020-02-02"),
+    ]
+    table = root / "sub-01/sub-01_scans.tsv"
+    write_tsv(table, ("filename", "acq_time"), *dates)
+    (problem,) = only_plan(root).problems
+    assert "sub-01_ses-a_T1w.nii.gz, 397 days away (--max-day-gap 365)" in problem.message
+    pairing = only_pairing(root, max_day_gap=397)
+    assert (pairing.reason, pairing.day_gap) == ("same session", 397)
+    assert only_pairing(root, anat_session="a").day_gap == 397
+    write_tsv(table, ("filename", "acq_time"), *dates,
+              ("ses-b/anat/sub-01_ses-b_T1w.nii.gz", "2020-01-31"))  # fmt: skip
+    pairing = only_pairing(root)
+    assert (pairing.t1w.session, pairing.reason, pairing.day_gap) == ("b", "nearest session", 2)
+
+
+def test_days_between_scans_without_sessions_count(tmp_path):
+    root = write_dataset(tmp_path, t1w(rest="_run-1"), t1w(rest="_run-2"), pet())
+    write_tsv(
+        root / "sub-01/sub-01_scans.tsv",
+        ("filename", "acq_time"),
+        ("anat/sub-01_run-1_T1w.nii.gz", "2010-01-01T10:00:00"),
+        ("anat/sub-01_run-2_T1w.nii.gz", "2019-01-01T10:00:00"),
+        ("pet/sub-01_pet.nii.gz", "2019-01-08T09:00:00"),
+    )
+    pairing = only_pairing(root)
+    assert (pairing.t1w.entities["run"], pairing.day_gap) == ("2", 7)
+
+
+@pytest.mark.parametrize("session", ["a", "b"])
+def test_an_unknown_gap_is_said_where_sessions_differ(tmp_path, session):
+    root = write_dataset(tmp_path, t1w("a"), pet(session))
+    assert only_pairing(root).reason.endswith(", gap unknown") == (session == "b")
+    assert only_pairing(root, anat_session="a").reason.endswith(", gap unknown") == (session == "b")
+
+
+@pytest.mark.parametrize(
+    ("date", "noted"),
+    [
+        *(
+            (text, True)
+            for text in ("12/31/2019", "31.12.2019", "2019-13-01", "2019/12/31", "10:00")
+        ),
+        *((text, False) for text in ("2019-12-31", "20191231", "2019-12-31T10:00:00Z", "n/a", "")),
+    ],
+)
+def test_dates_that_are_not_iso_are_noted(tmp_path, date, noted):
+    root = write_dataset(tmp_path, t1w("a"), pet("b"))
+    table = root / "sub-01/sub-01_sessions.tsv"
+    write_tsv(table, ("session_id", "acq_time"), ("ses-a", date), ("ses-b", "2019-12-31"))
+    notes = [note for note in only_plan(root).notes if "ISO" in note]
+    assert (
+        notes
+        == [
+            f"sub-01_sessions.tsv: acq_time {date!r} is not an ISO date such as 2024-12-31;"
+            " it does not count"
+        ]
+        * noted
+    )
 
 
 def test_a_filter_overrides_the_choice(tmp_path):
@@ -211,7 +370,7 @@ def test_choice_among_several_t1w_of_the_nearest_session(tmp_path):
     write_image(root / t1w("d0000", "_run-03"), voxel_size=1.0)
     pairing = only_pairing(root)
     assert pairing.t1w.entities["run"] == "02"
-    assert pairing.reason == "nearest session; of 3 T1w the first run"
+    assert pairing.reason == "nearest session; of 3 T1w the un-accelerated one, the first run"
     chosen = only_pairing(root, bids_filters={"t1w": {"acquisition": "SENSE"}})
     assert chosen.t1w.entities["run"] == "01"
 
@@ -258,18 +417,37 @@ def test_several_pets_share_a_t1w(tmp_path):
 
 
 def test_images_that_would_overwrite_each_other_are_refused(tmp_path):
-    root = write_dataset(
-        tmp_path,
-        t1w(),
-        pet(rest="_acq-dynamic"),
-        pet(rest="_acq-static"),
-        sidecar=PET_SIDECAR,
-    )
+    first = pet()
+    root = write_dataset(tmp_path, t1w(), first, first.removesuffix(".gz"), sidecar=PET_SIDECAR)
     plan = only_plan(root)
-    assert [pairing.image.path.name for pairing in plan.pairings] == [
-        "sub-01_acq-dynamic_pet.nii.gz"
-    ]
+    assert [pairing.image.path.name for pairing in plan.pairings] == ["sub-01_pet.nii"]
     assert "same names" in plan.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("names", "written"),
+    [
+        (["_acq-dynamic", "_acq-static"], ["rec-dynamic", "rec-static"]),
+        (["", "_acq-late"], ["", "rec-late"]),
+        (["_acq-early_rec-ac", "_acq-late_rec-ac"], ["rec-acearly", "rec-aclate"]),
+        (["_acq-FDG", "_acq-PIB"], ["", ""]),
+        (["_acq-static"], [""]),
+    ],
+)
+def test_acquisitions_of_pet_are_kept_apart(tmp_path, names, written):
+    """BIDS allows no acq- in names of PET, and rec- in those of its derivatives."""
+    metadata = {key: value for key, value in PET_SIDECAR.items() if key != "TracerName"}
+    images = [pet(rest=name) for name in names]
+    sidecar = metadata if "FDG" in names[0] else PET_SIDECAR
+    root = write_dataset(tmp_path, t1w(), *images, sidecar=sidecar)
+    plan = only_plan(root)
+    assert not plan.problems
+    paths = [OutputNames(pairing.image, pairing.modality)() for pairing in plan.pairings]
+    assert len(set(paths)) == len(names)
+    found = [" ".join(re.findall("rec-[A-Za-z]+", path)) for path in paths]
+    assert sorted(found) == sorted(written)
+    noted = [f"written with {name}," in " ".join(plan.notes) for name in written if name]
+    assert all(noted)
 
 
 def test_ct_and_flair_are_paired_when_asked_for(tmp_path):

@@ -52,11 +52,11 @@ def test_image_and_sidecar(writer, tmp_path, source):
 
 
 def test_notes_found_on_the_way_join_those_known_before(writer, tmp_path):
-    writer.inputs.metadata = {"Notes": ["weight in lb"]}
-    writer.inputs.computed = [{"Notes": ["an empty frame"]}, {"Notes": ["weight in lb"]}, {}]
+    writer.inputs.metadata = {"Notes": ["a", "b"]}
+    writer.inputs.computed = [{"Units": "b"}, {"Notes": ["c", "a"]}]
     writer.run(cwd=str(tmp_path))
     sidecar = json.loads((tmp_path / "out" / NAME.replace(".nii.gz", ".json")).read_text())
-    assert sidecar["Notes"] == ["weight in lb", "an empty frame"]
+    assert sidecar == {"Notes": ["a", "b", "c"], "Units": "b"}
 
 
 def test_files_that_are_no_images_are_copied(tmp_path):

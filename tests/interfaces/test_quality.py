@@ -7,7 +7,7 @@ from nipype.interfaces.base import isdefined
 from fusionprep.image.io import new_image
 from fusionprep.image.quality import ct_quality, pet_noise, pet_quality, t1w_quality
 from fusionprep.image.resample import itk_from_ras
-from fusionprep.interfaces.quality import AssessCT, AssessPET, AssessT1w
+from fusionprep.interfaces.quality import AssessCT, AssessPET, AssessT1w, DoubtRegistration
 
 SHAPE = (40, 44, 36)
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
@@ -135,3 +135,44 @@ def test_a_ct_in_doubt_has_no_hounsfield_units_and_is_reviewed(brain, tmp_path, 
     assert fields["Registration"]["Verdict"] == ("fail" if verdict == "fail" else "review")
     assert fields["Registration"]["VerdictReason"].startswith("the CT holds gray levels")
     assert fields["Registration"]["RunnerUp"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ("nothing", ""),
+        ("slices", "slices may have lost their scale"),
+        ("noise", "the noise of the PET in white matter of 0.9"),
+    ],
+)
+def test_slices_and_noise_that_cannot_be_are_reviewed(brain, tmp_path, damage, reason):
+    dseg, image = brain
+    static = image.copy()
+    if damage == "slices":
+        static[:, :, ::2] *= 3
+    if damage == "noise":
+        # 93 of 100, as the image has 2 of its own: 0.93
+        static += 93 * np.random.default_rng(2).standard_normal(SHAPE).astype(np.float32)
+    sitk.WriteTransform(itk_from_ras(np.eye(4)), str(tmp_path / "xfm.txt"))
+    found = AssessPET(
+        pet=write(tmp_path / "pet.nii", image),
+        static=write(tmp_path / "static.nii", static),
+        transform=str(tmp_path / "xfm.txt"),
+        dseg=write(tmp_path / "dseg.nii", dseg),
+        registration={"Registration": {"Verdict": "pass", "VerdictReason": "it fits"}},
+    ).run(cwd=tmp_path)
+    registration = found.outputs.metadata["Registration"]
+    assert registration["Verdict"] == ("review" if reason else "pass")
+    assert reason in registration["VerdictReason"]
+
+
+@pytest.mark.parametrize("verdict", ["pass", "review", "fail"])
+def test_doubts_about_the_t1w_reach_the_verdict(tmp_path, verdict):
+    fields = {"Registration": {"Verdict": verdict, "VerdictReason": "it fits", "RunnerUp": 0.5}}
+    kept = DoubtRegistration(registration=fields).run(cwd=tmp_path).outputs.metadata
+    assert kept == fields
+    doubted = DoubtRegistration(registration=fields, doubts=["a slab", "a spine"])
+    found = doubted.run(cwd=tmp_path).outputs.metadata["Registration"]
+    assert found["Verdict"] == ("fail" if verdict == "fail" else "review")
+    assert found["VerdictReason"].startswith("a slab; a spine")
+    assert found["RunnerUp"] == 0.5

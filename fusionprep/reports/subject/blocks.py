@@ -317,7 +317,7 @@ def _assumptions(scan: Scan, native: ImageFile) -> list[str]:
 
 def _notes(image: ImageFile) -> list[str]:
     """The sidecar's notes as sentences."""
-    notes = image.get("Notes")
+    notes = image.get(names.NOTES)
     texts = [without_paths(str(note)) for note in notes] if isinstance(notes, list) else []
     return [f"{text[:1].upper()}{text[1:]}." for text in texts if text]
 
