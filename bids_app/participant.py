@@ -68,12 +68,12 @@ def _process(
     from bids_app.execution import build_and_run
     from bids_app.remarks import tell_plans, tell_results
 
-    tell_plans(plans)
     _tell_what_is_not_fused(config)
     _prepare(config, run_uuid, clean_workdir=actions.clean_workdir)
     _remove_unfinished(config, plans)
     if not config.selection.skip_bids_validation:
         _validate_quietly(config.bids_dir)
+    tell_plans(plans)
     failures = build_and_run(config, plans, run_uuid, boilerplate_only=actions.boilerplate_only)
     _tell(failures, config.output_dir)
     if not actions.boilerplate_only:

@@ -225,8 +225,8 @@ def _found(
             found, seen, space = aligned
     notes = [f"images are those of space-{space}, as there is no T1w without space-"] * bool(space)
     left_out = [image for image in images if image.path not in seen]
-    notes += [*found.notes, *_left_out(left_out, space, reader.selection)]
-    return dataclasses.replace(found, notes=tuple(notes))
+    expected = _left_out(left_out, space, reader.selection)
+    return dataclasses.replace(found, notes=(*notes, *found.notes), expected=tuple(expected))
 
 
 class _Reader:

@@ -93,8 +93,9 @@ def plan_subject(found: FoundImages, config: Config) -> SubjectPlan:
             *usable.notes,
             *unread_files(config.bids_dir, subject),
             *dates.notes,
-            *_notes(usable, pairings, faulty, moved),
+            *_notes(usable, pairings, moved),
         ),
+        expected=(*found.expected, *_not_used(usable, pairings, faulty, moved)),
     )
 
 
@@ -254,10 +255,7 @@ def _with_contrast(
 
 
 def _notes(
-    usable: FoundImages,
-    pairings: Sequence[Pairing],
-    faulty: set[Modality],
-    moved: Sequence[Modality],
+    usable: FoundImages, pairings: Sequence[Pairing], moved: Sequence[Modality]
 ) -> list[str]:
     used = {image.path: image for pair in pairings for image in (pair.t1w, pair.image)}
     found = (image for modality in (T1W, *moved) for image in usable.of(modality))
@@ -265,7 +263,17 @@ def _notes(
     told = {image.path: image for image in found if image.pet is not None or image.path in used}
     notes = [note for path, image in told.items() for note in _of_image(used.get(path, image))]
     doubts = {(pair.t1w.path.name, doubt) for pair in pairings for doubt in pair.doubts}
-    notes += [f"{name}: {doubt}" for name, doubt in sorted(doubts)]
+    return notes + [f"{name}: {doubt}" for name, doubt in sorted(doubts)]
+
+
+def _not_used(
+    usable: FoundImages,
+    pairings: Sequence[Pairing],
+    faulty: set[Modality],
+    moved: Sequence[Modality],
+) -> list[str]:
+    notes: list[str] = []
+    used = {pairing.t1w.path for pairing in pairings}
     if any(map(usable.of, moved)):
         absent = [modality for modality in moved if not usable.of(modality)]
         notes += [f"no {'usable ' * (m in faulty)}{m.label} image" for m in absent]
@@ -316,7 +324,7 @@ def _describe_subject(plan: SubjectPlan) -> list[str]:
             lines.append(f"    {_describe_pet(pairing.image, pairing.image.pet)}")
         lines.append(f"    with {_short(pairing.t1w, plan.label)} ({pairing.reason}{gap})")
     lines += [f"  skipped: {problem.message}" for problem in plan.problems]
-    lines += [f"  note: {note}" for note in plan.notes]
+    lines += [f"  note: {note}" for note in (*plan.notes, *plan.expected)]
     return lines
 
 

@@ -267,12 +267,15 @@ class FoundImages:
         Modality and problem of each image left out because of its sidecar.
     notes
         Lines for people about what was left out, and why.
+    expected
+        The same of what options and names are meant to leave out; only a dry run shows them.
     """
 
     subject: str
     images: Mapping[Modality, tuple[ImageFile, ...]] = field(default_factory=dict)
     unreadable: tuple[tuple[Modality, Problem], ...] = ()
     notes: tuple[str, ...] = ()
+    expected: tuple[str, ...] = ()
 
     def of(self, modality: Modality) -> tuple[ImageFile, ...]:
         """The images of a modality, in natural order of their paths."""
@@ -287,12 +290,16 @@ class SubjectPlan:
     ----------
     notes
         Remarks on what is unusual but does not stop processing, e.g. a missing sidecar.
+    expected
+        Remarks on what the options or the kinds of image in the dataset make so; only a dry run
+        shows them.
     """
 
     label: str
     pairings: tuple[Pairing, ...] = ()
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    expected: tuple[str, ...] = ()
 
     @property
     def t1ws(self) -> tuple[ImageFile, ...]:

@@ -72,7 +72,7 @@ def test_images_of_one_label_only(tmp_path):
     plan = plans_of(root, modalities=("pet", "ct"))["0001"]
     assert used(plan) == {f"sub-0001_space-pet_{suffix}.nii.gz" for suffix in ("T1w", "pet", "ct")}
     left_out = "left out, not of space-pet: sub-0001_space-MNI_T1w.nii.gz"
-    assert [note for note in plan.notes if note.startswith(left_out)]
+    assert [note for note in plan.expected if note.startswith(left_out)]
     plan = plans_of(root)["0001"]
     assert used(plan) == {"sub-0001_space-pet_T1w.nii.gz", "sub-0001_space-pet_pet.nii.gz"}
 
@@ -82,7 +82,7 @@ def test_labels_are_not_mixed(tmp_path):
     plan = plans_of(root)["0001"]
     assert not plan.pairings
     assert "has no PET image" in plan.problems[0].message
-    (note,) = plan.notes
+    (note,) = plan.expected
     assert note.startswith("left out, taken for a derivative because of space-: ")
 
 
@@ -117,7 +117,9 @@ def test_descriptions_stay_out(tmp_path):
     )
     plan = plans_of(root)["0001"]
     assert not plan.pairings
-    assert any("because of desc-: sub-0001_space-MNI_desc-brain_T1w" in note for note in plan.notes)
+    assert any(
+        "because of desc-: sub-0001_space-MNI_desc-brain_T1w" in note for note in plan.expected
+    )
 
 
 def test_filters_and_options_hold_for_aligned_images(tmp_path):

@@ -460,7 +460,7 @@ def test_ct_and_flair_are_paired_when_asked_for(tmp_path):
     plan = only_plan(root, modalities=("pet", "ct", "flair"))
     assert [pairing.modality.name for pairing in plan.pairings] == ["ct", "flair"]
     assert not plan.problems
-    assert "no PET image" in plan.notes
+    assert "no PET image" in plan.expected
     (problem,) = only_plan(root).problems
     assert problem.message == "sub-01 has no PET image"
 

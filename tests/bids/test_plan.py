@@ -136,7 +136,7 @@ def test_the_plan_tells_what_was_left_out_and_why(tmp_path):
     )
     plan = only_plan(root, tracer_label=("FDG",))
     assert len(plan.pairings) == 1
-    assert set(plan.notes[:-1]) == {
+    assert set(plan.expected) == {
         "left out, FLAIR is not among --modalities: sub-01_ses-a_FLAIR.nii.gz",
         "left out, CT is not among --modalities: sub-01_ses-a_ct.nii.gz",
         "left out, not a magnitude image (part-): sub-01_ses-a_part-phase_T1w.nii.gz",
@@ -146,7 +146,8 @@ def test_the_plan_tells_what_was_left_out_and_why(tmp_path):
         "left out, excluded by --tracer-label FDG: sub-01_ses-a_trc-PIB_run-1_pet.nii.gz,"
         " sub-01_ses-a_trc-PIB_run-2_pet.nii.gz, sub-01_ses-a_trc-PIB_run-3_pet.nii.gz and 2 more",
     }
-    assert "has no sidecar" in plan.notes[-1]
+    (note,) = plan.notes
+    assert "has no sidecar" in note
 
 
 def test_an_image_with_a_broken_sidecar_is_a_problem_and_not_left_out(tmp_path):
@@ -154,7 +155,7 @@ def test_an_image_with_a_broken_sidecar_is_a_problem_and_not_left_out(tmp_path):
     (root / pet().replace(".nii.gz", ".json")).write_text("{", encoding="utf-8")
     plan = only_plan(root)
     assert len(plan.problems) == 1
-    assert not [note for note in plan.notes if note.startswith("left out")]
+    assert not [note for note in plan.expected if note.startswith("left out")]
 
 
 def test_a_cohort_is_planned_completely(tmp_path):
