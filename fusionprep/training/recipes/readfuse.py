@@ -39,8 +39,7 @@ CYST_RADIUS = (6.0, 30.0)
 CYST_LEVELS = ((0.7, 1.0), (0.0, 0.25))
 """Of its fluid in the MRI and in the CT."""
 
-STRETCHED_SHARE, WHITE_PERCENTILE = 0.5, 99.5
-"""Share of samples that are scaled as if the slice were fused alone, and what becomes white."""
+WHITE_PERCENTILE = 99.5
 
 SHOWN, BONE = 0.08, 0.97
 """Levels between which a pixel of both images belongs to the brain."""
@@ -79,12 +78,12 @@ class ReadFuseRecipe(Recipe[ReadFuse]):
     ----------
     goals
         What a reader should see.
-    scaled_by_itself
-        Whether the functional image is scaled by its own levels, not by a window of its units.
+    stretched
+        Share of samples that are scaled as if the slice were fused alone.
     """
 
     goals: ClassVar = Goals()
-    scaled_by_itself: ClassVar = True
+    stretched: ClassVar = 0.5
 
     loss_weights: ClassVar = {
         "lesions": 50.0,
@@ -116,9 +115,8 @@ class ReadFuseRecipe(Recipe[ReadFuse]):
         brain = brain_of(anatomical, functional)
         if rng.random() < STRIPPED_SHARE:
             anatomical, functional = anatomical * brain, functional * brain
-        if rng.random() < STRETCHED_SHARE:
-            anatomical = stretched(anatomical)
-            functional = stretched(functional) if self.scaled_by_itself else functional
+        if rng.random() < self.stretched:
+            anatomical, functional = (stretched(image) for image in (anatomical, functional))
         # The loss draws from the sample's own seed, so that a run that is resumed draws the same,
         # and every epoch is validated on the same lesions.
         seed = np.full((1, 1), rng.integers(LARGEST_SEED), np.float32)
@@ -214,7 +212,7 @@ class ReadFuseCTRecipe(ReadFuseRecipe):
     """Weights for CT: bone and soft tissue as readers of CT know them, small lesions kept."""
 
     variant_of: ClassVar = "readfuse"
-    scaled_by_itself: ClassVar = False
+    stretched: ClassVar = 0.0
 
     def build(self) -> ReadFuseCT:
         return ReadFuseCT()
