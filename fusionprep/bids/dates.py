@@ -2,16 +2,16 @@
 
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fusionprep.bids.types import ImageFile
+from fusionprep.bids.units import is_given
 from fusionprep.files import read_table
 
 DAYS_PER_MONTH = 30.44
 _DATE_COLUMNS = ("acq_time", "examination_date")
-_NO_DATE = ("", "n/a", "na", "nan", "none", "null", "unknown")
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,22 @@ def read_dates(bids_dir: Path, subject: str) -> SubjectDates:
     folder = bids_dir / f"sub-{subject}"
     scans: dict[str, datetime.date] = {}
     sessions: dict[str, datetime.date] = {}
-    notes = []
+    notes: list[str] = []
     table = folder / f"sub-{subject}_sessions.tsv"
-    for row in read_table(table):
-        if (date := _date(row)) is not None:
-            sessions[row.get("session_id", "").removeprefix("ses-")] = date
-    notes += _unreadable(table)
+    for row, date in _dated_rows(table, notes):
+        sessions[row.get("session_id", "").removeprefix("ses-")] = date
     tables = [*folder.glob("sub-*_scans.tsv"), *folder.glob("ses-*/sub-*_scans.tsv")]
     for table in sorted(tables):
-        for row in read_table(table):
-            if (date := _date(row)) is not None:
-                scans[Path(row.get("filename", "")).name] = date
-        notes += _unreadable(table)
+        for row, date in _dated_rows(table, notes):
+            scans[Path(row.get("filename", "")).name] = date
     return SubjectDates(scans, sessions, tuple(notes))
+
+
+def _dated_rows(table: Path, notes: list[str]) -> list[tuple[Mapping[str, str], datetime.date]]:
+    """Rows of a table with their dates; adds a line on those that are not as BIDS writes them."""
+    rows = read_table(table)
+    notes += _unreadable(table.name, rows)
+    return [(row, date) for row in rows if (date := _date(row)) is not None]
 
 
 def _date(row: Mapping[str, str]) -> datetime.date | None:
@@ -67,13 +70,13 @@ def _parsed(text: str) -> datetime.date | None:
         return None
 
 
-def _unreadable(table: Path) -> list[str]:
+def _unreadable(name: str, rows: Sequence[Mapping[str, str]]) -> list[str]:
     """A line about the dates of a table that are not as BIDS writes them."""
     wrong = [
         (column, text)
-        for row in read_table(table)
+        for row in rows
         for column in _DATE_COLUMNS
-        if (text := (row.get(column) or "").strip()).lower() not in _NO_DATE
+        if is_given(text := (row.get(column) or "").strip())
         if _parsed(text) is None
     ]
     if not wrong:
@@ -81,7 +84,7 @@ def _unreadable(table: Path) -> list[str]:
     (column, text), more = wrong[0], len(wrong) - 1
     others = f", nor {'are' if more > 1 else 'is'} {more} more" if more else ""
     return [
-        f"{table.name}: {column} {text!r} is not an ISO date such as 2024-12-31{others};"
+        f"{name}: {column} {text!r} is not an ISO date such as 2024-12-31{others};"
         " it does not count"
     ]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fusionprep.bids.decay_reference import FACTOR_FIELDS, decay_corrected, decay_factors
-from fusionprep.bids.suv import HALF_LIVES
+from fusionprep.bids.radionuclides import HALF_LIVES, decay_constant, within_frame
 from fusionprep.bids.types import FrameTiming
 from fusionprep.bids.units import is_given
 from fusionprep.plausibility import DECAY_OF_FRAMES
@@ -82,7 +82,7 @@ def frame_decay(
     problem = _missing(nuclide, timing)
     if problem or nuclide is None or timing.starts is None or timing.durations is None:
         return FrameDecay(problem=f"frames are not decay-corrected and {problem}")
-    constant = decay_constant(nuclide)
+    constant = decay_constant(HALF_LIVES[nuclide])
     factors = tuple(
         math.exp(constant * start) * within_frame(constant, duration)
         for start, duration in zip(timing.starts, timing.durations, strict=True)
@@ -101,17 +101,6 @@ def is_uncorrected(metadata: Mapping[str, Any]) -> bool:
 def _denied(metadata: Mapping[str, Any]) -> bool:
     # DICOM's field, which converters keep
     return str(metadata.get("DecayCorrection", "")).strip().upper() == "NONE"
-
-
-def decay_constant(nuclide: str) -> float:
-    """Per second, of a nuclide whose half-life is known."""
-    return math.log(2) / HALF_LIVES[nuclide]
-
-
-def within_frame(constant: float, duration: float) -> float:
-    """Activity at the start of a frame over its mean during the frame."""
-    decay = constant * duration
-    return decay / -math.expm1(-decay)
 
 
 def _missing(nuclide: str | None, timing: FrameTiming) -> str:
@@ -141,7 +130,7 @@ def _to_time_zero(
     if _missing(nuclide, timing) or nuclide is None:
         return FrameDecay()
     starts, durations = timing.starts or (), timing.durations or ()
-    constant = decay_constant(nuclide)
+    constant = decay_constant(HALF_LIVES[nuclide])
     own = [within_frame(constant, duration) for duration in durations]
     since = [math.exp(constant * start) for start in starts]
     if max(since) / min(since) - 1 < _SAME_SHARE:

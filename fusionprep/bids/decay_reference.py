@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fusionprep.bids.clock import scan_time
+from fusionprep.bids.radionuclides import decay_constant, within_frame
 from fusionprep.bids.types import FrameTiming
 from fusionprep.bids.units import is_given, number_and_unit
 from fusionprep.plausibility import DECAY_BEFORE_SCAN, UNTIMED_REFERENCE
@@ -131,7 +132,7 @@ def decay_reference(
     key, factors = decay_factors(metadata, len(timing.durations or timing.starts or ()))
     if not factors or timing.starts is None or timing.durations is None or half_life is None:
         return DecayReference(time, notes=notes, doubts=doubts)
-    constant = math.log(2) / half_life
+    constant = decay_constant(half_life)
     if _to_one_time(factors, timing, time, constant):
         return DecayReference(time, notes=notes, doubts=doubts)
     if _to_own_starts(factors, timing, constant):
@@ -243,7 +244,7 @@ def _to_one_time(
 
 def _to_own_starts(factors: Sequence[float], timing: FrameTiming, constant: float) -> bool:
     return all(
-        abs(math.log(factor * -math.expm1(-constant * length) / (constant * length))) < _ROUNDING
+        abs(math.log(factor / within_frame(constant, length))) < _ROUNDING
         for factor, _, length in _frames(factors, timing)
         if length > 0
     )

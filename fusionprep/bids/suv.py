@@ -8,6 +8,7 @@ from fusionprep.bids.body_weight import BodyWeight
 from fusionprep.bids.clock import scan_time
 from fusionprep.bids.decay_reference import check_injection, decay_corrected, decay_reference
 from fusionprep.bids.metadata import normalised_radionuclide, text_value
+from fusionprep.bids.radionuclides import HALF_LIVES, decay_constant, within_frame
 from fusionprep.bids.types import FrameTiming, SUVGiven, SUVInputs
 from fusionprep.bids.units import (
     becquerels,
@@ -18,18 +19,6 @@ from fusionprep.bids.units import (
     written_units,
 )
 from fusionprep.plausibility import INJECTED_DOSE, INJECTED_DOSES
-
-# Seconds; Table of Radionuclides (LNHB/DDEP recommended data).
-HALF_LIVES = {
-    "C11": 20.361 * 60,
-    "N13": 9.967 * 60,
-    "O15": 2.041 * 60,
-    "F18": 1.8289 * 3600,
-    "Cu64": 12.7004 * 3600,
-    "Ga68": 67.83 * 60,
-    "Zr89": 78.42 * 3600,
-    "I124": 4.176 * 86400,
-}
 
 
 class SUVDecision(NamedTuple):
@@ -165,7 +154,7 @@ def _remaining_fraction(
     if half_life is None:
         told = f"the half-life of {nuclide or 'the radionuclide'} is not known"
         return _Remaining(None, told)
-    constant = math.log(2) / half_life
+    constant = decay_constant(half_life)
     if elapsed is not None:
         return _Remaining(math.exp(-constant * elapsed), "", notes, doubts)
     if n_frames > 1:
@@ -191,7 +180,6 @@ def _mean_over_frame(
             f" is within its frame, which starts at {timing.starts[0]:g} s"
         )
     start = math.exp(-constant * (timing.starts[0] - injection))
-    decay = constant * timing.durations[0]
-    if decay <= 0:
+    if timing.durations[0] <= 0:
         return None, "the image is not decay-corrected and its frame has no length"
-    return start * -math.expm1(-decay) / decay, ""
+    return start / within_frame(constant, timing.durations[0]), ""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fusionprep.bids.decay import frame_decay
-from fusionprep.bids.suv import HALF_LIVES
+from fusionprep.bids.radionuclides import HALF_LIVES
 from fusionprep.bids.timing import frame_timing
 from tests.bids.skeleton import PET_SIDECAR
 from tests.bids.test_timing import facts_of

@@ -12,8 +12,9 @@ from fusionprep.bids.metadata import (
     tracer_label,
     tracer_name,
 )
+from fusionprep.bids.radionuclides import HALF_LIVES
 from fusionprep.bids.sidecars import FRAME_TABLE
-from fusionprep.bids.suv import HALF_LIVES, suv_inputs
+from fusionprep.bids.suv import suv_inputs
 from fusionprep.bids.timing import frame_timing
 from fusionprep.bids.types import ImageFile
 from fusionprep.bids.units import units_factor

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fusionprep.bids.pet_facts import pet_facts
-from fusionprep.bids.suv import HALF_LIVES
+from fusionprep.bids.radionuclides import HALF_LIVES
 from fusionprep.bids.types import ImageFile, SUVInputs
 from fusionprep.errors import DataError
 from fusionprep.plausibility import (
