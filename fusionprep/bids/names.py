@@ -83,6 +83,9 @@ SUMMARY, VIEWER, ANATOMICAL, METHODS, ABOUT, ERRORS = (
 JUDGED = ("Registration", "Plausibility")
 """Fields of sidecars that hold a ``Verdict`` and a ``VerdictReason``."""
 
+NOT_COMPUTED = {SUV: "SUVNotComputed", SUVR: "SUVRNotComputed"}
+"""Fields that say why a quantity is absent, by its ``desc``."""
+
 NOTES = "Notes"
 """Field of sidecars that lists what was corrected or assumed, a phrase each."""
 

@@ -11,6 +11,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from fusionprep.bids.names import NOT_COMPUTED, SUV
 from fusionprep.interfaces.files import load
 
 
@@ -136,7 +137,7 @@ class AssessPET(SimpleInterface):
             refused, doubt = check_suv(pet, dseg, self.inputs.suv_factor)
             doubts += [doubt] * bool(doubt)
             if refused:
-                fields["SUVNotComputed"] = refused
+                fields[NOT_COMPUTED[SUV]] = refused
             else:
                 self._results["suv_factor"] = self.inputs.suv_factor
         if isdefined(self.inputs.registration):

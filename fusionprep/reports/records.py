@@ -171,6 +171,12 @@ def model_version(fused: ImageFile) -> Any:
     return f"{version or 'unknown'} (user's weights {own})" if own else version
 
 
+def notes_of(image: ImageFile) -> list[str]:
+    """What the sidecar says was corrected or assumed, a phrase each."""
+    notes = image.get(names.NOTES)
+    return [str(note) for note in notes] if isinstance(notes, list) else []
+
+
 def read_subject(output_dir: Path, label: str) -> SubjectRecord:
     """Read the sidecars of a subject.
 

@@ -125,8 +125,8 @@ def _metadata(config: Config, pairing: Pairing, facts: PETFacts) -> dict[str, An
         "Units": facts.units,
         "FrameTiming": facts.timing.source,
         **facts.tracer_fields(),
-        **({"SUVNotComputed": facts.no_suv} if facts.suv is None else {}),
-        **({"SUVRNotComputed": facts.no_suvr} if facts.no_suvr else {}),
+        **({names.NOT_COMPUTED[names.SUV]: facts.no_suv} if facts.suv is None else {}),
+        **({names.NOT_COMPUTED[names.SUVR]: facts.no_suvr} if facts.no_suvr else {}),
     }
 
 

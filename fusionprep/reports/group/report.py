@@ -21,12 +21,10 @@ from fusionprep.reports.group.page import Findings, render_page
 from fusionprep.reports.group.ratings import Rating, read_ratings
 from fusionprep.reports.group.rows import (
     FusedEntry,
-    ScanEntry,
     cell,
     find_participants,
     read_participant,
 )
-from fusionprep.reports.records import worst
 
 Row = dict[str, str]
 
@@ -141,7 +139,7 @@ def _table(findings: Findings) -> tuple[list[Row], dict[str, dict[str, Any]]]:
                 common
                 | dict(fused.values)
                 | {
-                    "verdict": _verdict(scan, fused),
+                    "verdict": scan.verdict_with(fused),
                     "outlier": " ".join(dict.fromkeys(item.measure.column for item in own)),
                     **{METRIC_PREFIX + name: value for name, value in fused.metrics.items()},
                 }
@@ -153,11 +151,6 @@ def _table(findings: Findings) -> tuple[list[Row], dict[str, dict[str, Any]]]:
 def _is_of(outlier: Outlier, fused: FusedEntry) -> bool:
     """Whether an outlier of a scan concerns a fused image: other templates are not its own."""
     return outlier.measure.of != "template" or outlier.group == fused.space
-
-
-def _verdict(scan: ScanEntry, fused: FusedEntry) -> str | None:
-    own = scan.values.get("t1w_verdict"), scan.values["registration_verdict"]
-    return worst([*own, fused.values["template_verdict"]])
 
 
 def _rating_values(given: Rating | None) -> dict[str, str | None]:

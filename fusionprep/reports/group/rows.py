@@ -139,9 +139,12 @@ class ScanEntry:
     @property
     def verdict(self) -> str | None:
         """The worst verdict on it and on the T1w's registrations to templates."""
-        verdicts = [fused.values["template_verdict"] for fused in self.fused]
+        return self.verdict_with(*self.fused)
+
+    def verdict_with(self, *fused: FusedEntry) -> str | None:
+        """The worst verdict on it, on its T1w, and on the templates of some fused images."""
         own = self.values.get("t1w_verdict"), self.values["registration_verdict"]
-        return worst([*own, *verdicts])
+        return worst([*own, *(image.values["template_verdict"] for image in fused)])
 
     @property
     def judged(self) -> tuple[FusedEntry, ...]:

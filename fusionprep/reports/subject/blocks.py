@@ -13,6 +13,7 @@ from fusionprep.reports.records import (
     SubjectRecord,
     finite,
     fused_title,
+    notes_of,
     worst,
 )
 
@@ -296,9 +297,9 @@ def _assumptions(scan: Scan, native: ImageFile) -> list[str]:
         if native.get("FrameAveraging", "Weights") == "equal":
             found.append("Frame durations are not recorded: frames were averaged equally.")
         if names.SUV not in scan.variants:
-            reason = native.get("SUVNotComputed") or "no reason is recorded"
+            reason = native.get(names.NOT_COMPUTED[names.SUV]) or "no reason is recorded"
             found.append(f"No SUV was made: {without_paths(str(reason))}.")
-        if reason := native.get("SUVRNotComputed"):
+        if reason := native.get(names.NOT_COMPUTED[names.SUVR]):
             found.append(f"No SUVR was made: {without_paths(str(reason))}.")
         found += _outside_field_of_view(scan)
     found += _notes(native)
@@ -317,8 +318,7 @@ def _assumptions(scan: Scan, native: ImageFile) -> list[str]:
 
 def _notes(image: ImageFile) -> list[str]:
     """The sidecar's notes as sentences."""
-    notes = image.get(names.NOTES)
-    texts = [without_paths(str(note)) for note in notes] if isinstance(notes, list) else []
+    texts = map(without_paths, notes_of(image))
     return [f"{text[:1].upper()}{text[1:]}." for text in texts if text]
 
 
