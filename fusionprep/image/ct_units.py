@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from fusionprep.errors import DataError
-from fusionprep.image.intensity import Scaling
+from fusionprep.image.intensity import Scaling, constant_background
 from fusionprep.modalities import CT
 
 PADDING = -1100.0
@@ -53,9 +53,6 @@ BRIGHT = 0.01
 BLOOD, BONE = 80.0, 300.0
 NO_SKULL, SKULL = 0.02, 0.03
 """Share denser than blood in a stripped brain, at most, and of bone in other heads, at least."""
-
-CONSTANT = 0.05
-"""Of all voxels: share of one value, so that it is taken for background."""
 
 SAMPLED = 2_000_000
 """Voxels that are looked at, about."""
@@ -143,7 +140,7 @@ def ct_units(values: np.ndarray) -> CTUnits:
         if abs(off[0] - off[1]) >= SURE:
             return CTUnits("offset", offset=OFFSETS[int(np.argmin(off))])
         return _unknown(found)
-    background = _constant(found)
+    background = constant_background(found)
     if background is None or not BETWEEN[0] < background <= 0:
         return _unknown(found)
     if not _is_head(found[found != background]):
@@ -264,13 +261,6 @@ def _is_window(values: np.ndarray, white: float) -> bool:
 def _soft_median(values: np.ndarray) -> float:
     low, high = SOFT_TISSUE
     return float(np.median(values[(values > low) & (values < high)]))
-
-
-def _constant(values: np.ndarray) -> float | None:
-    """The value that fills the background; None where none is frequent enough."""
-    levels, counts = np.unique(values, return_counts=True)
-    most = int(counts.argmax())
-    return float(levels[most]) if counts[most] > CONSTANT * values.size else None
 
 
 def _count(values: np.ndarray, limits: tuple[float, float]) -> int:

@@ -27,6 +27,10 @@ PET_PERCENTILES = {
 """Percentile of the brain that becomes white; :func:`pet_scaling` says why."""
 
 
+CONSTANT = 0.05
+"""Share of all voxels above which one value is taken for background."""
+
+
 @dataclass(frozen=True)
 class Scaling:
     """Linear map of intensities to [0, 1], clipped.
@@ -71,6 +75,13 @@ class Scaling:
     def to_dict(self) -> dict[str, str | float]:
         """For the sidecar: ``Method``, ``Low`` and ``High``."""
         return {"Method": self.method, "Low": self.low, "High": self.high}
+
+
+def constant_background(values: np.ndarray) -> float | None:
+    """The value that fills the background; None where none is as frequent as :data:`CONSTANT`."""
+    levels, counts = np.unique(values, return_counts=True)
+    most = int(counts.argmax())
+    return float(levels[most]) if counts[most] > CONSTANT * values.size else None
 
 
 def mri_scaling(array: np.ndarray, mask: np.ndarray) -> Scaling:

@@ -7,8 +7,7 @@ elsewhere; without a shift their brain is cut off or comes out inverted.
 
 import numpy as np
 
-CONSTANT = 0.05
-"""Share of all voxels that have one value, so that it is taken for background."""
+from fusionprep.image.intensity import constant_background
 
 NEGLIGIBLE = 0.02
 """Of the range of intensities: what resampling or noise leaves below the background."""
@@ -58,20 +57,13 @@ def _zero(sample: np.ndarray) -> tuple[float, float | None]:
     """Level of air; and that of a background which has to become air though tissue is below it."""
     low, high = np.percentile(sample, (LOWEST, HIGHEST))
     margin = NEGLIGIBLE * (high - low)
-    background = _constant(sample)
+    background = constant_background(sample)
     if background is not None and np.mean(sample < background - margin) < FEW:
         return (background, None) if abs(background) > margin else (0.0, None)
     if np.mean(sample < -margin) < FEW:
         return 0.0, None
     tissue = sample if background is None else sample[sample != background]
     return float(np.percentile(tissue, LOWEST)), background
-
-
-def _constant(sample: np.ndarray) -> float | None:
-    """The value that fills the background; None where none is frequent enough."""
-    levels, counts = np.unique(sample, return_counts=True)
-    most = int(counts.argmax())
-    return float(levels[most]) if counts[most] >= CONSTANT * sample.size else None
 
 
 def _factor(white: float) -> float:
