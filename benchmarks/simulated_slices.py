@@ -86,10 +86,7 @@ def main() -> None:
             simulated = _simulated(pair, rng)
             if simulated is not None:
                 folder.add(simulated, f"sim-{pair.modality}", f"{name}-{draw}")
-    subjects = arguments.subjects or [path.name.split(".")[0] for path in arguments.volumes]
-    for path, subject in zip(arguments.volumes, subjects, strict=True):
-        for number, pair in enumerate(_slices(path, subject, arguments.repeats, rng)):
-            folder.add(pair, "sim-volume", f"{path.name.split('.')[0]}-{number:04d}")
+    _add_volumes(folder, arguments, "sim-volume", arguments.repeats, rng)
     for name, *ratio in arguments.kind:
         _add_kind(folder, arguments, f"sim-{name}", tuple(map(float, ratio)), rng)
     with (arguments.out / TABLE).open("w", newline="", encoding="utf-8") as stream:
@@ -112,11 +109,22 @@ def _add_kind(
             simulated = _simulated(pair, rng, ratio)
             if simulated is not None:
                 folder.add(simulated, dataset, f"{number:05d}")
-    subjects = arguments.subjects or [path.name.split(".")[0] for path in arguments.volumes]
-    for path, subject in zip(arguments.volumes, subjects, strict=True):
-        draws = _slices(path, subject, VOLUME_DRAWS * arguments.repeats, rng, ratio)
-        for number, pair in enumerate(draws):
-            folder.add(pair, dataset, f"{path.name.split('.')[0]}-{number:04d}")
+    _add_volumes(folder, arguments, dataset, VOLUME_DRAWS * arguments.repeats, rng, ratio)
+
+
+def _add_volumes(
+    folder: Folder,
+    arguments: argparse.Namespace,
+    dataset: str,
+    draws: int,
+    rng: np.random.Generator,
+    ratio: tuple[float, float] = GRAY_TO_WHITE,
+) -> None:
+    names = [path.name.split(".")[0] for path in arguments.volumes]
+    subjects = arguments.subjects or names
+    for path, name, subject in zip(arguments.volumes, names, subjects, strict=True):
+        for number, pair in enumerate(_slices(path, subject, draws, rng, ratio)):
+            folder.add(pair, dataset, f"{name}-{number:04d}")
 
 
 def _pairs(slices: Path, left_out: set[str]) -> Iterator[tuple[SlicePair, str]]:

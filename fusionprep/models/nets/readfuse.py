@@ -97,11 +97,13 @@ class ReadFuse(PlannedFusion):
         return anatomical, functional
 
     def forward(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
-        # As plan and follow do, but with one decomposition for both.
+        return self.finish(self.planned(anatomical, functional), anatomical, functional)
+
+    def planned(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
+        """What :meth:`uncompressed` gives with their own plan, with one decomposition for both."""
         seen = self.seen(anatomical, functional)
         bands, rest = decomposed(torch.cat(seen, dim=1))
-        fused = _added(bands, rest, self._said(*seen, bands))
-        return self.finish(fused, anatomical, functional)
+        return _added(bands, rest, self._said(*seen, bands))
 
     def plan(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
         """For each block (N, 12, h, w), what the network says of the gains; 0 where nothing."""

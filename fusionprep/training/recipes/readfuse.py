@@ -134,7 +134,7 @@ class ReadFuseRecipe(Recipe[ReadFuse]):
 
     def loss_terms(self, model: ReadFuse, batch: Batch, helper: Any) -> Terms:  # noqa: ARG002
         sources, brain = (batch["anatomical"], batch["functional"]), batch["brain"]
-        uncompressed = model.uncompressed(*sources, model.plan(*sources))
+        uncompressed = model.planned(*sources)
         fused = model.finish(uncompressed, *sources)
         inside = brain.mean().clamp_min(0.01)
         seen = self.soft_tissue(uncompressed, fused, *sources)
