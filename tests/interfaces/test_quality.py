@@ -61,22 +61,32 @@ def test_pet_noise_is_taken_on_its_own_grid_by_the_transform(brain, tmp_path):
     assert noise == pytest.approx(np.hypot(2, 4) / 100, rel=0.1)
 
 
+def assess_pet(brain, tmp_path, **inputs):
+    """What is found of a PET that lies on the T1w grid, registered with the verdict ``pass``."""
+    dseg, moved = brain
+    sitk.WriteTransform(itk_from_ras(np.eye(4)), str(tmp_path / "xfm.txt"))
+    pet = write(tmp_path / "pet.nii", moved)
+    return AssessPET(
+        pet=pet,
+        static=pet,
+        transform=str(tmp_path / "xfm.txt"),
+        dseg=write(tmp_path / "dseg.nii", dseg),
+        registration={"Registration": {"Verdict": "pass", "VerdictReason": "it fits"}},
+        **inputs,
+    ).run(cwd=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("suv", "written", "verdict"),
     [(2.0, True, "pass"), (25.0, True, "review"), (80.0, False, "pass"), (0.01, False, "pass")],
 )
 def test_an_suv_that_cannot_be_is_not_written(brain, tmp_path, suv, written, verdict):
     dseg, moved = brain
-    sitk.WriteTransform(itk_from_ras(np.eye(4)), str(tmp_path / "xfm.txt"))
-    pet = write(tmp_path / "pet.nii", moved)
-    found = AssessPET(
-        pet=pet,
-        static=pet,
-        transform=str(tmp_path / "xfm.txt"),
-        dseg=write(tmp_path / "dseg.nii", dseg),
+    found = assess_pet(
+        brain,
+        tmp_path,
         suv_factor=suv / float(moved[dseg > 0].mean()),
-        registration={"Registration": {"Verdict": "pass", "VerdictReason": "it fits"}},
-    ).run(cwd=tmp_path)
+    )
     fields = found.outputs.metadata
     assert isdefined(found.outputs.suv_factor) == written
     assert ("SUVNotComputed" in fields) != written
@@ -86,19 +96,13 @@ def test_an_suv_that_cannot_be_is_not_written(brain, tmp_path, suv, written, ver
 
 @pytest.mark.parametrize(("tracer", "verdict"), [("18FFDG", "review"), ("11CPIB", "pass")])
 def test_gray_matter_below_white_is_doubtful_for_fdg(brain, tmp_path, tracer, verdict):
-    dseg, moved = brain
-    sitk.WriteTransform(itk_from_ras(np.eye(4)), str(tmp_path / "xfm.txt"))
-    pet = write(tmp_path / "pet.nii", moved)
-    found = AssessPET(
-        pet=pet,
-        static=pet,
-        transform=str(tmp_path / "xfm.txt"),
-        dseg=write(tmp_path / "dseg.nii", dseg),
+    found = assess_pet(
+        brain,
+        tmp_path,
         tracer=tracer,
         doubts=["frames overlap"] if tracer == "18FFDG" else [],
         found_doubts=["frame 2 has gaps"] if tracer == "18FFDG" else [],
-        registration={"Registration": {"Verdict": "pass", "VerdictReason": "it fits"}},
-    ).run(cwd=tmp_path)
+    )
     registration = found.outputs.metadata["Registration"]
     assert registration["Verdict"] == verdict
     if tracer == "18FFDG":
