@@ -4,12 +4,12 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bids_app.exitcodes import ExitCode
-from bids_app.failures import Failure, read_failures
+from bids_app.failures import CrashFiles, Failure
 from bids_app.progress import Progress
 from bids_app.signals import interruptions
 from fusionprep.bids.types import SubjectPlan
@@ -27,54 +27,98 @@ THREAD_VARIABLES = (
 )
 
 
+Finish = Callable[[SubjectPlan, Sequence[Failure]], None]
+"""What is done when a subject has been processed, with the steps of it that failed."""
+
+
 def build_and_run(
-    config: Config, plans: list[SubjectPlan], run_uuid: str, *, boilerplate_only: bool
-) -> list[Failure]:
-    """Build the workflow, write its methods text, run it, and say which steps failed.
+    config: Config,
+    plans: Sequence[SubjectPlan],
+    run_uuid: str,
+    finish: Finish,
+    *,
+    boilerplate_only: bool,
+) -> None:
+    """Build the workflows of subjects, write their methods text, and run them.
 
     Parameters
     ----------
     run_uuid
         Names the folder of crash files below ``logs/``.
+    finish
+        Called once for every subject, on this machine as soon as it is done.
     boilerplate_only
         Write the methods text and run nothing.
     """
-    from fusionprep.reports.citations import write_citations
-
-    logs = config.output_dir / "logs"
-    crash_dir = logs / run_uuid
+    crash_dir = config.output_dir / "logs" / run_uuid
     _configure_nipype(config, crash_dir)
-    workflow, unbuilt = _build(config, plans)
-    for folder in (logs, crash_dir):
-        write_citations(methods_text(workflow), folder)
+    cohort = _Cohort(config, plans, crash_dir, finish)
     if config.execution.write_graph:
-        _draw_graph(workflow, crash_dir)
-    if boilerplate_only or not workflow.list_node_names():
-        return unbuilt
-    _run(workflow, config, crash_dir)
-    return unbuilt + read_failures(crash_dir, [plan.label for plan in plans])
+        _draw_graph(cohort.workflow(plans), crash_dir)
+    if boilerplate_only:
+        for plan in plans:
+            cohort.workflow([plan])
+            cohort.finish(plan)
+        return
+    settings = _plugin(config)
+    if settings["plugin"] == "MultiProc":
+        _run_here(cohort, config, settings["plugin_args"])
+    else:
+        _run_whole(cohort, settings)
 
 
-def _build(config: Config, plans: list[SubjectPlan]) -> tuple[Any, list[Failure]]:
-    """The workflow, and the subjects whose metadata do not allow building theirs."""
-    from fusionprep.workflows.base import init_fusionprep_wf, init_subject_wf
+class _Cohort:
+    """The subjects of a run, each of which is built when its turn comes."""
 
-    workflow, failures = init_fusionprep_wf(config, []), []
-    for plan in plans:
-        if plan.pairings:
-            try:
-                workflow.add_nodes([init_subject_wf(config, plan)])
-            except DataError as error:
-                failures.append(Failure(f"sub-{plan.label}", str(error), ExitCode.DATA))
-    return workflow, failures
+    def __init__(
+        self, config: Config, plans: Sequence[SubjectPlan], crash_dir: Path, finish: Finish
+    ) -> None:
+        self.config = config
+        self.plans = plans
+        self.crash_dir = crash_dir
+        self._finish = finish
+        self._crashes = CrashFiles(crash_dir, [plan.label for plan in plans])
+        self._unbuilt: dict[str, Failure] = {}
+        self._texts: dict[str, None] = {}
+        self._folders = (crash_dir.parent, crash_dir)
+        self.workflow(())
 
+    def workflow(self, plans: Sequence[SubjectPlan]) -> "Workflow":
+        """The workflow of some subjects, without those that leave nothing to be done."""
+        from fusionprep.workflows.base import init_fusionprep_wf, init_subject_wf
 
-def methods_text(workflow: "Workflow") -> str:
-    """The descriptions of a workflow and those below it, each once for all subjects."""
-    return "".join(dict.fromkeys(_descriptions(workflow)))
+        workflow = init_fusionprep_wf(self.config, [])
+        for plan in plans:
+            if plan.pairings:
+                try:
+                    workflow.add_nodes([init_subject_wf(self.config, plan)])
+                except DataError as error:
+                    failure = Failure(f"sub-{plan.label}", str(error), ExitCode.DATA)
+                    self._unbuilt[plan.label] = failure
+        self._describe(workflow)
+        return workflow
+
+    def _describe(self, workflow: "Workflow") -> None:
+        """Write the methods text again where a workflow adds to it."""
+        from fusionprep.reports.citations import write_citations
+
+        texts = dict.fromkeys(_descriptions(workflow))
+        if texts.keys() <= self._texts.keys():
+            return
+        self._texts |= texts
+        for folder in self._folders:
+            write_citations("".join(self._texts), folder)
+
+    def finish(self, plan: SubjectPlan) -> None:
+        """Say how a subject's steps ended."""
+        failures = self._crashes.of(f"sub-{plan.label}")
+        if plan.label in self._unbuilt:
+            failures = [self._unbuilt.pop(plan.label), *failures]
+        self._finish(plan, failures)
 
 
 def _descriptions(workflow: "Workflow") -> Iterator[str]:
+    """Those of a workflow and of the ones below it."""
     from nipype.pipeline.engine import Workflow
     from nipype.pipeline.engine.utils import topological_sort
 
@@ -84,19 +128,68 @@ def _descriptions(workflow: "Workflow") -> Iterator[str]:
             yield from _descriptions(node)
 
 
-def _run(workflow: "Workflow", config: Config, crash_dir: Path) -> None:
-    progress = Progress(_count_steps(workflow))
-    settings = _plugin(config, progress)
-    own = None if isinstance(settings["plugin"], str) else settings["plugin"]
+def _run_here(cohort: _Cohort, config: Config, arguments: Mapping[str, Any]) -> None:
+    """Run subjects on this machine, one after the other as far as processors allow."""
+    from nipype.pipeline.engine.utils import write_workflow_resources
+
+    from bids_app.plugins.local import LocalRun, Subject, expand
+    from bids_app.plugins.pool import Pool
+    from bids_app.plugins.workers import Settings
+
+    progress = Progress(len(cohort.plans))
+    settings = Settings.of_this_process(str(config.work_dir), arguments["n_threads"])
+    pool = Pool(arguments["n_procs"], arguments["memory_gb"], settings, arguments.get("mp_context"))
+
+    def subject(plan: SubjectPlan) -> Subject:
+        def build() -> Any:
+            workflow = cohort.workflow([plan])
+            return expand(workflow) if workflow.list_node_names() else None
+
+        def finish(steps: Any) -> None:
+            if steps is not None and config.execution.resource_monitor:
+                write_workflow_resources(steps.graph)
+            with progress.aside():
+                cohort.finish(plan)
+
+        return Subject(build, finish)
+
+    with interruptions() as signals:
+        run = LocalRun(
+            map(subject, cohort.plans), pool, progress, signals=signals,
+            stop_on_first_crash=config.execution.stop_on_first_crash,
+        )  # fmt: skip
+        try:
+            run.run()
+        finally:
+            pool.stop()
+            progress.close()
+    if signals:
+        raise KeyboardInterrupt(signals[0])
+
+
+def _run_whole(cohort: _Cohort, settings: dict[str, Any]) -> None:
+    """Hand all subjects to a plugin of Nipype's at once."""
+    from bids_app.plugins.batch import new_plugin
+    from bids_app.plugins.commands import PROGRAMS, Pace
+
+    workflow = cohort.workflow(cohort.plans)
+    names = list(_step_names(workflow))
+    progress = Progress(len(cohort.plans))
+    progress.expect(names)
+    arguments = settings["plugin_args"] | {"status_callback": progress}
+    own = None
+    if settings["plugin"] in PROGRAMS:
+        own = new_plugin(settings["plugin"], arguments, Pace())
     with interruptions() as signals:
         if own is not None:
             own.signals = signals
         try:
-            workflow.run(**settings)
+            if names:
+                workflow.run(plugin=own or settings["plugin"], plugin_args=arguments)
         except Exception as error:
             # Nipype raises at the end when a node failed; its crash files say which and why
             told = not isinstance(error, OSError | FusionPrepError)
-            if not signals and not (told and any(crash_dir.glob("crash-*"))):
+            if not signals and not (told and any(cohort.crash_dir.glob("crash-*"))):
                 raise
         finally:
             if own is not None:
@@ -104,13 +197,15 @@ def _run(workflow: "Workflow", config: Config, crash_dir: Path) -> None:
             progress.close()
     if signals:
         raise KeyboardInterrupt(signals[0])
+    for plan in cohort.plans:
+        cohort.finish(plan)
 
 
 def _configure_nipype(config: Config, crash_dir: Path) -> None:
     from nipype import config as nipype_config
     from nipype import logging as nipype_logging
 
-    from bids_app.plugins.local import LOGGERS
+    from bids_app.plugins.workers import LOGGERS
 
     # read by libraries that a worker or a cluster's job has still to load
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(config.execution.omp_nthreads)))
@@ -122,6 +217,8 @@ def _configure_nipype(config: Config, crash_dir: Path) -> None:
             "stop_on_first_crash": str(config.execution.stop_on_first_crash).lower(),
             "check_version": "false",
             "poll_sleep_duration": "0.1",
+            # of the whole workflow and of every step, which nobody reads
+            "create_report": "false",
             # files are the cache, inputs of failed nodes included
             "remove_unnecessary_outputs": "false",
         },
@@ -170,41 +267,32 @@ def read_plugin_file(path: Path) -> dict[str, Any]:
     return {"plugin": name, "plugin_args": dict(arguments)}
 
 
-def _plugin(config: Config, progress: Progress) -> dict[str, Any]:
-    """What to give to the workflow's ``run``."""
-    from bids_app.plugins.batch import new_plugin
-    from bids_app.plugins.commands import PROGRAMS, Pace
-    from bids_app.plugins.local import Workers
-
+def _plugin(config: Config) -> dict[str, Any]:
+    """The plugin's name and arguments; `MultiProc` is our own way to run on this machine."""
+    settings: dict[str, Any] = {"plugin": "MultiProc", "plugin_args": {}}
+    if config.execution.plugin_file is not None:
+        settings = read_plugin_file(config.execution.plugin_file)
+    if settings["plugin"] != "MultiProc":
+        return settings
     arguments: dict[str, Any] = {
         "n_procs": config.execution.nprocs,
         "n_threads": config.execution.omp_nthreads,
-        "raise_insufficient": False,
+        "memory_gb": config.execution.mem_gb or 20.0,
     }
-    if config.execution.mem_gb is not None:
-        arguments["memory_gb"] = config.execution.mem_gb
     if config.fusion.device == "cuda" or (
         config.fusion.device == "auto" and shutil.which("nvidia-smi")
     ):
         # a forked process cannot use CUDA if its parent has touched it
         arguments["mp_context"] = "forkserver"
-    arguments["status_callback"] = progress
-    if config.execution.plugin_file is None:
-        return {"plugin": Workers(arguments)}
-    settings = read_plugin_file(config.execution.plugin_file)
-    if settings["plugin"] == "MultiProc":
-        return {"plugin": Workers(arguments | settings["plugin_args"])}
-    own = settings["plugin_args"] | {"status_callback": progress}
-    if settings["plugin"] in PROGRAMS:
-        return {"plugin": new_plugin(settings["plugin"], own, Pace())}
-    return settings | {"plugin_args": own}
+    return settings | {"plugin_args": arguments | settings["plugin_args"]}
 
 
-def _count_steps(workflow: "Workflow") -> int:
+def _step_names(workflow: "Workflow") -> Iterator[str]:
     from nipype.interfaces.utility import IdentityInterface
 
-    nodes = (workflow.get_node(name) for name in workflow.list_node_names())
-    return sum(not isinstance(node.interface, IdentityInterface) for node in nodes)
+    for name in workflow.list_node_names():
+        if not isinstance(workflow.get_node(name).interface, IdentityInterface):
+            yield f"{workflow.name}.{name}"
 
 
 def _draw_graph(workflow: "Workflow", folder: Path) -> None:

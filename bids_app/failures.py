@@ -14,6 +14,7 @@ DISK_ERRORS = (
 )  # fmt: skip
 OWN_ERROR = re.compile(r"^fusionprep\.errors\.(\w+): (.*)$")
 LAST_LINE = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt)\b.*$")
+UNKNOWN = "unknown subject"
 ERRNO = re.compile(r"\[Errno (\d+)\]")
 CODES = {"DataError": ExitCode.DATA, "OutputError": ExitCode.IO_ERROR}
 
@@ -44,8 +45,38 @@ def read_failures(crash_dir: Path, labels: Sequence[str] = ()) -> list[Failure]:
     labels
         Participant labels as BIDS has them; names of nodes have no plus sign.
     """
-    subjects = {f"sub-{label.replace('+', '_')}": f"sub-{label}" for label in labels}
+    subjects = _subjects(labels)
     return [_read(path, subjects) for path in sorted(crash_dir.glob("crash-*.txt"))]
+
+
+class CrashFiles:
+    """The crash files of a run while it is going on, each read once.
+
+    Parameters
+    ----------
+    folder, labels
+        As for :func:`read_failures`.
+    """
+
+    def __init__(self, folder: Path, labels: Sequence[str]) -> None:
+        self._folder = folder
+        self._subjects = _subjects(labels)
+        self._seen: set[Path] = set()
+        self._failures: dict[str, list[Failure]] = {}
+
+    def of(self, subject: str) -> list[Failure]:
+        """What failed of a subject, in order of time; of none that is known, too."""
+        for path in sorted(self._folder.glob("crash-*.txt")):
+            if path not in self._seen:
+                self._seen.add(path)
+                failure = _read(path, self._subjects)
+                self._failures.setdefault(failure.subject, []).append(failure)
+        return [*self._failures.get(subject, ()), *self._failures.pop(UNKNOWN, ())]
+
+
+def _subjects(labels: Sequence[str]) -> dict[str, str]:
+    """Participants by what names of nodes, which have no plus sign, make of them."""
+    return {f"sub-{label.replace('+', '_')}": f"sub-{label}" for label in labels}
 
 
 def _read(path: Path, subjects: dict[str, str]) -> Failure:
@@ -54,7 +85,7 @@ def _read(path: Path, subjects: dict[str, str]) -> Failure:
     if node is None:
         # the disk was full when Nipype wrote it
         message = "the record of a failed step is incomplete; look for a full disk and run again"
-        return Failure("unknown subject", message, ExitCode.IO_ERROR, path)
+        return Failure(UNKNOWN, message, ExitCode.IO_ERROR, path)
     subject, *steps = describe_node(node[1])
     subject = subjects.get(subject, subject)
     lines = [line.strip() for line in text.splitlines()]

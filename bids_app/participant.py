@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -50,35 +50,57 @@ def run_participant(config: Config, actions: argparse.Namespace) -> ExitCode:
     plans = [plan for plan in plans if plan.label not in unknown]
     if actions.reports_only:
         _check_derivatives(config, plans)
-        runs = {plan.label: _last_run(config, plan.label) for plan in plans}
-        failures += _earlier_failures(config, runs)
+        _report_again(config, plans, failures)
     else:
-        run_uuid = f"{datetime.now():%Y%m%d-%H%M%S}_{uuid.uuid4()}"
-        runs = dict.fromkeys((plan.label for plan in plans), run_uuid)
-        failures += _process(config, plans, run_uuid, actions)
+        _process(config, plans, failures, actions)
     if not actions.boilerplate_only:
-        _write_reports(config, plans, failures, runs)
         _conclude(config, plans, failures)
     return overall_code(failures)
 
 
 def _process(
-    config: Config, plans: list[SubjectPlan], run_uuid: str, actions: argparse.Namespace
-) -> list[Failure]:
+    config: Config, plans: list[SubjectPlan], failures: list[Failure], actions: argparse.Namespace
+) -> None:
+    """Run the workflows; each subject has its report as soon as it is done.
+
+    Parameters
+    ----------
+    failures
+        Those that planning has found, to which others are added.
+    """
     from bids_app.execution import build_and_run
     from bids_app.remarks import tell_plans, tell_results
+    from fusionprep.bids.dataset import write_participants
 
+    run_uuid = f"{datetime.now():%Y%m%d-%H%M%S}_{uuid.uuid4()}"
     _tell_what_is_not_fused(config)
     _prepare(config, run_uuid, clean_workdir=actions.clean_workdir)
     _remove_unfinished(config, plans)
     if not config.selection.skip_bids_validation:
         _validate_quietly(config.bids_dir)
     tell_plans(plans)
-    failures = build_and_run(config, plans, run_uuid, boilerplate_only=actions.boilerplate_only)
-    _tell(failures, config.output_dir)
+
+    def finish(plan: SubjectPlan, of_steps: Sequence[Failure]) -> None:
+        _tell(of_steps, config.output_dir)
+        failures.extend(of_steps)
+        if not actions.boilerplate_only:
+            tell_results(config, [plan])
+            _write_report(config, plan, failures, run_uuid)
+
+    build_and_run(config, plans, run_uuid, finish, boilerplate_only=actions.boilerplate_only)
     if not actions.boilerplate_only:
-        tell_results(config, plans)
-    return failures
+        write_participants(config)
+
+
+def _report_again(config: Config, plans: list[SubjectPlan], failures: list[Failure]) -> None:
+    """Write the reports of earlier runs again; what failed in those is added to `failures`."""
+    from fusionprep.bids.dataset import write_participants
+
+    runs = {plan.label: _last_run(config, plan.label) for plan in plans}
+    failures += _earlier_failures(config, runs)
+    write_participants(config)
+    for plan in plans:
+        _write_report(config, plan, failures, runs[plan.label])
 
 
 def _tell_what_is_not_fused(config: Config) -> None:
@@ -91,7 +113,7 @@ def _tell_what_is_not_fused(config: Config) -> None:
             print(f"warning: {modality.label} is not fused by {', '.join(names)}", file=sys.stderr)
 
 
-def _tell(failures: list[Failure], output_dir: Path) -> None:
+def _tell(failures: Sequence[Failure], output_dir: Path) -> None:
     for line in failure_lines(failures, output_dir):
         print(line, file=sys.stderr)
 
@@ -238,25 +260,26 @@ def _validate_quietly(bids_dir: Path) -> None:
         print(f"the BIDS validator objects to: {', '.join(sorted(errors))}", file=sys.stderr)
 
 
-def _write_reports(
-    config: Config, plans: list[SubjectPlan], failures: list[Failure], runs: Mapping[str, str]
+def _write_report(
+    config: Config, plan: SubjectPlan, failures: list[Failure], run_uuid: str
 ) -> None:
+    """Write a subject's report, unless nothing is known of it; its own failure is added."""
     from fusionprep import __version__
-    from fusionprep.bids.dataset import write_participants
     from fusionprep.reports.subject.report import write_participant_report
 
-    write_participants(config)
-    for plan in plans:
-        errors = [f.message for f in failures if f.subject == f"sub-{plan.label}"]
-        if not errors and not (config.output_dir / f"sub-{plan.label}").is_dir():
-            continue
+    subject = f"sub-{plan.label}"
+    errors = [failure.message for failure in failures if failure.subject == subject]
+    if not errors and not (config.output_dir / subject).is_dir():
+        return
+    try:
         write_participant_report(
-            config.output_dir,
-            plan.label,
-            run_uuid=runs[plan.label],
-            version=__version__,
-            errors=errors,
+            config.output_dir, plan.label, run_uuid=run_uuid, version=__version__, errors=errors
         )
+    except OSError as error:
+        message = f"cannot write the report: {error}; correct that and use --reports-only"
+        own = [Failure(subject, message, ExitCode.IO_ERROR)]
+        _tell(own, config.output_dir)
+        failures += own
 
 
 def _conclude(config: Config, plans: list[SubjectPlan], failures: list[Failure]) -> None:

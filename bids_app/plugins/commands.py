@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_app.progress import describe_node
+from bids_app.signals import ENDING
 from fusionprep.errors import UsageError
 
 # to submit, to ask, to cancel
@@ -177,8 +178,7 @@ def undisturbed() -> Iterator[None]:
     came: list[int] = []
     # blocking them does not help: another thread, of a numerical library, would take them
     before = {
-        number: signal.signal(number, lambda number, _: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
+        number: signal.signal(number, lambda number, _: came.append(number)) for number in ENDING
     }
     try:
         yield

@@ -1,148 +1,256 @@
-"""Nipype's MultiProc, made to end when a worker fails outside of its node."""
+"""Runs subjects on this machine, each to its end before the next as far as processors allow."""
 
-import logging
-import multiprocessing
-import os
-import signal
-import sys
-import time
-from collections.abc import Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from functools import partial
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from traceback import format_exception
 from typing import Any
 
-from nipype import config as nipype_config
-from nipype.pipeline.engine import Node
-from nipype.pipeline.plugins.multiproc import MultiProcPlugin
-from threadpoolctl import threadpool_limits
+import networkx as nx
+from nipype.pipeline.engine import Node, Workflow
+from nipype.pipeline.plugins.tools import report_crash
 
-SECONDS_TO_END = 5.0
-LOGGERS = ("nipype.workflow", "nipype.interface", "nipype.utils")
+from bids_app.plugins.pool import Pool
+from bids_app.plugins.workers import Outcome, Worker
+from bids_app.progress import Progress
+
+SECONDS_BETWEEN_LOOKS = 1.0
+ADVICE = (
+    "run again with the same work directory and more memory (--mem, or the limit of the container"
+    " or job)"
+)
 
 
-def prepare_worker(
-    folder: str, levels: Mapping[str, int], resource_monitor: bool, n_threads: int
-) -> None:
-    """Begin a worker process.
+class _Nothing:
+    """A plugin that runs nothing: Nipype hands over the expanded graph, each node made ready."""
+
+    plugin_args: Any = None
+
+    def run(self, graph: nx.DiGraph, config: Any, updatehash: bool = False) -> None:
+        """Called by Nipype."""
+
+
+def expand(workflow: Workflow) -> nx.DiGraph:
+    """The steps of a workflow, made ready to run, with an edge to each from what it needs."""
+    return workflow.run(plugin=_Nothing())
+
+
+class SubjectSteps:
+    """The steps of one subject: which can run, wait for others, run, and have ended.
 
     Parameters
     ----------
-    levels
-        Level of each of Nipype's loggers: a process that is not forked does not have them.
-    resource_monitor
-        Likewise, whether nodes record their memory and CPU use.
-    n_threads
-        Threads of numerical libraries, which a forked process inherits from its parent.
-    """
-    # Ctrl-C reaches every process of a terminal, an idle one too
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # a forked worker has its parent's handler
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
-    nipype_config.resource_monitor = resource_monitor
-    threadpool_limits(n_threads)
-    os.chdir(folder)
-
-
-def run_node(node: Node, updatehash: bool, taskid: int) -> dict[str, Any]:
-    """Run a node in a worker; whatever fails comes back as a traceback."""
-    # an interrupted node removes the file it is writing
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return {"result": node.run(updatehash=updatehash), "traceback": None, "taskid": taskid}
-    except BaseException:
-        # Nipype's own version loads the failed node's results here, which may not exist
-        return {"result": None, "traceback": format_exception(*sys.exc_info()), "taskid": taskid}
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-class Workers(MultiProcPlugin):
-    """MultiProc that never waits for a task whose worker is gone.
-
-    Nipype's own waits forever when a worker is killed (out of memory) or when a node cannot be set
-    up, since the result it polls for never comes.
+    graph
+        See :func:`expand`.
 
     Attributes
     ----------
+    ready
+        Steps that can run, in the order of the workflow.
+    without_results
+        Those of them that no earlier run has left results of.
+    """
+
+    def __init__(self, graph: nx.DiGraph) -> None:
+        self.graph = graph
+        self.without_results: set[Node] = set()
+        order = list(nx.topological_sort(graph))
+        self._order = {node: place for place, node in enumerate(order)}
+        self._awaits = {node: set(graph.predecessors(node)) for node in order}
+        self._unfinished = set(order)
+        self.ready = [node for node in order if not self._awaits[node]]
+
+    @property
+    def ended(self) -> bool:
+        return not self._unfinished
+
+    def start(self, node: Node) -> None:
+        """A step that was ready is being run."""
+        self.ready.remove(node)
+
+    def end(self, node: Node) -> None:
+        """A step has its results."""
+        self._unfinished.discard(node)
+        for following in self.graph.successors(node):
+            self._awaits[following].discard(node)
+            if not self._awaits[following] and following in self._unfinished:
+                self.ready.append(following)
+        self.ready.sort(key=self._order.__getitem__)
+
+    def fail(self, node: Node) -> set[Node]:
+        """A step has failed; those that need it, which will not run."""
+        following = nx.descendants(self.graph, node) & self._unfinished
+        self._unfinished -= {node, *following}
+        return following
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Someone to be processed.
+
+    Attributes
+    ----------
+    build
+        Makes the graph of steps (:func:`expand`); None where that has failed.
+    finish
+        Called when all steps have ended; None stands for no steps.
+    """
+
+    build: Callable[[], nx.DiGraph | None]
+    finish: Callable[[SubjectSteps | None], None]
+
+
+@dataclass
+class _Step:
+    """A step that is to run; after the death of its worker once more, with no other beside it."""
+
+    steps: SubjectSteps
+    node: Node
+    alone: bool = False
+
+
+class LocalRun:
+    """Subjects in order; a later one is taken up only where earlier ones leave room.
+
+    Parameters
+    ----------
+    subjects
+        In the order in which they are to be finished.
+    pool
+        Of workers; the caller ends them.
+    progress
+        Is told of what begins and ends.
+    stop_on_first_crash
+        End once a step has failed.
     signals
         Signals that came; one is enough to end the run.
     """
 
-    def __init__(self, plugin_args: dict[str, Any]) -> None:
-        super().__init__(plugin_args)
-        self.signals: list[int] = []
-        # takes the place of Nipype's, which has started no process yet
-        self.pool = self._new_pool()
+    def __init__(
+        self,
+        subjects: Iterator[Subject],
+        pool: Pool,
+        progress: Progress,
+        *,
+        stop_on_first_crash: bool = False,
+        signals: Sequence[int] = (),
+    ) -> None:
+        self._subjects = subjects
+        self._pool = pool
+        self._progress = progress
+        self._stop_on_first_crash = stop_on_first_crash
+        self._signals = signals
+        self._open: list[tuple[Subject, SubjectSteps]] = []
+        self._running: dict[Worker, _Step] = {}
+        self._again: deque[_Step] = deque()
+        self._crashed = False
 
-    def _new_pool(self) -> ProcessPoolExecutor:
-        levels = {name: logging.getLogger(name).level for name in LOGGERS}
-        n_threads = self.plugin_args.get("n_threads", 1)
-        return ProcessPoolExecutor(
-            max_workers=self.processors,
-            initializer=prepare_worker,
-            initargs=(self._cwd, levels, nipype_config.resource_monitor, n_threads),
-            mp_context=multiprocessing.get_context(self.plugin_args.get("mp_context")),
-        )
+    def run(self) -> None:
+        """Run all steps of all subjects.
 
-    def stop(self) -> None:
-        """End the workers, busy ones too; does nothing after a run that finished."""
-        processes = list((self.pool._processes or {}).values())
-        self.pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            if process.is_alive() and process.pid is not None:
-                os.kill(process.pid, signal.SIGINT)
-        limit = time.monotonic() + SECONDS_TO_END
-        for process in processes:
-            process.join(max(0.0, limit - time.monotonic()))
-            if process.is_alive():
-                process.kill()
-                process.join()
+        Raises
+        ------
+        KeyboardInterrupt
+            When a signal came.
+        """
+        while not self._crashed:
+            if self._signals:
+                raise KeyboardInterrupt(self._signals[0])
+            self._start_what_fits()
+            self._finish()
+            if not self._running and not self._open:
+                return
+            for worker, outcome in self._pool.wait(SECONDS_BETWEEN_LOOKS).items():
+                self._take(self._running.pop(worker), outcome)
+        for subject, steps in self._open:
+            subject.finish(steps)
 
-    def _send_procs_to_workers(self, updatehash: bool = False, graph: Any = None) -> None:
-        if self.signals:
-            raise KeyboardInterrupt(self.signals[0])
-        super()._send_procs_to_workers(updatehash=updatehash, graph=graph)
+    def _start_what_fits(self) -> None:
+        """Start steps, earlier subjects' first; none overtakes one that waits for memory."""
+        while not self._crashed and (step := self._next()) is not None:
+            if not step.alone and self._has_results(step):
+                continue
+            worker = self._pool.worker_for(step.node.n_procs, step.node.mem_gb)
+            if worker is None:
+                return
+            if step.alone:
+                self._again.popleft()
+            else:
+                step.steps.start(step.node)
+            self._running[worker] = step
+            self._progress(step.node, "start")
+            worker.start(step.node)
 
-    def _submit_job(self, node: Node, updatehash: bool = False) -> int:
-        self._taskid += 1
+    def _next(self) -> _Step | None:
+        if self._again:
+            return None if self._running else self._again[0]
+        if any(step.alone for step in self._running.values()) or not self._pool.has_processors:
+            return None
+        while True:
+            for _, steps in self._open:
+                if steps.ready:
+                    return _Step(steps, steps.ready[0])
+            subject = next(self._subjects, None)
+            if subject is None:
+                return None
+            self._take_up(subject)
+
+    def _take_up(self, subject: Subject) -> None:
+        graph = subject.build()
+        if graph is None:
+            subject.finish(None)
+            return
+        self._progress.expect(node.fullname for node in graph)
+        self._open.append((subject, SubjectSteps(graph)))
+
+    def _has_results(self, step: _Step) -> bool:
+        """Whether a step needs no worker: its results are there, or its inputs cannot be set."""
+        steps, node = step.steps, step.node
+        if node in steps.without_results:
+            return False
         try:
-            future = self.pool.submit(run_node, node, updatehash, self._taskid)
-        except BrokenProcessPool:
-            # a pool is of no use after one of its processes was killed; other nodes go on
-            self.pool = self._new_pool()
-            future = self.pool.submit(run_node, node, updatehash, self._taskid)
-        self._task_obj[self._taskid] = future
-        future.add_done_callback(partial(self._take_result, self._taskid))
-        return self._taskid
-
-    def _local_hash_check(self, jobid: int, graph: Any) -> bool:
-        """Whether a node needs no worker: its results are there, or its inputs cannot be set."""
-        try:
-            self.procs[jobid].is_cached()
+            cached, updated = node.is_cached()
         except Exception as error:
-            # Nipype's own would end the whole run here, other subjects' nodes included
-            self._run_errors.append("".join(format_exception(error)))
-            self._clean_queue(jobid, graph)
-            self.proc_pending[jobid] = False
+            steps.start(node)
+            self._fail(step, format_exception(error))
             return True
-        return super()._local_hash_check(jobid, graph)
+        if not (cached and updated) or node.interface.always_run:
+            steps.without_results.add(node)
+            return False
+        steps.start(node)
+        steps.end(node)
+        self._progress(node, "end")
+        return True
 
-    def _take_result(self, taskid: int, future: Future) -> None:
-        if future.cancelled():
-            # the run is ending, and nobody waits for it
-            return
-        error = future.exception()
-        if error is None:
-            self._taskresult[taskid] = future.result()
-            return
-        lines = format_exception(error)
-        if isinstance(error, BrokenProcessPool):
-            lines.append(
-                "MemoryError: a worker was killed, most likely for lack of memory;"
-                " lower --nprocs or --mem and run again with the same work directory\n"
-            )
-        self._taskresult[taskid] = {"result": None, "traceback": lines, "taskid": taskid}
+    def _take(self, step: _Step, outcome: Outcome) -> None:
+        if outcome.death and not step.alone:
+            # most often memory, which others may have taken
+            self._again.append(_Step(step.steps, step.node, alone=True))
+        elif outcome.death:
+            self._fail(step, [_last_words(outcome.death)])
+        elif outcome.traceback:
+            self._fail(step, outcome.traceback)
+        else:
+            step.steps.end(step.node)
+            self._progress(step.node, "end")
+
+    def _fail(self, step: _Step, traceback: Sequence[str]) -> None:
+        report_crash(step.node, traceback=list(traceback))
+        dropped = step.steps.fail(step.node)
+        self._progress(step.node, "exception")
+        self._progress.skip(node.fullname for node in dropped)
+        self._crashed |= self._stop_on_first_crash
+
+    def _finish(self) -> None:
+        for subject, steps in [pair for pair in self._open if pair[1].ended]:
+            self._open.remove((subject, steps))
+            subject.finish(steps)
+
+
+def _last_words(death: str) -> str:
+    if death == "SIGKILL":
+        return (
+            "MemoryError: killed twice, the second time with nothing beside it, most likely for"
+            f" lack of memory; {ADVICE}\n"
+        )
+    return f"ChildProcessError: its process ended twice ({death}); {ADVICE}\n"

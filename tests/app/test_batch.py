@@ -59,7 +59,8 @@ for label, given in (("01", value), ("02", "fine")):
     start.inputs.value = given
     subject.connect(start, "out", pe.Node(niu.Function(function=second), name="second"), "value")
     top.add_nodes([subject])
-progress = Progress(4)
+progress = Progress(2)
+progress.expect(f"fusionprep_wf.{node}" for node in top.list_node_names())
 plugin = new_plugin(
     name, {"status_callback": progress, "sbatch_args": sbatch_args, "max_tries": 0},
     Pace(seconds=0.1, patience=1.0))

@@ -4,25 +4,21 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import Future
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from bids_app.plugins.local import Workers
-
 SCRIPT = """
-import json, os, signal, sys
+import json, os, sys
 from nipype import config
 from nipype.interfaces import utility as niu
 from nipype.interfaces.base import BaseInterfaceInputSpec, SimpleInterface, TraitedSpec, traits
 from nipype.pipeline import engine as pe
 from bids_app.failures import read_failures
-from bids_app.plugins.local import Workers
+from bids_app.plugins.local import LocalRun, Subject, expand
+from bids_app.plugins.pool import Pool
+from bids_app.plugins.workers import Settings
 from bids_app.progress import Progress
-from concurrent.futures import Future
-from functools import partial
 from pathlib import Path
 
 class _In(BaseInterfaceInputSpec):
@@ -42,38 +38,57 @@ class Choosy(SimpleInterface):
         return runtime
 
 def first(value):
-    import os, signal, sys
+    import os, signal, sys, time
+    from pathlib import Path
+    # beside the folder that Nipype makes again for each try
+    tries = Path.cwd().parent / f"tries-{os.getpid()}"
+    tries.touch()
     if value == "exit":
         os._exit(1)
     if value == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if value == "once" and len(list(tries.parent.glob("tries-*"))) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
     if value == "system-exit":
         sys.exit(3)
-    return value
+    if value == "slow":
+        time.sleep(1)
+        return "fine"
+    return "fine" if value == "once" else value
 
-work = Path(sys.argv[1])
+work, values, n_procs = Path(sys.argv[1]), sys.argv[2].split(","), int(sys.argv[3])
 crashes = work / "crashes"
 config.update_config({"execution": {
-    "crashdump_dir": str(crashes), "crashfile_format": "txt", "poll_sleep_duration": "0.02",
-    "check_version": "false"}})
-top = pe.Workflow(name="fusionprep_wf", base_dir=str(work))
-for label, value in (("01", sys.argv[2]), ("02", "fine")):
-    subject = pe.Workflow(name=f"sub_{label}_wf")
-    start = pe.Node(niu.Function(function=first), name="first")
-    start.inputs.value = value
-    subject.connect(start, "out", pe.Node(Choosy(), name="second"), "value")
-    top.add_nodes([subject])
-progress = Progress(4, open(os.devnull, "w"))
-plugin = Workers({
-    "n_procs": int(sys.argv[3]), "raise_insufficient": False, "status_callback": progress})
-raised = None
+    "crashdump_dir": str(crashes), "crashfile_format": "txt", "check_version": "false",
+    "create_report": "false"}})
+log = []
+
+def subject(label, value):
+    def build():
+        log.append(f"build {label}")
+        top = pe.Workflow(name="fusionprep_wf", base_dir=str(work))
+        workflow = pe.Workflow(name=f"sub_{label}_wf")
+        start = pe.Node(niu.Function(function=first), name="first")
+        start.inputs.value = value
+        workflow.connect(start, "out", pe.Node(Choosy(), name="second"), "value")
+        top.add_nodes([workflow])
+        return expand(top)
+    return Subject(build, lambda steps: log.append(f"finish {label}"))
+
+progress = Progress(len(values), open(os.devnull, "w"))
+work.mkdir(exist_ok=True)
+pool = Pool(n_procs, 8.0, Settings.of_this_process(str(work), 1))
+subjects = [subject(f"{number:02d}", value) for number, value in enumerate(values, 1)]
 try:
-    top.run(plugin=plugin)
-except Exception as error:
-    raised = type(error).__name__
+    LocalRun(iter(subjects), pool, progress).run()
+finally:
+    pool.stop()
 failures = [(f.subject, f.message) for f in read_failures(crashes)]
 results = sorted(p.parent.parent.name for p in work.rglob("result_second.pklz"))
-print(json.dumps([raised, failures, results, progress.executed, progress.cached]))
+folders = sorted((work / "fusionprep_wf").glob("sub*"))
+tries = {folder.name: len(list(folder.glob("tries-*"))) for folder in folders}
+print(json.dumps({"failures": failures, "results": results, "executed": progress.executed,
+    "cached": progress.cached, "finished": progress.finished, "tries": tries, "log": log}))
 """
 
 
@@ -82,10 +97,10 @@ def run(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(SCRIPT)
 
-    def run(value: str, n_procs: int = 2):
+    def run(*values: str, n_procs: int = 2):
         root = Path(__file__).parents[2]
         done = subprocess.run(
-            [sys.executable, str(script), str(tmp_path / "work"), value, str(n_procs)],
+            [sys.executable, str(script), str(tmp_path / "work"), ",".join(values), str(n_procs)],
             capture_output=True,
             text=True,
             timeout=90,
@@ -99,30 +114,52 @@ def run(tmp_path):
 
 
 def test_a_run_without_failures_and_its_repetition(run):
-    assert run("fine") == [None, [], ["sub_01_wf", "sub_02_wf"], 4, 0]
-    assert run("fine") == [None, [], ["sub_01_wf", "sub_02_wf"], 0, 4]
+    both = ["sub_01_wf", "sub_02_wf"]
+    first = run("fine", "fine")
+    assert (first["failures"], first["results"], first["finished"]) == ([], both, 2)
+    assert (first["executed"], first["cached"]) == (4, 0)
+    second = run("fine", "fine")
+    assert (second["failures"], second["results"], second["finished"]) == ([], both, 2)
+    assert (second["executed"], second["cached"]) == (0, 4)
 
 
-@pytest.mark.parametrize("value", ["exit", "kill"])
-def test_a_worker_that_is_killed_ends_the_run(run, value):
-    raised, failures, _, _, _ = run(value)
-    assert raised is not None
-    assert ["sub-01", "first"] in [[subject, text.split()[0]] for subject, text in failures]
-    for _, message in failures:
-        assert "a worker was killed, most likely for lack of memory" in message
+@pytest.mark.parametrize("n_procs", [1, 2])
+def test_no_more_subjects_are_open_than_processors_can_serve(run, n_procs):
+    """One more may be built while the report of the one before it is being written."""
+    open_subjects, most = set(), 0
+    for line in run("fine", "slow", "fine", "fine", "fine", n_procs=n_procs)["log"]:
+        what, label = line.split()
+        (open_subjects.add if what == "build" else open_subjects.remove)(label)
+        most = max(most, len(open_subjects))
+    assert (most, open_subjects) == (n_procs + 1, set())
 
 
-def test_other_subjects_go_on_in_new_workers(run):
-    _, failures, results, _, _ = run("kill", n_procs=1)
-    assert {subject for subject, _ in failures} == {"sub-01"}
-    assert results == ["sub_02_wf"]
+@pytest.mark.parametrize("n_procs", [1, 2])
+def test_a_killed_step_runs_once_more_and_then_fails_alone(run, n_procs):
+    done = run("fine", "kill", "slow", "fine", n_procs=n_procs)
+    ((subject, message),) = done["failures"]
+    assert subject == "sub-02"
+    assert message.startswith("first failed: MemoryError: killed twice, ")
+    assert "more memory" in message
+    assert done["results"] == ["sub_01_wf", "sub_03_wf", "sub_04_wf"]
+    assert done["tries"] == {"sub_01_wf": 1, "sub_02_wf": 2, "sub_03_wf": 1, "sub_04_wf": 1}
 
 
-def test_a_run_goes_on_after_its_worker_was_killed(run):
-    run("kill")
-    raised, _, results, _, _ = run("fine")
-    assert raised is None
-    assert results == ["sub_01_wf", "sub_02_wf"]
+def test_a_step_that_was_killed_once_is_no_failure(run):
+    done = run("fine", "once", "fine")
+    assert (done["failures"], done["finished"]) == ([], 3)
+    assert done["tries"]["sub_02_wf"] == 2
+
+
+def test_a_process_that_ends_by_itself_is_told_with_its_exit_code(run):
+    ((_, message),) = run("exit", "fine")["failures"]
+    assert message.startswith("first failed: ChildProcessError: its process ended twice (exit code")
+
+
+def test_a_run_goes_on_after_its_step_was_killed(run):
+    run("kill", "fine")
+    done = run("fine", "fine")
+    assert (done["results"], done["finished"]) == (["sub_01_wf", "sub_02_wf"], 2)
 
 
 @pytest.mark.parametrize(
@@ -134,32 +171,19 @@ def test_a_run_goes_on_after_its_worker_was_killed(run):
     ],
 )
 def test_a_failing_node_leaves_the_other_subject_alone(run, value, message):
-    raised, failures, results, _, _ = run(value)
-    assert raised == "RuntimeError"
-    ((subject, found),) = failures
+    done = run(value, "fine")
+    ((subject, found),) = done["failures"]
     assert subject == "sub-01"
     assert found.startswith(message)
-    assert "sub_02_wf" in results
+    assert "sub_02_wf" in done["results"]
+    assert done["finished"] == 1
 
 
 def test_inputs_that_no_longer_fit_leave_the_other_subject_alone(run):
     """Nipype finds out in the main process, because there are results of an earlier run."""
-    run("fine")
-    raised, failures, _, executed, _ = run("wrong")
-    assert raised == "RuntimeError"
-    ((subject, found),) = failures
+    run("fine", "fine")
+    done = run("wrong", "fine")
+    ((subject, found),) = done["failures"]
     assert subject == "sub-01"
     assert "TraitError" in found
-    assert executed == 2  # the first step again, and the one that failed
-
-
-def test_a_step_that_is_cancelled_when_the_run_ends_says_nothing(caplog):
-    workers = Workers({"n_procs": 1, "status_callback": lambda *_: None})
-    try:
-        waiting = Future()
-        waiting.add_done_callback(partial(workers._take_result, 1))
-        waiting.cancel()
-        assert not caplog.records
-        assert not workers._taskresult
-    finally:
-        workers.stop()
+    assert done["executed"] == 2  # the first step again, and the one that failed

@@ -1,0 +1,118 @@
+"""As many workers as processors and memory allow; no more are started than are needed."""
+
+import multiprocessing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import psutil
+
+from bids_app.plugins.workers import Outcome, Settings, Worker, end_all, first_done
+
+WORKER_GB = 0.3
+"""What a worker takes before and after its steps: the libraries they load, measured."""
+
+
+class Pool:
+    """Workers on this machine.
+
+    Parameters
+    ----------
+    n_procs
+        Processors that steps may use side by side.
+    memory_gb
+        What this process and all workers may use together.
+    settings
+        Of the workers.
+    mp_context
+        How processes are started, see :mod:`multiprocessing`; None takes the platform's way.
+    memory_of
+        Memory of a process in GB by its number.
+    """
+
+    def __init__(
+        self,
+        n_procs: int,
+        memory_gb: float,
+        settings: Settings,
+        mp_context: str | None = None,
+        memory_of: Callable[[int | None], float] | None = None,
+    ) -> None:
+        self._n_procs = n_procs
+        self._memory_gb = memory_gb
+        self._settings = settings
+        self._context: Any = multiprocessing.get_context(mp_context)
+        self._memory_of = memory_of or _resident_gb
+        # what the step of each claims: processors, and the memory it and its worker come to
+        self._busy: dict[Worker, tuple[int, float]] = {}
+        # the last one used last: it has the libraries of its steps
+        self._idle: list[Worker] = []
+
+    @property
+    def busy(self) -> tuple[Worker, ...]:
+        return tuple(self._busy)
+
+    @property
+    def has_processors(self) -> bool:
+        """Whether a step of one thread could run."""
+        return self._threads < self._n_procs
+
+    @property
+    def _threads(self) -> int:
+        return sum(n_procs for n_procs, _ in self._busy.values())
+
+    def worker_for(self, n_procs: int, memory_gb: float) -> Worker | None:
+        """A worker for a step, which is counted as busy from now on; None where it has to wait.
+
+        A step that claims more than there is gets it all: it runs when no other does.
+        """
+        n_procs = min(n_procs, self._n_procs)
+        if self._threads + n_procs > self._n_procs:
+            return None
+        while not self._fits(memory_gb):
+            # an idle worker keeps its libraries, and often what its largest step had
+            if len(self._idle) > 1:
+                self._end(self._idle.pop(0))
+            elif self._busy:
+                return None
+            else:
+                break
+        worker = self._idle.pop() if self._idle else Worker(self._context, self._settings)
+        self._busy[worker] = (n_procs, max(WORKER_GB, self._memory_of(worker.pid)) + memory_gb)
+        return worker
+
+    def _fits(self, memory_gb: float) -> bool:
+        used = self._memory_of(None) + sum(self._memory_of(worker.pid) for worker in self._idle)
+        for worker, (_, claimed) in self._busy.items():
+            used += max(claimed, self._memory_of(worker.pid))
+        new = 0.0 if self._idle else WORKER_GB
+        return used + new + memory_gb <= self._memory_gb
+
+    def wait(self, seconds: float) -> Mapping[Worker, Outcome]:
+        """How steps that have ended did so; waits for one, but not longer than some seconds."""
+        outcomes = {}
+        for worker in first_done(self.busy, seconds):
+            outcomes[worker] = worker.outcome()
+            del self._busy[worker]
+            if outcomes[worker].death:
+                worker.end(0.0)
+            else:
+                self._idle.append(worker)
+        return outcomes
+
+    def _end(self, worker: Worker) -> None:
+        end_all([], [worker])
+
+    def stop(self) -> None:
+        """End all workers, busy ones too."""
+        end_all(self.busy, self._idle)
+        self._busy.clear()
+        self._idle.clear()
+
+
+def _resident_gb(pid: int | None) -> float:
+    """Memory of a process, its share of what several have in common; 0 of one that has ended."""
+    try:
+        memory = psutil.Process(pid).memory_full_info()
+    except psutil.Error:
+        return 0.0
+    return float(getattr(memory, "pss", memory.uss)) / 1e9
