@@ -38,7 +38,7 @@ class Progress:
         self._ended = 0
         self._expected: Counter[str] = Counter()
         self._left: Counter[str] = Counter()
-        # both in subjects; what was taken from the work directory was no work
+        # both in subjects; taking results from the work directory does not count as work
         self._to_come, self._work = float(n_subjects), 0.0
         self._failed: set[str] = set()
         self._started: set[str] = set()

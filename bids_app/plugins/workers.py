@@ -116,7 +116,7 @@ class Worker:
             os.kill(self.pid, signal.SIGINT)
 
     def end(self, seconds: float) -> None:
-        """Wait for the end of the process, and kill it after some seconds."""
+        """Wait for the end of the process, and kill it after a while."""
         self._process.join(max(0.0, seconds))
         if self._process.is_alive():
             self._process.kill()
@@ -125,7 +125,7 @@ class Worker:
 
 
 def first_done(workers: Sequence[Worker], seconds: float) -> list[Worker]:
-    """The workers whose step has ended; waits until there is one, or for some seconds."""
+    """The workers whose step has ended; waits until there is one, or for a few seconds."""
     ready = wait([worker.connection for worker in workers], seconds)
     return [worker for worker in workers if worker.connection in ready]
 
