@@ -34,10 +34,15 @@ def quietly(run: Callable[[], int]) -> int:
         if not _reader_has_gone():
             raise
     # what is left in the buffer would fail once more when the interpreter closes it
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    send_nowhere(sys.stdout.fileno())
     return READER_GONE
+
+
+def send_nowhere(descriptor: int) -> None:
+    """Have what is written to a file descriptor vanish, since nobody is there to read it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def _reader_has_gone() -> bool:
