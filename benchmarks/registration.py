@@ -9,7 +9,6 @@ or so few counts, that many cannot succeed: their verdicts should tell which.
 import argparse
 import dataclasses
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ import registration_cases as cases
 
 from fusionprep.demo.phantom import random_rotation
 from fusionprep.image.registration import Brain
+from fusionprep.machine import cpus
 from fusionprep.modalities import PET
 
 LIMIT_MM = 2.0
@@ -61,7 +61,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=BASES, help="pairs to run")
     parser.add_argument("--hardest", action="store_true", help="cases that cannot all succeed")
     parser.add_argument("--seed", type=int, default=0, help="other turns, shifts and orientations")
-    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--processes", type=int, default=cpus())
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     first = len(BASES) * arguments.seed

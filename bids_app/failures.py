@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bids_app.exitcodes import ExitCode
 from bids_app.progress import describe_node
+from fusionprep.machine import is_short_of_memory
 
 DISK_ERRORS = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM,
@@ -16,6 +17,11 @@ OWN_ERROR = re.compile(r"^fusionprep\.errors\.(\w+): (.*)$")
 LAST_LINE = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt)\b.*$")
 UNKNOWN = "unknown subject"
 ERRNO = re.compile(r"\[Errno (\d+)\]")
+MORE_MEMORY = (
+    "lower --nprocs or give more memory (the limit of the container, the job or ulimit -v, and"
+    " --mem), then run again with the same work directory"
+)
+LESS_ON_GPU = "lower --batch-size or give --device cpu, then run again with the same work directory"
 CODES = {"DataError": ExitCode.DATA, "OutputError": ExitCode.IO_ERROR}
 
 
@@ -93,11 +99,29 @@ def _read(path: Path, subjects: dict[str, str]) -> Failure:
         if own := OWN_ERROR.match(line):
             code = CODES.get(own[1], ExitCode.FAILURE)
             return Failure(subject, own[2], code, path)
-    last = next((line for line in reversed(lines) if LAST_LINE.match(line)), "no message")
+    at = next((n for n in reversed(range(len(lines))) if LAST_LINE.match(lines[n])), None)
+    last = "no message" if at is None else lines[at]
+    # ITK and PyTorch give the reason in the lines that follow
+    reason = next(filter(is_short_of_memory, lines[at:] if at is not None else ()), None)
+    if reason is not None:
+        message = f"{' '.join(steps)} failed for lack of memory: {memory_advice(reason)}"
+        return Failure(subject, message, ExitCode.FAILURE, path)
     number = ERRNO.search(last)
     on_disk = number is not None and int(number[1]) in DISK_ERRORS
     code = ExitCode.IO_ERROR if on_disk else ExitCode.FAILURE
     return Failure(subject, f"{' '.join(steps)} failed: {last}", code, path)
+
+
+def memory_advice(reason: str) -> str:
+    """What an error about memory says, and what to do about it.
+
+    Parameters
+    ----------
+    reason
+        One line, with or without the class of the error.
+    """
+    advice = LESS_ON_GPU if "CUDA" in reason else MORE_MEMORY
+    return f"{reason.removeprefix('MemoryError: ')}; {advice}"
 
 
 def overall_code(failures: Sequence[Failure]) -> ExitCode:
@@ -109,12 +133,21 @@ def overall_code(failures: Sequence[Failure]) -> ExitCode:
 
 
 def failure_lines(failures: Sequence[Failure], output_dir: Path) -> list[str]:
-    """A line for each failure; those of a subject that a full disk caused share one."""
+    """A line for each failure; those of a subject of one cause share one.
+
+    A full disk, or too little memory, makes many steps fail.
+    """
     kinds: dict[tuple[str, str], list[Failure]] = {}
     for failure in failures:
-        kind = "disk" if failure.code == ExitCode.IO_ERROR else failure.message
+        kind = _cause(failure)
         kinds.setdefault((failure.subject, kind), []).append(failure)
     return [_line(shared, output_dir) for shared in kinds.values()]
+
+
+def _cause(failure: Failure) -> str:
+    if failure.code == ExitCode.IO_ERROR:
+        return "disk"
+    return "memory" if failure.message.endswith(MORE_MEMORY) else failure.message
 
 
 def _line(shared: list[Failure], output_dir: Path) -> str:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,6 +23,7 @@ from fusionprep.choices import (
 from fusionprep.config import Config
 from fusionprep.config_file import read_options
 from fusionprep.errors import UsageError
+from fusionprep.machine import cpus, memory_gb
 from fusionprep.modalities import APP_MODALITIES, CONTRASTS, MOVED
 from fusionprep.models.registry import DEFAULT_MODEL, model_names
 from fusionprep.spaces import PACKAGED_TEMPLATE
@@ -35,6 +35,8 @@ Fusion models: {models}.
 Exit codes: 0 success, 1 failure, 16 not a BIDS dataset, 18 nothing selected, 64 usage, 65 bad
 data, 66 no input, 73 cannot create output, 74 input/output error.
 """
+SHARE_OF_MEMORY = 0.9
+ACTIONS = ("clean_workdir", "trust_workdir", "reports_only", "boilerplate_only", "dry_run")
 DESCRIPTOR = Path(__file__).parent / "platforms" / "boutiques.json"
 
 
@@ -208,7 +210,10 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
 
 def _add_performance(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--nprocs", type=at_least(1), metavar="N", help="processes side by side (default: CPUs)"
+        "--nprocs",
+        type=at_least(1),
+        metavar="N",
+        help="processes side by side (default: the CPUs that this process may use)",
     )
     group.add_argument(
         "--omp-nthreads", type=at_least(1), metavar="N", help="threads of each (default: 1)"
@@ -218,7 +223,7 @@ def _add_performance(group: argparse._ArgumentGroup) -> None:
         dest="mem_gb",
         type=memory,
         metavar="GB",
-        help="memory to plan with, e.g. 8 or 8000M (default: 90%% of the machine's)",
+        help="memory to plan with, e.g. 8 or 8000M (default: 90%% of what this process may use)",
     )
     group.add_argument(
         "--use-plugin",
@@ -239,6 +244,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
     )
     for flag, text in (
         ("--clean-workdir", "delete the earlier results in the work directory first"),
+        ("--trust-workdir", "use a work directory that belongs to somebody else"),
         ("--stop-on-first-crash", "end the run at the first failure"),
         ("--reports-only", "write the reports again from the derivatives"),
         ("--boilerplate-only", "write the methods text, process nothing"),
@@ -271,7 +277,8 @@ def parse(argv: Sequence[str]) -> tuple[Config, argparse.Namespace]:
     config
         Everything that decides the results.
     actions
-        ``clean_workdir``, ``reports_only``, ``boilerplate_only``, ``dry_run``.
+        ``clean_workdir``, ``trust_workdir``, ``reports_only``, ``boilerplate_only``, ``dry_run``;
+        ``own_workdir``, whether the work directory was named.
 
     Raises
     ------
@@ -281,12 +288,7 @@ def parse(argv: Sequence[str]) -> tuple[Config, argparse.Namespace]:
         With 64 for what argparse itself refuses.
     """
     given = vars(build_parser().parse_args(argv))
-    actions = argparse.Namespace(
-        **{
-            name: given.pop(name, False)
-            for name in ("clean_workdir", "reports_only", "boilerplate_only", "dry_run")
-        }
-    )
+    actions = argparse.Namespace(**{name: given.pop(name, False) for name in ACTIONS})
     options = read_options(given.pop("config_file")) if "config_file" in given else {}
     if "bids_filter_file" in given:
         options["bids_filters"] = _read_filters(given.pop("bids_filter_file"))
@@ -303,8 +305,10 @@ def parse(argv: Sequence[str]) -> tuple[Config, argparse.Namespace]:
         options[name] = tuple(label.removeprefix(prefix) for label in options.get(name, ()))
     if options.get("anat_session"):
         options["anat_session"] = options["anat_session"].removeprefix("ses-")
+    actions.own_workdir = "work_dir" in options
     options.setdefault("work_dir", Path("work"))
-    options.setdefault("nprocs", len(os.sched_getaffinity(0)))
+    options.setdefault("nprocs", cpus())
+    options.setdefault("mem_gb", max(0.01, round(SHARE_OF_MEMORY * memory_gb(), 2)))
     folders = ("bids_dir", "output_dir", "work_dir", "bids_database_dir")
     for name in (*folders, "plugin_file", "ratings_file"):
         if options.get(name) is not None:

@@ -12,11 +12,13 @@ from pathlib import Path
 
 from bids_app.exitcodes import ExitCode
 from bids_app.failures import Failure, failure_lines, overall_code, read_failures
+from bids_app.work_dir import open_work_dir
 from fusionprep.bids.types import SubjectPlan
 from fusionprep.config import Config
 from fusionprep.config_file import read_values, to_toml
 from fusionprep.errors import NoInputError, NothingSelectedError, OutputError
 from fusionprep.files import UNFINISHED, write_text
+from fusionprep.machine import memory_gb
 
 SECONDS_OF_A_DAY = 86400
 
@@ -74,7 +76,7 @@ def _process(
 
     run_uuid = f"{datetime.now():%Y%m%d-%H%M%S}_{uuid.uuid4()}"
     _tell_what_is_not_fused(config)
-    _prepare(config, run_uuid, clean_workdir=actions.clean_workdir)
+    _prepare(config, run_uuid, actions)
     _remove_unfinished(config, plans)
     if not config.selection.skip_bids_validation:
         _validate_quietly(config.bids_dir)
@@ -145,6 +147,13 @@ def _check_resources(config: Config) -> None:
 
     for template in config.processing.templates:
         check_template(template)
+    execution, present = config.execution, memory_gb()
+    if execution.plugin_file is None and execution.mem_gb and execution.mem_gb > present:
+        print(
+            f"warning: --mem {execution.mem_gb:g} is more than the {present:.3g} GB that this"
+            " process may use: steps may be killed",
+            file=sys.stderr,
+        )
     if config.fusion.device == "cuda":
         from fusionprep.models.inference import resolve_device
 
@@ -199,7 +208,7 @@ def _report_problems(plans: list[SubjectPlan], unknown: Collection[str]) -> list
     return failures
 
 
-def _prepare(config: Config, run_uuid: str, *, clean_workdir: bool) -> None:
+def _prepare(config: Config, run_uuid: str, actions: argparse.Namespace) -> None:
     from fusionprep.bids.dataset import other_version, prepare_output
 
     if (version := other_version(config.output_dir)) is not None:
@@ -208,14 +217,14 @@ def _prepare(config: Config, run_uuid: str, *, clean_workdir: bool) -> None:
             " versions may differ",
             file=sys.stderr,
         )
+    # a folder that cannot be written should show before any other is
+    open_work_dir(config.work_dir, trusted=actions.trust_workdir, named=actions.own_workdir)
     try:
-        # a folder that cannot be written should show before any other is
-        config.work_dir.mkdir(parents=True, exist_ok=True)
         prepare_output(config)
         logs = config.output_dir / "logs" / run_uuid
         logs.mkdir(parents=True)
         write_text(logs / "fusionprep.toml", to_toml(config))
-        if clean_workdir:
+        if actions.clean_workdir:
             # the folder may hold other things, or be a mount point
             for folder in config.work_dir.glob("fusionprep_*_wf"):
                 shutil.rmtree(folder)

@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bids_app.exitcodes import ExitCode, exit_code_of
-from bids_app.failures import DISK_ERRORS
+from bids_app.failures import DISK_ERRORS, memory_advice
 from bids_app.signals import interruptions
 from fusionprep.arguments import quietly
 from fusionprep.errors import FusionPrepError
+from fusionprep.machine import address_space_gb, is_short_of_memory
+
+# OpenBLAS tries for ever to get what it needs, and PyTorch aborts
+SMALLEST_ADDRESS_SPACE_GB = 1.5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,19 +42,27 @@ def _run(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
-    except OSError as error:
-        # Nipype itself writes to the work directory and to logs/ outside of any node
-        if error.errno not in DISK_ERRORS:
+    except Exception as error:
+        line, code = _about_resources(error)
+        if not line:
             raise
-        # a copy that fails names its source first
-        name = error.filename2 or error.filename
-        place = f": {name}" if name else ""
-        print(
-            f"fusionapp: error: {error.strerror}{place}; free space or correct permissions, then"
-            " run again with the same work directory",
-            file=sys.stderr,
-        )
-        return ExitCode.IO_ERROR
+        print(f"fusionapp: error: {line}", file=sys.stderr)
+        return code
+
+
+def _about_resources(error: Exception) -> tuple[str, ExitCode]:
+    """What to tell where disk or memory was short outside of any step; empty for other errors."""
+    what = " ".join(str(error).split())
+    if is_short_of_memory(f"{type(error).__name__}: {what}"):
+        return f"too little memory: {memory_advice(what or 'none is left')}", ExitCode.FAILURE
+    # Nipype itself writes to the work directory and to logs/ outside of any node
+    if not isinstance(error, OSError) or error.errno not in DISK_ERRORS:
+        return "", ExitCode.FAILURE
+    # a copy that fails names its source first
+    name = error.filename2 or error.filename
+    place = f": {name}" if name else ""
+    advice = "free space or correct permissions, then run again with the same work directory"
+    return f"{error.strerror}{place}; {advice}", ExitCode.IO_ERROR
 
 
 def _ensure_home() -> None:
@@ -85,6 +97,7 @@ def _analyse(arguments: list[str]) -> int:
     from bids_app.parser import parse
 
     config, actions = parse(arguments)
+    _check_address_space()
     if config.analysis_level == "group":
         from bids_app.group import run_group
 
@@ -93,6 +106,16 @@ def _analyse(arguments: list[str]) -> int:
     from bids_app.participant import run_participant
 
     return run_participant(config, actions)
+
+
+def _check_address_space() -> None:
+    space = address_space_gb()
+    if space is not None and space < SMALLEST_ADDRESS_SPACE_GB:
+        raise FusionPrepError(
+            f"ulimit -v allows this process {space:.2g} GB of memory, less than the"
+            f" {SMALLEST_ADDRESS_SPACE_GB:g} GB that its libraries need to start; raise it (a batch"
+            " system may call it h_vmem)"
+        )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from fusionprep._version import __version__
 from fusionprep.arguments import NamedPaths, quietly
 from fusionprep.choices import ColourMapName, Device, Planes, choices
 from fusionprep.errors import FusionPrepError, UsageError
+from fusionprep.machine import is_short_of_memory
 from fusionprep.modalities import FUSED, PET
 from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
 from fusionprep.training.recipes import recipe_names
@@ -32,6 +33,12 @@ def _run(argv: Sequence[str] | None) -> int:
     except FusionPrepError as error:
         print(f"fusionprep: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
+    except Exception as error:
+        what = " ".join(str(error).split())
+        if not is_short_of_memory(f"{type(error).__name__}: {what}"):
+            raise
+        print(f"fusionprep: too little memory: {what or 'none is left'}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -202,7 +202,8 @@ class Execution(_Checked):
     nprocs, omp_nthreads
         How many processes run side by side, and threads of each.
     mem_gb
-        Upper bound for Nipype's scheduler; None takes 90% of the machine's memory.
+        Memory that all processes together may take, and that an image must fit into; None where
+        that is not known, so that nothing is refused for its size.
     plugin_file
         YAML with a Nipype plugin and its arguments; None runs on this machine.
     stop_on_first_crash

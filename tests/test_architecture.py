@@ -22,7 +22,7 @@ LAYERS = (
     },
     {
         *("fusionprep.choices", "fusionprep.spaces", "fusionprep.suvr_regions"),
-        *("fusionprep.tracers", "fusionprep.files"),
+        *("fusionprep.tracers", "fusionprep.files", "fusionprep.machine"),
     },
     {"fusionprep.arguments", "fusionprep.pages", "fusionprep.image"},
     {"fusionprep.models"},

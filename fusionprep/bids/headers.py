@@ -1,6 +1,7 @@
 """Checking the header of an image before any voxel is read."""
 
 import gzip
+import math
 import os
 import warnings
 import zlib
@@ -22,9 +23,9 @@ from fusionprep.image.io import (
     misnamed,
     plain_shape,
 )
+from fusionprep.image.size import is_possible, size_problem, surplus_problem, unpacked_size
 from fusionprep.plausibility import POSSIBLE_SIDE
 
-_CHUNK = 1 << 20
 # Registration smooths along every axis, for which ITK needs as many voxels.
 _FEWEST_SLICES = 4
 
@@ -49,7 +50,10 @@ class HeaderInfo:
 
 
 def check_header(
-    path: Path, ndim_allowed: tuple[int, ...] = (3,), kind: str = "image"
+    path: Path,
+    ndim_allowed: tuple[int, ...] = (3,),
+    kind: str = "image",
+    allowed_gb: float | None = None,
 ) -> HeaderInfo:
     """Read a NIfTI header and check that the image can be processed.
 
@@ -61,6 +65,8 @@ def check_header(
         Numbers of dimensions accepted; axes of length one beyond the third do not count.
     kind
         What the image is called in messages, e.g. ``"T1w"``.
+    allowed_gb
+        Memory that a volume of it must fit into; None refuses none for its size.
 
     Returns
     -------
@@ -70,14 +76,15 @@ def check_header(
     ------
     DataError
         When the file is missing, empty, truncated or not NIfTI, holds colours or complex numbers,
-        has a number of dimensions that is not allowed, its affine is missing, singular or not
-        finite, or its sides are in an unknown unit.
+        has a number of dimensions that is not allowed, does not fit into memory, its affine is
+        missing, singular or not finite, or its sides are in an unknown unit.
     """
     image = _load(path, kind)
     if not holds_plain_numbers(image):
         dtype = image.get_data_dtype()
         raise DataError(f"the {kind} does not hold plain numbers (data type {dtype}): {path}")
     shape = _check_shape(image.shape, ndim_allowed, path, kind)
+    _check_memory(shape, path, kind, allowed_gb)
     _check_affine(image, path, kind)
     _check_complete(image, path, kind)
     affine, converted = in_millimetres(image)
@@ -128,6 +135,15 @@ def _check_shape(
             f"the {kind} is {len(shape)}-D ({volumes} volumes): {path}; give a {allowed} image"
         )
     return shape
+
+
+def _check_memory(shape: tuple[int, ...], path: Path, kind: str, allowed_gb: float | None) -> None:
+    # frames are read one by one
+    if allowed_gb is not None and (problem := size_problem(shape[:3], allowed_gb)):
+        raise DataError(
+            f"the {kind} {problem}: {path}; correct its header or convert it again, or give more"
+            " memory (--mem) on a machine that has it"
+        )
 
 
 def _check_affine(image: nib.Nifti1Image, path: Path, kind: str) -> None:
@@ -182,36 +198,37 @@ def _check_voxel_sizes(image: nib.Nifti1Image, path: Path, kind: str) -> None:
 
 
 def _check_complete(image: nib.Nifti1Image, path: Path, kind: str) -> None:
-    voxels = int(np.prod(image.shape, dtype=np.int64))
     stored: Any = image.dataobj  # an ArrayProxy, as in any image that was read
     offset = int(stored.offset)
-    expected = offset + voxels * image.get_data_dtype().itemsize
+    expected = offset + math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
     size = _uncompressed_size(path, expected, kind)
     if size < expected:
         raise DataError(
             f"the {kind} is truncated ({size} of {expected} bytes): {path}; copy it again"
         )
+    if problem := surplus_problem(size, expected):
+        raise DataError(f"the {kind} {problem}: {path}; copy or convert it again")
 
 
 def _uncompressed_size(path: Path, expected: int, kind: str) -> int:
+    """As far as it needs to be known: no further than a little beyond what is expected."""
+    packed = path.stat().st_size
     if path.suffix != ".gz":
-        return path.stat().st_size
+        return packed
     # A gzip file ends with its uncompressed size modulo 2**32: reading those four bytes replaces
     # decompressing the image. Files of several gzip members differ and are read in full.
     with path.open("rb") as stream:
         stream.seek(-4, os.SEEK_END)
-        if int.from_bytes(stream.read(), "little") == expected % 2**32:
-            return expected
-    size = 0
+        told = int.from_bytes(stream.read(), "little")
+    if told == expected % 2**32 and is_possible(expected, packed):
+        return expected
     try:
-        with gzip.open(path) as stream:
-            while block := stream.read(_CHUNK):
-                size += len(block)
+        with gzip.open(path) as unpacked:
+            return unpacked_size(unpacked, expected)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"the {kind} is damaged ({_one_line(error)}): {path}; copy it again"
         ) from error
-    return size
 
 
 def _one_line(error: BaseException) -> str:

@@ -169,7 +169,11 @@ def _check_images(
 
 
 def _check_image(image: ImageFile, modality: Modality, config: Config) -> ImageFile:
-    header = check_header(image.path, (3, 4) if modality.tracer else (3,), modality.label)
+    execution = config.execution
+    # the jobs of a batch system run where there may be more than here
+    memory = execution.mem_gb if execution.plugin_file is None else None
+    ndim = (3, 4) if modality.tracer else (3,)
+    header = check_header(image.path, ndim, modality.label, memory)
     checked = dataclasses.replace(
         image,
         shape=header.shape,

@@ -1,5 +1,6 @@
 """Reading images with errors a user can act on."""
 
+import errno
 import gzip
 import zlib
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 from nibabel.spatialimages import SpatialImage
 
 from fusionprep.errors import DataError
+from fusionprep.image.size import check_size, start_problem, surplus_problem, unpacked_size
 from fusionprep.plausibility import LONGEST_SIDE
 
 UNREADABLE = (
@@ -24,6 +26,7 @@ UNREADABLE = (
     nib.spatialimages.HeaderDataError,
 )
 _MILLIMETRES = {"meter": 1e3, "micron": 1e-3}
+HEADER_BYTES = 540
 _GZIP = b"\x1f\x8b"
 _PACKED = {b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zX": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 # 348 and 540 bytes of header, the first number of NIfTI-1 and NIfTI-2 in either order of bytes
@@ -41,8 +44,14 @@ def load_image(path: str | Path, **options: Any) -> nib.Nifti1Image:
         The image; its voxels are not read yet.
     options
         Of :func:`nibabel.load`, such as ``keep_file_open``.
+
+    Raises
+    ------
+    DataError
+        When a volume of it does not fit into memory.
     """
     image = cast(nib.Nifti1Image, nib.load(path, **options))
+    check_size(path, image.shape[:3])
     affine, note = in_millimetres(image)
     return type(image)(image.dataobj, affine, image.header) if note else image
 
@@ -91,7 +100,7 @@ def _length_unit(image: SpatialImage) -> str:
 
 
 def misnamed(path: str | Path) -> str:
-    """What is wrong with the extension of a NIfTI file by its first bytes; empty where nothing is.
+    """What is wrong with a NIfTI file by its first bytes; empty where nothing is.
 
     Raises
     ------
@@ -100,24 +109,25 @@ def misnamed(path: str | Path) -> str:
     """
     path = Path(path)
     with path.open("rb") as stream:
-        start = stream.read(4)
+        start = stream.read(HEADER_BYTES)
     zipped, named = start.startswith(_GZIP), path.name.lower().endswith(".gz")
-    if named and start in _NIFTI:
+    if named and start[:4] in _NIFTI:
         return f"it is not compressed: rename it to {path.name[:-3]}"
     packed = next((name for magic, name in _PACKED.items() if start.startswith(magic)), None)
     if packed is not None:
         return f"it is compressed by {packed}: decompress it"
     if zipped and not named:
         return f"it is compressed: rename it to {path.name}.gz"
-    if zipped and _starts_inside(path).startswith(_GZIP):
+    inside = _starts_inside(path) if zipped else start
+    if zipped and inside.startswith(_GZIP):
         return "it is compressed twice: decompress it once"
-    return ""
+    return start_problem(inside)
 
 
 def _starts_inside(path: Path) -> bytes:
     try:
         with gzip.open(path) as stream:
-            return stream.read(2)
+            return stream.read(HEADER_BYTES)
     except UNREADABLE:
         return b""
 
@@ -170,6 +180,8 @@ def read_frames(path: str | Path) -> tuple[np.ndarray, Iterator[np.ndarray]]:
         As :func:`read_image`; for damage further on, when that frame is asked for.
     """
     with _told(path):
+        if problem := misnamed(path):
+            raise DataError(f"cannot read {path}: {problem}")
         image: SpatialImage = load_image(path)
     check_affine(image.affine, path)
     if image.ndim < 3:
@@ -185,7 +197,7 @@ def _frames(path: Path, image: SpatialImage) -> Iterator[np.ndarray]:
             return
         with gzip.open(path) as stream:
             yield from each_frame(type(image).from_stream(stream))
-            _read_to_end(stream)
+            _read_to_end(stream, path)
 
 
 def each_frame(image: SpatialImage) -> Iterator[np.ndarray]:
@@ -217,7 +229,11 @@ def _told(path: str | Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; check the dataset for broken links") from None
+    except MemoryError as error:
+        raise MemoryError(f"reading {path} ({str(error) or 'out of memory'})") from error
     except UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            raise MemoryError(f"reading {path} ({error.strerror})") from error
         what = " ".join(str(error).split())
         raise DataError(
             f"{path} is corrupt or not a NIfTI image ({what}); copy or convert it again"
@@ -227,19 +243,21 @@ def _told(path: str | Path) -> Iterator[None]:
 def _read_voxels(path: Path) -> tuple[SpatialImage, np.ndarray]:
     image: SpatialImage = load_image(path)
     _check_plain_numbers(image, path)
+    check_size(path, image.shape)
     if path.suffix != ".gz" or not isinstance(image, nib.Nifti1Image):
         return image, np.asarray(image.dataobj, dtype=np.float32)
     with gzip.open(path) as stream:
         data = np.asarray(type(image).from_stream(stream).dataobj, dtype=np.float32)
-        _read_to_end(stream)
+        _read_to_end(stream, path)
     return image, data
 
 
-def _read_to_end(stream: gzip.GzipFile) -> None:
+def _read_to_end(stream: gzip.GzipFile, path: Path) -> None:
     # Damaged bytes often decompress into wrong voxels. Only the checksum at the end shows that, and
     # nibabel does not read that far.
-    while stream.read(1 << 20):
-        pass
+    expected = stream.tell()
+    if problem := surplus_problem(expected + unpacked_size(stream, 0), expected):
+        raise DataError(f"{path} {problem}; copy or convert it again")
 
 
 def _check_plain_numbers(image: SpatialImage, path: Path) -> None:

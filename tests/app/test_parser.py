@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bids_app.parser import build_parser, parse
+from bids_app.parser import ACTIONS, build_parser, parse
 from fusionprep.config import Config
 from fusionprep.config_file import to_toml
 from fusionprep.errors import UsageError
+from fusionprep.machine import cpus, memory_gb
 from fusionprep.models.registry import model_names
 
 EVERY_OPTION = """
@@ -22,7 +23,7 @@ raw out participant --participant-label 01 --session-label a --tracer-label x --
 --fusion-weights densefuse=own/densefuse.safetensors --planes triplanar
 --colour-map vivid --batch-size 16 --device cpu --nprocs 3 --omp-nthreads 2 --mem 8000M
 --use-plugin plugin.yml -w elsewhere --clean-workdir --stop-on-first-crash --reports-only
---boilerplate-only --dry-run --write-graph --resource-monitor -vv
+--boilerplate-only --trust-workdir --dry-run --write-graph --resource-monitor -vv
 """
 
 
@@ -41,8 +42,8 @@ def config_of(*options: str) -> Config:
 def test_defaults_are_those_of_the_configuration(here):
     config, actions = parse(["raw", "out", "participant"])
     folders = {"bids_dir": here / "raw", "output_dir": here / "out", "work_dir": here / "work"}
-    assert config == Config.from_options(**folders, nprocs=config.execution.nprocs)
-    assert config.execution.nprocs >= 1
+    machine = {"nprocs": cpus(), "mem_gb": round(0.9 * memory_gb(), 2)}
+    assert config == Config.from_options(**folders, **machine)
     assert not any(vars(actions).values())
 
 
@@ -111,9 +112,7 @@ def test_every_option_reaches_the_configuration(here, write_weights):
         sloppy=True,
         verbose=2,
     )
-    assert vars(actions) == dict.fromkeys(
-        ("clean_workdir", "reports_only", "boilerplate_only", "dry_run"), True
-    )
+    assert vars(actions) == dict.fromkeys((*ACTIONS, "own_workdir"), True)
 
 
 def test_regions_of_the_atlas_go_before_files_of_their_name(here):
