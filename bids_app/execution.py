@@ -15,6 +15,7 @@ from bids_app.signals import interruptions
 from fusionprep.bids.types import SubjectPlan
 from fusionprep.config import Config
 from fusionprep.errors import DataError, FusionPrepError, UsageError
+from fusionprep.machine import planned_memory_gb
 
 if TYPE_CHECKING:
     from nipype.pipeline.engine import Workflow
@@ -277,7 +278,7 @@ def _plugin(config: Config) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "n_procs": config.execution.nprocs,
         "n_threads": config.execution.omp_nthreads,
-        "memory_gb": config.execution.mem_gb or 20.0,
+        "memory_gb": config.execution.mem_gb or planned_memory_gb(),
     }
     if config.fusion.device == "cuda" or (
         config.fusion.device == "auto" and shutil.which("nvidia-smi")

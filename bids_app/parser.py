@@ -23,7 +23,7 @@ from fusionprep.choices import (
 from fusionprep.config import Config
 from fusionprep.config_file import read_options
 from fusionprep.errors import UsageError
-from fusionprep.machine import cpus, memory_gb
+from fusionprep.machine import cpus, planned_memory_gb
 from fusionprep.modalities import APP_MODALITIES, CONTRASTS, MOVED
 from fusionprep.models.registry import DEFAULT_MODEL, model_names
 from fusionprep.spaces import PACKAGED_TEMPLATE
@@ -35,7 +35,6 @@ Fusion models: {models}.
 Exit codes: 0 success, 1 failure, 16 not a BIDS dataset, 18 nothing selected, 64 usage, 65 bad
 data, 66 no input, 73 cannot create output, 74 input/output error.
 """
-SHARE_OF_MEMORY = 0.9
 ACTIONS = ("clean_workdir", "trust_workdir", "reports_only", "boilerplate_only", "dry_run")
 DESCRIPTOR = Path(__file__).parent / "platforms" / "boutiques.json"
 
@@ -308,7 +307,7 @@ def parse(argv: Sequence[str]) -> tuple[Config, argparse.Namespace]:
     actions.own_workdir = "work_dir" in options
     options.setdefault("work_dir", Path("work"))
     options.setdefault("nprocs", cpus())
-    options.setdefault("mem_gb", max(0.01, round(SHARE_OF_MEMORY * memory_gb(), 2)))
+    options.setdefault("mem_gb", planned_memory_gb())
     folders = ("bids_dir", "output_dir", "work_dir", "bids_database_dir")
     for name in (*folders, "plugin_file", "ratings_file"):
         if options.get(name) is not None:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path("/")
 BYTES_OF_GB = 1e9
+_SHARE_TO_PLAN_WITH = 0.9
 # version 1 says "none" by the largest number of whole pages, version 2 by "max"
 _NO_LIMIT = 2**60
 _UNIFIED = "cgroup2"
@@ -54,6 +55,11 @@ def memory_gb(root: Path = ROOT) -> float:
     """
     limits = (_physical_memory(root), memory_limit(root), _own_limit())
     return min(limit for limit in limits if limit is not None) / BYTES_OF_GB
+
+
+def planned_memory_gb(root: Path = ROOT) -> float:
+    """How much of :func:`memory_gb` a run plans with, so that other programs have some, too."""
+    return max(0.01, round(_SHARE_TO_PLAN_WITH * memory_gb(root), 2))
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:

@@ -1,12 +1,12 @@
 """As many workers as processors and memory allow; no more are started than are needed."""
 
 import multiprocessing
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import psutil
-
 from bids_app.plugins.workers import Outcome, Settings, Worker, end_all, first_done
+from fusionprep.machine import resident_gb
 
 WORKER_GB = 0.3
 """What a worker takes before and after its steps: the libraries they load, measured."""
@@ -35,7 +35,7 @@ class Pool:
         memory_gb: float,
         settings: Settings,
         mp_context: str | None = None,
-        memory_of: Callable[[int | None], float] | None = None,
+        memory_of: Callable[[int], float] | None = None,
     ) -> None:
         self._n_procs = n_procs
         self._memory_gb = memory_gb
@@ -81,7 +81,9 @@ class Pool:
         return worker
 
     def _fits(self, memory_gb: float) -> bool:
-        used = self._memory_of(None) + sum(self._memory_of(worker.pid) for worker in self._idle)
+        used = self._memory_of(os.getpid()) + sum(
+            self._memory_of(worker.pid) for worker in self._idle
+        )
         for worker, (_, claimed) in self._busy.items():
             used += max(claimed, self._memory_of(worker.pid))
         new = 0.0 if self._idle else WORKER_GB
@@ -109,10 +111,6 @@ class Pool:
         self._idle.clear()
 
 
-def _resident_gb(pid: int | None) -> float:
-    """Memory of a process, its share of what several have in common; 0 of one that has ended."""
-    try:
-        memory = psutil.Process(pid).memory_full_info()
-    except psutil.Error:
-        return 0.0
-    return float(getattr(memory, "pss", memory.uss)) / 1e9
+def _resident_gb(pid: int) -> float:
+    """Memory of a process; 0 of one that has ended, and where the system does not tell."""
+    return resident_gb(pid) or 0.0

@@ -9,7 +9,7 @@ from bids_app.parser import ACTIONS, build_parser, parse
 from fusionprep.config import Config
 from fusionprep.config_file import to_toml
 from fusionprep.errors import UsageError
-from fusionprep.machine import cpus, memory_gb
+from fusionprep.machine import cpus, planned_memory_gb
 from fusionprep.models.registry import model_names
 
 EVERY_OPTION = """
@@ -42,7 +42,7 @@ def config_of(*options: str) -> Config:
 def test_defaults_are_those_of_the_configuration(here):
     config, actions = parse(["raw", "out", "participant"])
     folders = {"bids_dir": here / "raw", "output_dir": here / "out", "work_dir": here / "work"}
-    machine = {"nprocs": cpus(), "mem_gb": round(0.9 * memory_gb(), 2)}
+    machine = {"nprocs": cpus(), "mem_gb": planned_memory_gb()}
     assert config == Config.from_options(**folders, **machine)
     assert not any(vars(actions).values())
 
