@@ -121,7 +121,9 @@ def memory_advice(reason: str) -> str:
         One line, with or without the class of the error.
     """
     advice = LESS_ON_GPU if "CUDA" in reason else MORE_MEMORY
-    return f"{reason.removeprefix('MemoryError: ')}; {advice}"
+    # of a worker that was killed the reason comes with advice
+    what = reason.removeprefix("MemoryError: ").partition("; lower ")[0]
+    return f"{what}; {advice}"
 
 
 def overall_code(failures: Sequence[Failure]) -> ExitCode:

@@ -11,12 +11,11 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 
 from fusionprep.errors import DataError
 from fusionprep.files import unfetched
 from fusionprep.image.io import (
+    UNREADABLE,
     holds_plain_numbers,
     in_millimetres,
     longest_side,
@@ -110,7 +109,7 @@ def _load(path: Path, kind: str) -> nib.Nifti1Image:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             image = nib.load(path)
-    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError) as error:
+    except (*UNREADABLE, MemoryError) as error:
         # some of nibabel's messages begin with the path
         what = _one_line(error).removeprefix(f"File {path} ")
         raise DataError(f"cannot read the {kind} ({what}): {path}; copy it again") from error
