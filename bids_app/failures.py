@@ -17,11 +17,12 @@ OWN_ERROR = re.compile(r"^fusionprep\.errors\.(\w+): (.*)$")
 LAST_LINE = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt)\b.*$")
 UNKNOWN = "unknown subject"
 ERRNO = re.compile(r"\[Errno (\d+)\]")
+RUN_AGAIN = "run again with the same work directory"
 MORE_MEMORY = (
     "lower --nprocs or give more memory (the limit of the container, the job or ulimit -v, and"
-    " --mem), then run again with the same work directory"
+    f" --mem), then {RUN_AGAIN}"
 )
-LESS_ON_GPU = "lower --batch-size or give --device cpu, then run again with the same work directory"
+LESS_ON_GPU = f"lower --batch-size or give --device cpu, then {RUN_AGAIN}"
 CODES = {"DataError": ExitCode.DATA, "OutputError": ExitCode.IO_ERROR}
 
 
@@ -104,7 +105,9 @@ def _read(path: Path, subjects: dict[str, str]) -> Failure:
     # ITK and PyTorch give the reason in the lines that follow
     reason = next(filter(is_short_of_memory, lines[at:] if at is not None else ()), None)
     if reason is not None:
-        message = f"{' '.join(steps)} failed for lack of memory: {memory_advice(reason)}"
+        # of a worker that was killed the cause is a guess, and comes with advice
+        sure = " for lack of memory" * (RUN_AGAIN not in reason)
+        message = f"{' '.join(steps)} failed{sure}: {memory_advice(reason)}"
         return Failure(subject, message, ExitCode.FAILURE, path)
     number = ERRNO.search(last)
     on_disk = number is not None and int(number[1]) in DISK_ERRORS
@@ -120,10 +123,10 @@ def memory_advice(reason: str) -> str:
     reason
         One line, with or without the class of the error.
     """
-    advice = LESS_ON_GPU if "CUDA" in reason else MORE_MEMORY
-    # of a worker that was killed the reason comes with advice
-    what = reason.removeprefix("MemoryError: ").partition("; lower ")[0]
-    return f"{what}; {advice}"
+    what = reason.removeprefix("MemoryError: ")
+    if RUN_AGAIN in what:
+        return what
+    return f"{what}; {LESS_ON_GPU if 'CUDA' in reason else MORE_MEMORY}"
 
 
 def overall_code(failures: Sequence[Failure]) -> ExitCode:

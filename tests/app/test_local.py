@@ -139,7 +139,7 @@ def test_a_killed_step_runs_once_more_and_then_fails_alone(run, n_procs):
     done = run("fine", "kill", "slow", "fine", n_procs=n_procs)
     ((subject, message),) = done["failures"]
     assert subject == "sub-02"
-    assert message.startswith("first failed: MemoryError: killed twice, ")
+    assert message.startswith("first failed: killed twice, ")
     assert "more memory" in message
     assert done["results"] == ["sub_01_wf", "sub_03_wf", "sub_04_wf"]
     assert done["tries"] == {"sub_01_wf": 1, "sub_02_wf": 2, "sub_03_wf": 1, "sub_04_wf": 1}
