@@ -63,16 +63,16 @@ def init_anatomical_wf(
     outputs = ("conformed", "t1w", "brain", "mask", "dseg", "gm", "wm", "csf", "metadata")
     outputnode = pe.Node(niu.IdentityInterface(fields=list(outputs)), name="outputnode")
     conform = node(
-        Conform(in_file=str(t1w.path), name=T1W.label, from_zero=True), "conform", config
+        Conform(in_file=str(t1w.path), name=T1W.label, from_zero=True), "conform", config, on=[t1w]
     )
     source = str(t1w.path.relative_to(config.bids_dir))
     processing = config.processing
     interface = ExtractBrain(method=processing.skull_strip_t1w, source=source)
-    extract = node(interface, "extract_brain", config, mem_gb=1.6)
+    extract = node(interface, "extract_brain", config, on=[t1w])
     iterations = [10, 10, 5] if processing.sloppy else [50, 50, 30]
-    correct = node(CorrectBias(iterations=iterations), "correct_bias", config, mem_gb=0.8)
-    segment = node(Segment(seed=processing.random_seed), "segment", config, mem_gb=1.2)
-    assess = node(AssessT1w(), "assess", config)
+    correct = node(CorrectBias(iterations=iterations), "correct_bias", config, on=[t1w])
+    segment = node(Segment(seed=processing.random_seed), "segment", config, on=[t1w])
+    assess = node(AssessT1w(), "assess", config, on=[t1w])
     age = participant_age(config.bids_dir, t1w.subject)
     if age is not None:
         assess.inputs.age = age

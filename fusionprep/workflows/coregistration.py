@@ -60,7 +60,7 @@ def init_coregistration_wf(
         The sidecar's ``Registration`` field.
     """
     workflow = LiterateWorkflow(name="coregistration_wf")
-    modality = pairing.modality
+    modality, grids = pairing.modality, [pairing.image, pairing.t1w]
     method = config.processing.pet2anat_method if modality.tracer else "rigid"
     workflow.__desc__ = DESCRIPTIONS[method].format(modality=modality.label)
     inputnode = pe.Node(niu.IdentityInterface(fields=["moving", *FROM_T1W]), name="inputnode")
@@ -71,10 +71,10 @@ def init_coregistration_wf(
         RegisterRigid(method=method, modality=modality.name, sloppy=config.processing.sloppy),
         "register",
         config,
-        mem_gb=0.8,
+        on=grids,
     )
     doubt = node(DoubtRegistration(doubts=list(pairing.doubts)), "doubt", config)
-    resample = node(Resample(outside=modality.outside), "resample", config, mem_gb=0.8)
+    resample = node(Resample(outside=modality.outside), "resample", config, on=grids)
     xfm = derivative_node(
         config,
         outputs(names.XFM, ".txt", from_=outputs.bids.suffix, to=NATIVE, mode="image"),
@@ -153,7 +153,12 @@ class Branch:
             return self.moved
         chain = pe.Node(niu.Merge(2), name=f"chain{space.tag}")
         interface = Resample(template=str(space.template), outside=self.pairing.modality.outside)
-        resample = node(interface, f"resample{space.tag}", self.config, mem_gb=0.8)
+        resample = node(
+            interface,
+            f"resample{space.tag}",
+            self.config,
+            on=[self.pairing.image, space.template],
+        )
         template_from_t1w = f"template_from_t1w_{space.template.name}"
         self.connect((self.inputnode, template_from_t1w), chain, "in1")
         self.connect(self.transform, chain, "in2")

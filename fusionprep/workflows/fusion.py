@@ -10,7 +10,7 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep.bids import names
-from fusionprep.bids.types import Pairing
+from fusionprep.bids.types import ImageFile, Pairing
 from fusionprep.config import Config, Fusion
 from fusionprep.interfaces.fusion import Fuse
 from fusionprep.interfaces.reports import PlotFused, PlotPlanes, PlotThumbnail
@@ -20,6 +20,7 @@ from fusionprep.models.registry import get_model
 from fusionprep.spaces import NATIVE
 from fusionprep.workflows.anatomical import t1w_output
 from fusionprep.workflows.coregistration import Branch, paired_metadata
+from fusionprep.workflows.memory import GB_OF_SLICE
 from fusionprep.workflows.nodes import (
     CONTRAST,
     Port,
@@ -59,6 +60,8 @@ class FusionPair:
     ----------
     outputs
         Names of what is made of the functional image.
+    t1w
+        What it is paired with.
     sources
         Output paths of what the workflow is given: ``t1w``, ``gm``, ``functional`` and, where PET
         and CT are fused with another contrast, that.
@@ -69,6 +72,7 @@ class FusionPair:
     """
 
     outputs: names.OutputNames
+    t1w: ImageFile
     space: Space
     sources: Mapping[str, str]
     metadata: Mapping[str, Any]
@@ -112,7 +116,7 @@ def fuse_in_space(
         "Pairing": paired["Pairing"],
     }
     tracer = (facts and facts.tracer_name) or ""
-    pair = FusionPair(branch.outputs, space, sources, metadata, tracer)
+    pair = FusionPair(branch.outputs, t1w, space, sources, metadata, tracer)
     fuse = init_fusion_wf(config, pair)
     ports = {"functional": image, SCALING: (branch.source[0], SCALING)}
     for name in fuse.inputs.inputnode.get():
@@ -202,8 +206,9 @@ def _fuse_node(config: Config, pair: FusionPair, entry: ModelEntry, given: str) 
         device=fusion.device,
         use_gpu=fusion.device != "cpu",
     )
-    # A network holds about 0.1 GB for each 256 x 256 slice.
-    return node(interface, f"fuse_{entry.name}", config, mem_gb=1.1 + 0.1 * fusion.batch_size)
+    grids = [pair.space.template] if pair.space.template else [pair.t1w]
+    slices = GB_OF_SLICE * fusion.batch_size
+    return node(interface, f"fuse_{entry.name}", config, on=grids, more_gb=slices)
 
 
 def _write(

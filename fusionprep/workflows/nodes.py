@@ -1,6 +1,6 @@
 """Small helpers every workflow builder uses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,13 @@ from nipype.interfaces.base import BaseInterface
 from nipype.pipeline import engine as pe
 
 from fusionprep.bids.names import figure_path
+from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config, Fusion, Processing
 from fusionprep.interfaces.derivatives import WriteDerivative
 from fusionprep.modalities import T1W
 from fusionprep.models.registry import get_model
 from fusionprep.spaces import NATIVE, TemplateSpace
+from fusionprep.workflows.memory import claimed_gb
 
 Port = tuple[pe.Node, str]
 """A node and the field of it that hands something over."""
@@ -23,13 +25,29 @@ CONTRAST = "contrast"
 T1W_IMAGES = ("conformed", "t1w", "mask", "dseg", "gm", "wm")
 
 
-def node(interface: BaseInterface, name: str, config: Config, *, mem_gb: float = 0.5) -> pe.Node:
-    """A node that claims the threads its interface will use."""
+def node(
+    interface: BaseInterface,
+    name: str,
+    config: Config,
+    *,
+    on: Sequence[ImageFile | TemplateSpace] = (),
+    more_gb: float = 0.0,
+) -> pe.Node:
+    """A node that claims the threads and the memory its interface will use.
+
+    Parameters
+    ----------
+    on
+        Images and grids that it works on; nothing stands for a typical T1w.
+    more_gb
+        Memory beside that of :data:`~fusionprep.workflows.memory.CLAIMS`.
+    """
     threads = 1
     if "n_threads" in interface.inputs.traits():
         threads = config.execution.omp_nthreads
         interface.inputs.n_threads = threads
-    return pe.Node(interface, name=name, mem_gb=mem_gb, n_procs=threads)
+    mem_gb = claimed_gb(type(interface).__name__, on) + more_gb
+    return pe.Node(interface, name=name, mem_gb=round(mem_gb, 3), n_procs=threads)
 
 
 def derivative_node(
@@ -74,7 +92,7 @@ def figure_node(
     interface = interface_class(
         output_dir=str(config.output_dir), out_path=figure_path(like, extension), **inputs
     )
-    return node(interface, name, config, mem_gb=1.0)
+    return node(interface, name, config)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """PET: one volume, to the T1w and the templates, SUV and SUVR, fusion."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,9 +98,7 @@ def init_pet_wf(
 
 def _average_node(config: Config, image: ImageFile, facts: PETFacts) -> pe.Node:
     interface = AverageFrames(in_file=str(image.path), factor=facts.factor, **_of_frames(facts))
-    # One frame as stored and in float64, and sums of it, whatever the number of frames.
-    mem_gb = 0.2 + 48 * math.prod(image.shape[:3]) / 1e9
-    return node(interface, "average_frames", config, mem_gb=mem_gb)
+    return node(interface, "average_frames", config, on=[image])
 
 
 def _of_frames(facts: PETFacts) -> dict[str, list[float]]:
@@ -148,7 +145,8 @@ def _assess_node(branch: Branch, facts: PETFacts) -> pe.Node:
     interface = AssessPET(doubts=list(facts.doubts), tracer=facts.tracer or "")
     if facts.suv is not None:
         interface.inputs.suv_factor = facts.suv.factor
-    assess = node(interface, "assess", branch.config)
+    grids = [branch.pairing.image, branch.pairing.t1w]
+    assess = node(interface, "assess", branch.config, on=grids)
     branch.connect((branch.inputnode, "dseg"), assess, "dseg")
     branch.connect(branch.source, assess, "static")
     branch.connect((branch.source[0], "doubts"), assess, "found_doubts")

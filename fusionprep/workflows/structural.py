@@ -72,10 +72,10 @@ def _source(workflow: LiterateWorkflow, config: Config, pairing: Pairing) -> Por
     )
     if modality.hounsfield:
         interface.inputs.padding = PADDING
-    conform = node(interface, "conform", config)
+    conform = node(interface, "conform", config, on=[pairing.image])
     if not modality.hounsfield:
         return conform, "out_file"
-    remove = node(RemoveTable(), "remove_table", config)
+    remove = node(RemoveTable(), "remove_table", config, on=[pairing.image])
     workflow.connect(conform, "out_file", remove, "in_file")
     return remove, "out_file"
 

@@ -12,8 +12,9 @@ from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config
 from fusionprep.interfaces.registration import RegisterTemplate, Resample
 from fusionprep.interfaces.reports import PlotNormalization
-from fusionprep.spaces import NATIVE
+from fusionprep.spaces import NATIVE, TemplateSpace
 from fusionprep.workflows.anatomical import t1w_output, t1w_path
+from fusionprep.workflows.memory import GB_OF_ANTS
 from fusionprep.workflows.nodes import (
     Port,
     Space,
@@ -98,7 +99,8 @@ def init_template_wf(
         ),
         "register",
         config,
-        mem_gb=1.6,
+        on=[t1w],
+        more_gb=GB_OF_ANTS * (processing.registration_backend == "ants"),
     )
     computed = pe.Node(niu.Merge(2), name="computed_metadata")
     workflow.connect([
@@ -109,7 +111,7 @@ def init_template_wf(
     outputs = _write_transforms(workflow, config, t1w, template.name, register)
     for space in spaces:
         for image in template_images(config.fusion):
-            moved = _resample_node(config, space, image)
+            moved = _resample_node(config, t1w, space, image)
             workflow.connect([
                 (inputnode, moved, [(image, "in_file")]),
                 (register, moved, [("template_from_t1w", "transforms")]),
@@ -151,9 +153,12 @@ def _write_transforms(
     return ports
 
 
-def _resample_node(config: Config, space: Space, image: str) -> pe.Node:
+def _resample_node(config: Config, t1w: ImageFile, space: Space, image: str) -> pe.Node:
     interface = Resample(template=str(space.template), interpolation=IMAGES[image].interpolation)
-    return node(interface, f"resample_{space.anatomy_field(image)}", config)
+    grids: list[ImageFile | TemplateSpace] = [t1w]
+    if space.template is not None:
+        grids.append(space.template)
+    return node(interface, f"resample_{space.anatomy_field(image)}", config, on=grids)
 
 
 def _write_node(config: Config, t1w: ImageFile, space: Space, image: str) -> pe.Node:

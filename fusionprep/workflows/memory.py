@@ -1,0 +1,77 @@
+"""What every kind of step claims of the memory: measured by ``benchmarks/step_memory.py``."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fusionprep.bids.types import ImageFile
+from fusionprep.spaces import TemplateSpace
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Memory of a step beyond that of an idle worker, rounded up.
+
+    Attributes
+    ----------
+    base_gb
+        For its libraries and networks.
+    bytes_of_voxel
+        For every voxel of the images that it works on, added together.
+    """
+
+    base_gb: float
+    bytes_of_voxel: float
+
+
+USUAL = Claim(0.2, 8)
+FIGURE = Claim(0.3, 12)
+CLAIMS: Mapping[str, Claim] = {
+    "AssessPET": Claim(0.15, 12),
+    "AssessT1w": Claim(0.15, 20),
+    # one frame as stored and in float64, and sums of it, whatever the number of frames
+    "AverageFrames": Claim(0.2, 48),
+    "Conform": Claim(0.1, 12),
+    "CorrectBias": Claim(0.15, 28),
+    "ExtractBrain": Claim(1.15, 12),
+    "Fuse": Claim(0.3, 50),
+    "RegisterRigid": Claim(0.35, 8),
+    "RegisterTemplate": Claim(0.6, 16),
+    "RemoveTable": Claim(0.1, 24),
+    "Resample": Claim(0.4, 8),
+    "Segment": Claim(0.15, 28),
+    "SubjectRegion": Claim(0.1, 12),
+    "WriteDerivative": Claim(0.1, 8),
+}
+GB_OF_SLICE = 0.1
+"""Of each slice of 256 x 256 that a network holds at once."""
+
+GB_OF_ANTS = 0.8
+"""What registration by ANTs takes beyond that by greedy."""
+
+TYPICAL_VOXELS = 256**3
+"""Of a T1w at 1 mm."""
+
+TEMPLATE_VOXELS = 9_000_000
+"""At 1 mm, the finest."""
+
+
+def claimed_gb(kind: str, grids: Sequence[ImageFile | TemplateSpace]) -> float:
+    """What a step claims, in GB.
+
+    Parameters
+    ----------
+    kind
+        Name of the interface's class.
+    grids
+        What it works on; nothing stands for a typical T1w.
+    """
+    claim = FIGURE if kind.startswith("Plot") else CLAIMS.get(kind, USUAL)
+    voxels = sum(map(_voxels, grids)) if grids else TYPICAL_VOXELS
+    return claim.base_gb + claim.bytes_of_voxel * voxels / 1e9
+
+
+def _voxels(grid: ImageFile | TemplateSpace) -> int:
+    if isinstance(grid, TemplateSpace):
+        return TEMPLATE_VOXELS
+    return math.prod(grid.shape[:3])
