@@ -28,8 +28,9 @@ THREAD_VARIABLES = (
 )
 
 
-Finish = Callable[[SubjectPlan, Sequence[Failure]], None]
-"""What is done when a subject has been processed, with the steps of it that failed."""
+Finish = Callable[[SubjectPlan, Sequence[Failure], bool], None]
+"""What is done when a subject is done with: with the steps of it that failed, and whether all that
+could run has run."""
 
 
 def build_and_run(
@@ -110,12 +111,12 @@ class _Cohort:
         for folder in self._folders:
             write_citations("".join(self._texts), folder)
 
-    def finish(self, plan: SubjectPlan) -> None:
-        """Say how a subject's steps ended."""
+    def finish(self, plan: SubjectPlan, *, ended: bool = True) -> None:
+        """Say how a subject's steps ended, or that the run has ended before them."""
         failures = self._crashes.of(f"sub-{plan.label}")
         if plan.label in self._unbuilt:
             failures = [self._unbuilt.pop(plan.label), *failures]
-        self._finish(plan, failures)
+        self._finish(plan, failures, ended)
 
 
 def _descriptions(workflow: "Workflow") -> Iterator[str]:
@@ -150,7 +151,7 @@ def _run_here(cohort: _Cohort, config: Config, arguments: Mapping[str, Any]) -> 
             if steps is not None and config.execution.resource_monitor:
                 write_workflow_resources(steps.graph)
             with progress.aside():
-                cohort.finish(plan)
+                cohort.finish(plan, ended=steps is None or steps.ended)
 
         return Subject(build, finish)
 
@@ -198,8 +199,9 @@ def _run_whole(cohort: _Cohort, settings: dict[str, Any]) -> None:
             progress.close()
     if signals:
         raise KeyboardInterrupt(signals[0])
+    stopped = cohort.config.execution.stop_on_first_crash and any(cohort.crash_dir.glob("crash-*"))
     for plan in cohort.plans:
-        cohort.finish(plan)
+        cohort.finish(plan, ended=not stopped)
 
 
 def _configure_nipype(config: Config, crash_dir: Path) -> None:

@@ -10,8 +10,11 @@ from bids_app.exitcodes import ExitCode
 from bids_app.progress import describe_node
 from fusionprep.machine import is_short_of_memory
 
+IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
+"""A folder in the place of a file, a file in the place of a folder."""
 DISK_ERRORS = (
-    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM,
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE,
+    *IN_THE_WAY,
 )  # fmt: skip
 OWN_ERROR = re.compile(r"^fusionprep\.errors\.(\w+): (.*)$")
 LAST_LINE = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt)\b.*$")
@@ -52,8 +55,11 @@ def read_failures(crash_dir: Path, labels: Sequence[str] = ()) -> list[Failure]:
     labels
         Participant labels as BIDS has them; names of nodes have no plus sign.
     """
+    paths = _crash_files(crash_dir)
+    if not paths:
+        return []
     subjects = _subjects(labels)
-    return [_read(path, subjects) for path in sorted(crash_dir.glob("crash-*.txt"))]
+    return [_read(path, subjects) for path in paths]
 
 
 class CrashFiles:
@@ -73,12 +79,16 @@ class CrashFiles:
 
     def of(self, subject: str) -> list[Failure]:
         """What failed of a subject, in order of time; of none that is known, too."""
-        for path in sorted(self._folder.glob("crash-*.txt")):
+        for path in _crash_files(self._folder):
             if path not in self._seen:
                 self._seen.add(path)
                 failure = _read(path, self._subjects)
                 self._failures.setdefault(failure.subject, []).append(failure)
         return [*self._failures.get(subject, ()), *self._failures.pop(UNKNOWN, ())]
+
+
+def _crash_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("crash-*.txt") if path.is_file())
 
 
 def _subjects(labels: Sequence[str]) -> dict[str, str]:

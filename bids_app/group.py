@@ -1,13 +1,15 @@
 """The group level: tables and a report from the derivatives alone."""
 
-import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bids_app.exitcodes import ExitCode
 from bids_app.failures import read_failures
 from fusionprep.config import Config
-from fusionprep.errors import OutputError
+
+MOST_NAMES = 10
+"""How many incomplete participants the terminal names."""
 
 
 def run_group(config: Config) -> ExitCode:
@@ -23,12 +25,8 @@ def run_group(config: Config) -> ExitCode:
     OutputError
         When the output folder cannot be written.
     """
-    from fusionprep.reports.group.report import write_group_report
+    from fusionprep.reports.group.report import INCOMPLETE, write_group_report
 
-    if config.output_dir.is_dir() and not os.access(config.output_dir, os.W_OK):
-        raise OutputError(
-            f"cannot write to the output folder {config.output_dir}; correct its permissions"
-        )
     summary = write_group_report(
         config.output_dir,
         ratings_file=config.ratings_file,
@@ -36,10 +34,20 @@ def run_group(config: Config) -> ExitCode:
     )
     for warning in summary.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    if summary.incomplete:
+        line = _incomplete_line(summary.incomplete, summary.n_participants)
+        print(f"warning: {line} (reasons in {INCOMPLETE})", file=sys.stderr)
     print(f"{summary.n_participants} participants, {summary.n_rows} fused images")
     for path in (summary.tsv, summary.html):
         print(path)
     return ExitCode.SUCCESS
+
+
+def _incomplete_line(names: Sequence[str], n_participants: int) -> str:
+    shown = ", ".join(names[:MOST_NAMES])
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    verb = "is" if len(names) == 1 else "are"
+    return f"{len(names)} of {n_participants} participants {verb} incomplete: {shown}{more}"
 
 
 def _crashes(output_dir: Path) -> dict[str, list[str]]:

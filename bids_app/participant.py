@@ -10,12 +10,14 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from bids_app.claims import Claims, claimed
 from bids_app.exitcodes import ExitCode
 from bids_app.failures import Failure, failure_lines, overall_code, read_failures
 from bids_app.work_dir import open_work_dir
+from fusionprep.bids.run_record import read_courses, record_end, record_start
 from fusionprep.bids.types import SubjectPlan
 from fusionprep.config import Config
-from fusionprep.config_file import read_values, to_toml
+from fusionprep.config_file import CONFIG_FILE, read_logged, to_toml
 from fusionprep.errors import NoInputError, NothingSelectedError, OutputError
 from fusionprep.files import UNFINISHED, write_text
 from fusionprep.machine import memory_gb
@@ -54,7 +56,7 @@ def run_participant(config: Config, actions: argparse.Namespace) -> ExitCode:
         _check_derivatives(config, plans)
         _report_again(config, plans, failures)
     else:
-        _process(config, plans, failures, actions)
+        plans = _process(config, plans, failures, actions)
     if not actions.boilerplate_only:
         _conclude(config, plans, failures)
     return overall_code(failures)
@@ -62,45 +64,85 @@ def run_participant(config: Config, actions: argparse.Namespace) -> ExitCode:
 
 def _process(
     config: Config, plans: list[SubjectPlan], failures: list[Failure], actions: argparse.Namespace
+) -> list[SubjectPlan]:
+    """Run the workflows of the subjects that no other run has in this work directory.
+
+    Parameters
+    ----------
+    failures
+        Those that planning has found, to which others are added.
+
+    Returns
+    -------
+    list of SubjectPlan
+        Without the subjects of other runs, which report on them.
+    """
+    from fusionprep.bids.dataset import refuse_other_dataset
+    from fusionprep.bids.output_checks import check_output
+
+    run_uuid = f"{datetime.now():%Y%m%d-%H%M%S}_{uuid.uuid4()}"
+    _tell_what_is_not_fused(config)
+    check_output(config.output_dir, [plan.label for plan in plans])
+    refuse_other_dataset(config.output_dir)
+    # a folder that cannot be written should show before any other is
+    open_work_dir(config.work_dir, trusted=actions.trust_workdir, named=actions.own_workdir)
+    labels = [] if actions.boilerplate_only else [plan.label for plan in plans]
+    with claimed(config.work_dir, labels, run_uuid, clean=actions.clean_workdir) as claims:
+        _tell(claims.failures, config.output_dir)
+        failures += claims.failures
+        of_others = {failure.subject for failure in claims.failures}
+        plans = [plan for plan in plans if f"sub-{plan.label}" not in of_others]
+        _prepare(config, run_uuid)
+        if not actions.boilerplate_only:
+            record_start(config.output_dir, run_uuid, claims.labels)
+        _remove_unfinished(config, plans)
+        if not config.selection.skip_bids_validation:
+            _validate_quietly(config.bids_dir)
+        _run(config, plans, failures, run_uuid, None if actions.boilerplate_only else claims)
+    return plans
+
+
+def _run(
+    config: Config,
+    plans: list[SubjectPlan],
+    failures: list[Failure],
+    run_uuid: str,
+    claims: Claims | None,
 ) -> None:
     """Run the workflows; each subject has its report as soon as it is done.
 
     Parameters
     ----------
     failures
-        Those that planning has found, to which others are added.
+        To which those of steps are added.
+    claims
+        On the subjects; None for the methods text alone.
     """
     from bids_app.execution import build_and_run
     from bids_app.remarks import tell_plans, tell_results
-    from fusionprep.bids.dataset import write_participants
 
-    run_uuid = f"{datetime.now():%Y%m%d-%H%M%S}_{uuid.uuid4()}"
-    _tell_what_is_not_fused(config)
-    _prepare(config, run_uuid, actions)
-    _remove_unfinished(config, plans)
-    if not config.selection.skip_bids_validation:
-        _validate_quietly(config.bids_dir)
     tell_plans(plans)
 
-    def finish(plan: SubjectPlan, of_steps: Sequence[Failure]) -> None:
+    def finish(plan: SubjectPlan, of_steps: Sequence[Failure], ended: bool) -> None:
         _tell(of_steps, config.output_dir)
         failures.extend(of_steps)
-        if not actions.boilerplate_only:
+        if claims is not None:
             tell_results(config, [plan])
             _write_report(config, plan, failures, run_uuid)
+            if ended or of_steps:
+                _record(config, plan, failures, run_uuid)
+            claims.release(plan.label)
 
-    build_and_run(config, plans, run_uuid, finish, boilerplate_only=actions.boilerplate_only)
-    if not actions.boilerplate_only:
-        write_participants(config)
+    build_and_run(config, plans, run_uuid, finish, boilerplate_only=claims is None)
+    if claims is not None:
+        _write_participants(config)
 
 
 def _report_again(config: Config, plans: list[SubjectPlan], failures: list[Failure]) -> None:
     """Write the reports of earlier runs again; what failed in those is added to `failures`."""
-    from fusionprep.bids.dataset import write_participants
-
-    runs = {plan.label: _last_run(config, plan.label) for plan in plans}
+    runs = _last_runs(config, plans)
     failures += _earlier_failures(config, runs)
-    write_participants(config)
+    _write_participants(config)
     for plan in plans:
         _write_report(config, plan, failures, runs[plan.label])
 
@@ -120,13 +162,29 @@ def _tell(failures: Sequence[Failure], output_dir: Path) -> None:
         print(line, file=sys.stderr)
 
 
-def _last_run(config: Config, label: str) -> str:
-    """The newest run that a subject was part of, by the configuration each has left."""
-    for path in sorted(config.output_dir.glob("logs/*/fusionprep.toml"), reverse=True):
-        labels = read_values(path).get("participant_label")
-        if not labels or label in labels:
-            return path.parent.name
-    return "not recorded"
+def _write_participants(config: Config) -> None:
+    from fusionprep.bids.dataset import write_participants
+
+    if problem := write_participants(config):
+        print(f"warning: {problem}", file=sys.stderr)
+
+
+def _last_runs(config: Config, plans: list[SubjectPlan]) -> dict[str, str]:
+    """The newest run that each subject was part of, by the record or options each has left."""
+    runs = {label: courses[-1].run for label, courses in read_courses(config.output_dir).items()}
+    left = {plan.label for plan in plans} - set(runs)
+    for path in sorted(config.output_dir.glob(f"logs/*/{CONFIG_FILE}"), reverse=True):
+        if not left:
+            break
+        told = read_logged(path.parent)
+        if told is None:
+            print(f"warning: {path} is damaged: that run is left out", file=sys.stderr)
+            continue
+        labels = told.get("participant_label") or left
+        found = {label for label in left if isinstance(labels, list | set) and label in labels}
+        runs |= dict.fromkeys(found, path.parent.name)
+        left -= found
+    return {plan.label: runs.get(plan.label, "not recorded") for plan in plans}
 
 
 def _earlier_failures(config: Config, runs: Mapping[str, str]) -> list[Failure]:
@@ -188,6 +246,9 @@ def _check_selection(config: Config, plans: list[SubjectPlan], unknown: Collecti
 
 
 def _check_derivatives(config: Config, plans: list[SubjectPlan]) -> None:
+    from fusionprep.bids.output_checks import check_output
+
+    check_output(config.output_dir, [plan.label for plan in plans])
     if not any((config.output_dir / f"sub-{plan.label}").is_dir() for plan in plans):
         raise NoInputError(
             f"{config.output_dir} has no derivatives to report on; run without --reports-only first"
@@ -208,7 +269,7 @@ def _report_problems(plans: list[SubjectPlan], unknown: Collection[str]) -> list
     return failures
 
 
-def _prepare(config: Config, run_uuid: str, actions: argparse.Namespace) -> None:
+def _prepare(config: Config, run_uuid: str) -> None:
     from fusionprep.bids.dataset import other_version, prepare_output
 
     if (version := other_version(config.output_dir)) is not None:
@@ -217,17 +278,12 @@ def _prepare(config: Config, run_uuid: str, actions: argparse.Namespace) -> None
             " versions may differ",
             file=sys.stderr,
         )
-    # a folder that cannot be written should show before any other is
-    open_work_dir(config.work_dir, trusted=actions.trust_workdir, named=actions.own_workdir)
     try:
-        prepare_output(config)
+        if mended := prepare_output(config):
+            print(f"warning: {mended}", file=sys.stderr)
         logs = config.output_dir / "logs" / run_uuid
         logs.mkdir(parents=True)
-        write_text(logs / "fusionprep.toml", to_toml(config))
-        if actions.clean_workdir:
-            # the folder may hold other things, or be a mount point
-            for folder in config.work_dir.glob("fusionprep_*_wf"):
-                shutil.rmtree(folder)
+        write_text(logs / CONFIG_FILE, to_toml(config))
     except OSError as error:
         raise OutputError(
             f"cannot write {error.filename}: {error.strerror};"
@@ -286,6 +342,22 @@ def _write_report(
         )
     except OSError as error:
         message = f"cannot write the report: {error}; correct that and use --reports-only"
+        own = [Failure(subject, message, ExitCode.IO_ERROR)]
+        _tell(own, config.output_dir)
+        failures += own
+
+
+def _record(config: Config, plan: SubjectPlan, failures: list[Failure], run_uuid: str) -> None:
+    """Write down that a subject is done with; what keeps that from being written is added."""
+    from fusionprep.bids.dataset import add_participant
+
+    subject = f"sub-{plan.label}"
+    errors = [failure.message for failure in failures if failure.subject == subject]
+    try:
+        add_participant(config, plan.label)
+        record_end(config.output_dir, run_uuid, plan.label, errors)
+    except OSError as error:
+        message = f"cannot record its end: {error}; correct that and run it again"
         own = [Failure(subject, message, ExitCode.IO_ERROR)]
         _tell(own, config.output_dir)
         failures += own

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bids_app.exitcodes import ExitCode, exit_code_of
-from bids_app.failures import DISK_ERRORS, memory_advice
+from bids_app.failures import DISK_ERRORS, IN_THE_WAY, memory_advice
 from bids_app.signals import interruptions
 from fusionprep.arguments import quietly
 from fusionprep.errors import FusionPrepError
@@ -61,8 +61,9 @@ def _about_resources(error: Exception) -> tuple[str, ExitCode]:
     # a copy that fails names its source first
     name = error.filename2 or error.filename
     place = f": {name}" if name else ""
-    advice = "free space or correct permissions, then run again with the same work directory"
-    return f"{error.strerror}{place}; {advice}", ExitCode.IO_ERROR
+    advice = "move it away" if error.errno in IN_THE_WAY else "free space or correct permissions"
+    again = "then run again with the same work directory"
+    return f"{error.strerror}{place}; {advice}, {again}", ExitCode.IO_ERROR
 
 
 def _ensure_home() -> None:

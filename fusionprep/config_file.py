@@ -11,6 +11,9 @@ from typing import Any, Literal
 from fusionprep.config import GROUPS, Config, option_hints
 from fusionprep.errors import UsageError
 
+CONFIG_FILE = "fusionprep.toml"
+"""Name of the file that a run leaves in its folder below ``logs/``."""
+
 _EARLIER_NAMES = {"fusion_models": "models", "fusion_weights": "weights"}
 
 
@@ -71,7 +74,7 @@ def read_values(path: Path) -> dict[str, Any]:
     """
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"cannot read the configuration file {path}: {error}") from error
     for group in GROUPS:
         table = values.pop(group, {})
@@ -80,6 +83,22 @@ def read_values(path: Path) -> dict[str, Any]:
         values |= table
     # files of the first release have no tables
     return {_EARLIER_NAMES.get(name, name): value for name, value in values.items()}
+
+
+def read_logged(folder: Path) -> dict[str, Any] | None:
+    """What an earlier run was told, by its folder below ``logs/``.
+
+    Returns
+    -------
+    dict
+        What :func:`read_values` returns; None where the file is missing or damaged.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        # a pipe would keep its reader waiting
+        return read_values(path) if path.is_file() else None
+    except UsageError:
+        return None
 
 
 def _typed(name: str, value: Any, hint: Any, path: Path) -> Any:

@@ -203,7 +203,7 @@ def taking_turns(path: Path, *, patience: float = SECONDS_TO_WAIT) -> Iterator[N
 
 def _acquire(lock: Path, own: str, patience: float) -> None:
     holder, since = None, time.monotonic()
-    while not _create(lock, own):
+    while not create_once(lock, own):
         present = _holder(lock)
         if present != holder:
             holder, since = present, time.monotonic()
@@ -213,23 +213,31 @@ def _acquire(lock: Path, own: str, patience: float) -> None:
             time.sleep(SECONDS_BETWEEN)
 
 
-def _create(lock: Path, own: str) -> bool:
+def create_once(path: Path, text: str) -> bool:
+    """Create a file that only one process can create; False where there is something already.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; it then is not there.
+    """
     try:
-        handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
     except FileExistsError:
         return False
     try:
         with os.fdopen(handle, "w") as file:
-            file.write(own)
+            file.write(text)
     except OSError:
-        # the disk is full; it would be unclear whose lock this is
-        lock.unlink(missing_ok=True)
+        # the disk is full; it would be unclear whose file this is
+        path.unlink(missing_ok=True)
         raise
     return True
 
 
 def _holder(lock: Path) -> str | None:
+    """Who holds a lock; None also where what is there is nobody's, such as a pipe or a link."""
     try:
-        return lock.read_text("utf-8")
+        return lock.read_text("utf-8", "replace") if lock.is_file() else None
     except FileNotFoundError:
         return None

@@ -1,12 +1,15 @@
 """The files that describe the derivative dataset as a whole."""
 
 import os
+import re
+from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from fusionprep._version import __version__
 from fusionprep.bids.names import DESCRIPTIONS, IMAGE, fused_descriptions
+from fusionprep.bids.subject_tables import PARTICIPANTS
 from fusionprep.config import Config
 from fusionprep.errors import OutputError
 from fusionprep.files import (
@@ -15,6 +18,7 @@ from fusionprep.files import (
     read_table,
     table_text,
     taking_turns,
+    unfetched,
     update_text,
 )
 from fusionprep.models.registry import get_model
@@ -23,8 +27,13 @@ CODE_URL = "https://github.com/fusionprep/fusionprep"
 BIDS_VERSION = "1.10.0"
 
 
-def prepare_output(config: Config) -> None:
+def prepare_output(config: Config) -> str:
     """Create the output folder and write what describes it.
+
+    Returns
+    -------
+    str
+        What was found damaged there and mended; empty where nothing was.
 
     Raises
     ------
@@ -32,14 +41,14 @@ def prepare_output(config: Config) -> None:
         When the folder cannot be created or written, or holds another dataset.
     """
     out = config.output_dir
-    _refuse_other_dataset(out)
+    refuse_other_dataset(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
         update_text(out / ".bidsignore", _packaged("bidsignore"))
         update_text(out / "README.md", _packaged("derivatives_readme.md"))
         update_text(out / "dataset_description.json", json_text(describe_dataset(config)))
         with taking_turns(out / "descriptions.tsv"):
-            _write_descriptions(config)
+            return _write_descriptions(config)
     except OSError as error:
         raise OutputError(
             f"cannot write to the output folder {out}: {error.strerror};"
@@ -86,8 +95,14 @@ def describe_dataset(config: Config) -> dict[str, object]:
     return description
 
 
-def _refuse_other_dataset(out: Path) -> None:
-    """Do not overwrite what describes a raw dataset or another program's derivatives."""
+def refuse_other_dataset(out: Path) -> None:
+    """Do not overwrite what describes a raw dataset or another program's derivatives.
+
+    Raises
+    ------
+    OutputError
+        When the folder holds such a dataset.
+    """
     if (out / "dataset_description.json").exists() and _made_by(out).get("Name") != "fusionprep":
         raise OutputError(
             f"the output folder {out} holds a dataset that fusionprep did not make;"
@@ -110,48 +125,93 @@ def other_version(output_dir: Path) -> str | None:
     return version if version not in (None, __version__) else None
 
 
-def write_participants(config: Config) -> None:
+def write_participants(config: Config) -> str:
     """Write ``participants.tsv``: a row for each subject with derivatives.
 
     Columns and their descriptions come from the raw dataset where it has them.
+
+    Returns
+    -------
+    str
+        Why there are no columns of the raw dataset; empty where its table could be read.
     """
     # of two runs, the last to write must be the last to have looked
-    with taking_turns(config.output_dir / "participants.tsv"):
-        _write_participants(config)
+    with taking_turns(config.output_dir / PARTICIPANTS):
+        return _write_participants(config, _with_images(config.output_dir))
 
 
-def _write_participants(config: Config) -> None:
-    present = sorted(
-        {
-            path.relative_to(config.output_dir).parts[0]
-            for path in config.output_dir.glob(f"sub-*/**/*{IMAGE}")
-        }
-    )
+def add_participant(config: Config, label: str) -> str:
+    """Add a subject's row to ``participants.tsv``, where it has derivatives.
+
+    Other subjects are taken from the table, since looking for the images of thousands takes long.
+
+    Parameters
+    ----------
+    label
+        Participant label without ``sub-``.
+
+    Returns
+    -------
+    str
+        What :func:`write_participants` returns.
+    """
+    name = f"sub-{label}"
+    if not any((config.output_dir / name).rglob(f"*{IMAGE}")):
+        return ""
+    with taking_turns(config.output_dir / PARTICIPANTS):
+        listed = _listed(config.output_dir / PARTICIPANTS) or _with_images(config.output_dir)
+        return _write_participants(config, listed | {name})
+
+
+def _with_images(output_dir: Path) -> set[str]:
+    return {path.relative_to(output_dir).parts[0] for path in output_dir.glob(f"sub-*/**/*{IMAGE}")}
+
+
+def _listed(path: Path) -> set[str]:
+    """Subjects in the table of the derivatives; none where it is damaged."""
+    try:
+        names = {row.get("participant_id", "") for row in read_table(path)}
+    except (OSError, ValueError):
+        return set()
+    return names if all(re.fullmatch(r"sub-[0-9A-Za-z+]+", name) for name in names) else set()
+
+
+def _write_participants(config: Config, present: Collection[str]) -> str:
     if not present:
-        return
-    raw_rows = {
-        row["participant_id"]: row
-        for row in read_table(config.bids_dir / "participants.tsv")
-        if row.get("participant_id")
-    }
+        return ""
+    raw_rows, problem = _raw_rows(config.bids_dir / PARTICIPANTS)
     columns = list(next(iter(raw_rows.values()), {"participant_id": None}))
     rows = [
         {column: raw_rows.get(name, {}).get(column) or "n/a" for column in columns}
         | {"participant_id": name}
-        for name in present
+        for name in sorted(present)
     ]
-    update_text(config.output_dir / "participants.tsv", table_text(columns, rows))
+    update_text(config.output_dir / PARTICIPANTS, table_text(columns, rows))
     described = _read_json(config.bids_dir / "participants.json")
     copied = {"Description": "Copied from participants.tsv of the raw dataset"}
     sidecar = {"Description": "Subjects with derivatives in this dataset"}
     sidecar |= {column: described.get(column, copied) for column in columns}
     update_text(config.output_dir / "participants.json", json_text(sidecar))
+    return problem
 
 
-def _write_descriptions(config: Config) -> None:
-    """Add this run's ``desc-`` labels to those of earlier runs."""
+def _raw_rows(path: Path) -> tuple[dict[str, dict[str, str]], str]:
+    """Rows of the raw table by subject, and why there are none."""
+    reason = unfetched(path)
+    if not reason:
+        try:
+            rows = read_table(path)
+        except (OSError, ValueError) as error:
+            reason = f"cannot be read ({error})"
+        else:
+            return {row["participant_id"]: row for row in rows if row.get("participant_id")}, ""
+    return {}, f"{path} {reason}; participants.tsv of the derivatives has no columns of it"
+
+
+def _write_descriptions(config: Config) -> str:
+    """Add this run's ``desc-`` labels to those of earlier runs; what was wrong with their table."""
     path = config.output_dir / "descriptions.tsv"
-    known = {row["desc_id"].removeprefix("desc-"): row["description"] for row in read_table(path)}
+    known, damaged = _described(path)
     entries = [get_model(model) for model in config.fusion.models]
     known |= fused_descriptions(entries, config.selection.moved, config.fusion.contrast)
     known |= DESCRIPTIONS
@@ -165,6 +225,23 @@ def _write_descriptions(config: Config) -> None:
         "description": {"Description": "What images with this label show"},
     }
     update_text(config.output_dir / "descriptions.json", json_text(columns))
+    lost = "it is written again, and labels of earlier runs may be missing from it"
+    return f"{path} was damaged: {lost}" if damaged else ""
+
+
+def _described(path: Path) -> tuple[dict[str, str], bool]:
+    """What an earlier run's table says of each label, and whether some of it makes no sense."""
+    try:
+        rows = read_table(path)
+    except ValueError:
+        return {}, True
+    # a table is cut off or mixed up where a row lacks one of the two
+    known = {
+        row["desc_id"].removeprefix("desc-"): " ".join(row["description"].split())
+        for row in rows
+        if re.fullmatch(r"desc-[0-9A-Za-z]+", row.get("desc_id", "")) and row.get("description")
+    }
+    return known, len(known) < len(rows) or (not rows and path.is_file())
 
 
 def _packaged(name: str) -> str:

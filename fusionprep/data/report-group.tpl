@@ -234,6 +234,7 @@ Scans by verdict: {{ badge('fail') }} {{ counts['fail'] }} &nbsp; {{ badge('revi
 </table>
 <h3 id="incomplete">Incomplete participants</h3>
 {% if incomplete %}
+<p class="note">Also in <a href="group_incomplete.tsv">group_incomplete.tsv</a>.</p>
 <table class="grid">
 <thead><tr><th>Participant</th><th>What went wrong or is missing</th></tr></thead>
 <tbody>

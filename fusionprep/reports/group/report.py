@@ -1,14 +1,15 @@
 """The group level: a table of all fused images and a page to look through, from the outputs."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fusionprep.bids.output_checks import refuse_folder, usable_folder
 from fusionprep.errors import NoInputError
 from fusionprep.files import write_whole
-from fusionprep.reports.group.cohort import write_cohort_images
+from fusionprep.reports.group.cohort import FOLDER, write_cohort_images
 from fusionprep.reports.group.columns import METRIC_PREFIX, columns
 from fusionprep.reports.group.models import compare_models
 from fusionprep.reports.group.outliers import (
@@ -25,8 +26,11 @@ from fusionprep.reports.group.rows import (
     find_participants,
     read_participant,
 )
+from fusionprep.reports.group.unfinished import read_recorded
 
 Row = dict[str, str]
+
+INCOMPLETE = "group_incomplete.tsv"
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class GroupSummary:
         Fused images, over all models and spaces.
     tsv, json, html
         The table, its data dictionary and the page.
+    incomplete
+        Names of participants without a complete result; ``group_incomplete.tsv`` says why.
     warnings
         One line for each rating that belongs to no scan.
     """
@@ -50,6 +56,7 @@ class GroupSummary:
     tsv: Path
     json: Path
     html: Path
+    incomplete: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -63,6 +70,8 @@ def write_group_report(
 
     All is taken from sidecars and small figures; no volume is read. The table has a row for each
     scalar fused image, ordered by participant; ``n/a`` stands where a value was not recorded.
+    Participants without a complete result, be it that a run was cut off before their first output,
+    are in ``group_incomplete.tsv`` with the reason.
 
     Parameters
     ----------
@@ -76,20 +85,26 @@ def write_group_report(
     Raises
     ------
     NoInputError
-        When the folder holds neither outputs nor a report of any participant, or there are no such
-        ratings.
+        When the folder holds neither outputs nor a report nor a record of any participant, or there
+        are no such ratings.
     DataError
         When the ratings cannot be used.
+    OutputError
+        When something is in the way of what is to be written.
     """
     output_dir = Path(output_dir)
-    labels = find_participants(output_dir)
+    targets = {kind: output_dir / f"group_fusion.{kind}" for kind in ("tsv", "json", "html")}
+    _check_writable(output_dir, targets.values())
+    recorded = read_recorded(output_dir)
+    labels = sorted({*find_participants(output_dir), *recorded})
     if not labels:
         raise NoInputError(
             f"no participants in {output_dir}: looked for folders sub-* and reports sub-*.html; "
             "run the participant level first"
         )
     participants = [
-        read_participant(output_dir, label, (crashes or {}).get(label, ())) for label in labels
+        read_participant(output_dir, label, recorded.get(label), (crashes or {}).get(label, ()))
+        for label in labels
     ]
     scans = [scan for participant in participants for scan in participant.scans]
     ratings, warnings = ({}, []) if ratings_file is None else read_ratings(ratings_file, scans)
@@ -111,15 +126,34 @@ def write_group_report(
         comparisons=compare_models(scans, unused),
     )
     rows, described = _table(findings)
-    targets = {kind: output_dir / f"group_fusion.{kind}" for kind in ("tsv", "json", "html")}
     contents = {
         "tsv": _tsv(rows, list(described)),
         "json": json.dumps(described, indent=2) + "\n",
         "html": render_page(output_dir, findings, described, len(rows), warnings),
     }
+    incomplete = [
+        {"participant_id": item.name, "reason": cell(item.missing)}
+        for item in participants
+        if item.missing
+    ]
+    _write(output_dir / INCOMPLETE, _tsv(incomplete, ["participant_id", "reason"]))
     for kind, path in targets.items():
         _write(path, contents[kind])
-    return GroupSummary(len(labels), len(rows), **targets, warnings=tuple(warnings))
+    names = tuple(row["participant_id"] for row in incomplete)
+    return GroupSummary(
+        len(labels), len(rows), **targets, incomplete=names, warnings=tuple(warnings)
+    )
+
+
+def _check_writable(output_dir: Path, targets: Iterable[Path]) -> None:
+    if not usable_folder(output_dir, "the output folder "):
+        return
+    for path in (*targets, output_dir / INCOMPLETE):
+        refuse_folder(path)
+    figures = output_dir / FOLDER
+    if usable_folder(figures):
+        for path in figures.glob("*.png"):
+            refuse_folder(path)
 
 
 def _table(findings: Findings) -> tuple[list[Row], dict[str, dict[str, Any]]]:

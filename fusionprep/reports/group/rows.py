@@ -10,6 +10,7 @@ from fusionprep.bids import names
 from fusionprep.bids.types import ImageFile
 from fusionprep.modalities import MOVED
 from fusionprep.reports.group.files import figure_of, find_figures, told_errors
+from fusionprep.reports.group.unfinished import Recorded
 from fusionprep.reports.records import (
     Scan,
     SubjectRecord,
@@ -202,24 +203,35 @@ def rank_of_kind(kind: str) -> tuple[int, str]:
 def find_participants(output_dir: Path) -> list[str]:
     """Labels of all participants with a folder or a report, sorted."""
     folders = {path.name for path in output_dir.glob("sub-*") if path.is_dir()}
-    reports = {path.name.removesuffix(".html") for path in output_dir.glob("sub-*.html")}
+    pages = (path for path in output_dir.glob("sub-*.html") if path.is_file())
+    reports = {path.name.removesuffix(".html") for path in pages}
     return sorted(name.removeprefix("sub-") for name in folders | reports)
 
 
-def read_participant(output_dir: Path, label: str, crashes: Iterable[str] = ()) -> ParticipantEntry:
+def read_participant(
+    output_dir: Path, label: str, recorded: Recorded | None = None, crashes: Iterable[str] = ()
+) -> ParticipantEntry:
     """Read the sidecars of a participant, the names of its figures, and its errors.
 
     Parameters
     ----------
+    recorded
+        What the records of runs say of it; None where there are none.
     crashes
         Errors of the last run, for a participant without a report that would show them.
     """
+    recorded = recorded or Recorded()
     record = read_subject(output_dir, label)
     figures = find_figures(output_dir, label)
     report = output_dir / f"sub-{label}.html"
-    errors = told_errors(output_dir, label)
-    told = [without_paths(line) for line in crashes] if errors is None else errors
-    problems = [*told, *record.problems]
+    told = told_errors(output_dir, label)
+    if told is None:
+        told = [without_paths(line) for line in crashes]
+    if not told:
+        told = [without_paths(line) for line in recorded.errors]
+    problems = [*told, *record.problems, *filter(None, [recorded.unfinished])]
+    if recorded.finished_by and not (output_dir / f"sub-{label}").is_dir():
+        problems.append(f"its outputs were removed after run {recorded.finished_by} had finished")
     return ParticipantEntry(
         name=f"sub-{label}",
         report=report.name if report.is_file() else None,

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from markupsafe import Markup
 
 from fusionprep.bids import names
-from fusionprep.config_file import read_values
+from fusionprep.config_file import CONFIG_FILE, read_logged
 from fusionprep.errors import DataError
 from fusionprep.files import write_text, write_whole
 from fusionprep.reports.records import Scan, SubjectRecord, read_subject
@@ -64,15 +64,15 @@ def write_participant_report(
     messages += [f"Left out because its name is not a BIDS name: {name}" for name in unsafe]
     crashes = _crashes(logs if crash_dir is None else Path(crash_dir), subject)
     untold = [text for _, text in crashes if not _is_told(text, messages)]
-    options = logs / "fusionprep.toml"
-    models = read_values(options).get("models", ()) if options.is_file() else ()
+    told = (read_logged(logs) or {}).get("models")
+    models = [str(name) for name in told] if isinstance(told, list) else []
     viewer, problem = _viewer(output_dir, record, models)
     messages += [problem] if problem else []
     methods = (_read(logs / name) or _read(logs.parent / name) for name in CITATION_FILES)
     of_subject = {
         **({names.VIEWER: viewer} if viewer is not None else {}),
         names.METHODS: blocks.methods_block(*methods),
-        names.ABOUT: blocks.about_block(version, run_uuid, _read(options)),
+        names.ABOUT: blocks.about_block(version, run_uuid, _read(logs / CONFIG_FILE)),
         names.ERRORS: blocks.errors_block(messages, crashes),
     }
     texts = _texts(record, len(messages) + len(untold))
@@ -191,7 +191,7 @@ def _caption(content: str, region_captions: Mapping[str, str]) -> str:
 def _crashes(folder: Path, subject: str) -> list[tuple[str, str]]:
     """Name and text of the crash files of a subject, and of those that name no subject."""
     found = []
-    for path in sorted(folder.glob("crash-*.txt")):
+    for path in sorted(path for path in folder.glob("crash-*.txt") if path.is_file()):
         text = path.read_text(encoding="utf-8", errors="replace")
         named = re.search(r"^Node: (.*)$", text, flags=re.MULTILINE)
         owner = re.search(r"(?:^|\.)sub_(\w+?)_wf(?:\.|$)", named[1]) if named else None
