@@ -11,6 +11,7 @@ from bids_app.progress import describe_node
 
 DISK_ERRORS = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM,
+    errno.EFBIG, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ENOTCONN, errno.ENODEV,
 )  # fmt: skip
 OWN_ERROR = re.compile(r"^fusionprep\.errors\.(\w+): (.*)$")
 LAST_LINE = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt)\b.*$")
