@@ -205,6 +205,9 @@ def _run_whole(cohort: _Cohort, settings: dict[str, Any]) -> None:
 
 
 def _configure_nipype(config: Config, crash_dir: Path) -> None:
+    from bids_app.surroundings import import_nipype
+
+    import_nipype()
     from nipype import config as nipype_config
     from nipype import logging as nipype_logging
 

@@ -14,6 +14,7 @@ IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
 """A folder in the place of a file, a file in the place of a folder."""
 DISK_ERRORS = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE,
+    errno.EFBIG, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ENOTCONN, errno.ENODEV,
     *IN_THE_WAY,
 )  # fmt: skip
 OWN_ERROR = re.compile(r"^fusionprep\.errors\.(\w+): (.*)$")

@@ -10,6 +10,7 @@ from pathlib import Path
 from bids_app.exitcodes import ExitCode, exit_code_of
 from bids_app.failures import DISK_ERRORS, IN_THE_WAY, memory_advice
 from bids_app.signals import interruptions
+from bids_app.surroundings import check_folder, ensure_utf8, set_environment
 from fusionprep.arguments import quietly
 from fusionprep.errors import FusionPrepError
 from fusionprep.machine import address_space_gb, is_short_of_memory
@@ -20,13 +21,14 @@ SMALLEST_ADDRESS_SPACE_GB = 1.5
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    if argv is None:
+        ensure_utf8()
     arguments = list(sys.argv[1:] if argv is None else argv)
     return quietly(lambda: _run(arguments))
 
 
 def _run(arguments: list[str]) -> int:
-    # Nipype and its relatives would otherwise ask a server for newer versions.
-    os.environ.update(NO_ET="1", NIPYPE_NO_ET="1")
+    set_environment()
     _ensure_home()
     try:
         with interruptions():
@@ -97,6 +99,7 @@ def _demo(arguments: list[str]) -> int:
 def _analyse(arguments: list[str]) -> int:
     from bids_app.parser import parse
 
+    check_folder()
     config, actions = parse(arguments)
     _check_address_space()
     if config.analysis_level == "group":

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from fusionprep.streams import sound_streams
+
 READER_GONE = 141
 """Exit code of a program whose output nobody reads any more, as shells have it."""
 
@@ -25,6 +27,11 @@ def quietly(run: Callable[[], int]) -> int:
     int
         Of the command, or :data:`READER_GONE`, e.g. after ``| head``.
     """
+    with sound_streams():
+        return _until_reader_leaves(run)
+
+
+def _until_reader_leaves(run: Callable[[], int]) -> int:
     try:
         try:
             return run()

@@ -19,6 +19,7 @@ LAYERS = (
     {
         *("fusionprep.modalities", "fusionprep.errors", "fusionprep._version"),
         "fusionprep.plausibility",
+        "fusionprep.streams",
     },
     {
         *("fusionprep.choices", "fusionprep.spaces", "fusionprep.suvr_regions"),
