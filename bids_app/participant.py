@@ -72,6 +72,7 @@ def _process(
     """
     from bids_app.execution import build_and_run
     from bids_app.remarks import tell_plans, tell_results
+    from bids_app.validator import validate
     from fusionprep.bids.dataset import write_participants
 
     run_uuid = f"{datetime.now():%Y%m%d-%H%M%S}_{uuid.uuid4()}"
@@ -79,7 +80,7 @@ def _process(
     _prepare(config, run_uuid, actions)
     _remove_unfinished(config, plans)
     if not config.selection.skip_bids_validation:
-        _validate_quietly(config.bids_dir)
+        validate(config.bids_dir)
     tell_plans(plans)
 
     def finish(plan: SubjectPlan, of_steps: Sequence[Failure]) -> None:
@@ -158,11 +159,10 @@ def _check_resources(config: Config) -> None:
         from fusionprep.models.inference import resolve_device
 
         resolve_device(config.fusion.device)
-    if config.execution.plugin_file is not None:
-        from bids_app.execution import read_plugin_file
+    if config.execution.plugin:
         from bids_app.plugins.batch import check_plugin
 
-        check_plugin(read_plugin_file(config.execution.plugin_file)["plugin"], config.work_dir)
+        check_plugin(config.execution.plugin["plugin"], config.work_dir)
 
 
 def _check_selection(config: Config, plans: list[SubjectPlan], unknown: Collection[str]) -> None:
@@ -243,30 +243,6 @@ def _remove_unfinished(config: Config, plans: list[SubjectPlan]) -> None:
             with suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > SECONDS_OF_A_DAY:
                     path.unlink()
-
-
-def _validate_quietly(bids_dir: Path) -> None:
-    """Say what the official validator finds, where it is installed, and go on."""
-    import json
-    import subprocess
-
-    beside_python = Path(sys.executable).parent
-    executable = shutil.which("bids-validator-deno") or shutil.which(
-        "bids-validator-deno", path=str(beside_python)
-    )
-    if executable is None:
-        return
-    done = subprocess.run(
-        [executable, "--format", "json", str(bids_dir)], capture_output=True, text=True, check=False
-    )
-    try:
-        issues = json.loads(done.stdout)["issues"]["issues"]
-    except (ValueError, KeyError, TypeError):
-        print("warning: the BIDS validator gave no result", file=sys.stderr)
-        return
-    errors = {issue["code"] for issue in issues if issue.get("severity") == "error"}
-    if errors:
-        print(f"the BIDS validator objects to: {', '.join(sorted(errors))}", file=sys.stderr)
 
 
 def _write_report(
