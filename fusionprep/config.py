@@ -40,7 +40,9 @@ class _Checked:
     def __post_init__(self) -> None:
         for name, hint in typing.get_type_hints(type(self)).items():
             value = getattr(self, name)
-            check_all_text(name, value)
+            if hint != Mapping[str, Any]:
+                # what filters and plugins hold is checked by itself
+                check_all_text(name, value)
             if typing.get_origin(hint) is Literal:
                 check_among(name, (value,), choices(hint))
             if name in LIMITS:

@@ -23,8 +23,10 @@ LARGEST_MEMORY_GB = 10.0**6
 _LARGEST_IN_FILTER = 10**9
 # a wildcard, a pattern or a path: names of entities have none of these
 _NO_LABEL = re.compile(r"[\x00-\x1f\x7f/\\*?\[\](){}|^$<>\"'`]")
-_SEARCH = "regex_search"
+REGEX_SEARCH = "regex_search"
 """What pybids itself understands in a query that is no entity."""
+
+_WORDS = ("*", "Query.ANY", "Query.NONE")
 
 
 def check_among(name: str, values: Sequence[str], allowed: Sequence[str]) -> None:
@@ -118,14 +120,14 @@ def check_filter_values(filters: Mapping[str, Any]) -> None:
     if not all(isinstance(entities, Mapping) for entities in filters.values()):
         raise UsageError('a BIDS filter must be an object of objects, e.g. {"pet": {"run": 1}}')
     for query, entities in filters.items():
-        patterns = entities.get(_SEARCH, False)
+        patterns = entities.get(REGEX_SEARCH, False)
         if not isinstance(patterns, bool):
             raise UsageError(
-                f"the BIDS filter for {shown(query)}: {_SEARCH} must be true or false,"
+                f"the BIDS filter for {shown(query)}: {REGEX_SEARCH} must be true or false,"
                 f" not {shown(patterns)}"
             )
         for entity, value in entities.items():
-            if entity != _SEARCH:
+            if entity != REGEX_SEARCH:
                 _check_filter(f"the BIDS filter for {shown(query)}", entity, value, patterns)
 
 
@@ -143,7 +145,7 @@ def _check_filter(where: str, entity: str, value: Any, patterns: bool) -> None:
             raise UsageError(f"{where}: {shown(entity)} {problem}")
         if isinstance(item, str):
             check_text(f"{where}: {shown(entity)}", item)
-            if patterns:
+            if patterns and item not in _WORDS:
                 _check_pattern(f"{where}: {shown(entity)}", item)
 
 

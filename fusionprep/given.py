@@ -5,6 +5,7 @@ import os
 import re
 import select
 import stat
+import time
 from pathlib import Path
 
 from fusionprep.errors import UsageError
@@ -121,22 +122,31 @@ def read_given(path: Path, what: str, *, largest: int = LARGEST_FILE) -> str:
         a pipe into which nothing comes for :data:`SECONDS_TO_WAIT`.
     """
     try:
-        return decoded(_read(path, largest))
+        text = read_once(path, largest)
     except OSError as error:
         raise UsageError(f"cannot read the {what} {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"cannot read the {what} {path}: it is not text in Unicode") from error
     except ValueError as error:
         raise UsageError(f"cannot read the {what} {shown(str(path))}: {error}") from error
+    if not text:
+        raise UsageError(f"cannot read the {what} {path}: it is empty")
+    return text
 
 
-def _read(path: Path, largest: int) -> bytes:
+def read_once(path: Path, largest: int) -> str:
+    """The text of a file or a pipe, which is opened and read once.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    ValueError
+        When it is a folder, too large or not text; ``str(error)`` is a whole sentence.
+    """
     # otherwise opening a pipe that nobody writes to would wait forever
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if stat.S_ISDIR(os.fstat(handle).st_mode):
             raise ValueError("it is a folder")
-        os.set_blocking(handle, True)
         content = bytearray()
         while chunk := _read_chunk(handle):
             content += chunk
@@ -144,12 +154,19 @@ def _read(path: Path, largest: int) -> bytes:
                 raise ValueError(f"it is larger than {largest // 1024} kB")
     finally:
         os.close(handle)
-    return bytes(content)
+    try:
+        return decoded(bytes(content))
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not text in Unicode") from error
 
 
 def _read_chunk(handle: int) -> bytes:
     waiting = select.poll()
     waiting.register(handle, select.POLLIN)
-    if not waiting.poll(1000 * SECONDS_TO_WAIT):
-        raise ValueError(f"nothing came out of it for {SECONDS_TO_WAIT:.0f} s")
-    return os.read(handle, 2**16)
+    limit = time.monotonic() + SECONDS_TO_WAIT
+    while time.monotonic() < limit:
+        try:
+            return os.read(handle, 2**16)
+        except BlockingIOError:
+            waiting.poll(1000 * SECONDS_TO_WAIT)
+    raise ValueError(f"nothing came out of it for {SECONDS_TO_WAIT:.0f} s")
