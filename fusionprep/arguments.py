@@ -88,14 +88,14 @@ class NamedPaths(argparse.Action):
         _option: str | None = None,
     ) -> None:
         # a string, since no option that collects sets ``nargs``
-        name, _, file = str(values).partition("=")
-        if not name or not file:
+        name, _, given = str(values).partition("=")
+        if not name or not given:
             raise argparse.ArgumentError(self, f"{shown(values)} is not {self.metavar}")
         collected = getattr(namespace, self.dest, {})
         if name in collected:
             raise argparse.ArgumentError(self, f"{name} is given twice; each needs its own name")
         try:
-            setattr(namespace, self.dest, {**collected, name: path(file)})
+            setattr(namespace, self.dest, {**collected, name: path(given)})
         except argparse.ArgumentTypeError as error:
             raise argparse.ArgumentError(self, str(error)) from error
 
@@ -140,6 +140,22 @@ def path(text: str) -> Path:
     except UsageError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return Path(text)
+
+
+def folder(text: str) -> Path:
+    """An argparse type: a folder to write to, which need not exist."""
+    found = path(text)
+    if found.exists() and not found.is_dir():
+        raise argparse.ArgumentTypeError(f"{found} is not a folder; choose another")
+    return found
+
+
+def file(text: str) -> Path:
+    """An argparse type: a file to write, which need not exist."""
+    found = path(text)
+    if found.is_dir():
+        raise argparse.ArgumentTypeError(f"{found} is a folder; name a file")
+    return found
 
 
 def memory(text: str) -> float:

@@ -249,7 +249,7 @@ def test_a_file_may_be_a_pipe(scene, one_way, option):
 def test_a_slow_writer_is_waited_for(scene, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     script = f"exec > {tmp_path}/pipe; sleep 0.5; echo '[execution]'; sleep 0.5; echo 'nprocs = 0'"
-    with subprocess.Popen(["sh", "-c", script]), open(tmp_path / "pipe", "rb") as held:
+    with subprocess.Popen(["sh", "-c", script]), (tmp_path / "pipe").open("rb") as held:
         run = attempt(scene, "--dry-run", "--config-file", f"/dev/fd/{held.fileno()}")
     assert run.code == 64
     assert "nprocs must be at least 1, not 0" in run.stderr

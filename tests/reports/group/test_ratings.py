@@ -1,6 +1,6 @@
-import os
-
 """Ratings by people: the file, and what they leave out."""
+
+import os
 
 import pandas as pd
 import pytest
