@@ -14,7 +14,7 @@ from bids_app.progress import Progress
 from bids_app.signals import interruptions
 from fusionprep.bids.types import SubjectPlan
 from fusionprep.config import Config
-from fusionprep.errors import DataError, FusionPrepError, UsageError
+from fusionprep.errors import DataError, FusionPrepError
 from fusionprep.machine import planned_memory_gb
 
 if TYPE_CHECKING:
@@ -243,43 +243,11 @@ def _configure_nipype(config: Config, crash_dir: Path) -> None:
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def read_plugin_file(path: Path) -> dict[str, Any]:
-    """A Nipype plugin's name and ``plugin_args`` from a YAML file.
-
-    Raises
-    ------
-    UsageError
-        When the file cannot be read or names no plugin that runs the whole workflow.
-    """
-    import yaml
-
-    from bids_app.plugins.batch import NAMES
-
-    try:
-        settings = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"cannot read the plugin file {path}: {reason}") from error
-    name = settings.get("plugin") if isinstance(settings, Mapping) else None
-    if name not in NAMES:
-        raise UsageError(
-            f"the plugin file {path} must hold plugin: NAME, one of {', '.join(NAMES)}"
-        )
-    arguments = settings.get("plugin_args") or {}
-    if not isinstance(arguments, Mapping) or set(settings) - {"plugin", "plugin_args"}:
-        raise UsageError(
-            f"the plugin file {path} may hold plugin and plugin_args (names and values), no more"
-        )
-    return {"plugin": name, "plugin_args": dict(arguments)}
-
-
 def _plugin(config: Config) -> dict[str, Any]:
     """The plugin's name and arguments; `MultiProc` is our own way to run on this machine."""
-    settings: dict[str, Any] = {"plugin": "MultiProc", "plugin_args": {}}
-    if config.execution.plugin_file is not None:
-        settings = read_plugin_file(config.execution.plugin_file)
+    settings = config.execution.plugin or {"plugin": "MultiProc", "plugin_args": {}}
     if settings["plugin"] != "MultiProc":
-        return settings
+        return dict(settings)
     arguments: dict[str, Any] = {
         "n_procs": config.execution.nprocs,
         "n_threads": config.execution.omp_nthreads,
@@ -290,7 +258,7 @@ def _plugin(config: Config) -> dict[str, Any]:
     ):
         # a forked process cannot use CUDA if its parent has touched it
         arguments["mp_context"] = "forkserver"
-    return settings | {"plugin_args": arguments | settings["plugin_args"]}
+    return {**settings, "plugin_args": arguments | settings["plugin_args"]}
 
 
 def _step_names(workflow: "Workflow") -> Iterator[str]:

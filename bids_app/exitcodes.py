@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 from fusionprep import errors
+from fusionprep.arguments import USAGE
 
 
 class ExitCode(IntEnum):
@@ -11,8 +12,9 @@ class ExitCode(IntEnum):
     SUCCESS = 0
     FAILURE = 1
     INVALID_INPUT = 16
+    UNKNOWN_LEVEL = 17
     NOTHING_SELECTED = 18
-    USAGE = 64
+    USAGE = USAGE
     DATA = 65
     NO_INPUT = 66
     CANNOT_CREATE = 73
@@ -21,6 +23,7 @@ class ExitCode(IntEnum):
 
 BY_ERROR: dict[type[errors.FusionPrepError], ExitCode] = {
     errors.UsageError: ExitCode.USAGE,
+    errors.AnalysisLevelError: ExitCode.UNKNOWN_LEVEL,
     errors.DataError: ExitCode.DATA,
     errors.NotBIDSError: ExitCode.INVALID_INPUT,
     errors.NoInputError: ExitCode.NO_INPUT,

@@ -2,14 +2,14 @@
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from bids_app.checks import check
-from bids_app.exitcodes import ExitCode
+from bids_app.plugins.plugin_file import check_plugin_settings, read_plugin_file
 from fusionprep import __version__
-from fusionprep.arguments import NamedPaths, at_least, memory
+from fusionprep.arguments import NamedPaths, Parser, integer, memory, path
 from fusionprep.choices import (
     AnalysisLevel,
     Backend,
@@ -21,8 +21,10 @@ from fusionprep.choices import (
     choices,
 )
 from fusionprep.config import Config
+from fusionprep.config_checks import LIMITS, check_filter_values
 from fusionprep.config_file import read_options
-from fusionprep.errors import UsageError
+from fusionprep.errors import AnalysisLevelError, UsageError
+from fusionprep.given import check_path, check_text, read_given, shown
 from fusionprep.machine import cpus, planned_memory_gb
 from fusionprep.modalities import APP_MODALITIES, CONTRASTS, MOVED
 from fusionprep.models.registry import DEFAULT_MODEL, model_names
@@ -32,19 +34,11 @@ from fusionprep.suvr_regions import REFERENCE_REGIONS, region_names
 EPILOG = """
 fusionapp demo OUT writes a small synthetic dataset to try all this on.
 Fusion models: {models}.
-Exit codes: 0 success, 1 failure, 16 not a BIDS dataset, 18 nothing selected, 64 usage, 65 bad
-data, 66 no input, 73 cannot create output, 74 input/output error.
+Exit codes: 0 success, 1 failure, 16 not a BIDS dataset, 17 unknown analysis level, 18 nothing
+selected, 64 usage, 65 bad data, 66 no input, 73 cannot create output, 74 input/output error.
 """
 ACTIONS = ("clean_workdir", "trust_workdir", "reports_only", "boilerplate_only", "dry_run")
 DESCRIPTOR = Path(__file__).parent / "platforms" / "boutiques.json"
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser with the usage exit code of the BIDS Apps execution specification."""
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage()
-        self.exit(ExitCode.USAGE, f"{self.prog}: error: {message}\n")
 
 
 class _PrintDescriptor(argparse.Action):
@@ -64,9 +58,11 @@ def build_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument("bids_dir", type=Path, help="raw BIDS dataset")
-    parser.add_argument("output_dir", type=Path, help="where the derivatives go")
-    parser.add_argument("analysis_level", choices=choices(AnalysisLevel))
+    parser.add_argument("bids_dir", type=path, help="raw BIDS dataset")
+    parser.add_argument("output_dir", type=path, help="where the derivatives go")
+    # not by choices, which would end with the exit code for any other wrong use
+    levels = choices(AnalysisLevel)
+    parser.add_argument("analysis_level", help=" or ".join(levels))
     parser.add_argument("--version", action="version", version=f"fusionapp {__version__}")
     parser.add_argument(
         "--bids-exec-spec", action=_PrintDescriptor, nargs=0, help="show the Boutiques descriptor"
@@ -98,12 +94,12 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         )
     group.add_argument(
         "--bids-filter-file",
-        type=Path,
+        type=path,
         metavar="FILE",
         help=f"JSON of pybids filters for {_listed(modality.name for modality in APP_MODALITIES)}",
     )
     group.add_argument(
-        "--bids-database-dir", type=Path, metavar="DIR", help="keep the index of the dataset here"
+        "--bids-database-dir", type=path, metavar="DIR", help="keep the index of the dataset here"
     )
     group.add_argument(
         "--skip-bids-validation", action="store_true", help="accept what is not quite BIDS"
@@ -116,7 +112,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--max-day-gap",
-        type=at_least(0),
+        type=integer(*LIMITS["max_day_gap"]),
         metavar="DAYS",
         help="largest gap between a PET and its T1w, of whichever session (default: 365)",
     )
@@ -154,7 +150,9 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         f" which must be an output space, {_regions(of_atlas=True)}; a mask file in the first"
         " template's space; or none (default: whole-brain)",
     )
-    group.add_argument("--random-seed", type=at_least(0), metavar="N", help="default: 0")
+    group.add_argument(
+        "--random-seed", type=integer(*LIMITS["random_seed"]), metavar="N", help="default: 0"
+    )
     group.add_argument("--sloppy", action="store_true", help="fast and inexact, for trying out")
 
 
@@ -195,7 +193,7 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--batch-size",
-        type=at_least(1),
+        type=integer(*LIMITS["batch_size"]),
         metavar="N",
         help="slices in memory at once; use more on a GPU (default: 4)",
     )
@@ -210,12 +208,15 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
 def _add_performance(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--nprocs",
-        type=at_least(1),
+        type=integer(*LIMITS["nprocs"]),
         metavar="N",
         help="processes side by side (default: the CPUs that this process may use)",
     )
     group.add_argument(
-        "--omp-nthreads", type=at_least(1), metavar="N", help="threads of each (default: 1)"
+        "--omp-nthreads",
+        type=integer(*LIMITS["omp_nthreads"]),
+        metavar="N",
+        help="threads of each (default: 1)",
     )
     group.add_argument(
         "--mem",
@@ -227,7 +228,7 @@ def _add_performance(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--use-plugin",
         dest="plugin_file",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="YAML with a Nipype plugin and its plugin_args, e.g. for SLURM",
     )
@@ -237,7 +238,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "-w",
         "--work-dir",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="intermediate results, kept to resume from (default: ./work)",
     )
@@ -255,14 +256,14 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--ratings",
         dest="ratings_file",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="group level only: ratings.tsv, downloaded from an earlier group report; scans rated"
         " fail are left out of its distributions, means and comparisons",
     )
     group.add_argument(
         "--config-file",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="options from the TOML file of an earlier run; the command line takes precedence",
     )
@@ -283,17 +284,54 @@ def parse(argv: Sequence[str]) -> tuple[Config, argparse.Namespace]:
     ------
     UsageError
         For values that turn out to be wrong only in combination.
+    AnalysisLevelError
+        For another level of analysis than those there are.
     SystemExit
         With 64 for what argparse itself refuses.
     """
     given = vars(build_parser().parse_args(argv))
+    if given["analysis_level"] not in choices(AnalysisLevel):
+        raise AnalysisLevelError(
+            f"unknown analysis level {shown(given['analysis_level'])}; choose from"
+            f" {', '.join(choices(AnalysisLevel))}"
+        )
     actions = argparse.Namespace(**{name: given.pop(name, False) for name in ACTIONS})
-    options = read_options(given.pop("config_file")) if "config_file" in given else {}
+    file = given.pop("config_file", None)
+    options = {} if file is None else read_options(file)
+    options |= _read_files(given, options)
+    options |= {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
+    }
+    actions.own_workdir = "work_dir" in options
+    try:
+        config = Config.from_options(**_completed(options))
+    except UsageError as error:
+        raise error if file is None else UsageError(f"{error} (see also {file})") from error
+    check(config, clean_workdir=actions.clean_workdir)
+    return config, actions
+
+
+def _read_files(given: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the files hold that the command line, or a configuration file, names.
+
+    Takes the option of a file whose name need not be kept from `given`.
+    """
+    read: dict[str, Any] = {}
     if "bids_filter_file" in given:
-        options["bids_filters"] = _read_filters(given.pop("bids_filter_file"))
-    options.update(
-        {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    )
+        read["bids_filters"] = _read_filters(given.pop("bids_filter_file"))
+    plugin_file = given.get("plugin_file")
+    if plugin_file is None and "plugin" not in options:
+        # an earlier version kept the name alone
+        plugin_file = options.get("plugin_file")
+    if plugin_file is not None:
+        read["plugin"] = read_plugin_file(plugin_file)
+    elif options.get("plugin"):
+        read["plugin"] = check_plugin_settings("plugin in the configuration", options["plugin"])
+    return read
+
+
+def _completed(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as the configuration has them: plain labels, absolute paths, what is not given."""
     for name, prefix in (
         ("participant_label", "sub-"),
         ("session_label", "ses-"),
@@ -304,23 +342,25 @@ def parse(argv: Sequence[str]) -> tuple[Config, argparse.Namespace]:
         options[name] = tuple(label.removeprefix(prefix) for label in options.get(name, ()))
     if options.get("anat_session"):
         options["anat_session"] = options["anat_session"].removeprefix("ses-")
-    actions.own_workdir = "work_dir" in options
     options.setdefault("work_dir", Path("work"))
     options.setdefault("nprocs", cpus())
     options.setdefault("mem_gb", planned_memory_gb())
-    folders = ("bids_dir", "output_dir", "work_dir", "bids_database_dir")
-    for name in (*folders, "plugin_file", "ratings_file"):
+    for name in ("bids_dir", "output_dir", "work_dir", "bids_database_dir"):
         if options.get(name) is not None:
             options[name] = options[name].resolve()
+    for name in ("plugin_file", "ratings_file"):
+        if options.get(name) is not None:
+            # what a shell's <(…) is a link to cannot be opened by that name
+            options[name] = options[name].absolute()
     weights = options.get("weights", {})
-    options["weights"] = {name: path.resolve() for name, path in weights.items()}
+    options["weights"] = {name: file.resolve() for name, file in weights.items()}
     region = options.get("suvr_region")
     if region is not None and region not in region_names():
+        check_text("--suvr-region", region)
+        check_path("--suvr-region", Path(region))
         # nodes run in folders of their own
         options["suvr_region"] = str(Path(region).resolve())
-    config = Config.from_options(**options)
-    check(config, clean_workdir=actions.clean_workdir)
-    return config, actions
+    return options
 
 
 def _regions(*, of_atlas: bool) -> str:
@@ -332,11 +372,25 @@ def _listed(names: Iterable[str]) -> str:
     return f"{', '.join(others)} and {last}"
 
 
-def _read_filters(path: Path) -> dict[str, Any]:
+def _read_filters(file: Path) -> dict[str, Any]:
+    text = read_given(file, "BIDS filter file")
     try:
-        filters = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UsageError(f"cannot read the BIDS filter file {path}: {error}") from error
+        filters = json.loads(text, object_pairs_hook=_each_once)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"cannot read the BIDS filter file {file}: {error}") from error
     if not isinstance(filters, dict) or not all(isinstance(v, dict) for v in filters.values()):
-        raise UsageError(f'{path} must hold an object of objects, e.g. {{"pet": {{"run": 1}}}}')
+        raise UsageError(f'{file} must hold an object of objects, e.g. {{"pet": {{"run": 1}}}}')
+    try:
+        check_filter_values(filters)
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from error
     return filters
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{shown(twice)} is given twice")
+    return found

@@ -1,7 +1,6 @@
 """The participant level: plan, build, run, report."""
 
 import argparse
-import shutil
 import sys
 import time
 import uuid
@@ -77,6 +76,7 @@ def _process(
     list of SubjectPlan
         Without the subjects of other runs, which report on them.
     """
+    from bids_app.validator import validate
     from fusionprep.bids.dataset import refuse_other_dataset
     from fusionprep.bids.output_checks import check_output
 
@@ -97,7 +97,7 @@ def _process(
             record_start(config.output_dir, run_uuid, claims.labels)
         _remove_unfinished(config, plans)
         if not config.selection.skip_bids_validation:
-            _validate_quietly(config.bids_dir)
+            validate(config.bids_dir)
         _run(config, plans, failures, run_uuid, None if actions.boilerplate_only else claims)
     return plans
 
@@ -216,11 +216,10 @@ def _check_resources(config: Config) -> None:
         from fusionprep.models.inference import resolve_device
 
         resolve_device(config.fusion.device)
-    if config.execution.plugin_file is not None:
-        from bids_app.execution import read_plugin_file
+    if config.execution.plugin:
         from bids_app.plugins.batch import check_plugin
 
-        check_plugin(read_plugin_file(config.execution.plugin_file)["plugin"], config.work_dir)
+        check_plugin(config.execution.plugin["plugin"], config.work_dir)
 
 
 def _check_selection(config: Config, plans: list[SubjectPlan], unknown: Collection[str]) -> None:
@@ -299,30 +298,6 @@ def _remove_unfinished(config: Config, plans: list[SubjectPlan]) -> None:
             with suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > SECONDS_OF_A_DAY:
                     path.unlink()
-
-
-def _validate_quietly(bids_dir: Path) -> None:
-    """Say what the official validator finds, where it is installed, and go on."""
-    import json
-    import subprocess
-
-    beside_python = Path(sys.executable).parent
-    executable = shutil.which("bids-validator-deno") or shutil.which(
-        "bids-validator-deno", path=str(beside_python)
-    )
-    if executable is None:
-        return
-    done = subprocess.run(
-        [executable, "--format", "json", str(bids_dir)], capture_output=True, text=True, check=False
-    )
-    try:
-        issues = json.loads(done.stdout)["issues"]["issues"]
-    except (ValueError, KeyError, TypeError):
-        print("warning: the BIDS validator gave no result", file=sys.stderr)
-        return
-    errors = {issue["code"] for issue in issues if issue.get("severity") == "error"}
-    if errors:
-        print(f"the BIDS validator objects to: {', '.join(sorted(errors))}", file=sys.stderr)
 
 
 def _write_report(

@@ -11,8 +11,9 @@ from bids_app.exitcodes import ExitCode, exit_code_of
 from bids_app.failures import DISK_ERRORS, IN_THE_WAY, memory_advice
 from bids_app.signals import interruptions
 from bids_app.surroundings import check_folder, ensure_utf8, set_environment
-from fusionprep.arguments import quietly
+from fusionprep.arguments import quietly, shortened
 from fusionprep.errors import FusionPrepError
+from fusionprep.given import one_line
 from fusionprep.machine import address_space_gb, is_short_of_memory
 
 # OpenBLAS tries for ever to get what it needs, and PyTorch aborts
@@ -36,7 +37,7 @@ def _run(arguments: list[str]) -> int:
                 return _demo(arguments[1:])
             return _analyse(arguments)
     except FusionPrepError as error:
-        print(f"fusionapp: error: {error}", file=sys.stderr)
+        print(f"fusionapp: error: {shortened(one_line(str(error)))}", file=sys.stderr)
         return exit_code_of(error)
     except KeyboardInterrupt as interrupt:
         print(
@@ -82,11 +83,14 @@ def _is_demo(arguments: list[str]) -> bool:
 
 
 def _demo(arguments: list[str]) -> int:
-    from bids_app.parser import Parser
+    from fusionprep.arguments import Parser, integer, path
+    from fusionprep.config_checks import LIMITS
 
     parser = Parser(prog="fusionapp demo", description="Write a small synthetic BIDS dataset.")
-    parser.add_argument("output_dir", type=Path, help="folder to create")
-    parser.add_argument("--random-seed", type=int, default=0, metavar="N")
+    parser.add_argument("output_dir", type=path, help="folder to create")
+    parser.add_argument(
+        "--random-seed", type=integer(*LIMITS["random_seed"]), default=0, metavar="N"
+    )
     options = parser.parse_args(arguments)
 
     from fusionprep.demo.dataset import write_demo_dataset

@@ -1,11 +1,8 @@
 """An orderly end when a user, a scheduler, a container engine or a lost terminal asks for one."""
 
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from fusionprep.arguments import send_nowhere
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -23,8 +20,6 @@ def interruptions() -> Iterator[list[int]]:
 
     def interrupt(number: int, _frame: object) -> None:
         signals.append(number)
-        if number == signal.SIGHUP:
-            _forget_lost_terminal()
         raise KeyboardInterrupt(number)
 
     before = {number: signal.getsignal(number) for number in ENDING}
@@ -37,12 +32,3 @@ def interruptions() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _forget_lost_terminal() -> None:
-    """Let nothing fail that is still to be said where the terminal has gone."""
-    for descriptor in (1, 2):
-        try:
-            os.write(descriptor, b"")
-        except OSError:
-            send_nowhere(descriptor)

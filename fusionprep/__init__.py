@@ -6,6 +6,7 @@ from fusionprep._version import __version__
 
 if TYPE_CHECKING:
     from fusionprep.config import Config
+    from fusionprep.image.colour import load_colour
     from fusionprep.modalities import MODALITIES, Modality, get_modality
     from fusionprep.models import fuse
     from fusionprep.models.registry import get_model, model_names
@@ -18,6 +19,7 @@ __all__ = [
     "fuse",
     "get_modality",
     "get_model",
+    "load_colour",
     "model_names",
 ]
 _HOMES = {
@@ -27,6 +29,7 @@ _HOMES = {
     "get_modality": "modalities",
     "fuse": "models",
     "get_model": "models.registry",
+    "load_colour": "image.colour",
     "model_names": "models.registry",
 }
 

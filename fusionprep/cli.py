@@ -1,17 +1,32 @@
 """The ``fusionprep`` command: list, run and train fusion models."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from fusionprep._version import __version__
-from fusionprep.arguments import NamedPaths, quietly
+from fusionprep.arguments import (
+    USAGE,
+    NamedPaths,
+    Parser,
+    file,
+    folder,
+    integer,
+    number,
+    path,
+    quietly,
+    shortened,
+)
 from fusionprep.choices import ColourMapName, Device, Planes, choices
 from fusionprep.errors import FusionPrepError, UsageError
+from fusionprep.files import same_file
+from fusionprep.given import one_line, shown
 from fusionprep.machine import is_short_of_memory
 from fusionprep.modalities import FUSED, PET
 from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
+from fusionprep.training.options import LIMITS, MOST
 from fusionprep.training.recipes import recipe_names
 
 
@@ -21,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 for data that cannot be used; 2 for a command that cannot be run.
+        0; 1 for data that cannot be used; 64 for a command that cannot be run.
     """
     return quietly(lambda: _run(argv))
 
@@ -31,8 +46,8 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         arguments.run(arguments)
     except FusionPrepError as error:
-        print(f"fusionprep: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
+        print(f"fusionprep: {shortened(one_line(str(error)))}", file=sys.stderr)
+        return USAGE if isinstance(error, UsageError) else 1
     except Exception as error:
         what = " ".join(str(error).split())
         if not is_short_of_memory(f"{type(error).__name__}: {what}"):
@@ -43,7 +58,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fusionprep", description="Fuse aligned brain images, and train the models that do."
     )
     parser.add_argument("--version", action="version", version=f"fusionprep {__version__}")
@@ -58,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_fuse(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_fuse(commands: "argparse._SubParsersAction[Parser]") -> None:
     fuse = commands.add_parser(
         "fuse",
         help="fuse two aligned images",
@@ -67,13 +82,13 @@ def _add_fuse(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     fuse.add_argument(
         "mri",
-        type=Path,
+        type=path,
         metavar="MRI",
         help="anatomical image; for gmpet and gmpet_prob, the probability of gray matter",
     )
     fuse.add_argument(
         "functional",
-        type=Path,
+        type=path,
         metavar=PET.label,
         help=f"{', '.join(modality.label for modality in FUSED)}, on the same grid",
     )
@@ -82,7 +97,7 @@ def _add_fuse(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     fuse.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=file,
         required=True,
         help="fused image to write, NIfTI on the grid of the MRI or PNG",
     )
@@ -90,7 +105,7 @@ def _add_fuse(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--overwrite", action="store_true", help="replace files that exist, other than the inputs"
     )
     fuse.add_argument(
-        "--mask", type=Path, help="brain mask (default: the head that either image shows)"
+        "--mask", type=path, help="brain mask (default: the head that either image shows)"
     )
     fuse.add_argument(
         "--functional-modality",
@@ -128,7 +143,7 @@ def _add_fusion_options(fuse: argparse.ArgumentParser) -> None:
     _add_colour(fuse)
     fuse.add_argument(
         "--batch-size",
-        type=_count,
+        type=integer(1, MOST),
         default=4,
         metavar="N",
         help="slices in memory at once; use more on a GPU (default: 4)",
@@ -136,7 +151,7 @@ def _add_fusion_options(fuse: argparse.ArgumentParser) -> None:
     fuse.add_argument("--device", default="auto", choices=choices(Device))
 
 
-def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_train(commands: "argparse._SubParsersAction[Parser]") -> None:
     training = commands.add_parser(
         "train",
         help="train a fusion model",
@@ -145,23 +160,35 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     training.add_argument("model", choices=recipe_names())
     training.add_argument(
-        "--data", type=Path, required=True, help="folder with slices.csv, or outputs of fusionapp"
+        "--data", type=path, required=True, help="folder with slices.csv, or outputs of fusionapp"
     )
-    training.add_argument("--out", type=Path, help="folder to write (default: ./MODEL-training)")
+    training.add_argument("--out", type=folder, help="folder to write (default: ./MODEL-training)")
     training.add_argument(
         "--config",
-        type=Path,
+        type=path,
         help="TOML file with training options (default with --resume: that of the training run)",
     )
-    training.add_argument("--epochs", type=int, help="how often to validate and save")
-    training.add_argument("--steps-per-epoch", type=int, help="batches between validations")
-    training.add_argument("--minutes", type=float, help="stop after the epoch that reaches this")
-    training.add_argument("--seed", type=int, help="of the first weights, the order and the crops")
+    training.add_argument(
+        "--epochs", type=integer(*LIMITS["epochs"]), help="how often to validate and save"
+    )
+    training.add_argument(
+        "--steps-per-epoch",
+        type=integer(*LIMITS["steps_per_epoch"]),
+        help="batches between validations",
+    )
+    training.add_argument(
+        "--minutes", type=number(*LIMITS["minutes"]), help="stop after the epoch that reaches this"
+    )
+    training.add_argument(
+        "--seed",
+        type=integer(*LIMITS["seed"]),
+        help="of the first weights, the order and the crops",
+    )
     training.add_argument("--resume", action="store_true", help="resume the training run in --out")
     training.set_defaults(run=_train)
 
 
-def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_export(commands: "argparse._SubParsersAction[Parser]") -> None:
     export = commands.add_parser(
         "export-onnx",
         help="write a fusion model as an ONNX file",
@@ -169,11 +196,11 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     export.add_argument("model", choices=model_names())
     _add_weights(export)
-    export.add_argument("-o", "--output", type=Path, required=True, help="ONNX file to write")
+    export.add_argument("-o", "--output", type=file, required=True, help="ONNX file to write")
     export.set_defaults(run=_export)
 
 
-def _add_join_vgg19(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_join_vgg19(commands: "argparse._SubParsersAction[Parser]") -> None:
     join = commands.add_parser(
         "join-vgg19",
         help="give vggsiamese a VGG-19 trained on ImageNet",
@@ -182,39 +209,42 @@ def _add_join_vgg19(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     )
     join.add_argument(
         "vgg19",
-        type=Path,
+        type=path,
         metavar="VGG19",
         help="torchvision's vgg19-dcbb9e9d.pth, or safetensors under its names",
     )
     join.add_argument(
         "--sha256",
+        type=_digits,
         metavar="DIGITS",
         help="first digits of the file's SHA-256, when it is not torchvision's",
     )
     _add_weights(join)
-    join.add_argument("-o", "--output", type=Path, required=True, help="safetensors file to write")
+    join.add_argument("-o", "--output", type=file, required=True, help="safetensors file to write")
     join.set_defaults(run=_join_vgg19)
 
 
 def _add_weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="safetensors file of your own training of the model (default: the packaged weights)",
     )
 
 
-def _add_benchmark(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_benchmark(commands: "argparse._SubParsersAction[Parser]") -> None:
     benchmark = commands.add_parser(
         "benchmark",
         help="compare fusion models on pairs of images",
         description="Fuse, score and rank. Every dataset is a folder with two subfolders of "
         "same-named PNG slices or NIfTI volumes, such as mri and ct.",
     )
-    benchmark.add_argument("--pairs", type=Path, nargs="+", required=True, metavar="DIR")
+    benchmark.add_argument("--pairs", type=path, nargs="+", required=True, metavar="DIR")
     benchmark.add_argument("--models", nargs="+", default=(), metavar="NAME", choices=model_names())
-    benchmark.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
+    benchmark.add_argument(
+        "--out", type=folder, required=True, metavar="DIR", help="where to write"
+    )
     benchmark.add_argument(
         "--weights",
         action=NamedPaths,
@@ -234,7 +264,7 @@ def _add_benchmark(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     benchmark.add_argument("--anatomical", metavar="NAME", help="subfolder of anatomical images")
     benchmark.add_argument("--functional", metavar="NAME", help="subfolder of functional images")
     benchmark.add_argument(
-        "--stride", type=_count, default=1, help="take every N-th pair", metavar="N"
+        "--stride", type=integer(1, MOST), default=1, help="take every N-th pair", metavar="N"
     )
     benchmark.add_argument(
         "--no-reader",
@@ -243,15 +273,24 @@ def _add_benchmark(commands: "argparse._SubParsersAction[argparse.ArgumentParser
         help="leave out what a reader can see: planted lesions and checks, for which every pair is "
         "fused fifteen times more",
     )
-    benchmark.add_argument("--threads", type=_count, help="CPU threads of the models", metavar="N")
+    benchmark.add_argument(
+        "--threads", type=integer(*LIMITS["threads"]), help="CPU threads of the models", metavar="N"
+    )
     benchmark.add_argument("--device", default="auto", choices=choices(Device))
     benchmark.set_defaults(run=_benchmark)
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
-    return int(text)
+def _digits(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-fA-F]{6,64}", text):
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not the beginning of a SHA-256")
+    return text
+
+
+def _keep(output: Path, *inputs: Path | None) -> None:
+    """Refuse to write over what is read."""
+    for read in inputs:
+        if read is not None and same_file(output, read):
+            raise UsageError(f"{output} would replace {read}; choose another --output")
 
 
 def _models(_: argparse.Namespace) -> None:
@@ -307,12 +346,14 @@ def _train(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     from fusionprep.models.export import export_onnx
 
+    _keep(arguments.output, arguments.weights)
     export_onnx(arguments.model, arguments.output, arguments.weights)
 
 
 def _join_vgg19(arguments: argparse.Namespace) -> None:
     from fusionprep.models.nets.vgg19 import TORCHVISION_SHA256, join_vgg19
 
+    _keep(arguments.output, arguments.vgg19, arguments.weights)
     join_vgg19(
         arguments.vgg19,
         arguments.output,

@@ -2,7 +2,7 @@
 
 import dataclasses
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -17,6 +17,16 @@ from fusionprep.choices import (
     SkullStrip,
     choices,
 )
+from fusionprep.config_checks import (
+    LIMITS,
+    check_all_text,
+    check_among,
+    check_filter_values,
+    check_labels,
+    check_memory,
+    check_names,
+    check_number,
+)
 from fusionprep.errors import UsageError
 from fusionprep.modalities import CONTRASTS, MOVED, PET, T1W, Modality, get_modality
 from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
@@ -29,8 +39,16 @@ class _Checked:
 
     def __post_init__(self) -> None:
         for name, hint in typing.get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            if hint != Mapping[str, Any]:
+                # what filters and plugins hold is checked by itself
+                check_all_text(name, value)
             if typing.get_origin(hint) is Literal:
-                _check_among(name, (getattr(self, name),), choices(hint))
+                check_among(name, (value,), choices(hint))
+            if name in LIMITS:
+                check_number(name, value)
+            if name.endswith("_label"):
+                check_labels(name, value)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,10 +87,10 @@ class Selection(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_names("modalities", self.modalities, [modality.name for modality in MOVED])
-        _check_at_least("max_day_gap", self.max_day_gap, 0)
-        if not all(isinstance(entities, Mapping) for entities in self.bids_filters.values()):
-            raise UsageError('a BIDS filter must be an object of objects, e.g. {"pet": {"run": 1}}')
+        check_names("modalities", self.modalities, [modality.name for modality in MOVED])
+        check_filter_values(self.bids_filters)
+        if self.anat_session is not None:
+            check_labels("anat_session", (self.anat_session,))
 
     @property
     def moved(self) -> tuple[Modality, ...]:
@@ -113,7 +131,6 @@ class Processing(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_at_least("random_seed", self.random_seed, 0)
         templates = self.templates
         if len(set(templates)) < len(templates):
             raise UsageError("--output-spaces names a space twice")
@@ -177,9 +194,8 @@ class Fusion(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_names("models", self.models, model_names())
-        _check_among("anat_contrast", (self.anat_contrast,), [m.label for m in CONTRASTS])
-        _check_at_least("batch_size", self.batch_size, 1)
+        check_names("models", self.models, model_names())
+        check_among("anat_contrast", (self.anat_contrast,), [m.label for m in CONTRASTS])
         for name, path in self.weights.items():
             if name not in self.models:
                 raise UsageError(
@@ -206,6 +222,8 @@ class Execution(_Checked):
         that is not known, so that nothing is refused for its size.
     plugin_file
         YAML with a Nipype plugin and its arguments; None runs on this machine.
+    plugin
+        What that file held: it may have been a pipe, which can be read only once.
     stop_on_first_crash
         End at the first failure instead of finishing what does not depend on it.
     write_graph, resource_monitor
@@ -218,6 +236,7 @@ class Execution(_Checked):
     omp_nthreads: int = 1
     mem_gb: float | None = None
     plugin_file: Path | None = None
+    plugin: Mapping[str, Any] = field(default_factory=dict)
     stop_on_first_crash: bool = False
     write_graph: bool = False
     resource_monitor: bool = False
@@ -225,10 +244,10 @@ class Execution(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("nprocs", "omp_nthreads"):
-            _check_at_least(name, getattr(self, name), 1)
-        if self.mem_gb is not None and not self.mem_gb > 0:
-            raise UsageError(f"mem_gb must be above 0, not {self.mem_gb}")
+        if self.mem_gb is not None:
+            check_memory(self.mem_gb)
+        if self.verbose < 0:
+            raise UsageError(f"verbose must be at least 0, not {self.verbose}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -360,20 +379,3 @@ def option_hints() -> dict[str, Any]:
     for group in GROUPS.values():
         hints |= typing.get_type_hints(group)
     return hints
-
-
-def _check_among(name: str, values: Sequence[str], allowed: Sequence[str]) -> None:
-    for value in values:
-        if value not in allowed:
-            raise UsageError(f"{name} cannot be {value!r}; choose from {', '.join(allowed)}")
-
-
-def _check_names(name: str, values: Sequence[str], allowed: Sequence[str]) -> None:
-    _check_among(name, values, allowed)
-    if not values or len(set(values)) < len(values):
-        raise UsageError(f"{name} must name one or more, each once: {', '.join(values)}")
-
-
-def _check_at_least(name: str, value: int, smallest: int) -> None:
-    if value < smallest:
-        raise UsageError(f"{name} must be at least {smallest}, not {value}")

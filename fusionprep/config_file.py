@@ -10,10 +10,13 @@ from typing import Any, Literal
 
 from fusionprep.config import GROUPS, Config, option_hints
 from fusionprep.errors import UsageError
+from fusionprep.given import check_path, check_text, read_given, shown
 
 CONFIG_FILE = "fusionprep.toml"
 """Name of the file that a run leaves in its folder below ``logs/``."""
 
+_LARGEST_WHOLE = 2**63
+_MOST_DOTS = 1000
 _EARLIER_NAMES = {"fusion_models": "models", "fusion_weights": "weights"}
 
 
@@ -72,10 +75,7 @@ def read_values(path: Path) -> dict[str, Any]:
     UsageError
         When the file is missing or is not TOML.
     """
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"cannot read the configuration file {path}: {error}") from error
+    values = read_toml(path, "configuration file")
     for group in GROUPS:
         table = values.pop(group, {})
         if not isinstance(table, dict):
@@ -101,23 +101,62 @@ def read_logged(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """Read a TOML file that a user names.
+
+    Parameters
+    ----------
+    what
+        Names the file in messages.
+
+    Raises
+    ------
+    UsageError
+        When the file cannot be read or is not TOML.
+    """
+    text = read_given(path, what)
+    try:
+        # the time that tomllib takes grows with the square of a name's parts
+        if max((line.count(".") for line in text.splitlines()), default=0) > _MOST_DOTS:
+            raise ValueError(f"a line has more than {_MOST_DOTS} dots")
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        # an integer of thousands of digits, or brackets in brackets in brackets
+        raise UsageError(f"cannot read the {what} {path}: {error}") from error
+
+
 def _typed(name: str, value: Any, hint: Any, path: Path) -> Any:
     if isinstance(hint, types.UnionType):
         hint = next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
     if typing.get_origin(hint) is Literal:
         hint = str
     if typing.get_origin(hint) is tuple and isinstance(value, list):
-        return tuple(str(item) for item in value)
+        return tuple(_label(name, item, path) for item in value)
     if typing.get_origin(hint) is Mapping and isinstance(value, dict):
         kind = typing.get_args(hint)[1]
         return {key: _typed(f"{name}.{key}", item, kind, path) for key, item in value.items()}
     if hint is Any:
         return value
     if hint is Path and isinstance(value, str):
+        check_text(f"option {name} in {path}", value)
+        check_path(f"option {name} in {path}", Path(value))
         return Path(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if hint is float and is_whole and abs(value) < _LARGEST_WHOLE:
         return float(value)
     expected = typing.get_origin(hint) or hint
-    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
-        raise UsageError(f"option {name} in {path} has the wrong type: {value!r}")
+    if not isinstance(value, expected) or (expected is int and not is_whole):
+        raise _wrong_type(name, value, path)
     return value
+
+
+def _label(name: str, value: Any, path: Path) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST_WHOLE:
+        return str(value)
+    if not isinstance(value, str):
+        raise _wrong_type(name, value, path)
+    return value
+
+
+def _wrong_type(name: str, value: Any, path: Path) -> UsageError:
+    return UsageError(f"option {name} in {path} has the wrong type: {shown(value)}")

@@ -9,6 +9,10 @@ class UsageError(FusionPrepError):
     """The command line or a configuration file asks for something impossible."""
 
 
+class AnalysisLevelError(UsageError):
+    """The command line asks for a level of analysis that there is not."""
+
+
 class NoInputError(FusionPrepError):
     """An input that was named does not exist, or holds nothing to process."""
 

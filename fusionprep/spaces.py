@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fusionprep.errors import UsageError
+from fusionprep.given import shown
 from fusionprep.modalities import T1W
 
 NATIVE = T1W.label
@@ -29,9 +30,9 @@ class TemplateSpace:
         UsageError
             When the text has another form.
         """
-        match = re.fullmatch(r"([A-Za-z0-9]+)(?::res-0*([1-9][0-9]*))?", text)
+        match = re.fullmatch(r"([A-Za-z0-9]+)(?::res-0*([1-9][0-9]{0,2}))?", text)
         if match is None:
-            raise UsageError(f"output space {text!r} is not of the form NAME or NAME:res-R")
+            raise UsageError(f"output space {shown(text)} is not of the form NAME or NAME:res-R")
         return cls(match[1], match[2] or "1")
 
     def __str__(self) -> str:

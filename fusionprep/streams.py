@@ -18,18 +18,18 @@ def sound_streams() -> Iterator[None]:
     """
     for number, name in enumerate(STREAMS):
         if getattr(sys, name) is None:
-            _point_nowhere(number)
+            point_nowhere(number)
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w"))
     before = sys.stderr
     unheard = _Unheard(before)
-    sys.stderr = unheard  # type: ignore[assignment]
+    sys.stderr = unheard
     try:
         yield
     finally:
         sys.stderr = before
         if unheard.failed:
             # what is left in the buffer would fail once more when the interpreter closes it
-            _point_nowhere(before.fileno())
+            point_nowhere(before.fileno())
 
 
 class _Unheard:
@@ -56,7 +56,8 @@ class _Unheard:
             self.failed = True
 
 
-def _point_nowhere(number: int) -> None:
+def point_nowhere(number: int) -> None:
+    """Have what is written to a file descriptor vanish, since nobody is there to read it."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     if nowhere != number:
         os.dup2(nowhere, number)

@@ -23,11 +23,14 @@ LAYERS = (
     },
     {
         *("fusionprep.choices", "fusionprep.spaces", "fusionprep.suvr_regions"),
-        *("fusionprep.tracers", "fusionprep.files", "fusionprep.machine"),
+        *("fusionprep.tracers", "fusionprep.files", "fusionprep.given", "fusionprep.machine"),
     },
     {"fusionprep.arguments", "fusionprep.pages", "fusionprep.image"},
     {"fusionprep.models"},
-    {"fusionprep.config", "fusionprep.config_file", "fusionprep.evaluation"},
+    {
+        *("fusionprep.config", "fusionprep.config_checks", "fusionprep.config_file"),
+        "fusionprep.evaluation",
+    },
     {"fusionprep.bids"},
     {"fusionprep.reports", "fusionprep.training", "fusionprep.demo"},
     {"fusionprep.interfaces"},

@@ -54,6 +54,7 @@ def test_every_option_survives_the_file(tmp_path):
         omp_nthreads=2,
         mem_gb=7.5,
         plugin_file=Path("/slurm.yml"),
+        plugin={"plugin": "SLURM", "plugin_args": {"max_jobs": 9}},
         ratings_file=Path("/ratings.tsv"),
         stop_on_first_crash=True,
         write_graph=True,

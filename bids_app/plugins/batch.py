@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 else:
     _Plugin = object
 
-LOCAL_PLUGINS = ("Linear", "MultiProc", "LegacyMultiProc")
-NAMES = (*LOCAL_PLUGINS, *PROGRAMS)
 UNSAFE = re.compile(r"[^\w@%+=:,./-]")
 
 

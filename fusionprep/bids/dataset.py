@@ -1,6 +1,5 @@
 """The files that describe the derivative dataset as a whole."""
 
-import os
 import re
 from collections.abc import Collection
 from importlib import resources
@@ -9,6 +8,7 @@ from typing import Any
 
 from fusionprep._version import __version__
 from fusionprep.bids.names import DESCRIPTIONS, IMAGE, fused_descriptions
+from fusionprep.bids.provenance import authors, container, raw_link
 from fusionprep.bids.subject_tables import PARTICIPANTS
 from fusionprep.config import Config
 from fusionprep.errors import OutputError
@@ -56,38 +56,26 @@ def prepare_output(config: Config) -> str:
         ) from error
 
 
-def _container() -> dict[str, str] | None:
-    """What the container image's environment says about itself and its engine."""
-    if not os.environ.get("IS_CONTAINER"):
-        return None
-    if os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER"):
-        engine = "apptainer"
-    else:
-        engine = "podman" if os.environ.get("container") == "podman" else "docker"  # noqa: SIM112
-    tag = os.environ.get("FUSIONPREP_CONTAINER_TAG") or f"fusionapp:{__version__}"
-    return {"Type": engine, "Tag": tag}
-
-
 def describe_dataset(config: Config) -> dict[str, object]:
     """The content of ``dataset_description.json``; paths in it are relative."""
     raw = _read_json(config.bids_dir / "dataset_description.json")
-    authors = raw.get("Authors") if isinstance(raw.get("Authors"), list) else None
     generated_by: dict[str, Any] = {
         "Name": "fusionprep",
         "Version": __version__,
         "CodeURL": CODE_URL,
     }
-    if container := _container():
-        generated_by["Container"] = container
+    if made_in := container():
+        generated_by["Container"] = made_in
     description: dict[str, object] = {
         "Name": f"fusionprep derivatives of {raw.get('Name') or config.bids_dir.name}",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
-        "Authors": [*(authors or ["The authors of the raw dataset"]), "The fusionprep developers"],
+        "Authors": authors(raw),
         "GeneratedBy": [generated_by],
-        "DatasetLinks": {"raw": os.path.relpath(config.bids_dir, config.output_dir)},
         "HowToAcknowledge": "Please cite the works listed in logs/CITATION.md.",
     }
+    if link := raw_link(config.bids_dir, config.output_dir, raw):
+        description["DatasetLinks"] = {"raw": link}
     if raw.get("License"):
         description["License"] = raw["License"]
     if doi := raw.get("DatasetDOI"):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from fusionprep.bids.layout import LABEL_PREFIXES, plain_label
+from fusionprep.bids.layout import LABEL_PREFIXES, PYBIDS_CONFIGS, plain_label
 from fusionprep.bids.metadata import tracer_label
 from fusionprep.bids.names import BIDS
 from fusionprep.bids.types import ImageFile
 from fusionprep.config import Selection
+from fusionprep.config_checks import REGEX_SEARCH
 from fusionprep.errors import UsageError
+from fusionprep.given import shown
 from fusionprep.modalities import APP_MODALITIES, T1W, Modality
 
 EXTENSIONS = [".nii", ".nii.gz"]
@@ -21,23 +23,38 @@ PYBIDS_NAMES = {
     "trc": "tracer",
     "rec": "reconstruction",
     "dir": "direction",
-    "res": "resolution",
 }
 """Entities that pybids calls by another name than files do."""
 
 
 def check_filters(selection: Selection) -> None:
-    """Refuse BIDS filters for images that are never looked for.
+    """Refuse BIDS filters for images that are never looked for, and by entities there are not.
 
     Raises
     ------
     UsageError
     """
+    if not selection.bids_filters:
+        return
+    from bids.layout import Config
+
     queries = [modality.name for modality in APP_MODALITIES]
-    if unknown := sorted(set(selection.bids_filters) - set(queries)):
-        raise UsageError(
-            f"unknown query in the BIDS filter: {', '.join(unknown)}; use {', '.join(queries)}"
-        )
+    known = {name for config in PYBIDS_CONFIGS for name in Config.load(config).entities}
+    for query, entities in selection.bids_filters.items():
+        if query not in queries:
+            raise UsageError(
+                f"unknown query in the BIDS filter: {shown(query)}; use {', '.join(queries)}"
+            )
+        named = [PYBIDS_NAMES.get(entity, entity) for entity in entities]
+        for entity, name in zip(entities, named, strict=True):
+            # anything else could be an option of pybids itself
+            if name not in known and name != REGEX_SEARCH:
+                raise UsageError(
+                    f"the BIDS filter for {query}: {shown(entity)} is not an entity; use"
+                    f" {', '.join(sorted(known))}"
+                )
+            if named.count(name) > 1:
+                raise UsageError(f"the BIDS filter for {query} names {shown(name)} twice")
 
 
 def default_filter(modality: Modality, selection: Selection) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from fusionprep.errors import NoInputError, NotBIDSError, OutputError, UsageErro
 if TYPE_CHECKING:
     from bids import BIDSLayout
 
+PYBIDS_CONFIGS = ("bids", "derivatives")
+"""Names of pybids' lists of entities."""
+
 _IGNORED_AT_ROOT = ("code", "stimuli", "sourcedata", "derivatives", "models")
 _IGNORED_DATATYPES = (
     "func", "dwi", "dti", "swi", "fmap", "perf", "eeg", "ieeg", "meg", "beh", "micr", "motion",
@@ -111,7 +114,7 @@ def _index(bids_dir: Path, database: Path | None, participants: tuple[str, ...] 
     return BIDSLayout(
         bids_dir,
         validate=False,
-        config=["bids", "derivatives"],
+        config=list(PYBIDS_CONFIGS),
         database_path=database,
         indexer=indexer,
     )

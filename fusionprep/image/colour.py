@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +12,7 @@ from nibabel import Nifti1Image
 from fusionprep.choices import ColourMapName
 from fusionprep.errors import DataError, UsageError
 from fusionprep.image.colour_table import ColourMap, Decoder, look_up, make_table
+from fusionprep.image.io import read_colour
 
 COLOUR_MAPS: Mapping[ColourMapName, ColourMap] = MappingProxyType(
     {
@@ -163,3 +165,27 @@ def rgb24_image(rgb: np.ndarray, affine: np.ndarray) -> Nifti1Image:
     image = Nifti1Image(voxels, affine)
     image.header.set_xyzt_units("mm")
     return image
+
+
+def load_colour(path: str | Path) -> np.ndarray:
+    """The colours of a fused image in a NIfTI file, as arrays have them.
+
+    Nilearn, for one, cannot open such a file, whose voxels are triples (RGB24).
+
+    Parameters
+    ----------
+    path
+        A ``desc-fused<Model>Color`` image, or what ``fusionprep fuse --colour`` has written.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (X, Y, Z, 3): red, green, blue, 0..255.
+
+    Raises
+    ------
+    DataError
+        When the file cannot be read or is not in colour.
+    """
+    voxels = np.asarray(read_colour(path).dataobj)
+    return np.stack([voxels[channel] for channel in RGB24.names or ()], axis=-1)

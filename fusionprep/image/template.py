@@ -240,8 +240,8 @@ def _register_ants(
     import SimpleITK as sitk
 
     if n_threads == 1:
-        # 0 would ask ANTs for the time of day
-        ants.config.set_ants_deterministic(True, seed + 1)
+        # 0, and what 32 bits with a sign cannot hold, would ask ANTs for the time of day
+        ants.config.set_ants_deterministic(True, seed % (2**31 - 1) + 1)
     with tempfile.TemporaryDirectory() as folder:
         images = []
         for name, image in (("fixed", fixed), ("moving", moving)):

@@ -1,12 +1,41 @@
 """The options of a training run, read from and written to TOML. Imports no torch."""
 
 import dataclasses
-import tomllib
+import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fusionprep.config_file import read_toml
 from fusionprep.errors import UsageError
+from fusionprep.given import check_path, check_text, outside, shown
+
+MOST = 10**6
+LARGEST_WHOLE = 2**63
+LIMITS: Mapping[str, tuple[int, int] | tuple[float, float]] = {
+    "epochs": (1, MOST),
+    "steps_per_epoch": (1, MOST),
+    "minutes": (0.0, 1e6),
+    "patience": (1, MOST),
+    "seed": (0, 2**32 - 1),
+    "batch_size": (1, 10**5),
+    "crop": (1, 2**14),
+    "learning_rate": (0.0, 1e3),
+    "learning_rate_decay": (0.0, 1e3),
+    "slice_step": (1, 10**4),
+    "threads": (1, 1024),
+    "nodes": (1, 10**4),
+}
+"""Smallest and largest value of numbers; what is no whole number lies above the smallest."""
+
+PRECISIONS = (
+    *("32-true", "32", "64-true", "64", "16-mixed", "16-true", "16", "bf16-mixed", "bf16-true"),
+    *("bf16", "transformer-engine", "transformer-engine-float16"),
+)
+"""Lightning's."""
+
+_DEVICES = re.compile(r"auto|-1|[1-9][0-9]{0,2}|[0-9]{1,3}(?:,[0-9]{1,3})+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,19 +111,33 @@ class TrainingOptions:
     data_licence: str = "not stated"
 
     def __post_init__(self) -> None:
-        for name in (
-            *("epochs", "steps_per_epoch", "batch_size", "crop", "learning_rate", "threads"),
-            *("minutes", "patience", "nodes", "slice_step"),
-        ):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise UsageError(f"training option {name} must be greater than 0")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in LIMITS and value is not None:
+                _check_range(field.name, value)
+        for name, value in self.loss_weights.items():
+            if not math.isfinite(value):
+                raise UsageError(f"the weight of the loss {shown(name)} must be a number")
         if self.functional_levels not in ("luminance", "colormap"):
             raise UsageError("training option functional_levels must be luminance or colormap")
         if not 0 < self.smallest_gain <= 1:
             raise UsageError("training option smallest_gain must lie between 0 and 1")
         if not 0 < self.validation_share < 1:
             raise UsageError("training option validation_share must lie between 0 and 1")
+        if self.precision not in PRECISIONS:
+            raise UsageError(
+                f"training option precision cannot be {shown(self.precision)}; choose from"
+                f" {', '.join(PRECISIONS)}"
+            )
+        if not _DEVICES.fullmatch(str(self.devices)):
+            raise UsageError(
+                f"training option devices cannot be {shown(self.devices)}; give a number, auto, or"
+                " the numbers of GPUs such as 0,1"
+            )
+        for name in ("colormap", "initial_weights", "perceptual_weights"):
+            if (path := getattr(self, name)) is not None:
+                check_text(f"training option {name}", path)
+                check_path(f"training option {name}", Path(path))
 
     def to_toml(self) -> str:
         """The options as TOML; unset ones are left out."""
@@ -119,20 +162,32 @@ def training_options(config: Path | None, overrides: dict[str, Any]) -> Training
     """
     values = {} if config is None else _read(config)
     values |= {name: value for name, value in overrides.items() if value is not None}
-    return TrainingOptions(**values)
+    try:
+        return TrainingOptions(**values)
+    except UsageError as error:
+        raise error if config is None else UsageError(f"{error} (see also {config})") from error
+
+
+def _check_range(name: str, value: float) -> None:
+    smallest, largest = LIMITS[name]
+    if isinstance(smallest, float):
+        if not smallest < value <= largest:
+            raise UsageError(
+                f"training option {name} must be greater than {smallest:g}, at most {largest:g},"
+                f" not {shown(value)}"
+            )
+    elif problem := outside(int(value), smallest, int(largest)):
+        raise UsageError(f"training option {name} {problem}")
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"cannot read the training configuration {path}: {error}") from error
+    values = read_toml(path, "training configuration")
     fields = {field.name: field.type for field in dataclasses.fields(TrainingOptions)}
     for name, value in values.items():
         if name not in fields:
             raise UsageError(f"unknown training option in {path}: {name}")
         if not _is_a(value, fields[name]):
-            raise UsageError(f"training option {name} in {path} has the wrong type: {value!r}")
+            raise UsageError(f"training option {name} in {path} has the wrong type: {shown(value)}")
         if isinstance(value, list):
             values[name] = tuple(value)
     return values
@@ -146,4 +201,6 @@ def _is_a(value: Any, expected: Any) -> bool:
     members = getattr(expected, "__args__", (expected,))
     if isinstance(value, bool) or bool in members:
         return isinstance(value, bool) and bool in members
+    if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
+        return False
     return isinstance(value, members) or (float in members and isinstance(value, int))

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from bids_app.execution import read_plugin_file
 from bids_app.plugins.batch import check_plugin
-from bids_app.plugins.commands import REASONS, job_name, reason, submit
+from bids_app.plugins.commands import PROGRAMS, REASONS, job_name, reason, submit
+from bids_app.plugins.plugin_file import ARGUMENTS, read_plugin_file
 from bids_app.run import main
 from fusionprep.demo.dataset import write_demo_dataset
 from fusionprep.errors import UsageError
@@ -205,6 +205,10 @@ def test_the_examples_of_the_documentation_are_accepted(tmp_path):
         file.write_text(example)
         names.append(read_plugin_file(file)["plugin"])
     assert names == ["SLURM", "SLURMGraph", "PBS", "SGE"]
+
+
+def test_every_batch_system_has_its_arguments():
+    assert set(PROGRAMS) < set(ARGUMENTS)
 
 
 @pytest.mark.parametrize("name", ["PBSGraph", "SGEGraph", "CondorDAGMan", "Debug", "slurm"])

@@ -52,6 +52,7 @@ REFUSED = [
     ("{tmp}/empty {tmp}/out participant", 16, "not a BIDS dataset"),
     ("{tmp}/empty {tmp}/out participant --skip-bids-validation", 18, "no folder sub-"),
     ("{tmp}/missing {tmp}/out participant", 66, "does not exist"),
+    ("{bids} {tmp}/out everybody", 17, "unknown analysis level 'everybody'; choose from part"),
     ("{bids} {tmp}/out participant --participant-label 98 sub-99", 18, "no folder sub-98, sub-99"),
     ("{bids} {tmp}/out participant --tracer-label PIB", 18, "passes --tracer-label PIB"),
     ("{bids} {tmp}/out participant --session-label a", 18, "passes --session-label a"),
@@ -99,7 +100,6 @@ def test_what_cannot_start_gives_one_line_and_writes_nothing(places, capsys, wor
     ("words", "message"),
     [
         ("{bids} {tmp}/out", "required: analysis_level"),
-        ("{bids} {tmp}/out everybody", "invalid choice: 'everybody'"),
         ("{bids} {tmp}/out participant --fusion-model none", "--fusion-model"),
         ("{bids} {tmp}/out participant --mem much", "--mem"),
         ("{bids} {tmp}/out participant --nprocs 0", "at least 1"),

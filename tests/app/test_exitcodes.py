@@ -11,6 +11,7 @@ def test_codes_of_the_bids_apps_specification():
         "SUCCESS": 0,
         "FAILURE": 1,
         "INVALID_INPUT": 16,
+        "UNKNOWN_LEVEL": 17,
         "NOTHING_SELECTED": 18,
         "USAGE": 64,
         "DATA": 65,
@@ -24,6 +25,7 @@ def test_codes_of_the_bids_apps_specification():
     ("kind", "code"),
     [
         (errors.UsageError, 64),
+        (errors.AnalysisLevelError, 17),
         (errors.DataError, 65),
         (errors.NotBIDSError, 16),
         (errors.NoInputError, 66),

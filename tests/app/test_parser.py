@@ -105,6 +105,7 @@ def test_every_option_reaches_the_configuration(here, write_weights):
         omp_nthreads=2,
         mem_gb=8.0,
         plugin_file=here / "plugin.yml",
+        plugin={"plugin": "MultiProc", "plugin_args": {}},
         stop_on_first_crash=True,
         write_graph=True,
         resource_monitor=True,
@@ -145,7 +146,6 @@ def test_amounts_of_memory(here, text, gigabytes):
     [
         "",
         "raw out",
-        "raw out analysis",
         "raw out participant --nprocs 0",
         "raw out participant --nprocs two",
         "raw out participant --max-day-gap -1",

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -95,5 +96,5 @@ def test_idle_workers_make_room(new_pool):
     release(pool)
     worker = pool.worker_for(1, 2.0)
     assert worker in workers
-    alive = [other for other in workers if os.path.exists(f"/proc/{other.pid}")]
+    alive = [other for other in workers if Path(f"/proc/{other.pid}").exists()]
     assert alive == [worker]

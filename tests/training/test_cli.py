@@ -58,9 +58,9 @@ def test_a_training_can_be_run_and_made_longer(training_slices, tmp_path, capsys
     assert captured.err == ""
     assert json.loads((out / "unet.json").read_text())["training"]["options"]["seed"] == 5
 
-    assert run(*words, "--config", config) == 2
+    assert run(*words, "--config", config) == 64
     assert "add --resume" in capsys.readouterr().err
-    assert run(*words, "--config", config, "--resume") == 2
+    assert run(*words, "--config", config, "--resume") == 64
     assert "another seed" in capsys.readouterr().err
     # Without --config the other options are those of the training.
     assert run(*words, "--epochs", 2, "--resume") == 0

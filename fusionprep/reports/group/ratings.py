@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fusionprep.errors import DataError, NoInputError
+from fusionprep.given import read_once
 from fusionprep.reports.group.columns import RATINGS
 from fusionprep.reports.group.rows import IDENTITY, MISSING, ScanEntry, cell
+
+LARGEST_FILE = 2**26
+"""Bytes: some hundred thousand scans."""
 
 _REQUIRED = ("participant_id", "rating")
 _KNOWN = (*IDENTITY, "rating", "note")
@@ -88,10 +92,10 @@ def read_ratings(path: Path, scans: Sequence[ScanEntry]) -> tuple[dict[int, Rati
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Line number and values of each row; every row has all columns of the head."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_once(path, LARGEST_FILE)
     except FileNotFoundError as error:
         raise NoInputError(f"--ratings {path} does not exist; name ratings.tsv") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"cannot read the ratings {path}: {error}") from error
     # a note may hold characters that splitlines() takes for ends of lines
     head, *lines = [line.rstrip("\r").split("\t") for line in text.split("\n")]

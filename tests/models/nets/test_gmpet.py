@@ -91,7 +91,7 @@ def test_an_mri_and_a_ct_are_refused_in_one_line(files, brain, capsys):
     error = capsys.readouterr().err
     assert "probabilities of gray matter (0 to 1), not values from 0 to 800" in error
     assert error.count("\n") == 1
-    assert run(files, "--model", "gmpet_prob", "--functional-modality", "ct") == 2
+    assert run(files, "--model", "gmpet_prob", "--functional-modality", "ct") == 64
     error = capsys.readouterr().err
     assert "gmpet_prob shows uptake in the gray matter and cannot fuse a CT" in error
     assert error.count("\n") == 1

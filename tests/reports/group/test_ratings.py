@@ -1,5 +1,7 @@
 """Ratings by people: the file, and what they leave out."""
 
+import os
+
 import pandas as pd
 import pytest
 
@@ -132,6 +134,24 @@ def test_bad_ratings_end_with_one_line_and_write_nothing(cohort, capsys):
     assert told.err.startswith("fusionapp: error: ratings.tsv, line 2")
     assert told.err.count("\n") == 1
     assert {path: path.stat().st_mtime_ns for path in cohort.glob("group_*")} == before
+
+
+def test_ratings_may_come_from_a_pipe(cohort, capsys):
+    """As with a shell's <(…): read once, under the path given, which leads to no other."""
+    reading, writing = os.pipe()
+    os.write(writing, b"participant_id\trating\nsub-99\tpass\n")
+    os.close(writing)
+    code = main([str(cohort), str(cohort), "group", "--ratings", f"/dev/fd/{reading}"])
+    os.close(reading)
+    assert code == 0
+    assert "no scan matches sub-99" in capsys.readouterr().err
+
+
+def test_a_folder_in_place_of_ratings(cohort, capsys):
+    assert main([str(cohort), str(cohort), "group", "--ratings", str(cohort)]) == 65
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "it is a folder" in told
 
 
 def test_ratings_are_for_the_group_level(cohort, capsys, tmp_path):
