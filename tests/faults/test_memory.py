@@ -144,7 +144,7 @@ ATTACKS = {
         says="0 images of 0 of 2 subjects",
     ),
     "mem-more-than-there-is": Attack(
-        "--mem 99999T", _options("--mem", "99999T"), says="warning: --mem .* is more than the"
+        "--mem 900T", _options("--mem", "900T"), says="warning: --mem .* is more than the"
     ),
     **{
         f"mem-{name}": Attack(f"--mem {value}", _options(f"--mem={value}"), (64,), "--mem")

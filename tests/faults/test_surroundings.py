@@ -154,7 +154,7 @@ ATTACKS = {
     "limit-files": Attack("32 open files", _limit(resource.RLIMIT_NOFILE, 32)),
     "limit-processes": Attack("no further process", _limit(resource.RLIMIT_NPROC, 0)),
     "limit-file-size": Attack(
-        "files of at most 1 kB", _limit(resource.RLIMIT_FSIZE, 1000, TEXT), (74,), "File too large"
+        "files of at most 1 kB", _limit(resource.RLIMIT_FSIZE, 1000, TEXT), (73,), "File too large"
     ),
     "limit-cpu": Attack(
         "one second of processor time", _limit(resource.RLIMIT_CPU, 1), (0, -signal.SIGXCPU)

@@ -53,6 +53,7 @@ def _strange(**how: object) -> Callable[[Path], object]:
 
 
 CANNOT = "fusionapp: error: cannot write to the work directory .*; choose another with -w"
+LONG = "--work-dir: the path .*: File name too long"
 FOREIGN = "the work directory .* belongs to user 4321, not to .*--trust-workdir"
 UNUSABLE = {
     "work-a-file": Attack("a file", _there(lambda p: p.write_text("x")), (73,), CANNOT),
@@ -62,8 +63,8 @@ UNUSABLE = {
     "work-below-a-device": Attack("below a device", _elsewhere("/dev/null/w"), (73,), CANNOT),
     "work-in-proc": Attack("below /proc", _elsewhere("/proc/w"), (73,), CANNOT),
     "work-in-sys": Attack("below /sys", _elsewhere("/sys/w"), (73,), CANNOT),
-    "work-long-name": Attack("a name of 300 letters", _elsewhere("{}/" + 300 * "w"), (73,), CANNOT),
-    "work-long-path": Attack("a path of 6000", _elsewhere("{}" + 3000 * "/w"), (73,), CANNOT),
+    "work-long-name": Attack("a name of 300 letters", _elsewhere("{}/" + 300 * "w"), (64,), LONG),
+    "work-long-path": Attack("a path of 6000", _elsewhere("{}" + 3000 * "/w"), (64,), LONG),
 }
 FOREIGNERS = {
     "work-of-a-stranger": Attack("of another user", _there(_strange()), (64,), FOREIGN),
