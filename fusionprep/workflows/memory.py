@@ -36,17 +36,17 @@ CLAIMS: Mapping[str, Claim] = {
     "ExtractBrain": Claim(1.15, 12),
     "Fuse": Claim(0.3, 50),
     "RegisterRigid": Claim(0.35, 8),
-    "RegisterTemplate": Claim(0.6, 16),
+    "RegisterTemplate": Claim(0.65, 4),
     "RemoveTable": Claim(0.1, 24),
     "Resample": Claim(0.4, 8),
-    "Segment": Claim(0.15, 28),
+    "Segment": Claim(0.45, 8),
     "SubjectRegion": Claim(0.1, 12),
     "WriteDerivative": Claim(0.1, 8),
 }
 GB_OF_SLICE = 0.1
 """Of each slice of 256 x 256 that a network holds at once."""
 
-GB_OF_ANTS = 0.8
+GB_OF_ANTS = 0.9
 """What registration by ANTs takes beyond that by greedy."""
 
 TYPICAL_VOXELS = 256**3
