@@ -7,6 +7,7 @@ import pytest
 
 from fusionprep._version import __version__
 from fusionprep.bids.dataset import (
+    add_participant,
     describe_dataset,
     other_version,
     prepare_output,
@@ -225,6 +226,66 @@ def test_tables_that_are_not_quite_right(config, content, encoding, age):
     (row,) = raw_rows(config)
     assert row["participant_id"] == "sub-01"
     assert row.get("age") == age
+
+
+BROKEN_TABLES = {
+    "long cell": b"participant_id\tx\nsub-01\t" + b"x" * 200_000 + b"\n",
+    "pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 1\n",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("content", BROKEN_TABLES.values(), ids=BROKEN_TABLES)
+def test_a_raw_table_that_cannot_be_read_costs_its_columns(config, content):
+    with_derivatives(config, "01")
+    (config.bids_dir / "participants.tsv").write_bytes(content)
+    for told in (write_participants(config), add_participant(config, "01")):
+        assert str(config.bids_dir / "participants.tsv") in told
+        assert rows(config.output_dir / "participants.tsv") == [{"participant_id": "sub-01"}]
+
+
+def test_a_raw_table_that_can_be_read_is_not_worth_a_word(config):
+    with_derivatives(config, "01")
+    assert write_participants(config) == ""
+    write_table(config, "participant_id\tage\nsub-01\t34\n")
+    assert write_participants(config) == ""
+
+
+def test_participants_are_added_one_by_one(config):
+    write_table(config, "participant_id\tage\nsub-01\t34\nsub-02\t35\n")
+    for labels in (["02"], ["01", "02"], ["01", "02", "09"]):
+        new = next(label for label in labels if not (config.output_dir / f"sub-{label}").exists())
+        with_derivatives(config, new)
+        add_participant(config, new)
+        listed = rows(config.output_dir / "participants.tsv")
+        assert [row["participant_id"] for row in listed] == [f"sub-{label}" for label in labels]
+    added = (config.output_dir / "participants.tsv").read_bytes()
+    write_participants(config)
+    assert (config.output_dir / "participants.tsv").read_bytes() == added
+
+
+def test_one_is_added_without_looking_for_all_others(config):
+    with_derivatives(config, "01")
+    add_participant(config, "01")
+    with_derivatives(config, "02", "03")
+    add_participant(config, "03")
+    listed = [row["participant_id"] for row in rows(config.output_dir / "participants.tsv")]
+    assert listed == ["sub-01", "sub-03"]
+
+
+@pytest.mark.parametrize("content", ["", "x\ty\n1\t2\n", "participant_id\n../x\n", "\0\n\0\n"])
+def test_a_damaged_table_of_participants_is_made_again(config, content):
+    with_derivatives(config, "01", "02")
+    (config.output_dir / "participants.tsv").write_text(content)
+    add_participant(config, "02")
+    listed = [row["participant_id"] for row in rows(config.output_dir / "participants.tsv")]
+    assert listed == ["sub-01", "sub-02"]
+
+
+def test_one_without_images_is_not_added(config):
+    config.output_dir.mkdir(parents=True)
+    add_participant(config, "01")
+    assert list(config.output_dir.iterdir()) == []
 
 
 def raw_rows(config: Config) -> list[dict[str, str]]:

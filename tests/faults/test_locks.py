@@ -6,6 +6,7 @@ a mark.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -234,6 +235,23 @@ def test_a_run_that_is_asked_to_end_gives_its_subjects_back(number, scene):
     process.send_signal(number)
     assert process.wait(60) == 128 + number
     assert not list(scene.work.glob(".running-*"))
+
+
+@pytest.mark.slow
+def test_of_two_runs_at_once_the_second_names_the_first(scene):
+    first = start(scene)
+    first.send_signal(signal.SIGSTOP)
+    try:
+        second = attempt(scene, *CHEAP)
+        third = attempt(scene, *CHEAP, "--clean-workdir")
+    finally:
+        first.send_signal(signal.SIGCONT)
+        code = first.wait(120)
+    assert (second.code, third.code) == (73, 73)
+    assert re.search(rf"^fusionapp: error: sub-01 and 1 more .* {first.pid} on ", second.stderr)
+    assert f"process {first.pid} on " in third.stderr
+    # what it makes of images of zeros
+    assert code == 65
 
 
 @pytest.mark.slow
