@@ -4,6 +4,7 @@ Every process a run starts inherits a mark in its environment, by which those le
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 SECONDS_TO_VANISH = 5.0
 SECONDS_OF_A_RUN = 300
 SECONDS_BETWEEN = 0.02
+RUN_TIME = re.compile(rb'"RunTimeSeconds": [0-9.e-]+')
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Started:
         return self.stderr.read_text("utf-8", "replace")
 
     def left_behind(self) -> list[psutil.Process]:
-        """Processes that have not ended some seconds after the main one."""
+        """Processes that have not ended a few seconds after the main one."""
         limit = time.monotonic() + SECONDS_TO_VANISH
         while (rest := alive(self.mark)) and time.monotonic() < limit:
             time.sleep(SECONDS_BETWEEN)
@@ -171,9 +173,9 @@ def stands_whole(run: Run, attack: Attack) -> None:
 
 
 def derivatives(out: Path) -> dict[str, bytes]:
-    """Every image and sidecar of the subjects, by its name."""
+    """Every image and sidecar of the subjects, by its name, but for how long a step took."""
     return {
-        str(path.relative_to(out)): path.read_bytes()
+        str(path.relative_to(out)): RUN_TIME.sub(b"", path.read_bytes())
         for path in sorted(out.glob("sub-*/**/*"))
         if path.is_file() and path.parent.name != "figures" and path not in unfinished(out)
     }
