@@ -2,7 +2,7 @@
 
 Processes tiny subjects undisturbed, then again in another folder with random kills and resumes, and
 compares all images and sidecars byte by byte. A cohort that is done before the minutes are over is
-begun anew; when they are over, the last is finished undisturbed. Prints what happened, writes
+started over; when they are over, the last is finished undisturbed. Prints what happened, writes
 ``OUT/soak.json``, and exits with 1 when something was lost, changed or left behind. Linux only.
 """
 
@@ -138,7 +138,7 @@ def torment(
         if not name:
             if run.process.returncode == 0:
                 return
-            # a step whose worker was killed time and again has failed: it is tried anew
+            # a step whose worker was killed time and again has failed: it is tried again
             failed += 1
 
 
