@@ -1,7 +1,6 @@
 """What the command lines have in common."""
 
 import argparse
-import os
 import re
 import sys
 from collections.abc import Callable, Sequence

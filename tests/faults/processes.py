@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -158,10 +158,15 @@ def attempt_apart(scene: Scene, launch: Launch, seconds: float = SECONDS) -> Run
         return run.end(seconds)
 
 
+def cheaply(launch: Launch) -> Launch:
+    """The same with the options of the cheapest processing."""
+    options = [option for option in CHEAP if option != "--skip-bids-validation"]
+    return replace(launch, options=[*options, *launch.options])
+
+
 def process_apart(scene: Scene, launch: Launch) -> Run:
     """Process the scene's subjects, in the cheapest way, in a process of its own."""
-    options = [*(option for option in CHEAP if option != "--skip-bids-validation"), *launch.options]
-    with started(scene, Launch(**{**vars(launch), "options": options})) as run:
+    with started(scene, cheaply(launch)) as run:
         return run.end()
 
 
