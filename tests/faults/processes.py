@@ -4,6 +4,7 @@ Every process a run starts inherits a mark in its environment, by which those le
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 SECONDS_TO_VANISH = 5.0
 SECONDS_OF_A_RUN = 300
 SECONDS_BETWEEN = 0.02
+RUN_TIME = re.compile(rb'"RunTimeSeconds": [0-9.e-]+')
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Started:
         return self.stderr.read_text("utf-8", "replace")
 
     def left_behind(self) -> list[psutil.Process]:
-        """Processes that have not ended some seconds after the main one."""
+        """Processes that have not ended a few seconds after the main one."""
         limit = time.monotonic() + SECONDS_TO_VANISH
         while (rest := alive(self.mark)) and time.monotonic() < limit:
             time.sleep(SECONDS_BETWEEN)
@@ -156,10 +158,15 @@ def attempt_apart(scene: Scene, launch: Launch, seconds: float = SECONDS) -> Run
         return run.end(seconds)
 
 
+def cheaply(launch: Launch) -> Launch:
+    """The same with the options of the cheapest processing."""
+    options = [option for option in CHEAP if option != "--skip-bids-validation"]
+    return replace(launch, options=[*options, *launch.options])
+
+
 def process_apart(scene: Scene, launch: Launch) -> Run:
     """Process the scene's subjects, in the cheapest way, in a process of its own."""
-    options = [*(option for option in CHEAP if option != "--skip-bids-validation"), *launch.options]
-    with started(scene, Launch(**{**vars(launch), "options": options})) as run:
+    with started(scene, cheaply(launch)) as run:
         return run.end()
 
 
@@ -171,9 +178,9 @@ def stands_whole(run: Run, attack: Attack) -> None:
 
 
 def derivatives(out: Path) -> dict[str, bytes]:
-    """Every image and sidecar of the subjects, by its name."""
+    """Every image and sidecar of the subjects, by its name, but for how long a step took."""
     return {
-        str(path.relative_to(out)): path.read_bytes()
+        str(path.relative_to(out)): RUN_TIME.sub(b"", path.read_bytes())
         for path in sorted(out.glob("sub-*/**/*"))
         if path.is_file() and path.parent.name != "figures" and path not in unfinished(out)
     }
