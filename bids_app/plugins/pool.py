@@ -90,7 +90,7 @@ class Pool:
         return used + new + memory_gb <= self._memory_gb
 
     def wait(self, seconds: float) -> Mapping[Worker, Outcome]:
-        """How steps that have ended did so; waits for one, but not longer than some seconds."""
+        """How steps that have ended did so; waits for one, but not longer than a few seconds."""
         outcomes = {}
         for worker in first_done(self.busy, seconds):
             outcomes[worker] = worker.outcome()

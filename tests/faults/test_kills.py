@@ -68,7 +68,7 @@ RUNNING = {
     "kill-hup-all": Attack("a terminal is closed", _blow("correct bias", HUP, whom="all"), (129,)),
     "kill-main": Attack("SIGKILL of the main process", _blow("register", KILL), (-KILL,)),
     "kill-all": Attack("SIGKILL of all", _blow("register", KILL, whom="all"), (-KILL,)),
-    "kill-quit": Attack("SIGQUIT, as by Ctrl-\\", _blow("register", QUIT), (-QUIT, 131)),
+    "kill-quit": Attack("SIGQUIT, which Ctrl-\\ sends", _blow("register", QUIT), (-QUIT, 131)),
     "kill-usr1": Attack("SIGUSR1", _blow("register", USR1), (-USR1,)),
     "kill-alrm": Attack("SIGALRM", _blow("register", ALRM), (-ALRM,)),
     "kill-xcpu": Attack("SIGXCPU, as schedulers send it", _blow("register", XCPU), (-XCPU,)),
