@@ -51,11 +51,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.out.exists():
         raise SystemExit(f"{arguments.out} exists; name a new folder")
 
+    from nipype import logging
+
     from bids_app.parser import parse
     from fusionprep.bids.layout import open_layout
     from fusionprep.bids.plan import plan_dataset
     from fusionprep.workflows.base import init_fusionprep_wf
 
+    for name in ("workflow", "interface", "utils"):
+        logging.getLogger(f"nipype.{name}").setLevel("ERROR")
     folders = [str(arguments.bids), str(arguments.out / "out"), "participant"]
     config, _ = parse([*folders, "-w", str(arguments.out / "work"), *arguments.options])
     plans = plan_dataset(open_layout(config.bids_dir, config.selection), config)

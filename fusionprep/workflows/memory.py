@@ -28,7 +28,7 @@ USUAL = Claim(0.2, 8)
 FIGURE = Claim(0.3, 12)
 CLAIMS: Mapping[str, Claim] = {
     "AssessPET": Claim(0.15, 12),
-    "AssessT1w": Claim(0.15, 20),
+    "AssessT1w": Claim(0.25, 12),
     # one frame as stored and in float64, and sums of it, whatever the number of frames
     "AverageFrames": Claim(0.2, 48),
     "Conform": Claim(0.1, 12),
