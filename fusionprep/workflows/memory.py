@@ -27,12 +27,12 @@ class Claim:
 USUAL = Claim(0.2, 8)
 FIGURE = Claim(0.3, 12)
 CLAIMS: Mapping[str, Claim] = {
-    "AssessPET": Claim(0.15, 12),
+    "AssessPET": Claim(0.2, 12),
     "AssessT1w": Claim(0.25, 12),
     # one frame as stored and in float64, and sums of it, whatever the number of frames
     "AverageFrames": Claim(0.2, 48),
     "Conform": Claim(0.1, 12),
-    "CorrectBias": Claim(0.15, 28),
+    "CorrectBias": Claim(0.2, 26),
     "ExtractBrain": Claim(1.15, 12),
     "Fuse": Claim(0.3, 50),
     "RegisterRigid": Claim(0.35, 8),
