@@ -1,15 +1,15 @@
 """The options of fusionapp. Nothing here imports image code, so that --help is quick."""
 
 import argparse
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from bids_app.checks import check
+from bids_app.filter_file import read_filters
 from bids_app.plugins.plugin_file import check_plugin_settings, read_plugin_file
 from fusionprep import __version__
-from fusionprep.arguments import NamedPaths, Parser, integer, memory, path
+from fusionprep.arguments import NamedPaths, Parser, memory, path, whole_number
 from fusionprep.choices import (
     AnalysisLevel,
     Backend,
@@ -21,10 +21,10 @@ from fusionprep.choices import (
     choices,
 )
 from fusionprep.config import Config
-from fusionprep.config_checks import LIMITS, check_filter_values
+from fusionprep.config_checks import LIMITS
 from fusionprep.config_file import read_options
 from fusionprep.errors import AnalysisLevelError, UsageError
-from fusionprep.given import check_path, check_text, read_given, shown
+from fusionprep.given import check_path, check_text, shown
 from fusionprep.machine import cpus, planned_memory_gb
 from fusionprep.modalities import APP_MODALITIES, CONTRASTS, MOVED
 from fusionprep.models.registry import DEFAULT_MODEL, model_names
@@ -112,7 +112,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--max-day-gap",
-        type=integer(*LIMITS["max_day_gap"]),
+        type=whole_number(*LIMITS["max_day_gap"]),
         metavar="DAYS",
         help="largest gap between a PET and its T1w, of whichever session (default: 365)",
     )
@@ -151,7 +151,10 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         " template's space; or none (default: whole-brain)",
     )
     group.add_argument(
-        "--random-seed", type=integer(*LIMITS["random_seed"]), metavar="N", help="default: 0"
+        "--random-seed",
+        type=whole_number(*LIMITS["random_seed"]),
+        metavar="N",
+        help=f"up to {LIMITS['random_seed'][1]} (default: 0)",
     )
     group.add_argument("--sloppy", action="store_true", help="fast and inexact, for trying out")
 
@@ -193,7 +196,7 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--batch-size",
-        type=integer(*LIMITS["batch_size"]),
+        type=whole_number(*LIMITS["batch_size"]),
         metavar="N",
         help="slices in memory at once; use more on a GPU (default: 4)",
     )
@@ -208,13 +211,13 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
 def _add_performance(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--nprocs",
-        type=integer(*LIMITS["nprocs"]),
+        type=whole_number(*LIMITS["nprocs"]),
         metavar="N",
         help="processes side by side (default: the CPUs that this process may use)",
     )
     group.add_argument(
         "--omp-nthreads",
-        type=integer(*LIMITS["omp_nthreads"]),
+        type=whole_number(*LIMITS["omp_nthreads"]),
         metavar="N",
         help="threads of each (default: 1)",
     )
@@ -318,7 +321,7 @@ def _read_files(given: dict[str, Any], options: Mapping[str, Any]) -> dict[str, 
     """
     read: dict[str, Any] = {}
     if "bids_filter_file" in given:
-        read["bids_filters"] = _read_filters(given.pop("bids_filter_file"))
+        read["bids_filters"] = read_filters(given.pop("bids_filter_file"))
     plugin_file = given.get("plugin_file")
     if plugin_file is None and "plugin" not in options:
         # an earlier version kept the name alone
@@ -370,27 +373,3 @@ def _regions(*, of_atlas: bool) -> str:
 def _listed(names: Iterable[str]) -> str:
     *others, last = names
     return f"{', '.join(others)} and {last}"
-
-
-def _read_filters(file: Path) -> dict[str, Any]:
-    text = read_given(file, "BIDS filter file")
-    try:
-        filters = json.loads(text, object_pairs_hook=_each_once)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"cannot read the BIDS filter file {file}: {error}") from error
-    if not isinstance(filters, dict) or not all(isinstance(v, dict) for v in filters.values()):
-        raise UsageError(f'{file} must hold an object of objects, e.g. {{"pet": {{"run": 1}}}}')
-    try:
-        check_filter_values(filters)
-    except UsageError as error:
-        raise UsageError(f"{file}: {error}") from error
-    return filters
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{shown(twice)} is given twice")
-    return found

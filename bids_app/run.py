@@ -83,13 +83,13 @@ def _is_demo(arguments: list[str]) -> bool:
 
 
 def _demo(arguments: list[str]) -> int:
-    from fusionprep.arguments import Parser, integer, path
+    from fusionprep.arguments import Parser, path, whole_number
     from fusionprep.config_checks import LIMITS
 
     parser = Parser(prog="fusionapp demo", description="Write a small synthetic BIDS dataset.")
     parser.add_argument("output_dir", type=path, help="folder to create")
     parser.add_argument(
-        "--random-seed", type=integer(*LIMITS["random_seed"]), default=0, metavar="N"
+        "--random-seed", type=whole_number(*LIMITS["random_seed"]), default=0, metavar="N"
     )
     options = parser.parse_args(arguments)
 

@@ -96,10 +96,10 @@ class NamedPaths(argparse.Action):
             raise argparse.ArgumentError(self, str(error)) from error
 
 
-def integer(smallest: int, largest: int) -> Callable[[str], int]:
+def whole_number(smallest: int, largest: int) -> Callable[[str], int]:
     """An argparse type: whole numbers from `smallest` to `largest`."""
 
-    def read(text: str) -> int:
+    def integer(text: str) -> int:
         try:
             value = int(text)
         except ValueError as error:
@@ -108,7 +108,7 @@ def integer(smallest: int, largest: int) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(problem)
         return value
 
-    return read
+    return integer
 
 
 def number(smallest: float, largest: float) -> Callable[[str], float]:

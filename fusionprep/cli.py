@@ -13,11 +13,11 @@ from fusionprep.arguments import (
     Parser,
     file,
     folder,
-    integer,
     number,
     path,
     quietly,
     shortened,
+    whole_number,
 )
 from fusionprep.choices import ColourMapName, Device, Planes, choices
 from fusionprep.errors import FusionPrepError, UsageError
@@ -143,7 +143,7 @@ def _add_fusion_options(fuse: argparse.ArgumentParser) -> None:
     _add_colour(fuse)
     fuse.add_argument(
         "--batch-size",
-        type=integer(1, MOST),
+        type=whole_number(1, MOST),
         default=4,
         metavar="N",
         help="slices in memory at once; use more on a GPU (default: 4)",
@@ -169,11 +169,11 @@ def _add_train(commands: "argparse._SubParsersAction[Parser]") -> None:
         help="TOML file with training options (default with --resume: that of the training run)",
     )
     training.add_argument(
-        "--epochs", type=integer(*LIMITS["epochs"]), help="how often to validate and save"
+        "--epochs", type=whole_number(*LIMITS["epochs"]), help="how often to validate and save"
     )
     training.add_argument(
         "--steps-per-epoch",
-        type=integer(*LIMITS["steps_per_epoch"]),
+        type=whole_number(*LIMITS["steps_per_epoch"]),
         help="batches between validations",
     )
     training.add_argument(
@@ -181,7 +181,7 @@ def _add_train(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     training.add_argument(
         "--seed",
-        type=integer(*LIMITS["seed"]),
+        type=whole_number(*LIMITS["seed"]),
         help="of the first weights, the order and the crops",
     )
     training.add_argument("--resume", action="store_true", help="resume the training run in --out")
@@ -264,7 +264,7 @@ def _add_benchmark(commands: "argparse._SubParsersAction[Parser]") -> None:
     benchmark.add_argument("--anatomical", metavar="NAME", help="subfolder of anatomical images")
     benchmark.add_argument("--functional", metavar="NAME", help="subfolder of functional images")
     benchmark.add_argument(
-        "--stride", type=integer(1, MOST), default=1, help="take every N-th pair", metavar="N"
+        "--stride", type=whole_number(1, MOST), default=1, help="take every N-th pair", metavar="N"
     )
     benchmark.add_argument(
         "--no-reader",
@@ -274,7 +274,10 @@ def _add_benchmark(commands: "argparse._SubParsersAction[Parser]") -> None:
         "fused fifteen times more",
     )
     benchmark.add_argument(
-        "--threads", type=integer(*LIMITS["threads"]), help="CPU threads of the models", metavar="N"
+        "--threads",
+        type=whole_number(*LIMITS["threads"]),
+        help="CPU threads of the models",
+        metavar="N",
     )
     benchmark.add_argument("--device", default="auto", choices=choices(Device))
     benchmark.set_defaults(run=_benchmark)

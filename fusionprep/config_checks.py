@@ -24,7 +24,7 @@ _LARGEST_IN_FILTER = 10**9
 # a wildcard, a pattern or a path: names of entities have none of these
 _NO_LABEL = re.compile(r"[\x00-\x1f\x7f/\\*?\[\](){}|^$<>\"'`]")
 REGEX_SEARCH = "regex_search"
-"""What pybids itself understands in a query that is no entity."""
+"""What pybids understands in a query beside entities."""
 
 _WORDS = ("*", "Query.ANY", "Query.NONE")
 
@@ -65,7 +65,7 @@ def check_number(name: str, value: int) -> None:
 
 
 def check_memory(gigabytes: float) -> None:
-    """Refuse what is no amount of memory.
+    """Refuse what cannot be an amount of memory.
 
     Raises
     ------

@@ -22,8 +22,8 @@ DEEPEST = 5
 """Levels of a file; deeper ones hold nothing that a plugin understands."""
 
 _LOCAL = (
-    *("n_procs", "memory_gb", "raise_insufficient", "scheduler", "mp_context", "max_jobs"),
-    *("n_gpu_procs", "maxtasksperchild", "non_daemon"),
+    *("n_procs", "n_threads", "memory_gb", "mp_context", "raise_insufficient", "scheduler"),
+    *("max_jobs", "n_gpu_procs", "maxtasksperchild", "non_daemon"),
 )
 _JOBS = ("template", "max_jobs", "max_tries", "retry_timeout")
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
@@ -194,6 +194,7 @@ def _pattern(value: Any) -> str:
 
 _CHECKS: Mapping[str, Callable[[Any], str]] = {
     "n_procs": _count(*LIMITS["nprocs"]),
+    "n_threads": _count(*LIMITS["omp_nthreads"]),
     "memory_gb": _amount(0, LARGEST_MEMORY_GB),
     "raise_insufficient": _yes_or_no,
     "scheduler": _among("tsort", "mem_thread"),

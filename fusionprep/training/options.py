@@ -27,7 +27,7 @@ LIMITS: Mapping[str, tuple[int, int] | tuple[float, float]] = {
     "threads": (1, 1024),
     "nodes": (1, 10**4),
 }
-"""Smallest and largest value of numbers; what is no whole number lies above the smallest."""
+"""Smallest and largest value of whole numbers; others lie above the smallest."""
 
 PRECISIONS = (
     *("32-true", "32", "64-true", "64", "16-mixed", "16-true", "16", "bf16-mixed", "bf16-true"),

@@ -231,6 +231,21 @@ def _initial_weights(name: str, source: str) -> Weights:
 def _trainer(
     out_dir: Path, options: TrainingOptions, records: "Records", strategy: str = "auto"
 ) -> "lightning.Trainer":
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    try:
+        return _new_trainer(out_dir, options, records, strategy)
+    except (MisconfigurationException, ImportError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(
+            f"Lightning does not train with devices {options.devices}, nodes {options.nodes} and"
+            f" precision {options.precision} here: {reason}"
+        ) from error
+
+
+def _new_trainer(
+    out_dir: Path, options: TrainingOptions, records: "Records", strategy: str
+) -> "lightning.Trainer":
     import lightning
     from lightning.pytorch.callbacks import ModelCheckpoint
 

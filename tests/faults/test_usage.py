@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bids_app.run import main
 from tests.app.runs import Run
 from tests.faults.attacks import Attack, Scene, attempt, in_table, stands
 
@@ -253,3 +254,27 @@ def test_a_slow_writer_is_waited_for(scene, tmp_path):
         run = attempt(scene, "--dry-run", "--config-file", f"/dev/fd/{held.fileno()}")
     assert run.code == 64
     assert "nprocs must be at least 1, not 0" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((), "required: output_dir"),
+        (("",), "the path is empty"),
+        ((f"/tmp/{LONG}",), "File name too long"),
+        (("{root}/loop/demo",), "Too many levels of symbolic links"),
+        (("{root}/demo", "--random-seed", "-1"), "must be at least 0"),
+        (("{root}/demo", "--random-seed", str(2**32)), "must be at most 4294967295"),
+        (("{root}/demo", "--random-seed", HUGE), "is not a whole number"),
+        (("{root}/demo", "--subjects", "3"), "unrecognized arguments"),
+    ],
+)
+def test_a_wrong_demo_ends_in_one_line(tmp_path, capsys, options, says):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", *(option.format(root=tmp_path) for option in options)])
+    assert ended.value.code == 64
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert says in said
+    assert [path.name for path in tmp_path.iterdir()] == ["loop"]

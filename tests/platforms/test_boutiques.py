@@ -10,7 +10,9 @@ import pytest
 from bids_app.exitcodes import ExitCode
 from bids_app.parser import build_parser
 from fusionprep import __version__
+from fusionprep.choices import AnalysisLevel, choices
 from fusionprep.config import Fusion
+from fusionprep.config_checks import LIMITS
 from tests.platforms.conftest import PLATFORMS
 
 DESCRIPTOR = PLATFORMS / "boutiques.json"
@@ -49,12 +51,16 @@ def expected(action: argparse.Action) -> dict[str, object]:
         fields["command-line-flag"] = flags[0]
     if action.nargs == 0:
         return {**fields, "type": "Flag"}
+    if action.dest == "analysis_level":
+        # argparse does not check it: another level has an exit code of its own
+        fields["value-choices"] = list(choices(AnalysisLevel))
     if action.choices:
         fields["value-choices"] = list(action.choices)
     if action.metavar == "FILE" or action.dest == "bids_dir":
         fields["type"] = "File"
     elif getattr(action.type, "__name__", "") == "integer":
-        fields.update({"type": "Number", "integer": True, "minimum": smallest(action)})
+        smallest, largest = LIMITS[action.dest]
+        fields.update({"type": "Number", "integer": True, "minimum": smallest, "maximum": largest})
     else:
         # also of folders that need not exist: Boutiques mounts what is a File
         fields["type"] = "String"
@@ -63,17 +69,6 @@ def expected(action: argparse.Action) -> dict[str, object]:
     if action.metavar == "NAME=FILE":
         fields.update({"list": True, "min-list-entries": 1, "list-separator": f" {flags[0]} "})
     return fields
-
-
-def smallest(action: argparse.Action) -> int:
-    """The smallest integer from 0 that an option takes."""
-    for value in range(3):
-        try:
-            action.type(str(value))
-        except argparse.ArgumentTypeError:
-            continue
-        return value
-    raise AssertionError(f"{action.dest} takes none of 0, 1, 2")
 
 
 def test_is_valid(bosh):

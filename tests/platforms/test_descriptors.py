@@ -15,6 +15,7 @@ from fusionprep.choices import (
     choices,
 )
 from fusionprep.config import Fusion, Processing, Selection
+from fusionprep.config_checks import LIMITS
 from fusionprep.modalities import CONTRASTS, MOVED
 from fusionprep.models.registry import model_names
 from fusionprep.spaces import PACKAGED_TEMPLATE
@@ -76,3 +77,17 @@ def test_every_region_is_named(inputs):
 def test_no_other_choice_is_closed(inputs):
     closed = {name for name, given in inputs.items() if "value-choices" in given}
     assert closed == {*TABLES, "Verbose"}
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("RandomSeed", "random_seed"),
+        ("BatchSize", "batch_size"),
+        ("MaxDayGap", "max_day_gap"),
+        ("NProcs", "nprocs"),
+        ("OmpNThreads", "omp_nthreads"),
+    ],
+)
+def test_numbers_are_limited_as_in_the_configuration(inputs, name, option):
+    assert (inputs[name]["minimum"], inputs[name]["maximum"]) == LIMITS[option]

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from fusionprep.models.registry import get_model
@@ -45,6 +46,19 @@ def test_what_was_trained_can_be_run(training_slices, tmp_path):
     fields = json.loads((tmp_path / "fused.json").read_text())["FusionModel"]
     assert (fields["WeightsSHA256"], fields["Version"]) == (card["sha256"], card["version"])
     assert get_model("unet", weights).parameters() == card["parameters"]
+
+
+@pytest.mark.parametrize("option", ["devices = '0,1'", "precision = 'transformer-engine'"])
+def test_what_lightning_refuses_is_said_in_one_line(training_slices, tmp_path, capsys, option):
+    if torch.cuda.is_available():
+        pytest.skip("what a CPU cannot do, a GPU may")
+    config = tmp_path / "own.toml"
+    config.write_text(f"epochs = 1\n{option}\n")
+    words = ("train", "unet", "--data", training_slices, "--out", tmp_path / "out")
+    assert run(*words, "--config", config) == 64
+    error = capsys.readouterr().err
+    assert error.startswith("fusionprep: Lightning does not train with devices")
+    assert error.count("\n") == 1
 
 
 def test_a_training_can_be_run_and_made_longer(training_slices, tmp_path, capsys):
