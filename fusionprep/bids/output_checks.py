@@ -91,19 +91,19 @@ def usable_folder(path: Path, what: str = "") -> bool:
         if not path.is_symlink():
             return False
         raise OutputError(
-            f"{what}{path} is a link to a folder that is not there; remove it or mend it"
+            _unusable(path, "it is a link to a folder that is not there", what)
         ) from None
     except OSError as error:
         raise OutputError(_unusable(path, error.strerror or str(error), what)) from error
     if not stat.S_ISDIR(mode):
-        raise OutputError(f"{what}{path} is not a folder; move it away or choose another output")
+        raise OutputError(_unusable(path, "it is not a folder", what))
     if not os.access(path, os.W_OK | os.X_OK):
         raise OutputError(_unusable(path, "it is read-only for this user", what))
     return True
 
 
 def _unusable(path: Path, reason: str, what: str = "") -> str:
-    return f"cannot write to {what}{path}: {reason}; choose another or correct its permissions"
+    return f"cannot write to {what}{path}: {reason}; correct that, or choose another output folder"
 
 
 def refuse_folder(path: Path) -> None:

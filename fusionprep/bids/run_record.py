@@ -108,7 +108,7 @@ def _path(output_dir: Path, run_uuid: str) -> Path:
 
 
 def _line(label: str, status: str, message: str = "") -> str:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
     return "\t".join((f"{_PREFIX}{label}", status, now, " ".join(message.split()))) + "\n"
 
 

@@ -229,5 +229,5 @@ def test_thousands_of_subjects_take_a_moment(tmp_path):
     started = time.process_time()
     with claimed(tmp_path, labels, "mine") as claims:
         assert len(claims.labels) == 2000
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 10
     assert marks(tmp_path) == []

@@ -30,7 +30,7 @@ def test_links_to_folders_are_followed(tmp_path):
     (out / "sub-01").symlink_to(tmp_path / "disk" / "sub-01")
     check_output(out, ["01"])
     (tmp_path / "disk" / "sub-01" / "anat").write_text("no folder")
-    with pytest.raises(OutputError, match="anat is not a folder"):
+    with pytest.raises(OutputError, match="anat: it is not a folder"):
         check_output(out, ["01"])
 
 

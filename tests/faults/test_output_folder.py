@@ -57,9 +57,13 @@ REFUSED = {
     "out-loop-logs": refused("logs", loop),
     "out-loop-subject": refused("sub-01", loop),
     "out-device-figures": refused("sub-01/figures", device),
-    "out-is-file": refused("", file, "/out is not a folder"),
-    "out-is-pipe": refused("", pipe, "/out is not a folder"),
-    "out-is-device": refused("", device, "/dev/zero is not a folder"),
+    "out-is-file": refused(
+        "", file, "cannot write to the output folder .*/out: it is not a folder"
+    ),
+    "out-is-pipe": refused(
+        "", pipe, "cannot write to the output folder .*/out: it is not a folder"
+    ),
+    "out-is-device": refused("", device, "/dev/zero: it is not a folder"),
     "out-pipe-description": refused("dataset_description.json", pipe),
     "out-device-description": refused("dataset_description.json", device),
 }

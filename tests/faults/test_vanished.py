@@ -57,8 +57,6 @@ def ran(out: Path, run: str, *labels: str, ended: tuple[str, ...] = (), **option
     record_start(out, run, labels)
     for label in ended:
         record_end(out, run, label)
-    # the clock of the next one is later
-    time.sleep(0.002)
 
 
 def cut_before_any(out: Path) -> None:
