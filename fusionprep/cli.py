@@ -26,6 +26,7 @@ from fusionprep.given import one_line, shown
 from fusionprep.machine import is_short_of_memory
 from fusionprep.modalities import FUSED, PET
 from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
+from fusionprep.signals import StoppedError, ending_in_order
 from fusionprep.training.options import LIMITS, MOST
 from fusionprep.training.recipes import recipe_names
 
@@ -36,9 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 for data that cannot be used; 64 for a command that cannot be run.
+        0; 1 for data that cannot be used; 64 for a command that cannot be run; 128 and its number
+        for a signal.
     """
-    return quietly(lambda: _run(argv))
+    return quietly(lambda: ending_in_order(lambda: _run(argv)))
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -339,7 +341,12 @@ def _train(arguments: argparse.Namespace) -> None:
     if config is None and arguments.resume and own_config.exists():
         config = own_config
     options = training_options(config, {name: getattr(arguments, name) for name in names})
-    weights = train(arguments.model, arguments.data, out_dir, options, resume=arguments.resume)
+    try:
+        weights = train(arguments.model, arguments.data, out_dir, options, resume=arguments.resume)
+    except StoppedError:
+        if (out_dir / "checkpoints").is_dir():
+            print(f"fusionprep: go on with --resume --out {out_dir}", file=sys.stderr)
+        raise
     print(f"weights and card: {weights}")
 
 

@@ -219,8 +219,8 @@ def _refine_affine(fixed: "sitk.Image", moving: "sitk.Image", rigid: np.ndarray)
     origin = transform.TransformPoint((0.0, 0.0, 0.0))
     transform.SetTranslation(np.subtract(start.TransformPoint((0.0, 0.0, 0.0)), origin).tolist())
     method = sitk.ImageRegistrationMethod()
-    # One thread alone would leave the image in as many parts as there are processors, whose sums are
-    # added up in the order in which they are done.
+    # One thread alone would leave the image in as many parts as there are processors, whose sums
+    # are added up in the order in which they are done.
     method.SetNumberOfThreads(1)
     method.SetNumberOfWorkUnits(1)
     method.SetMetricAsMattesMutualInformation(32)

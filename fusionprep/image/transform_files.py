@@ -32,8 +32,8 @@ def write_transform(transform: "sitk.Transform", path: Path) -> None:
 def without_times(content: bytes) -> bytes:
     """An HDF5 file with 1 January 1970 as the time of every object in it.
 
-    Times are in object headers of version 2, each of which ends its first chunk with a checksum; the
-    bytes of a header that occur by chance among the data do not have the right one.
+    Times are in object headers of version 2, which end with a checksum; what looks like a header
+    among the data does not have the right one.
 
     References
     ----------

@@ -194,7 +194,7 @@ def coarse(deformed) -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
 
 
 def test_the_affine_repeats_to_the_last_digit(coarse):
-    """Sums were added up in the order in which threads ended; the warp made a millimetre of that."""
+    """Sums were added up as threads ended, of which the warp made up to a millimetre."""
     fixed, moving = (to_sitk(image) for image in coarse)
     threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(4)
