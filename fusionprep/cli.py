@@ -20,7 +20,7 @@ from fusionprep.arguments import (
     shortened,
 )
 from fusionprep.choices import ColourMapName, Device, Planes, choices
-from fusionprep.errors import FusionPrepError, UsageError
+from fusionprep.errors import DataError, FusionPrepError, UsageError
 from fusionprep.files import same_file
 from fusionprep.given import one_line, shown
 from fusionprep.machine import is_short_of_memory
@@ -372,6 +372,7 @@ def _join_vgg19(arguments: argparse.Namespace) -> None:
 def _benchmark(arguments: argparse.Namespace) -> None:
     from fusionprep.evaluation.benchmark import BenchmarkRequest, run_benchmark
     from fusionprep.evaluation.summary import write_benchmark
+    from fusionprep.evaluation.watch import SavingWatch
 
     request = BenchmarkRequest(
         pairs=tuple(arguments.pairs),
@@ -385,5 +386,9 @@ def _benchmark(arguments: argparse.Namespace) -> None:
         threads=arguments.threads,
         reader=arguments.reader,
     )
-    write_benchmark(arguments.out, request, run_benchmark(request))
+    with SavingWatch(arguments.out) as watch:
+        results = run_benchmark(request, watch)
+        write_benchmark(arguments.out, request, results)
     print(f"summary: {arguments.out / 'summary.html'}")
+    if lost := sum(len(scores.lost) for scores in results):
+        raise DataError(f"{lost} of the results are missing, for the reasons told above")

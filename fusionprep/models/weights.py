@@ -150,9 +150,9 @@ def read_own_weights(path: Path, name: str, module: "torch.nn.Module") -> Weight
             f"{path} does not hold weights of {name}: {differences[0]}{more}; give the file of "
             "a training run of this model"
         )
-    if (name := not_finite(tensors)) is not None:
+    if (wrong := not_finite(tensors)) is not None:
         raise DataError(
-            f"{path} holds numbers that are not finite ({name}); its training has failed, so give"
+            f"{path} holds numbers that are not finite ({wrong}); its training has failed, so give"
             " the file of another"
         )
     sha256 = hashlib.sha256(content).hexdigest()
@@ -169,7 +169,7 @@ def read_weights(path: Path, what: str = "weights") -> bytes:
     NoInputError
         When there is no such file.
     DataError
-        When it is no file, is empty, too large or cannot be read.
+        When it is not a file, is empty, too large or cannot be read.
     """
     try:
         check_regular(path, largest=LARGEST_WEIGHTS)
