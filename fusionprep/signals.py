@@ -1,6 +1,5 @@
 """An orderly end of a command when a user, a scheduler or a lost terminal asks for one."""
 
-import os
 import signal
 import sys
 import threading
@@ -34,8 +33,6 @@ def endings() -> Iterator[list[int]]:
 
     def stop(number: int, _frame: object) -> None:
         came.append(number)
-        if number == signal.SIGHUP:
-            _forget_lost_terminal()
         raise StoppedError(number)
 
     # Python takes signals in the main thread alone
@@ -64,14 +61,3 @@ def ending_in_order(run: Callable[[], int]) -> int:
     name = "interrupted" if came[0] == signal.SIGINT else signal.Signals(came[0]).name
     print(f"fusionprep: ended ({name})", file=sys.stderr)
     return 128 + came[0]
-
-
-def _forget_lost_terminal() -> None:
-    """Let nothing fail that is still to be said where the terminal has gone."""
-    for descriptor in (1, 2):
-        try:
-            os.write(descriptor, b"")
-        except OSError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, descriptor)
-            os.close(nowhere)

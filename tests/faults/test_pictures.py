@@ -180,7 +180,7 @@ ATTACKS = {
     "fifo": Attack("a pipe", placed(pipe), (1,), "is a pipe, not a file"),
     "device": Attack("endless", placed(lambda p: p.symlink_to("/dev/zero")), (1,), "a device"),
     "folder": Attack("a folder", placed(Path.mkdir), (1,), "is a folder"),
-    "loop": Attack("a link to itself", placed(lambda p: p.symlink_to(p.name)), (1,), "pet.png"),
+    "loop": Attack("a link to itself", placed(lambda p: p.symlink_to(p.name)), (64,), "links"),
     "dangling": Attack("a link to nowhere", placed(lambda p: p.symlink_to("no")), (1,), "no file"),
     "tiff-60000": Attack(
         "claims 60000 x 60000", content(plain_tiff(60000, 60000), "pet.tif"), (1,), "too large"
@@ -226,7 +226,7 @@ ATTACKS = {
 
 OUTPUTS = {
     "output-folder": Attack(
-        "the output is a folder", lambda s: (s.out / "f.png").mkdir(parents=True), (1,), "a folder"
+        "the output is a folder", lambda s: (s.out / "f.png").mkdir(parents=True), (64,), "a folder"
     ),
     "output-below-file": Attack(
         "its folder is a file", lambda s: save(s.out.with_suffix(".png")).rename(s.out), (1,),

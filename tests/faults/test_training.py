@@ -13,6 +13,7 @@ import torch
 
 from fusionprep.training import progress, run
 from fusionprep.training.log import read_log
+from fusionprep.training.recipes import get_recipe
 from tests.faults.attacks import Attack, Scene, in_table
 from tests.faults.command import fusionprep, gray, pipe, refused, save
 from tests.faults.test_pictures import png
@@ -161,7 +162,7 @@ DATA = {
         "weights that are not there", option('initial_weights = "no.safetensors"'), (1,), "No such"
     ),
     "loss-nan": Attack(
-        "a rate that no loss stands", option("learning_rate = 1e25"), (1,), "no longer finite"
+        "a rate that no loss stands", option("learning_rate = 1000.0"), (1,), "no longer finite"
     ),
     "out-file": Attack("the output is a file", lambda s: s.out.write_text(""), (1, 2, 64), "out"),
     "out-toml": Attack(
@@ -304,6 +305,22 @@ def test_a_full_disk_keeps_the_last_checkpoint(trained, tmp_path, monkeypatch):
         refused(train(scene), Attack("a full disk", list, (1,), "No space left"))
     assert train(scene, "--resume").code == 0
     assert read_losses(scene.out) == read_losses(trained.out)
+
+
+def test_a_loss_that_is_not_finite_keeps_the_epochs_before(scene, monkeypatch):
+    recipe = type(get_recipe(MODEL))
+    original, asked = recipe.loss_terms, []
+
+    def loss_terms(self, *arguments):
+        asked.append(1)
+        factor = 1.0 if len(asked) < 5 else float("nan")
+        return {name: factor * value for name, value in original(self, *arguments).items()}
+
+    monkeypatch.setattr(recipe, "loss_terms", loss_terms)
+    refused(train(scene), Attack("NaN", list, (1,), "no longer finite after epoch 2"))
+    assert len(read_log(scene.out / "log.csv")) == 1
+    assert torch.load(scene.out / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 0
+    assert (scene.out / f"{MODEL}.safetensors").is_file()
 
 
 def test_a_limit_on_the_size_of_files_is_said_in_one_line(scene):
