@@ -20,12 +20,13 @@ from fusionprep.arguments import (
     whole_number,
 )
 from fusionprep.choices import ColourMapName, Device, Planes, choices
-from fusionprep.errors import FusionPrepError, UsageError
+from fusionprep.errors import DataError, FusionPrepError, UsageError
 from fusionprep.files import same_file
 from fusionprep.given import one_line, shown
 from fusionprep.machine import is_short_of_memory
 from fusionprep.modalities import FUSED, PET
 from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
+from fusionprep.signals import StoppedError, ending_in_order
 from fusionprep.training.options import LIMITS, MOST
 from fusionprep.training.recipes import recipe_names
 
@@ -36,9 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 for data that cannot be used; 64 for a command that cannot be run.
+        0; 1 for data that cannot be used; 64 for a command that cannot be run; 128 and its number
+        for a signal.
     """
-    return quietly(lambda: _run(argv))
+    return quietly(lambda: ending_in_order(lambda: _run(argv)))
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -342,7 +344,12 @@ def _train(arguments: argparse.Namespace) -> None:
     if config is None and arguments.resume and own_config.exists():
         config = own_config
     options = training_options(config, {name: getattr(arguments, name) for name in names})
-    weights = train(arguments.model, arguments.data, out_dir, options, resume=arguments.resume)
+    try:
+        weights = train(arguments.model, arguments.data, out_dir, options, resume=arguments.resume)
+    except StoppedError:
+        if (out_dir / "checkpoints").is_dir():
+            print(f"fusionprep: go on with --resume --out {out_dir}", file=sys.stderr)
+        raise
     print(f"weights and card: {weights}")
 
 
@@ -368,6 +375,7 @@ def _join_vgg19(arguments: argparse.Namespace) -> None:
 def _benchmark(arguments: argparse.Namespace) -> None:
     from fusionprep.evaluation.benchmark import BenchmarkRequest, run_benchmark
     from fusionprep.evaluation.summary import write_benchmark
+    from fusionprep.evaluation.watch import SavingWatch
 
     request = BenchmarkRequest(
         pairs=tuple(arguments.pairs),
@@ -381,5 +389,9 @@ def _benchmark(arguments: argparse.Namespace) -> None:
         threads=arguments.threads,
         reader=arguments.reader,
     )
-    write_benchmark(arguments.out, request, run_benchmark(request))
+    with SavingWatch(arguments.out) as watch:
+        results = run_benchmark(request, watch)
+        write_benchmark(arguments.out, request, results)
     print(f"summary: {arguments.out / 'summary.html'}")
+    if lost := sum(len(scores.lost) for scores in results):
+        raise DataError(f"{lost} of the results are missing, for the reasons told above")

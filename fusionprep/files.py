@@ -53,7 +53,8 @@ def same_file(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
     except OSError:
-        return one.resolve() == other.resolve()
+        # unlike Path.resolve, this does not fail for links in a ring
+        return os.path.realpath(one) == os.path.realpath(other)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

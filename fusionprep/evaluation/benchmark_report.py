@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 import numpy as np
 
-from fusionprep.evaluation.benchmark import CHECKS, FLICKER, GUARDS, TIME, Method
 from fusionprep.evaluation.comparison import (
     DatasetSummary,
     lesions_file,
@@ -26,6 +25,7 @@ from fusionprep.evaluation.metrics import RANKED, Metric, get_metric
 from fusionprep.evaluation.ranking import RESAMPLES, Estimate
 from fusionprep.evaluation.reader_checks import DARK, SHOWN
 from fusionprep.evaluation.reading import SEEN, SHOWN_SIZE
+from fusionprep.evaluation.scoring import CHECKS, FLICKER, GUARDS, TIME, Method
 from fusionprep.evaluation.visibility import EDGE_LOST, EDGE_SCALES, WHITE
 from fusionprep.evaluation.volumes import ENOUGH_CONTENT, VOLUME_SLICES
 from fusionprep.pages import page_template

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusionprep.evaluation.benchmark import CHECKS, FLICKER, GUARDS, TIME, DatasetScores, Method
 from fusionprep.evaluation.metrics import RANKED, get_metric
 from fusionprep.evaluation.ranking import Estimate, estimate, rank
+from fusionprep.evaluation.scoring import CHECKS, FLICKER, GUARDS, TIME, DatasetScores, Method
 from fusionprep.evaluation.visibility import Visibility, VisibilitySummary, combine
 
 UNRANKED = (*GUARDS, *CHECKS, FLICKER, TIME)
@@ -64,8 +64,7 @@ def summarise(scores: DatasetScores) -> DatasetSummary:
     competes = [method.kind != "probe" for method in scores.methods]
     estimates = {name: estimate(array, groups) for name, array in scores.values.items()}
     estimates[TIME] = [
-        Estimate(float(median), math.nan, math.nan)
-        for median in np.median(scores.values[TIME], axis=1)
+        Estimate(median, math.nan, math.nan) for median in _medians(scores.values[TIME])
     ]
     ranks = {}
     for name in estimates:
@@ -76,6 +75,12 @@ def summarise(scores: DatasetScores) -> DatasetSummary:
     mean_ranks = np.mean(ranked, axis=0) if ranked else np.full(len(competes), np.nan)
     seen = tuple(_seen(row, groups) for row in scores.seen) or (None,) * len(competes)
     return DatasetSummary(scores, estimates, ranks, mean_ranks, seen)
+
+
+def _medians(values: np.ndarray) -> list[float]:
+    """Of the finite values of each method; NaN where it has none."""
+    finite = (row[np.isfinite(row)] for row in values)
+    return [float(np.median(row)) if row.size else math.nan for row in finite]
 
 
 def _seen(

@@ -12,7 +12,7 @@ import numpy as np
 
 from fusionprep._version import __version__
 from fusionprep.errors import OutputError
-from fusionprep.evaluation.benchmark import BenchmarkRequest, DatasetScores
+from fusionprep.evaluation.benchmark import BenchmarkRequest
 from fusionprep.evaluation.benchmark_report import html_page, markdown_page
 from fusionprep.evaluation.comparison import (
     DatasetSummary,
@@ -25,11 +25,13 @@ from fusionprep.evaluation.metrics import RANKED
 from fusionprep.evaluation.montage import montage
 from fusionprep.evaluation.ranking import RESAMPLES, SEED, Estimate
 from fusionprep.evaluation.reading import SEEN, figures
+from fusionprep.evaluation.scoring import DatasetScores
 from fusionprep.files import write_bytes
 from fusionprep.models.entry import ModelEntry
 from fusionprep.models.inference import resolve_device
 
 MISSING = "n/a"
+PAIRS = "pairs.tsv"
 
 
 def write_benchmark(
@@ -49,7 +51,7 @@ def write_benchmark(
     """
     summaries = [summarise(scores) for scores in results]
     contents = {
-        "pairs.tsv": _tsv(_pair_rows(results)).encode(),
+        PAIRS: pairs_table(results),
         "summary.tsv": _tsv(_summary_rows(summaries)).encode(),
         "benchmark.json": (json.dumps(_provenance(request, results), indent=2) + "\n").encode(),
         "summary.md": markdown_page(summaries).encode(),
@@ -69,6 +71,11 @@ def write_benchmark(
     except OSError as error:
         raise OutputError(f"cannot write into {out}: {error}") from error
     return [Path(out) / name for name in contents]
+
+
+def pairs_table(results: Iterable[DatasetScores]) -> bytes:
+    """All values, a row for each pair and method."""
+    return _tsv(_pair_rows(results)).encode()
 
 
 def _pair_rows(results: Iterable[DatasetScores]) -> Iterable[dict[str, Any]]:
@@ -169,6 +176,7 @@ def _provenance(request: BenchmarkRequest, results: Sequence[DatasetScores]) -> 
                 "Pairs": len(scores.pair_set.pairs),
                 "Patients": patient_count(scores),
                 "Stride": request.stride,
+                **({"Lost": len(scores.lost)} if scores.lost else {}),
             }
             for scores in results
         ],

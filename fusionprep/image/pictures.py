@@ -1,13 +1,17 @@
 """Reading slices from pictures: gray levels, and the levels of pseudo-colours."""
 
+import struct
+import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fusionprep.errors import DataError, NoInputError
+from fusionprep.errors import DataError
 from fusionprep.image.intensity import Scaling
+from fusionprep.regular import check_regular
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -15,6 +19,20 @@ if TYPE_CHECKING:
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 """Endings of the pictures that are read, in lower case."""
+
+MOST_PIXELS = 2**25
+"""A slice has a few hundred thousand; of more than these, models would fill the memory."""
+
+_FORMATS = ("PNG", "JPEG", "TIFF")
+_LARGEST_FILE = 2**29
+_LARGEST_TABLE = 2**20
+_MOST_PAGES = 1000
+
+_UNREADABLE = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError),
+    *(SyntaxError, TypeError, ValueError, struct.error, zlib.error),
+)
+"""With what Pillow fails, depending on where a file is damaged."""
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """ITU-R BT.601."""
@@ -101,13 +119,13 @@ def read_colormap(path: Path) -> np.ndarray:
     DataError
         When it holds anything but rows of three numbers from 0 to 255.
     """
+    check_regular(path, largest=_LARGEST_TABLE)
     try:
-        colours = np.loadtxt(path, delimiter=",", ndmin=2)
-    except FileNotFoundError as error:
-        raise NoInputError(f"there is no file {path}") from error
+        colours = np.loadtxt(path.read_text("utf-8").splitlines(), delimiter=",", ndmin=2)
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read the colour map {path}: {error}") from error
-    if colours.shape[1] != 3 or len(colours) < 2 or colours.min() < 0 or colours.max() > 255:
+    three = colours.shape[1] == 3 and len(colours) > 1
+    if not three or not ((colours >= 0) & (colours <= 255)).all():
         raise DataError(f"the colour map {path} is not a table of R,G,B rows from 0 to 255")
     return np.rint(colours).astype(np.uint8)
 
@@ -144,20 +162,22 @@ def read_level(path: Path, colours: np.ndarray) -> np.ndarray:
 
 
 def _read(path: Path) -> _Picture:
-    from PIL import Image, ImageOps
+    from PIL import Image
 
+    check_regular(path, largest=_LARGEST_FILE)
     try:
-        with Image.open(path) as image:
-            pages = getattr(image, "n_frames", 1)
-            upright = ImageOps.exif_transpose(image)
-            mode, levels = upright.mode, _levels(upright)
-    except FileNotFoundError as error:
-        raise NoInputError(f"there is no file {path}") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            # of damaged metadata and large images, of which errors tell
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=_FORMATS) as image:
+                mode, levels = _decoded(image, path)
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path} is too large for a slice ({error})") from error
+    except _UNREADABLE as error:
         what = " ".join(str(error).split())
         raise DataError(f"cannot read the image {path}: {what}; save it again as PNG") from error
-    if pages > 1:
-        raise DataError(f"{path} holds {pages} images; save the one to fuse as PNG")
+    except MemoryError as error:
+        raise MemoryError(f"reading {path}") from error
     if levels is None or levels.min() < 0 or levels.max() >= 2 ** STORED_BITS[-1]:
         raise DataError(
             f"{path} does not hold gray levels or RGB of 8 or 16 bits (mode {mode}); save it as PNG"
@@ -165,6 +185,34 @@ def _read(path: Path) -> _Picture:
     if mode[0] != "I":
         return _Picture(levels, STORED_BITS[0])
     return _Picture(levels, next(bits for bits in STORED_BITS if levels.max() < 2**bits))
+
+
+def _decoded(image: "Image.Image", path: Path) -> tuple[str, np.ndarray | None]:
+    """Mode and levels of the only picture in a file; its size is looked at first."""
+    from PIL import ImageOps
+
+    width, height = image.size
+    if not 0 < width * height <= MOST_PIXELS:
+        raise DataError(
+            f"{path} has {width} x {height} pixels; a slice has at least 1 and at most"
+            f" {MOST_PIXELS / 1e6:.0f} million"
+        )
+    if (pages := _pages(image)) > 1:
+        raise DataError(f"{path} holds {pages} images; save the one to fuse as PNG")
+    upright = ImageOps.exif_transpose(image)
+    return upright.mode, _levels(upright)
+
+
+def _pages(image: "Image.Image") -> int:
+    """How many images a file holds; a chain of them may be endless, so not all are counted."""
+    count = 1
+    try:
+        while count < _MOST_PAGES:
+            image.seek(count)
+            count += 1
+    except EOFError:
+        image.seek(0)
+    return count
 
 
 def _levels(image: "Image.Image") -> np.ndarray | None:

@@ -165,7 +165,8 @@ def _register_greedy(
             rigid=None,
             out=io.StringIO(),
         )
-    # Rounded, since the last digits differ from run to run and the warp would make 0.1 mm of them.
+    # Rounded, since the last digits may depend on the processor, and the warp would make up to a
+    # millimetre of them.
     affine = _refine_affine(fixed, moving, greedy["rigid"]).round(4)
     with tempfile.TemporaryDirectory() as folder:
         np.savetxt(path := Path(folder, "affine.mat"), affine)
@@ -218,7 +219,10 @@ def _refine_affine(fixed: "sitk.Image", moving: "sitk.Image", rigid: np.ndarray)
     origin = transform.TransformPoint((0.0, 0.0, 0.0))
     transform.SetTranslation(np.subtract(start.TransformPoint((0.0, 0.0, 0.0)), origin).tolist())
     method = sitk.ImageRegistrationMethod()
+    # One thread alone would leave the image in as many parts as there are processors, whose sums
+    # are added up in the order in which they are done.
     method.SetNumberOfThreads(1)
+    method.SetNumberOfWorkUnits(1)
     method.SetMetricAsMattesMutualInformation(32)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetShrinkFactorsPerLevel([2])

@@ -42,12 +42,11 @@ class RegisterRigid(SimpleInterface):
     output_spec = _RegisterRigidOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
-        import SimpleITK as sitk
-
         from fusionprep.image.io import load_image
         from fusionprep.image.registration import register_rigid
         from fusionprep.image.registration_quality import assess_rigid
         from fusionprep.image.resample import itk_from_ras
+        from fusionprep.image.transform_files import write_transform
 
         t1w, moving, mask = (
             load_image(path) for path in (self.inputs.t1w, self.inputs.moving, self.inputs.mask)
@@ -63,7 +62,7 @@ class RegisterRigid(SimpleInterface):
             sloppy=self.inputs.sloppy,
         )
         path = Path(runtime.cwd, "t1w_from_moving.txt")
-        sitk.WriteTransform(itk_from_ras(result.t1w_from_moving), str(path))
+        write_transform(itk_from_ras(result.t1w_from_moving), path)
         self._results["transform"] = str(path)
         self._results["metadata"] = {"Registration": assess_rigid(result, moving, mask, modality)}
         return runtime
@@ -93,11 +92,10 @@ class RegisterTemplate(SimpleInterface):
     output_spec = _RegisterTemplateOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
-        import SimpleITK as sitk
-
         from fusionprep.image import template as tpl
         from fusionprep.image.io import load_image
         from fusionprep.image.template_quality import assess_template
+        from fusionprep.image.transform_files import write_transform
 
         brain = load_image(self.inputs.t1w_brain)
         template = tpl.load_template(TemplateSpace.parse(self.inputs.template))
@@ -124,9 +122,9 @@ class RegisterTemplate(SimpleInterface):
             }
         }
         for direction in ("template_from_t1w", "t1w_from_template"):
-            path = str(Path(runtime.cwd, f"{direction}.h5"))
-            sitk.WriteTransform(getattr(found, direction), path)
-            self._results[direction] = path
+            path = Path(runtime.cwd, f"{direction}.h5")
+            write_transform(getattr(found, direction), path)
+            self._results[direction] = str(path)
         return runtime
 
 

@@ -1,5 +1,6 @@
 """Two aligned files to fuse: what they hold, and how the result is written beside them."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path], *, overwrite:
     UsageError
         When an output is one of the inputs, be it through a link.
     OutputError
-        When an output exists and may not be overwritten.
+        When an output exists and may not be overwritten, or cannot be written.
     """
     kept = [*inputs, *(path for path in map(sidecar_path, inputs) if path.exists())]
     for output in outputs:
@@ -90,8 +91,26 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path], *, overwrite:
                     f"{output} would replace {path}, which belongs to the input; choose another"
                     " --output"
                 )
+        if output.is_dir():
+            raise OutputError(f"{output} is a folder; choose another --output")
         if not overwrite and (output.exists() or output.is_symlink()):
             raise OutputError(f"{output} exists; choose another --output, or give --overwrite")
+        check_folder(output.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Find out before hours of work whether a folder can be written, which need not exist yet.
+
+    Raises
+    ------
+    OutputError
+        When it cannot.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise OutputError(f"cannot write to {folder}: {there} is not a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write to {folder}: {there} cannot be written")
 
 
 def read_file_pair(

@@ -1,5 +1,6 @@
 """Fusion of two aligned files: NIfTI volumes or pictures of slices."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from fusionprep.choices import ColourMapName, Device, Planes
 from fusionprep.errors import OutputError
-from fusionprep.files import json_text, write_text, write_whole
+from fusionprep.files import json_text, write_whole
 from fusionprep.image.colour import (
     DEFAULT_COLOUR_MAP,
     colour_table,
@@ -117,14 +118,28 @@ def fuse_files(request: FusionRequest) -> None:
         image, sidecar = _fused(request, pair, entry, modality)
     if pair.units is not None and pair.units.note:
         sidecar["StoredUnits"] = pair.units.note
+    writers: dict[Path, Callable[[Path], object]] = {
+        output: partial(pair.save, image),
+        sidecar_file: partial(Path.write_text, data=json_text(sidecar), encoding="utf-8"),
+    }
+    for path in keys:
+        key = draw_key(colour_table(request.colour_map), ANATOMY, modality.label)
+        writers[path] = partial(save_picture, key)
+    _write_all(writers)
+
+
+def _write_all(writers: Mapping[Path, Callable[[Path], object]]) -> None:
+    """Write files that belong together; none of them stays where one cannot be written."""
+    written: list[Path] = []
     try:
-        write_whole(output, lambda path: pair.save(image, path))
-        write_text(sidecar_file, json_text(sidecar))
-        for path in keys:
-            key = draw_key(colour_table(request.colour_map), ANATOMY, modality.label)
-            write_whole(path, partial(save_picture, key))
+        for path, write in writers.items():
+            write_whole(path, write)
+            written.append(path)
     except OSError as error:
-        raise OutputError(f"cannot write {output}: {error}") from error
+        for path in written:
+            path.unlink(missing_ok=True)
+        why = error.strerror or error
+        raise OutputError(f"cannot write {path}: {why}") from error
 
 
 def _coloured(

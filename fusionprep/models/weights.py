@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusionprep.errors import DataError, NoInputError
+from fusionprep.regular import check_regular
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 PACKAGED = "packaged"
 """Stands for the weights shipped with the package where a file name is expected."""
+
+LARGEST_WEIGHTS = 2**31
+LARGEST_CARD = 2**24
+
+UNREADABLE = (KeyError, OverflowError, RuntimeError, TypeError, ValueError)
+"""With what safetensors fails beside its own error, where a file names types that it knows not."""
 
 
 @dataclass(frozen=True)
@@ -129,12 +136,10 @@ def read_own_weights(path: Path, name: str, module: "torch.nn.Module") -> Weight
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    content = read_weights(path)
     try:
-        content = path.read_bytes()
         tensors = load(content)
-    except OSError as error:
-        raise NoInputError(f"cannot read the weights {path}: {error.strerror}") from error
-    except SafetensorError as error:
+    except (SafetensorError, *UNREADABLE) as error:
         raise DataError(
             f"{path} is not a safetensors file ({error}); give the one that fusionprep train wrote"
         ) from error
@@ -145,10 +150,40 @@ def read_own_weights(path: Path, name: str, module: "torch.nn.Module") -> Weight
             f"{path} does not hold weights of {name}: {differences[0]}{more}; give the file of "
             "a training run of this model"
         )
+    if (wrong := not_finite(tensors)) is not None:
+        raise DataError(
+            f"{path} holds numbers that are not finite ({wrong}); its training has failed, so give"
+            " the file of another"
+        )
     sha256 = hashlib.sha256(content).hexdigest()
     version = _card_version(path.with_suffix(".json"), path, sha256)
     parameters = sum(parameter.numel() for parameter in module.parameters())
     return Weights(path, sha256, version, parameters)
+
+
+def read_weights(path: Path, what: str = "weights") -> bytes:
+    """The content of a file of weights that a user names.
+
+    Raises
+    ------
+    NoInputError
+        When there is no such file.
+    DataError
+        When it is not a file, is empty, too large or cannot be read.
+    """
+    try:
+        check_regular(path, largest=LARGEST_WEIGHTS)
+        return path.read_bytes()
+    except NoInputError as error:
+        raise NoInputError(f"cannot read the {what} {path}: No such file") from error
+    except OSError as error:
+        raise DataError(f"cannot read the {what} {path}: {error.strerror}") from error
+
+
+def not_finite(tensors: Mapping[str, "torch.Tensor"]) -> str | None:
+    """Name of the first tensor that holds NaN or infinity; None where none does."""
+    numbers = ((name, tensor) for name, tensor in tensors.items() if tensor.is_floating_point())
+    return next((name for name, each in numbers if not each.float().isfinite().all()), None)
 
 
 def fits(path: Path, module: "torch.nn.Module") -> bool:
@@ -156,9 +191,11 @@ def fits(path: Path, module: "torch.nn.Module") -> bool:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    if not path.is_file():
+        return False
     try:
         return not _differences(module.state_dict(), load_file(path))
-    except (OSError, SafetensorError):
+    except (OSError, SafetensorError, *UNREADABLE):
         return False
 
 
@@ -168,19 +205,31 @@ def _differences(
     """What is wrong with the names and shapes of tensors, in words."""
     differences = [f"no tensor {key}" for key in expected if key not in found]
     differences += [f"unknown tensor {key}" for key in sorted(found) if key not in expected]
-    return differences + [
+    differences += [
         f"{key} has shape {tuple(found[key].shape)}, not {tuple(tensor.shape)}"
         for key, tensor in expected.items()
         if key in found and found[key].shape != tensor.shape
+    ]
+    return differences + [
+        f"{key} holds {found[key].dtype}, not {tensor.dtype}"
+        for key, tensor in expected.items()
+        if key in found and found[key].is_floating_point() != tensor.is_floating_point()
     ]
 
 
 def _card_version(card_file: Path, weights_file: Path, sha256: str) -> str | None:
     """Version in the card beside a user's own weights; None without one."""
     try:
+        check_regular(card_file, largest=LARGEST_CARD)
         card = json.loads(card_file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except NoInputError:
         return None
+    except DataError as error:
+        raise DataError(f"{error}; it would be the model card: correct or remove it") from error
+    except RecursionError as error:
+        raise DataError(
+            f"cannot read the model card {card_file}: nested too deeply; correct or remove it"
+        ) from error
     except (OSError, ValueError) as error:
         raise DataError(
             f"cannot read the model card {card_file}: {error}; correct or remove it"

@@ -40,6 +40,13 @@ def read_pairs(data_dir: Path, options: TrainingOptions) -> list[SlicePair]:
     for split in SPLITS:
         if not any(pair.split == split for pair in pairs):
             raise DataError(f"{data_dir} holds no {split} pair; training needs train and val")
+    for pair in pairs:
+        if pair.split == "train" and min(pair.anatomical.shape) < options.crop:
+            sides = " x ".join(map(str, pair.anatomical.shape[::-1]))
+            raise DataError(
+                f"an image of {pair.subject} in {pair.dataset} has {sides} pixels, less than the"
+                f" crops of {options.crop}; make crop smaller in --config, or the image larger"
+            )
     return pairs
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as nnf
 
-from fusionprep.errors import DataError, NoInputError
+from fusionprep.errors import DataError
 from fusionprep.models import weights
 from fusionprep.models.nets.densefuse import GRAY_LEVELS, densefuse_l1
 from fusionprep.models.nets.vgg import VGGFeatures
@@ -65,16 +65,17 @@ class VGG16Features(VGGFeatures):
 
 def _load_vgg16(path: Path) -> VGG16Features:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
-    if not path.is_file():
-        raise NoInputError(f"there is no file {path} with perceptual weights")
+    content = weights.read_weights(path, "perceptual weights")
     network = VGG16Features()
     try:
-        tensors = load_file(path)
+        tensors = load(content)
         # torchvision's file also holds the classifier, which the features do not need.
         network.load_state_dict({name: tensors[name] for name in network.state_dict()})
-    except (SafetensorError, KeyError, RuntimeError) as error:
+    except (SafetensorError, *weights.UNREADABLE) as error:
         reason = " ".join(str(error).split("\n")[:2])
         raise DataError(f"{path} does not hold a VGG-16 as safetensors: {reason}") from error
+    if (name := weights.not_finite(network.state_dict())) is not None:
+        raise DataError(f"{path} holds numbers that are not finite ({name}); download it again")
     return network

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from fusionprep.errors import DataError, OutputError, UsageError
+from fusionprep.errors import OutputError, UsageError
 from fusionprep.files import write_bytes
 from fusionprep.models.weights import PACKAGED, Weights, packaged_weights, read_own_weights
 from fusionprep.training.cards import finish_card, write_weights_and_card
@@ -125,7 +125,6 @@ def _prepare(out_dir: Path, name: str, options: TrainingOptions, *, resume: bool
         if not config.exists():
             raise UsageError(f"{out_dir} holds a training run of another model than {name}")
         _check_unchanged(config, options)
-        _check_readable(checkpoint)
     try:
         write_bytes(config, options.to_toml().encode())
     except OSError as error:
@@ -142,18 +141,6 @@ def _check_unchanged(config: Path, options: TrainingOptions) -> None:
             f"cannot resume with another {', '.join(changed)} than in {config}; resume with that "
             "file, or start afresh in another folder with --out"
         )
-
-
-def _check_readable(checkpoint: Path) -> None:
-    import pickle
-
-    try:
-        torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(
-            f"cannot resume from {checkpoint} ({reason}); delete its folder to start afresh"
-        ) from error
 
 
 @contextmanager
@@ -181,6 +168,7 @@ def _fit(
     checkpoint: Path | None,
 ) -> bool:
     """Train until the options' end; True in the one process that writes the results."""
+    from fusionprep.training.checkpoints import check_checkpoint
     from fusionprep.training.loop import Records, TrainingModule
 
     module = TrainingModule(
@@ -204,6 +192,8 @@ def _fit(
     if options.initial_weights is not None:
         _initial_weights(name, options.initial_weights).load_into(module.model)
     recipe.begin_training(module.model, options)
+    if checkpoint is not None:
+        check_checkpoint(checkpoint, module)
 
     def on_epoch(module: "TrainingModule", records: list[EpochRecord]) -> None:
         write_log(out_dir / "log.csv", records)
@@ -249,6 +239,10 @@ def _new_trainer(
     import lightning
     from lightning.pytorch.callbacks import ModelCheckpoint
 
+    from fusionprep.training.checkpoints import WholeCheckpoints
+    from fusionprep.training.progress import SignsOfLife
+
+    terminal = sys.stdout.isatty()
     return lightning.Trainer(
         max_epochs=options.epochs,
         devices=options.devices,
@@ -258,8 +252,10 @@ def _new_trainer(
         deterministic="warn",
         logger=_tensorboard(out_dir) if options.tensorboard else False,
         # Without a quantity to monitor, every epoch is saved. The best weights are kept elsewhere.
+        plugins=[WholeCheckpoints()],
         callbacks=[
             records,
+            *([] if terminal else [SignsOfLife()]),
             ModelCheckpoint(
                 out_dir / "checkpoints",
                 filename="last",
@@ -270,7 +266,7 @@ def _new_trainer(
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
         enable_model_summary=False,
-        enable_progress_bar=sys.stdout.isatty(),
+        enable_progress_bar=terminal,
     )
 
 

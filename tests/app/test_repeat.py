@@ -21,11 +21,11 @@ def bids(tmp_path_factory) -> Path:
     return folder
 
 
-def command(bids: Path, folder: Path) -> list[str]:
+def command(bids: Path, folder: Path, *more: str) -> list[str]:
     options = [
         str(bids), str(folder / "out"), "participant", "-w", str(folder / "work"),
         "--nprocs", "1", "--omp-nthreads", "1", "--random-seed", "7", "--skip-bids-validation",
-        "--output-spaces", "T1w", "MNI152NLin2009aSym:res-2",
+        "--output-spaces", "T1w", "MNI152NLin2009aSym:res-2", *more,
     ]  # fmt: skip
     return [sys.executable, "-m", "bids_app.run", *options]
 
@@ -36,7 +36,7 @@ def outputs(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(out)): re.sub(rb'"RunTimeSeconds": [0-9.]+', b"", path.read_bytes())
         for path in sorted(out.rglob("sub-*/*/*"))
-        if path.name.endswith((".nii.gz", "xfm.txt", ".png", ".jpg", ".svg", ".json"))
+        if path.name.endswith((".nii.gz", "xfm.txt", ".h5", ".png", ".jpg", ".svg", ".json"))
     }
 
 
@@ -51,6 +51,14 @@ def reference(bids, tmp_path_factory) -> dict[str, bytes]:
 def test_two_runs_from_scratch_are_identical(bids, reference, tmp_path):
     subprocess.run(command(bids, tmp_path), check=True, capture_output=True)
     assert outputs(tmp_path) == reference
+
+
+@pytest.mark.slow
+def test_two_sloppy_runs_are_identical(bids, tmp_path):
+    for name in ("first", "second"):
+        words = command(bids, tmp_path / name, "--sloppy")
+        subprocess.run(words, check=True, capture_output=True)
+    assert outputs(tmp_path / "first") == outputs(tmp_path / "second")
 
 
 def test_a_killed_run_resumes_to_the_same_outputs(bids, reference, tmp_path):

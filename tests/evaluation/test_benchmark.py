@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 from fusionprep.cli import main
-from fusionprep.errors import DataError, NoInputError, UsageError
-from fusionprep.evaluation.benchmark import BenchmarkRequest, content_slices, run_benchmark
+from fusionprep.errors import NoInputError, UsageError
+from fusionprep.evaluation.benchmark import BenchmarkRequest, run_benchmark
 from fusionprep.evaluation.benchmark_report import html_page, markdown_page
 from fusionprep.evaluation.comparison import summarise
 from fusionprep.evaluation.probes import PROBES
+from fusionprep.evaluation.volumes import content_slices
 from fusionprep.models.inference import fuse_volume
 from fusionprep.models.registry import get_model
 
@@ -141,8 +142,11 @@ def test_missing_and_unfitting_external_images_are_named(head_pairs, tmp_path):
     with pytest.raises(NoInputError, match=r"lacks 1 of the 2 images of study, e\.g\. second\.png"):
         run_benchmark(request)
     save(tmp_path / "theirs" / "second.png", np.zeros((64, 60)))
-    with pytest.raises(DataError, match=r"second\.png is 64x60"):
-        run_benchmark(request)
+    (scores,) = run_benchmark(request)
+    (lost,) = scores.lost
+    assert re.search(r"study second theirs: .*second\.png is 64x60", lost)
+    assert np.isfinite(scores.values["MI"][0]).tolist() == [True, False]
+    assert np.isfinite(scores.values["MI"][1:]).all()
 
 
 def test_contradictions_are_refused(head_pairs, tmp_path):

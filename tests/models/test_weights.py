@@ -89,7 +89,7 @@ def broken_files(folder, tensors):
     renamed = {f"module.{key}": tensor for key, tensor in tensors.items()}
     wide = tensors | {first: tensors[first].repeat(2, *[1] * (tensors[first].ndim - 1))}
     cases = {
-        "empty": (b"", DataError, "is not a safetensors file"),
+        "empty": (b"", DataError, "is an empty file"),
         "text": (b"weights", DataError, "is not a safetensors file"),
         "lacking": ({key: tensors[key] for key in others}, DataError, f"no tensor {first};"),
         "more": (tensors | {"ema": tensors[first] + 1}, DataError, "unknown tensor ema;"),
@@ -105,7 +105,7 @@ def broken_files(folder, tensors):
     torch.save(tensors, pickled)
     yield pickled, DataError, "is not a safetensors file"
     yield folder / "missing.safetensors", NoInputError, "No such file"
-    yield folder, NoInputError, "Is a directory"
+    yield folder, DataError, "is a folder, not a file"
 
 
 def test_what_is_no_file_of_weights_is_said_in_one_line(write_weights, tmp_path):

@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusionprep.errors import DataError, NoInputError, OutputError
+from fusionprep.errors import DataError, OutputError
 from fusionprep.files import write_bytes
 from fusionprep.models.registry import get_model
+from fusionprep.models.weights import UNREADABLE, not_finite, read_weights
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 TORCHVISION_SHA256 = "dcbb9e9d"
 """First digits of the SHA-256 of torchvision's VGG-19, as in its file name, vgg19-dcbb9e9d.pth
 (Oxford's weights for Caffe are different and expect other colours)."""
+
+UNPICKLED = (pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, LookupError)
+"""With what a file that torch should have written fails, beside what safetensors fails with."""
 
 _VGG = "vgg.vgg."
 """Prefix of the VGG-19 in the names of the ensemble's tensors."""
@@ -85,10 +90,7 @@ def join_vgg19(
 
 def _read_checked(path: Path, sha256: str) -> tuple[bytes, str]:
     """A file's content and SHA-256."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise NoInputError(f"cannot read the VGG-19 {path}: {error.strerror}") from error
+    content = read_weights(path, "VGG-19")
     digest = hashlib.sha256(content).hexdigest()
     if not digest.startswith(sha256.lower()):
         raise DataError(
@@ -102,7 +104,6 @@ def _read_checked(path: Path, sha256: str) -> tuple[bytes, str]:
 def _tensors(path: Path, content: bytes) -> Mapping[str, "torch.Tensor"]:
     """Tensors of a safetensors file, or of torchvision's, from which nothing else is unpickled."""
     import io
-    import pickle
 
     import torch
     from safetensors import SafetensorError
@@ -112,10 +113,12 @@ def _tensors(path: Path, content: bytes) -> Mapping[str, "torch.Tensor"]:
         if path.suffix == ".safetensors":
             return load(content)
         tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError) as error:
+    except (SafetensorError, *UNPICKLED, *UNREADABLE) as error:
         raise _not_a_vgg19(path, str(error).split("\n")[0]) from error
-    if not isinstance(tensors, Mapping):
+    if not isinstance(tensors, Mapping) or not all(map(torch.is_tensor, tensors.values())):
         raise _not_a_vgg19(path, "it is not a table of tensors")
+    if (name := not_finite(tensors)) is not None:
+        raise _not_a_vgg19(path, f"{name} holds numbers that are not finite")
     return tensors
 
 

@@ -1,0 +1,63 @@
+"""An orderly end of a command when a user, a scheduler or a lost terminal asks for one."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StoppedError(BaseException):
+    """The command was asked to end; not caught by whoever catches errors, nor by Lightning.
+
+    Attributes
+    ----------
+    number
+        Of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def endings() -> Iterator[list[int]]:
+    """Raise :class:`StoppedError` on Ctrl-C, SIGTERM and SIGHUP.
+
+    Yields the signals that came, because what is raised while Python collects garbage is lost.
+    """
+    came: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        came.append(number)
+        raise StoppedError(number)
+
+    # Python takes signals in the main thread alone
+    ours = ENDING if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.getsignal(number) for number in ours}
+    for number, handler in before.items():
+        # whoever started this process in the background, or by nohup, has asked to ignore it
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, stop)
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def ending_in_order(run: Callable[[], int]) -> int:
+    """Run a command; where a signal ends it, with one line and the exit code that shells use."""
+    with endings() as came:
+        try:
+            code = run()
+        except StoppedError as stopped:
+            came.append(stopped.number)
+    if not came:
+        return code
+    name = "interrupted" if came[0] == signal.SIGINT else signal.Signals(came[0]).name
+    print(f"fusionprep: ended ({name})", file=sys.stderr)
+    return 128 + came[0]
