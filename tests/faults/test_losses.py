@@ -24,7 +24,6 @@ from tests.faults.processes import (
     stands_whole,
     started,
 )
-from tests.faults.tiny import write_tiny_dataset
 
 ROOM = "100m"
 CLOCK = """
@@ -111,8 +110,7 @@ def _overwritten(at: str, rest: str) -> Callable[[Scene], Harm]:
 
 
 def _limited(what: int, most: int) -> Callable[[Scene], Harm]:
-    limit = Launch(before=lambda: resource.setrlimit(what, (most, most)))
-    return lambda _: Harm("", lambda _: None, launch=limit)
+    return _launched(before=lambda: resource.setrlimit(what, (most, most)))
 
 
 def _clock(scene: Scene) -> Harm:
@@ -120,16 +118,24 @@ def _clock(scene: Scene) -> Harm:
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(CLOCK)
     path = os.pathsep.join((str(folder), str(Path(__file__).parents[2])))
-    return Harm("", lambda _: None, launch=Launch(env={"PYTHONPATH": path}))
+    return _launched(env={"PYTHONPATH": path})(scene)
 
 
-def _full_tmp(scene: Scene) -> Harm:
-    # the disk of the work directory holds it: it is as full as can be when the run begins
-    launch = Launch(env={"TMPDIR": "/proc/self/fdinfo"})
-    return Harm("", lambda _: None, launch=launch)
+def _launched(**arguments) -> Callable[[Scene], Harm]:
+    return lambda _: Harm("", lambda _: None, launch=Launch(**arguments))
 
 
-T1W = "sub-01/anat/sub-01_T1w.nii.gz"
+def _nobody_reads(_: Scene) -> Harm:
+    reading, writing = os.pipe()
+    os.close(reading)
+    return Harm("", lambda _: os.close(writing), launch=Launch(streams={"stderr": writing}))
+
+
+def _close_streams() -> None:
+    for number in (0, 1, 2):
+        os.close(number)
+
+
 PET = "sub-01/pet/sub-01_trc-18FFDG_pet.nii.gz"
 SPACE = "No space left on device"
 
@@ -168,23 +174,12 @@ ATTACKS = {
     "run-files-64": Attack("64 open files", _limited(resource.RLIMIT_NOFILE, 64), (0,)),
     "run-cpu": Attack("5 s of processor time", _limited(resource.RLIMIT_CPU, 5), (1, -9, -24)),
     "run-clock": Attack("a clock that jumps by days", _clock),
-    "run-tmp": Attack("no folder for temporary files", _full_tmp),
+    "run-tmp": Attack("no folder for temporary files", _launched(env={"TMPDIR": "/nowhere"})),
+    "run-streams": Attack("all standard streams closed", _launched(before=_close_streams)),
+    "run-unread": Attack("nobody reads standard error", _nobody_reads),
+    "run-home": Attack("HOME cannot be made", _launched(env={"HOME": "/proc/nowhere"})),
+    "run-umask": Attack("files for nobody", _launched(before=lambda: os.umask(0o777))),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> Path:
-    bids = tmp_path_factory.mktemp("tiny") / "bids"
-    write_tiny_dataset(bids, 1)
-    return bids
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tiny, tmp_path_factory) -> dict[str, bytes]:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    run = process_apart(Scene(tiny, folder / "out", folder / "work"), Launch())
-    assert run.code == 0, run.stderr
-    return derivatives(run.output_dir)
 
 
 @pytest.fixture
