@@ -10,15 +10,21 @@ import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.app.runs import Run, check_readable, unfinished
 from tests.faults.attacks import Attack, Scene, in_table, stands
-from tests.faults.processes import Launch, Started, cheaply, derivatives, process_apart, started
-from tests.faults.tiny import write_tiny_dataset
+from tests.faults.processes import (
+    Launch,
+    Started,
+    attempt_apart,
+    cheaply,
+    derivatives,
+    process_apart,
+    started,
+)
 
 SECONDS_TO_END = 30.0
 
@@ -91,6 +97,11 @@ RUNNING = {
     "kill-pipe": Attack("SIGPIPE", _blow("fuse average", PIPE), (0,)),
 }  # fmt: skip
 
+GROUP = {
+    "kill-group": Attack("SIGKILL of the group level", _blow(0.6, KILL), (0, -KILL)),
+    "kill-group-term": Attack("SIGTERM of the group level", _blow(0.6, TERM), (0, 143, -TERM)),
+}
+
 WORKERS = {
     "worker-kill": Attack("SIGKILL of a worker", _blow("register", KILL, whom="worker")),
     "worker-term": Attack("SIGTERM of a worker", _blow("register", TERM, whom="worker"), (0, 1)),
@@ -147,23 +158,6 @@ def test_a_signal_while_it_plans(attack, scene):
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> Path:
-    """One tiny subject; not to be changed."""
-    bids = tmp_path_factory.mktemp("tiny") / "bids"
-    write_tiny_dataset(bids, 1)
-    return bids
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tiny, tmp_path_factory) -> dict[str, bytes]:
-    """What a run leaves that nothing has disturbed."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    run = process_apart(Scene(tiny, folder / "out", folder / "work"), Launch())
-    assert run.code == 0, run.stderr
-    return derivatives(run.output_dir)
-
-
-@pytest.fixture(scope="module")
 def resumed(tiny, tmp_path_factory) -> Scene:
     """Folders on which the attacks follow one another."""
     folder = tmp_path_factory.mktemp("resumed")
@@ -194,6 +188,14 @@ def test_what_was_killed_time_and_again_is_as_if_it_was_not(resumed, undisturbed
     found = derivatives(run.output_dir)
     assert found.keys() == undisturbed.keys()
     assert [name for name in found if found[name] != undisturbed[name]] == []
+
+
+@pytest.mark.slow
+@in_table(GROUP)
+def test_a_group_level_that_is_killed(attack, resumed):
+    stands(struck(resumed, Launch(level="group"), attack.prepare(resumed), SECONDS_TO_END), attack)
+    assert attempt_apart(resumed, Launch(level="group")).code == 0
+    check_readable(resumed.out)
 
 
 @pytest.mark.slow
