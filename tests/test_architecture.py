@@ -24,6 +24,7 @@ LAYERS = (
     {
         *("fusionprep.choices", "fusionprep.spaces", "fusionprep.suvr_regions"),
         *("fusionprep.tracers", "fusionprep.files", "fusionprep.given", "fusionprep.machine"),
+        "fusionprep.reading",
     },
     {"fusionprep.arguments", "fusionprep.pages", "fusionprep.image"},
     {"fusionprep.models"},
