@@ -32,10 +32,10 @@ def check(config: Config, *, clean_workdir: bool) -> None:
 def _check_names(config: Config) -> None:
     """Refuse folders whose names cannot be written to files, or that libraries misread."""
     index = config.selection.bids_database_dir
-    # Nipype's settings take a percent sign for a reference; an index is opened by an address
+    # to the library that opens an index, its path is part of an address
     for folder, what, misread in (
         (config.bids_dir, "dataset", ""),
-        (config.output_dir, "output folder", "%"),
+        (config.output_dir, "output folder", ""),
         (config.work_dir, "work directory", ""),
         *([(index, "folder for the index", "%?")] if index is not None else []),
     ):

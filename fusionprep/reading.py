@@ -86,11 +86,11 @@ def read_bytes(path: Path, *, largest: int = LARGEST_TABLE) -> bytes:
         When there is no such file, or something else under its name, or it is too large or closed.
     """
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            raise UnreadableFileError(path, f"it is {_kind(mode)}, not a file")
+        # opening is enough for some devices to act
+        _check_kind(path, path.stat().st_mode)
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
+            _check_kind(path, os.fstat(handle).st_mode)
             return _read(handle, path, largest)
         finally:
             os.close(handle)
@@ -99,6 +99,11 @@ def read_bytes(path: Path, *, largest: int = LARGEST_TABLE) -> bytes:
         raise UnreadableFileError(path, what, absent=True) from None
     except (OSError, ValueError) as error:
         raise UnreadableFileError(path, _reason(error)) from error
+
+
+def _check_kind(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise UnreadableFileError(path, f"it is {_kind(mode)}, not a file")
 
 
 def _read(handle: int, path: Path, largest: int) -> bytes:

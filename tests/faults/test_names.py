@@ -200,14 +200,8 @@ def test_folders_of_such_names_are_refused(name, which, scene):
     odd, reason = FOLDERS[name]
     scene = Scene(**{**vars(scene), which: scene.bids.parent / odd / which})
     run = attempt(scene, "--boilerplate-only")
-    ends(run, re.escape(reason), 64)
+    ends(run, f"{re.escape(reason)}|not in UTF-8", 64)
     assert not scene.out.exists()
-
-
-def test_a_percent_sign_in_the_output_folder_is_refused(scene):
-    scene = Scene(scene.bids, scene.bids.parent / "50%s", scene.work)
-    run = attempt(scene, "--boilerplate-only")
-    ends(run, "output folder holds '%'", 64)
 
 
 @pytest.mark.parametrize("name", ["%s", "a?b=c"])
@@ -216,7 +210,7 @@ def test_an_index_in_a_folder_of_such_a_name_is_refused(name, scene):
     ends(run, "path of the folder for the index holds", 64)
 
 
-PLAIN = ["a b", "a'b\"c", "{x}", "$HOME", "a:b", "[a]", "<b>", "\u8111"]
+PLAIN = ["%s%(a)s", "a b", "a'b\"c", "{x}", "$HOME", "a:b", "[a]", "<b>", "\u8111"]
 
 
 @pytest.mark.parametrize("name", PLAIN)

@@ -214,35 +214,54 @@ ATTACKS = {
     },
     **{
         f"filters-{kind}": Attack(
-            kind, _option("--bids-filter-file", kind), (64,), "cannot read the BIDS filter file"
+            kind,
+            _option("--bids-filter-file", kind),
+            (64,),
+            "cannot read the BIDS filter file|symbolic",
         )
         for kind in ODD
     },
     **{
         f"config-{kind}": Attack(
-            kind, _option("--config-file", kind), (64, 66, 0), "cannot read the config|2 images"
+            kind,
+            _option("--config-file", kind),
+            (64, 66, 0),
+            "cannot read the config|2 images|symbolic",
         )
         for kind in ("pipe", "zeros", "folder", "circle", "socket", "nowhere")
     },
     **{
-        f"index-{kind}": Attack(kind, _option("--bids-database-dir", kind), (73,), "cannot write")
+        f"index-{kind}": Attack(
+            kind,
+            _option("--bids-database-dir", kind),
+            (64, 73),
+            "cannot write|symbolic|is not a folder",
+        )
         for kind in ("pipe", "circle", "zeros")
     },
     "subjects-loop": Attack(
         "subjects that are links in circles", _loop_at_root, says="2 images of"
     ),
     "dataset-circle": Attack(
-        "a dataset that is a circle", _as("bids", "circle"), (66,), "not exist"
+        "a dataset that is a circle", _as("bids", "circle"), (64,), "symbolic"
     ),
-    "dataset-pipe": Attack("a dataset that is a pipe", _as("bids", "pipe"), (66,), "not exist"),
-    "out-circle": Attack(
-        "an output folder in circles", _as("out", "circle"), (73,), "cannot write"
+    "dataset-pipe": Attack(
+        "a dataset that is a pipe", _as("bids", "pipe"), (64, 66), "not exist|symbolic"
     ),
-    "out-pipe": Attack("an output folder a pipe", _as("out", "pipe"), (73,), "cannot write"),
-    "work-circle": Attack(
-        "a work directory in circles", _as("work", "circle"), (73,), "cannot write"
+    "out-circle": Attack("an output folder in circles", _as("out", "circle"), (64,), "symbolic"),
+    "out-pipe": Attack(
+        "an output folder a pipe",
+        _as("out", "pipe"),
+        (64, 73),
+        "cannot write|symbolic|is not a folder",
     ),
-    "work-zeros": Attack("a work directory a device", _as("work", "zeros"), (73,), "cannot write"),
+    "work-circle": Attack("a work directory in circles", _as("work", "circle"), (64,), "symbolic"),
+    "work-zeros": Attack(
+        "a work directory a device",
+        _as("work", "zeros"),
+        (64, 73),
+        "cannot write|symbolic|is not a folder",
+    ),
 }
 
 

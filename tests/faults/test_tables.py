@@ -56,7 +56,7 @@ def test_an_unusable_table_of_participants_is_told_first_and_costs_no_result(nam
     _check_copy(scene)
 
 
-@pytest.mark.parametrize("name", ODD_TABLES)
+@pytest.mark.parametrize("name", sorted(ODD_TABLES.keys() - {"empty"}))
 def test_an_odd_table_of_participants_costs_no_result(name, scene):
     (scene.bids / "participants.tsv").write_bytes(ODD_TABLES[name])
     assert unreadable_tables(scene.bids) == []
