@@ -156,7 +156,7 @@ def _open_kept_index(bids_dir: Path, folder: Path) -> BIDSLayout:
     if not database.exists():
         _write_index(bids_dir, folder, database)
     if problem := unfetched(database):
-        raise UsageError(f"the index {database} {problem}; remove it")
+        raise UsageError(f"the index {database} {problem}; delete it")
     try:
         layout = BIDSLayout(database_path=folder, validate=False)
     except (SQLAlchemyError, AttributeError, ValueError) as error:
