@@ -8,7 +8,9 @@ from pathlib import Path
 
 from bids_app.exitcodes import ExitCode
 from bids_app.progress import describe_node
+from fusionprep.errors import UnreadableFileError, one_line
 from fusionprep.machine import is_short_of_memory
+from fusionprep.reading import read_text
 
 IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
 """A folder in the place of a file, a file in the place of a folder."""
@@ -27,7 +29,11 @@ MORE_MEMORY = (
     f" --mem), then {RUN_AGAIN}"
 )
 LESS_ON_GPU = f"lower --batch-size or give --device cpu, then {RUN_AGAIN}"
-CODES = {"DataError": ExitCode.DATA, "OutputError": ExitCode.IO_ERROR}
+CODES = {
+    "DataError": ExitCode.DATA,
+    "UnreadableFileError": ExitCode.DATA,
+    "OutputError": ExitCode.IO_ERROR,
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,9 @@ class Failure:
     message: str
     code: ExitCode
     crash_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", one_line(self.message))
 
 
 def read_failures(crash_dir: Path, labels: Sequence[str] = ()) -> list[Failure]:
@@ -98,7 +107,10 @@ def _subjects(labels: Sequence[str]) -> dict[str, str]:
 
 
 def _read(path: Path, subjects: dict[str, str]) -> Failure:
-    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        text = read_text(path, errors="replace")
+    except UnreadableFileError as error:
+        return Failure("unknown subject", f"{error}", ExitCode.IO_ERROR, path)
     node = re.search(r"^Node: (\S+)", text, re.MULTILINE)
     if node is None:
         # the disk was full when Nipype wrote it
@@ -174,4 +186,4 @@ def _line(shared: list[Failure], output_dir: Path) -> str:
         line += f"; {more} more step{'s' * (more > 1)} failed in the same way"
     if first.crash_file is not None:
         line += f" (details: {first.crash_file.relative_to(output_dir)})"
-    return line
+    return one_line(line)

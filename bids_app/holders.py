@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fusionprep.files import read_json_object
+from fusionprep.errors import UnreadableFileError
+from fusionprep.reading import read_json_object
 
 SECONDS_OF_LIFE = 180.0
 """How long a run that cannot be looked at counts as alive after its last sign of life."""
@@ -94,7 +95,9 @@ def read_holder(pulse: Path, now: float) -> Holder | None:
         told = read_json_object(pulse)
     except FileNotFoundError:
         return None
-    except ValueError:
+    except UnreadableFileError as error:
+        if error.absent:
+            return None
         told = {}
     name = pulse.stem.removeprefix(".running-")
     return Holder(name, told, now - changed)

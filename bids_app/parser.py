@@ -1,6 +1,7 @@
 """The options of fusionapp. Nothing here imports image code, so that --help is quick."""
 
 import argparse
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -350,19 +351,20 @@ def _completed(options: dict[str, Any]) -> dict[str, Any]:
     options.setdefault("mem_gb", planned_memory_gb())
     for name in ("bids_dir", "output_dir", "work_dir", "bids_database_dir"):
         if options.get(name) is not None:
-            options[name] = options[name].resolve()
+            # pathlib's raises where a link leads to itself
+            options[name] = Path(os.path.realpath(options[name]))
     for name in ("plugin_file", "ratings_file"):
         if options.get(name) is not None:
             # what a shell's <(…) is a link to cannot be opened by that name
             options[name] = options[name].absolute()
     weights = options.get("weights", {})
-    options["weights"] = {name: file.resolve() for name, file in weights.items()}
+    options["weights"] = {name: Path(os.path.realpath(file)) for name, file in weights.items()}
     region = options.get("suvr_region")
     if region is not None and region not in region_names():
         check_text("--suvr-region", region)
         check_path("--suvr-region", Path(region))
         # nodes run in folders of their own
-        options["suvr_region"] = str(Path(region).resolve())
+        options["suvr_region"] = os.path.realpath(region)
     return options
 
 

@@ -269,8 +269,10 @@ def _report_problems(plans: list[SubjectPlan], unknown: Collection[str]) -> list
 
 
 def _prepare(config: Config, run_uuid: str) -> None:
-    from fusionprep.bids.dataset import other_version, prepare_output
+    from fusionprep.bids.dataset import other_version, prepare_output, unreadable_tables
 
+    for line in unreadable_tables(config.bids_dir):
+        print(f"warning: {line}", file=sys.stderr)
     if (version := other_version(config.output_dir)) is not None:
         print(
             f"warning: {config.output_dir} holds results of fusionprep {version}; results of two"

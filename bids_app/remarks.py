@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from fusionprep.bids.names import JUDGED, NOT_COMPUTED
 from fusionprep.bids.types import SubjectPlan
 from fusionprep.config import Config
+from fusionprep.errors import one_line
 from fusionprep.reports.records import SubjectRecord, notes_of, read_subject
 
 
@@ -22,7 +23,8 @@ def tell_results(config: Config, plans: Sequence[SubjectPlan]) -> None:
         said = "\n".join(plan.notes)
         for label, remark in remarks(read_subject(config.output_dir, plan.label)):
             if remark not in said:
-                print(f"warning: sub-{plan.label}: {label}: {remark}", file=sys.stderr)
+                line = one_line(f"sub-{plan.label}: {label}: {remark}")
+                print(f"warning: {line}", file=sys.stderr)
 
 
 def remarks(record: SubjectRecord) -> Iterator[tuple[str, str]]:

@@ -12,8 +12,7 @@ from bids_app.failures import DISK_ERRORS, IN_THE_WAY, memory_advice
 from bids_app.signals import interruptions
 from bids_app.surroundings import check_folder, ensure_utf8, set_environment
 from fusionprep.arguments import quietly, shortened
-from fusionprep.errors import FusionPrepError
-from fusionprep.given import one_line
+from fusionprep.errors import FusionPrepError, one_line
 from fusionprep.machine import address_space_gb, is_short_of_memory
 
 # OpenBLAS tries for ever to get what it needs, and PyTorch aborts

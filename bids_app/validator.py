@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fusionprep.given import one_line
+from fusionprep.errors import one_line
 
 PROGRAM = "bids-validator-deno"
 SECONDS = 600.0

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fusionprep.errors import UsageError
-from fusionprep.given import check_path, check_text, one_line, outside, shown
+from fusionprep.errors import UsageError, one_line
+from fusionprep.given import check_path, check_text, outside, shown
 from fusionprep.streams import point_nowhere, sound_streams
 
 USAGE = 64

@@ -20,9 +20,9 @@ from fusionprep.arguments import (
     whole_number,
 )
 from fusionprep.choices import ColourMapName, Device, Planes, choices
-from fusionprep.errors import DataError, FusionPrepError, UsageError
+from fusionprep.errors import DataError, FusionPrepError, UsageError, one_line
 from fusionprep.files import same_file
-from fusionprep.given import one_line, shown
+from fusionprep.given import shown
 from fusionprep.machine import is_short_of_memory
 from fusionprep.modalities import FUSED, PET
 from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names

@@ -1,10 +1,8 @@
-"""How files are read and written everywhere: atomic writes, tables, JSON, locks."""
+"""How files are written everywhere: atomic writes, tables, JSON, locks."""
 
-import csv
-import io
 import json
+import math
 import os
-import re
 import tempfile
 import time
 import uuid
@@ -15,12 +13,6 @@ from typing import Any
 
 UNFINISHED = ".writing-"
 """Prefix of files that are being written."""
-
-_POINTER_BYTES = 512
-# of git-annex where links are not used, of links checked out as text, of Git LFS
-_POINTER = re.compile(
-    rb"\s*(?:[./\\]*(?:\.git[/\\])?annex[/\\]objects[/\\]|version https://git-lfs)"
-)
 
 SECONDS_TO_WAIT = 30.0
 SECONDS_BETWEEN = 0.05
@@ -63,8 +55,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` in UTF-8 as :func:`write_whole` does."""
-    write_bytes(path, text.encode())
+    """Write `text` in UTF-8 as :func:`write_whole` does; halves of characters become ``?``."""
+    write_bytes(path, text.encode("utf-8", "replace"))
 
 
 def update_text(path: Path, text: str) -> None:
@@ -72,97 +64,27 @@ def update_text(path: Path, text: str) -> None:
 
     Other runs may be reading it; on a network file system a file replaced under them is lost.
     """
-    if not (path.is_file() and path.read_bytes() == text.encode()):
+    if not (path.is_file() and path.read_bytes() == text.encode("utf-8", "replace")):
         write_text(path, text)
 
 
 def json_text(content: Any) -> str:
-    """JSON as people read it: indented, any script, with a line break at the end."""
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    """JSON as people read it: indented, any script, with a line break at the end.
 
-
-def unfetched(path: Path) -> str:
-    """Why a file that is listed has no content of its own; empty where it has or is absent.
-
-    The content of datasets under git-annex (DataLad) or Git LFS is fetched file by file. Until
-    then a link leads nowhere, or a short text stands for the content.
-
-    Returns
-    -------
-    str
-        The predicate of a sentence, e.g. ``"is an empty file (copy it again)"``.
+    Numbers that are not finite, for which JSON has no word, become null.
     """
-    if not path.is_file():
-        dangling = path.is_symlink() and not path.exists()
-        return "is a link to a file that is not there (not fetched yet?)" * dangling
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(_POINTER_BYTES)
-    except OSError:
-        # whoever reads it says why it cannot be read
-        return ""
-    if not start:
-        return "is an empty file (copy it again)"
-    if _POINTER.match(start):
-        return "holds a pointer of git-annex or Git LFS to its content (not fetched yet?)"
-    return ""
+    finite = _finite(content)
+    return json.dumps(finite, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def decoded(content: bytes, errors: str = "strict") -> str:
-    """Text in UTF-8, or in UTF-16 or UTF-32 as spreadsheets and Windows write it.
-
-    Parameters
-    ----------
-    errors
-        As for :meth:`bytes.decode`.
-
-    Raises
-    ------
-    UnicodeDecodeError
-        When it is neither.
-    """
-    # JSON's rule, which also finds UTF-16 without a mark: its first two characters are ASCII
-    encoding = json.detect_encoding(content)
-    text = content.decode("utf-8-sig" if encoding == "utf-8" else encoding, errors)
-    return text.removeprefix("\ufeff")
-
-
-def read_json_object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises
-    ------
-    OSError
-        When the file cannot be read.
-    ValueError
-        When it is not JSON, or not an object.
-    """
-    content = json.loads(decoded(path.read_bytes()))
-    if not isinstance(content, dict):
-        raise ValueError("not a JSON object")
-    return content
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a TSV file by column name; empty where there is no such file.
-
-    BIDS tables quote nothing, and a table that is not Unicode must not cost a run its results.
-
-    Raises
-    ------
-    OSError
-        When the file cannot be read.
-    ValueError
-        When it is not a table.
-    """
-    if not path.is_file():
-        return []
-    lines = io.StringIO(decoded(path.read_bytes(), errors="replace"), newline="")
-    rows = csv.DictReader(lines, delimiter="\t", restval="", quoting=csv.QUOTE_NONE)
-    try:
-        return [{key: value for key, value in row.items() if isinstance(key, str)} for row in rows]
-    except csv.Error as error:
-        raise ValueError(f"not a table ({error})") from error
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
 
 
 def table_text(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:

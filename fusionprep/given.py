@@ -2,14 +2,13 @@
 
 import errno
 import os
-import re
 import select
 import stat
 import time
 from pathlib import Path
 
 from fusionprep.errors import UsageError
-from fusionprep.files import decoded
+from fusionprep.reading import decoded
 
 LARGEST_FILE = 2**22
 """Bytes of a file of options; what is larger is another kind of file."""
@@ -18,19 +17,7 @@ SECONDS_TO_WAIT = 60.0
 """For the program at the other end of a pipe."""
 
 _LONGEST_SHOWN = 80
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _UNUSABLE = (errno.ENAMETOOLONG, errno.ELOOP)
-
-
-def one_line(text: str) -> str:
-    """Text without characters that end a line or steer a terminal; these are written as escapes.
-
-    Examples
-    --------
-    >>> len(one_line(chr(10)))
-    2
-    """
-    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def shown(value: object) -> str:

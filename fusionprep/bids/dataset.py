@@ -1,7 +1,7 @@
 """The files that describe the derivative dataset as a whole."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,15 @@ from fusionprep.bids.names import DESCRIPTIONS, IMAGE, fused_descriptions
 from fusionprep.bids.provenance import authors, container, raw_link
 from fusionprep.bids.subject_tables import PARTICIPANTS
 from fusionprep.config import Config
-from fusionprep.errors import OutputError
+from fusionprep.errors import OutputError, UnreadableFileError
 from fusionprep.files import (
     json_text,
-    read_json_object,
-    read_table,
     table_text,
     taking_turns,
-    unfetched,
     update_text,
 )
 from fusionprep.models.registry import get_model
+from fusionprep.reading import read_json_object, read_table, unfetched
 
 CODE_URL = "https://github.com/fusionprep/fusionprep"
 BIDS_VERSION = "1.10.0"
@@ -67,7 +65,7 @@ def describe_dataset(config: Config) -> dict[str, object]:
     if made_in := container():
         generated_by["Container"] = made_in
     description: dict[str, object] = {
-        "Name": f"fusionprep derivatives of {raw.get('Name') or config.bids_dir.name}",
+        "Name": f"fusionprep derivatives of {_text(raw, 'Name') or config.bids_dir.name}",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
         "Authors": authors(raw),
@@ -76,11 +74,17 @@ def describe_dataset(config: Config) -> dict[str, object]:
     }
     if link := raw_link(config.bids_dir, config.output_dir, raw):
         description["DatasetLinks"] = {"raw": link}
-    if raw.get("License"):
-        description["License"] = raw["License"]
-    if doi := raw.get("DatasetDOI"):
+    if text := _text(raw, "License"):
+        description["License"] = text
+    if doi := _text(raw, "DatasetDOI"):
         description["SourceDatasets"] = [{"DOI": doi}]
     return description
+
+
+def _text(raw: Mapping[str, Any], field: str) -> str:
+    """A field of the raw dataset's description; empty where it is not text."""
+    value = raw.get(field)
+    return value if isinstance(value, str) else ""
 
 
 def refuse_other_dataset(out: Path) -> None:
@@ -159,7 +163,7 @@ def _listed(path: Path) -> set[str]:
     """Subjects in the table of the derivatives; none where it is damaged."""
     try:
         names = {row.get("participant_id", "") for row in read_table(path)}
-    except (OSError, ValueError):
+    except UnreadableFileError:
         return set()
     return names if all(re.fullmatch(r"sub-[0-9A-Za-z+]+", name) for name in names) else set()
 
@@ -189,11 +193,26 @@ def _raw_rows(path: Path) -> tuple[dict[str, dict[str, str]], str]:
     if not reason:
         try:
             rows = read_table(path)
-        except (OSError, ValueError) as error:
-            reason = f"cannot be read ({error})"
+        except UnreadableFileError as error:
+            reason = f"cannot be read ({error.reason})"
         else:
             return {row["participant_id"]: row for row in rows if row.get("participant_id")}, ""
     return {}, f"{path} {reason}; participants.tsv of the derivatives has no columns of it"
+
+
+def unreadable_tables(bids_dir: Path) -> list[str]:
+    """A line for each file about the participants of a raw dataset that cannot be used.
+
+    They are needed at the end of a run, which is too late to be told.
+    """
+    problem = _raw_rows(bids_dir / PARTICIPANTS)[1]
+    lines = [problem] if problem else []
+    try:
+        read_json_object(bids_dir / "participants.json")
+    except UnreadableFileError as error:
+        if not error.absent:
+            lines.append(f"{error}; columns of participants.tsv will not be described")
+    return lines
 
 
 def _write_descriptions(config: Config) -> str:
@@ -240,5 +259,5 @@ def _read_json(path: Path) -> dict[str, Any]:
     """A JSON object; empty where the file is missing or holds something else."""
     try:
         return read_json_object(path)
-    except (OSError, ValueError):
+    except UnreadableFileError:
         return {}

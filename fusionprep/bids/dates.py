@@ -8,7 +8,8 @@ from pathlib import Path
 
 from fusionprep.bids.types import ImageFile
 from fusionprep.bids.units import is_given
-from fusionprep.files import read_table
+from fusionprep.errors import UnreadableFileError
+from fusionprep.reading import read_table
 
 DAYS_PER_MONTH = 30.44
 _DATE_COLUMNS = ("acq_time", "examination_date")
@@ -53,7 +54,11 @@ def read_dates(bids_dir: Path, subject: str) -> SubjectDates:
 
 def _dated_rows(table: Path, notes: list[str]) -> list[tuple[Mapping[str, str], datetime.date]]:
     """Rows of a table with their dates; adds a line on those that are not as BIDS writes them."""
-    rows = read_table(table)
+    try:
+        rows = read_table(table)
+    except UnreadableFileError as error:
+        notes.append(f"{table.name} cannot be read ({error.reason}); its dates do not count")
+        return []
     notes += _unreadable(table.name, rows)
     return [(row, date) for row in rows if (date := _date(row)) is not None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fusionprep.bids.layout import LABEL_PREFIXES, PYBIDS_CONFIGS, plain_label
+from fusionprep.bids.layout import EXTENSIONS, LABEL_PREFIXES, PYBIDS_CONFIGS, plain_label
 from fusionprep.bids.metadata import tracer_label
 from fusionprep.bids.names import BIDS
 from fusionprep.bids.types import ImageFile
@@ -14,7 +14,6 @@ from fusionprep.errors import UsageError
 from fusionprep.given import shown
 from fusionprep.modalities import APP_MODALITIES, T1W, Modality
 
-EXTENSIONS = [".nii", ".nii.gz"]
 PYBIDS_NAMES = {
     "sub": "subject",
     "ses": "session",

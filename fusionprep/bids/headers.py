@@ -13,7 +13,6 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import DataError
-from fusionprep.files import unfetched
 from fusionprep.image.io import (
     UNREADABLE,
     holds_plain_numbers,
@@ -24,6 +23,7 @@ from fusionprep.image.io import (
 )
 from fusionprep.image.size import is_possible, size_problem, surplus_problem, unpacked_size
 from fusionprep.plausibility import POSSIBLE_SIDE
+from fusionprep.reading import unfetched
 
 # Registration smooths along every axis, for which ITK needs as many voxels.
 _FEWEST_SLICES = 4
@@ -102,9 +102,9 @@ def _load(path: Path, kind: str) -> nib.Nifti1Image:
         raise DataError(f"the {kind} {problem}: {path}")
     if not path.exists():
         raise DataError(f"the {kind} does not exist: {path}")
-    if problem := misnamed(path):
-        raise DataError(f"cannot read the {kind} {path}: {problem}")
     try:
+        if problem := misnamed(path):
+            raise DataError(f"cannot read the {kind} {path}: {problem}")
         # nibabel warns about what _check_affine reports in words of its own.
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from fusionprep.bids.contents import is_dark_fluid
 from fusionprep.bids.filters import (
-    EXTENSIONS,
     PYBIDS_NAMES,
     check_filters,
     default_filter,
@@ -20,7 +19,7 @@ from fusionprep.bids.filters import (
     tracer_kept,
     user_filter,
 )
-from fusionprep.bids.layout import plain_label
+from fusionprep.bids.layout import EXTENSIONS, plain_label
 from fusionprep.bids.metadata import tracer_label
 from fusionprep.bids.names import BIDS
 from fusionprep.bids.odd_names import read_odd_parts

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusionprep.config import Selection
-from fusionprep.errors import NoInputError, NotBIDSError, OutputError, UsageError
+from fusionprep.errors import (
+    NoInputError,
+    NotBIDSError,
+    OutputError,
+    UnreadableFileError,
+    UsageError,
+)
+from fusionprep.files import same_file
+from fusionprep.reading import read_bytes, read_json, unfetched
 
 if TYPE_CHECKING:
     from bids import BIDSLayout
@@ -18,6 +26,7 @@ if TYPE_CHECKING:
 PYBIDS_CONFIGS = ("bids", "derivatives")
 """Names of pybids' lists of entities."""
 
+EXTENSIONS = [".nii", ".nii.gz"]
 _IGNORED_AT_ROOT = ("code", "stimuli", "sourcedata", "derivatives", "models")
 _IGNORED_DATATYPES = (
     "func", "dwi", "dti", "swi", "fmap", "perf", "eeg", "ieeg", "meg", "beh", "micr", "motion",
@@ -54,26 +63,44 @@ def check_dataset(bids_dir: Path, skip_validation: bool = False) -> None:
     """
     if not bids_dir.is_dir():
         raise NoInputError(f"the dataset folder does not exist: {bids_dir}")
+    try:
+        next(bids_dir.iterdir(), None)
+    except OSError as error:
+        raise NoInputError(
+            f"cannot read the dataset folder {bids_dir}: {error.strerror}"
+        ) from error
     path = bids_dir / "dataset_description.json"
     try:
-        description = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        if skip_validation:
+        description = read_json(path)
+    except UnreadableFileError as error:
+        if skip_validation and (error.absent or _pybids_ignores(path)):
             return
-        raise NotBIDSError(
-            f"not a BIDS dataset, it has no dataset_description.json: {bids_dir}; "
-            "name the dataset's root or use --skip-bids-validation"
-        ) from error
-    except (OSError, ValueError) as error:
-        if skip_validation:
-            return
-        raise NotBIDSError(f"cannot read {path}: {error}; correct it") from error
+        if error.absent:
+            raise NotBIDSError(
+                f"not a BIDS dataset, it has no dataset_description.json: {bids_dir}; "
+                "name the dataset's root or use --skip-bids-validation"
+            ) from error
+        raise NotBIDSError(f"cannot read {path}: {error.reason}; correct it") from error
     # pybids cannot open such a dataset at all, so that skipping the check does not help.
     if not isinstance(description, dict):
         raise NotBIDSError(f"{path} is not a JSON object; correct it")
+    made_by = description.get("GeneratedBy", [])
+    if not isinstance(made_by, list) or not all(isinstance(item, dict) for item in made_by):
+        raise NotBIDSError(f"GeneratedBy in {path} is not a list of objects; correct it")
     missing = [key for key in ("Name", "BIDSVersion") if not description.get(key)]
     if missing and not skip_validation:
         raise NotBIDSError(f"{path} lacks {' and '.join(missing)}; add it")
+
+
+def _pybids_ignores(path: Path) -> bool:
+    """Whether pybids, too, goes on without a description that it cannot read."""
+    try:
+        json.loads(read_bytes(path).decode())
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        return True
+    except (UnreadableFileError, ValueError, RecursionError):
+        pass
+    return False
 
 
 def open_layout(bids_dir: Path, selection: Selection) -> BIDSLayout:
@@ -100,7 +127,9 @@ def open_layout(bids_dir: Path, selection: Selection) -> BIDSLayout:
 
 
 def _index(bids_dir: Path, database: Path | None, participants: tuple[str, ...] = ()) -> BIDSLayout:
-    from bids import BIDSLayout, BIDSLayoutIndexer
+    from bids import BIDSLayout
+
+    from fusionprep.bids.indexer import ImageIndexer
 
     ignore = [
         re.compile(rf"^/(?:{'|'.join(_IGNORED_AT_ROOT)})(?:/|$)"),
@@ -110,13 +139,12 @@ def _index(bids_dir: Path, database: Path | None, participants: tuple[str, ...] 
     if participants:
         kept = "|".join(re.escape(plain_label(label, "sub-")) for label in participants)
         ignore.append(re.compile(rf"^/sub-(?!(?:{kept})(?:/|$))"))
-    indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=ignore)
     return BIDSLayout(
         bids_dir,
         validate=False,
         config=list(PYBIDS_CONFIGS),
         database_path=database,
-        indexer=indexer,
+        indexer=ImageIndexer(EXTENSIONS, ignore),
     )
 
 
@@ -127,13 +155,15 @@ def _open_kept_index(bids_dir: Path, folder: Path) -> BIDSLayout:
     database = folder / "layout_index.sqlite"
     if not database.exists():
         _write_index(bids_dir, folder, database)
+    if problem := unfetched(database):
+        raise UsageError(f"the index {database} {problem}; delete it")
     try:
         layout = BIDSLayout(database_path=folder, validate=False)
     except (SQLAlchemyError, AttributeError, ValueError) as error:
         raise UsageError(
             f"the index {database} is damaged or from another pybids version; delete it"
         ) from error
-    if Path(layout.root).resolve() != bids_dir.resolve():
+    if not same_file(Path(layout.root), bids_dir):
         raise UsageError(
             f"the index {database} belongs to the dataset {layout.root}, not {bids_dir}; "
             "give another --bids-database-dir"

@@ -1,8 +1,10 @@
-"""Parts of file names that BIDS does not know."""
+"""File names that BIDS does not know, in part or at all."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
+
+from fusionprep.errors import one_line
 
 _ENTITIES = frozenset((
     "sub", "tpl", "cohort", "ses", "sample", "task", "tracksys", "acq", "nuc", "voi", "ce", "trc",
@@ -13,6 +15,29 @@ _ENTITIES = frozenset((
 _SESSION = re.compile(
     r"(?:ses|sess|session|visit|vis|timepoint|tp|wave)-([a-z0-9+]+)", re.IGNORECASE
 )
+# Of 255 that file systems allow; names of derivatives and of files being written are longer.
+_LONGEST_NAME = 150
+
+
+def unusable(name: str) -> str:
+    """Why a file or folder cannot be used under its name, as a predicate; empty where it can.
+
+    Examples
+    --------
+    >>> unusable("sub-01_acq-\udcff_T1w.nii.gz"), unusable("a::b"), unusable("sub-01_T1w.nii.gz")
+    ('is not UTF-8', "holds '::'", '')
+    """
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        return "is not UTF-8"
+    if one_line(name) != name:
+        return "holds characters that cannot be shown"
+    # to pybids an address on the network
+    return "holds '::'" if "::" in name else ""
+
+
+def too_long(name: str) -> bool:
+    """Whether the name of an image leaves no room for those of its derivatives."""
+    return len(name.encode()) > _LONGEST_NAME
 
 
 def read_odd_parts(path: Path, entities: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

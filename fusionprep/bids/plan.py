@@ -19,6 +19,7 @@ from fusionprep.bids.headers import check_header
 from fusionprep.bids.images import find_images
 from fusionprep.bids.layout import find_subjects, unknown_subjects
 from fusionprep.bids.names import BIDS, kept_entities
+from fusionprep.bids.odd_names import too_long
 from fusionprep.bids.pairing import find_contrast, pair_images
 from fusionprep.bids.pet_facts import pet_facts
 from fusionprep.bids.sidecars import FRAME_TABLE
@@ -30,9 +31,9 @@ from fusionprep.bids.types import (
     Problem,
     SubjectPlan,
 )
-from fusionprep.bids.unread import some, unread_files
+from fusionprep.bids.unread import some, unread_files, unusable_files
 from fusionprep.config import Config, Selection
-from fusionprep.errors import DataError
+from fusionprep.errors import DataError, one_line
 from fusionprep.modalities import APP_MODALITIES, T1W, Modality
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def plan_subject(found: FoundImages, config: Config) -> SubjectPlan:
     usable, faults = _check_images(found, config)
     usable = _without_uncorrected(usable, config.selection)
     dates = read_dates(config.bids_dir, subject)
-    problems = [problem for _, problem in faults]
+    unusable = [Problem(subject, "data", line) for line in unusable_files(config.bids_dir, subject)]
+    problems = [*unusable, *(problem for _, problem in faults)]
     faulty = {modality for modality, _ in faults}
     moved = config.selection.moved
     if not faulty & set(moved) and not any(map(found.of, moved)):
@@ -169,6 +171,11 @@ def _check_images(
 
 
 def _check_image(image: ImageFile, modality: Modality, config: Config) -> ImageFile:
+    if too_long(image.path.name):
+        raise DataError(
+            f"the name of {image.path.name} leaves no room for what names of derivatives add;"
+            " shorten it"
+        )
     execution = config.execution
     # the jobs of a batch system run where there may be more than here
     memory = execution.mem_gb if execution.plugin_file is None else None
@@ -307,7 +314,7 @@ def _without_sidecar(metadata: Mapping[str, Any], path: Path) -> str:
 
 def describe_plan(plans: Sequence[SubjectPlan]) -> str:
     """The plan in words, for ``--dry-run``: one block for each subject and a line of totals."""
-    blocks = ["\n".join(_describe_subject(plan)) for plan in plans]
+    blocks = ["\n".join(map(one_line, _describe_subject(plan))) for plan in plans]
     images = sum(len(plan.pairings) for plan in plans)
     subjects = sum(bool(plan.pairings) for plan in plans)
     problems = sum(len(plan.problems) for plan in plans)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from fusionprep.bids.names import BIDS
-from fusionprep.errors import DataError
-from fusionprep.files import read_json_object, read_table, unfetched
+from fusionprep.errors import DataError, UnreadableFileError
 from fusionprep.modalities import PET
+from fusionprep.reading import read_json_object, read_table, unfetched
 
 FRAME_TABLE = "_FrameTable"
 """Key of a PET's table of frames in its metadata: an object with the table's ``Path`` and
@@ -56,6 +56,8 @@ def read_metadata(
     metadata: dict[str, Any] = {}
     for sidecar in _applicable_sidecars(image_path, bids_dir, {} if listed is None else listed):
         metadata.update(_read_object(sidecar))
+    # a key of ours, whatever a sidecar has under it
+    metadata.pop(FRAME_TABLE, None)
     if rows := _frame_rows(image_path):
         metadata[FRAME_TABLE] = {"Path": str(_table_path(image_path)), "Rows": rows}
     return metadata
@@ -73,9 +75,10 @@ def _frame_rows(image_path: Path) -> list[dict[str, str]]:
         raise DataError(f"the table of frames {problem}: {path}")
     try:
         rows = read_table(path)
-    except (OSError, ValueError) as error:
-        what = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"cannot read the table {path}: {what}; correct or remove it") from error
+    except UnreadableFileError as error:
+        raise DataError(
+            f"cannot read the table {path}: {error.reason}; correct or remove it"
+        ) from error
     if any(not name.isprintable() for row in rows[:1] for name in row):
         raise DataError(f"the table of frames is not text: {path}; correct or remove it")
     return rows
@@ -111,12 +114,14 @@ def _name_parts(path: Path) -> tuple[frozenset[str], str]:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
+    if problem := unfetched(path):
+        raise DataError(f"the sidecar {problem}: {path}")
     try:
-        if problem := unfetched(path):
-            raise DataError(f"the sidecar {problem}: {path}")
         return read_json_object(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read the sidecar {path}: {error}; correct or remove it") from error
+    except UnreadableFileError as error:
+        raise DataError(
+            f"cannot read the sidecar {path}: {error.reason}; correct or remove it"
+        ) from error
 
 
 # Raw fields that processing makes untrue, or that describe frames which no longer exist.

@@ -8,7 +8,8 @@ from typing import Any
 
 from fusionprep.bids.types import ImageFile
 from fusionprep.bids.units import is_given
-from fusionprep.files import read_json_object, read_table, unfetched
+from fusionprep.errors import UnreadableFileError
+from fusionprep.reading import read_json_object, read_table, unfetched
 
 PARTICIPANTS = "participants.tsv"
 _SESSION_COLUMNS = ("session_id", "session", "ses", "visit", "timepoint")
@@ -110,7 +111,9 @@ def session_of(row: _Row) -> str:
 def same_session(written: str, session: str | None) -> bool:
     """Whether a table means a session, whose number it may write without zeros in front."""
     one, other = written.strip().removeprefix("ses-").casefold(), (session or "").casefold()
-    return one == other or (one.isdecimal() and other.isdecimal() and int(one) == int(other))
+    return one == other or (
+        one.isdecimal() and other.isdecimal() and one.lstrip("0") == other.lstrip("0")
+    )
 
 
 def _read(path: Path, bids_dir: Path, wanted: Callable[[_Row], bool]) -> SubjectTable:
@@ -118,8 +121,8 @@ def _read(path: Path, bids_dir: Path, wanted: Callable[[_Row], bool]) -> Subject
         return SubjectTable(path.name, (), {}, f"{path.name} {problem}")
     try:
         read = read_table(path)
-    except (OSError, ValueError) as error:
-        return SubjectTable(path.name, (), {}, f"{path.name} cannot be read ({error})")
+    except UnreadableFileError as error:
+        return SubjectTable(path.name, (), {}, f"{path.name} cannot be read ({error.reason})")
     every = [{key.strip().lower(): value for key, value in row.items()} for row in read]
     rows = tuple(row for row in every if wanted(row))
     described: dict[str, Any] = {}
@@ -127,11 +130,13 @@ def _read(path: Path, bids_dir: Path, wanted: Callable[[_Row], bool]) -> Subject
     for about in (bids_dir / general, path.parent / general, path.with_suffix(".json")):
         if problem := unfetched(about):
             return SubjectTable(path.name, rows, {}, f"{about.name} {problem}")
-        if not about.is_file():
-            continue
         try:
             content = read_json_object(about)
-        except (OSError, ValueError) as error:
-            return SubjectTable(path.name, rows, {}, f"{about.name} cannot be read ({error})")
+        except UnreadableFileError as error:
+            if error.absent:
+                continue
+            return SubjectTable(
+                path.name, rows, {}, f"{about.name} cannot be read ({error.reason})"
+            )
         described |= {key.strip().lower(): value for key, value in content.items()}
     return SubjectTable(path.name, rows, described)

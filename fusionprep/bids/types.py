@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from fusionprep.errors import one_line
 from fusionprep.modalities import Modality
 from fusionprep.spaces import NATIVE
 
@@ -254,6 +255,9 @@ class Problem:
     kind: Literal["missing", "data"]
     message: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", one_line(self.message))
+
 
 @dataclass(frozen=True)
 class FoundImages:
@@ -300,6 +304,11 @@ class SubjectPlan:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     expected: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        # names of files and values of sidecars are shown in them
+        for name in ("notes", "expected"):
+            object.__setattr__(self, name, tuple(map(one_line, getattr(self, name))))
 
     @property
     def t1ws(self) -> tuple[ImageFile, ...]:

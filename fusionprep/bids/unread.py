@@ -5,6 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from fusionprep.bids.names import BIDS, DATATYPES, parse_name
+from fusionprep.bids.odd_names import unusable
 from fusionprep.modalities import PET
 
 _MOST_NAMES = 3
@@ -42,6 +43,24 @@ def unread_files(bids_dir: Path, subject: str) -> list[str]:
     return [f"not read, {reason}: {some(listed)}" for reason, listed in names.items()]
 
 
+def unusable_files(bids_dir: Path, subject: str) -> list[str]:
+    """One line for each image or folder of a subject that cannot be read under its name or at all.
+
+    These are mistakes, while :func:`unread_files` may be meant so.
+    """
+    folders, files = _listed(bids_dir / f"sub-{subject}")
+    named = [*folders, *(path for path in files if path.name.endswith(_READ))]
+    return [
+        f"the name of {path} {reason}, so it is not read; rename it"
+        for path in sorted(named)
+        if (reason := unusable(path.name))
+    ] + [
+        f"cannot read the folder {path}; correct its permissions"
+        for path in sorted(folders)
+        if _entries(path) is None
+    ]
+
+
 def some(names: list[str]) -> str:
     """The first of some names, and how many more there are."""
     more = len(names) - _MOST_NAMES
@@ -49,11 +68,34 @@ def some(names: list[str]) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    sessions = [folder, *(path for path in folder.glob("ses-*") if path.is_dir())]
-    inside = [path for session in sessions if session.is_dir() for path in session.iterdir()]
-    folders = (path for path in inside if path.is_dir() and path.name.lower() in DATATYPES)
-    found = [*inside, *(path for inner in folders for path in inner.iterdir())]
-    return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+    return sorted(path for path in _listed(folder)[1] if not path.name.startswith("."))
+
+
+def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The folders of a subject where images may be, that of the subject first, and their files."""
+    sessions = [folder, *(path for path in folder.glob("ses-*") if _is_folder(path))]
+    inside = [path for session in sessions for path in _entries(session) or ()]
+    datatypes = [path for path in inside if path.name.lower() in DATATYPES and _is_folder(path)]
+    found = [*inside, *(path for datatype in datatypes for path in _entries(datatype) or ())]
+    return [*sessions, *datatypes], [path for path in found if not _is_folder(path)]
+
+
+def _entries(folder: Path) -> list[Path] | None:
+    """What a folder holds; None where it may not be read."""
+    try:
+        return list(folder.iterdir())
+    except PermissionError:
+        return None
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        # a link into a folder that is closed
+        return False
 
 
 def _reason(path: Path) -> str:

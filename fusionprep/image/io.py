@@ -15,11 +15,13 @@ from nibabel.spatialimages import SpatialImage
 from fusionprep.errors import DataError
 from fusionprep.image.size import check_size, start_problem, surplus_problem, unpacked_size
 from fusionprep.plausibility import LONGEST_SIDE
+from fusionprep.reading import unfetched
 
 UNREADABLE = (
     OSError,
     EOFError,
     ValueError,
+    OverflowError,  # numbers of a header that are not finite
     TypeError,  # voxels that are not numbers, as in colour images
     zlib.error,
     nib.filebasedimages.ImageFileError,
@@ -104,10 +106,12 @@ def misnamed(path: str | Path) -> str:
 
     Raises
     ------
-    OSError
-        When the file cannot be read.
+    OSError, DataError
+        When the file cannot be read, or something else lies under its name.
     """
     path = Path(path)
+    if problem := unfetched(path):
+        raise DataError(f"{path} {problem}")
     with path.open("rb") as stream:
         start = stream.read(HEADER_BYTES)
     zipped, named = start.startswith(_GZIP), path.name.lower().endswith(".gz")
@@ -215,6 +219,8 @@ def read_colour(path: str | Path) -> nib.Nifti1Image:
         When the file cannot be read or is not in colour.
     """
     with _told(path):
+        if problem := unfetched(Path(path)):
+            raise DataError(f"{path} {problem}")
         image = load_image(path)
         voxels = np.asarray(image.dataobj)
     if voxels.dtype.names != ("R", "G", "B"):

@@ -18,8 +18,9 @@ from nipype.interfaces.base import (
 )
 
 from fusionprep.bids.names import IMAGE, NOTES, sidecar_path
-from fusionprep.errors import OutputError
+from fusionprep.errors import OutputError, UnreadableFileError
 from fusionprep.files import write_text, write_whole
+from fusionprep.reading import read_text
 
 SPACE_CODES = {"scanner": 1, "aligned": 2, "mni": 4}
 
@@ -58,7 +59,10 @@ class WriteDerivative(SimpleInterface):
         if not self.inputs.write_sidecar:
             return False
         sidecar = sidecar_path(target)
-        return not sidecar.is_file() or sidecar.read_text("utf-8") != self._sidecar_text()
+        try:
+            return read_text(sidecar) != self._sidecar_text()
+        except UnreadableFileError:
+            return True
 
     def _sidecar_text(self) -> str:
         fields = dict(self.inputs.metadata)

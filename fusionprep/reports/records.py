@@ -9,9 +9,9 @@ from typing import Any
 
 from fusionprep.bids import names
 from fusionprep.bids.types import ImageFile
-from fusionprep.errors import DataError
-from fusionprep.files import read_json_object
+from fusionprep.errors import DataError, UnreadableFileError
 from fusionprep.modalities import MOVED, T1W, Modality
+from fusionprep.reading import read_json_object
 from fusionprep.spaces import NATIVE
 
 VERDICTS = ("fail", "review", "pass")
@@ -223,9 +223,9 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     """
     try:
         return read_json_object(path)
-    except (OSError, ValueError) as error:
+    except UnreadableFileError as error:
         raise DataError(
-            f"cannot read the sidecar {path.name}: {error}; run the subject again"
+            f"cannot read the sidecar {path.name}: {error.reason}; run the subject again"
         ) from error
 
 

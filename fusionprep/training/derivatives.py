@@ -8,12 +8,12 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.bids import names
-from fusionprep.errors import DataError, NoInputError, UsageError
-from fusionprep.files import read_json_object
+from fusionprep.errors import DataError, NoInputError, UnreadableFileError, UsageError
 from fusionprep.image.io import read_volume, same_grid
 from fusionprep.image.masks import with_head
 from fusionprep.modalities import APP_FUSED, Modality
 from fusionprep.models.pair import scale_pair
+from fusionprep.reading import read_json_object
 from fusionprep.spaces import NATIVE
 from fusionprep.training.options import TrainingOptions
 from fusionprep.training.pairs import SlicePair
@@ -91,8 +91,8 @@ def _check_derivative(root: Path) -> None:
     path = root / DESCRIPTION
     try:
         kind = read_json_object(path).get("DatasetType")
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+    except UnreadableFileError as error:
+        raise DataError(f"cannot read {path}: {error.reason}") from error
     if kind != "derivative":
         raise NoInputError(
             f"{path} describes no derivatives; training needs the output folder of fusionapp, not "
@@ -161,8 +161,8 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
     sidecar = names.sidecar_path(path)
     try:
         return read_json_object(sidecar)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {sidecar}: {error}; run fusionapp again") from error
+    except UnreadableFileError as error:
+        raise DataError(f"cannot read {sidecar}: {error.reason}; run fusionapp again") from error
 
 
 def _t1w_of(root: Path, path: Path, sidecar: dict) -> Path:

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from fusionprep.bids.names import BIDS
-from fusionprep.files import json_text, read_json_object
+from fusionprep.errors import UnreadableFileError
+from fusionprep.files import json_text
 from fusionprep.modalities import APP_MODALITIES, CT, MOVED, T1W, Modality
+from fusionprep.reading import read_json_object
 
 IMAGES = {modality.short_name: modality for modality in APP_MODALITIES}
 """Brainlife's name of each modality."""
@@ -89,8 +91,8 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         return read_json_object(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot be read: {error}") from error
+    except UnreadableFileError as error:
+        raise ConfigError(f"cannot be read: {error.reason}") from error
 
 
 def find_images(config: Mapping[str, Any]) -> list[Image]:
@@ -157,8 +159,8 @@ def _sidecar(config: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
         return {}
     try:
         return read_json_object(sidecar)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{key}_json: {sidecar} cannot be read: {error}") from error
+    except UnreadableFileError as error:
+        raise ConfigError(f"{key}_json: {sidecar} cannot be read: {error.reason}") from error
 
 
 def find_options(config: Mapping[str, Any], images: Sequence[Image]) -> list[str]:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from fusionprep.bids import names
-from fusionprep.files import json_text, read_json_object
+from fusionprep.files import json_text
 from fusionprep.modalities import CT, PET, T1W, Modality
+from fusionprep.reading import read_json_object
 from fusionprep.spaces import NATIVE
 
 DERIVATIVES = Path("output_derivatives")

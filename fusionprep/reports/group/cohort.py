@@ -1,5 +1,6 @@
 """Mean and standard deviation of fused images over a cohort, from small figures of fixed planes."""
 
+import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fusionprep.errors import UnreadableFileError
 from fusionprep.files import write_whole
+from fusionprep.reading import read_bytes
 from fusionprep.reports.group.rows import ScanEntry
 
 FOLDER = "group_figures"
@@ -151,9 +154,16 @@ def _read_picture(path: Path) -> np.ndarray | None:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as picture:
+        with Image.open(io.BytesIO(read_bytes(path))) as picture:
             return np.asarray(picture if picture.mode == "RGB" else picture.convert("L"))
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+    except (
+        UnreadableFileError,
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ):
         # counted by the caller, and reported on the page
         return None
 

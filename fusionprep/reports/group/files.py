@@ -6,6 +6,8 @@ from pathlib import Path
 
 from fusionprep.bids import names
 from fusionprep.bids.types import ImageFile
+from fusionprep.errors import UnreadableFileError
+from fusionprep.reading import read_text
 from fusionprep.reports.records import fused_desc
 
 # What a small figure shows: its kind, the fused image, and where and of which scan that is.
@@ -66,8 +68,10 @@ def told_errors(output_dir: Path, label: str) -> list[str] | None:
     """What the section *Errors* of the subject report says; None without such a section."""
     name = names.block_name({"sub": label}, names.ERRORS)
     path = output_dir / names.figures_folder(f"sub-{label}") / f"{name}.html"
-    if not path.is_file():
-        return None
+    try:
+        text = read_text(path, errors="replace")
+    except UnreadableFileError as error:
+        return None if error.absent else [str(error)]
     parser = _Errors()
-    parser.feed(path.read_text(encoding="utf-8", errors="replace"))
+    parser.feed(text)
     return [" ".join(text.split()) for text in parser.messages or parser.steps]

@@ -10,8 +10,10 @@ from typing import Any
 from markupsafe import Markup
 
 from fusionprep.bids import names
+from fusionprep.errors import UnreadableFileError
 from fusionprep.modalities import MOVED, T1W
 from fusionprep.pages import BUNDLES, page_template
+from fusionprep.reading import read_table
 from fusionprep.reports.group.cohort import CohortImage, colour_scale
 from fusionprep.reports.group.columns import RATINGS
 from fusionprep.reports.group.models import Comparison
@@ -31,6 +33,8 @@ FIRST = 24
 
 _MOST_OUTLIERS = 5
 _MOST_COLUMNS = 6
+_LONGEST_CELL = 200
+_IDENTIFIER = IDENTITY[0]
 
 
 @dataclass(frozen=True)
@@ -268,21 +272,22 @@ def _modality_groups(participants: Sequence[ParticipantEntry]) -> list[tuple[str
 
 def _participant_facts(output_dir: Path) -> tuple[dict[str, list[str]], list[str]]:
     """The first columns of ``participants.tsv`` by participant, and their names."""
-    path = output_dir / "participants.tsv"
-    if not path.is_file():
+    try:
+        rows = read_table(output_dir / "participants.tsv")
+    except UnreadableFileError:
+        # these columns only help to read the table of scans
         return {}, []
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    head, *rows = [line.rstrip("\r").split("\t") for line in text.split("\n")]
-    if "participant_id" not in head:
+    if not rows or _IDENTIFIER not in rows[0]:
         return {}, []
-    at = head.index("participant_id")
-    shown = [i for i in range(len(head)) if i != at][:_MOST_COLUMNS]
-    facts = {
-        row[at]: [cell(row[i]) if i < len(row) else "n/a" for i in shown]
-        for row in rows
-        if at < len(row)
-    }
-    return facts, [cell(head[i]) for i in shown]
+    shown = [name for name in rows[0] if name != _IDENTIFIER][:_MOST_COLUMNS]
+    facts = {row[_IDENTIFIER]: [_shortened(row[name]) for name in shown] for row in rows}
+    return facts, [_shortened(name) for name in shown]
+
+
+def _shortened(text: str) -> str:
+    """A cell's text that does not fill the page."""
+    plain = cell(text)
+    return plain if len(plain) <= _LONGEST_CELL else f"{plain[:_LONGEST_CELL]}…"
 
 
 def _number(value: Any, digits: int = 3, *, padded: bool = False) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fusionprep.bids.output_checks import refuse_folder, usable_folder
 from fusionprep.errors import NoInputError
-from fusionprep.files import write_whole
+from fusionprep.files import write_text
 from fusionprep.reports.group.cohort import FOLDER, write_cohort_images
 from fusionprep.reports.group.columns import METRIC_PREFIX, columns
 from fusionprep.reports.group.models import compare_models
@@ -136,9 +136,9 @@ def write_group_report(
         for item in participants
         if item.missing
     ]
-    _write(output_dir / INCOMPLETE, _tsv(incomplete, ["participant_id", "reason"]))
+    write_text(output_dir / INCOMPLETE, _tsv(incomplete, ["participant_id", "reason"]))
     for kind, path in targets.items():
-        _write(path, contents[kind])
+        write_text(path, contents[kind])
     names = tuple(row["participant_id"] for row in incomplete)
     return GroupSummary(
         len(labels), len(rows), **targets, incomplete=names, warnings=tuple(warnings)
@@ -198,7 +198,3 @@ def _tsv(rows: Sequence[Row], names: Sequence[str]) -> str:
     lines = ["\t".join(names)]
     lines += ["\t".join(row[name] for name in names) for row in rows]
     return "\n".join(lines) + "\n"
-
-
-def _write(path: Path, content: str) -> None:
-    write_whole(path, lambda temporary: temporary.write_text(content, encoding="utf-8"))

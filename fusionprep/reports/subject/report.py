@@ -9,8 +9,9 @@ from markupsafe import Markup
 
 from fusionprep.bids import names
 from fusionprep.config_file import CONFIG_FILE, read_logged
-from fusionprep.errors import DataError
+from fusionprep.errors import DataError, UnreadableFileError
 from fusionprep.files import write_text, write_whole
+from fusionprep.reading import read_text
 from fusionprep.reports.records import Scan, SubjectRecord, read_subject
 from fusionprep.reports.subject import blocks, scores
 from fusionprep.reports.subject.spec import report_spec
@@ -191,8 +192,8 @@ def _caption(content: str, region_captions: Mapping[str, str]) -> str:
 def _crashes(folder: Path, subject: str) -> list[tuple[str, str]]:
     """Name and text of the crash files of a subject, and of those that name no subject."""
     found = []
-    for path in sorted(path for path in folder.glob("crash-*.txt") if path.is_file()):
-        text = path.read_text(encoding="utf-8", errors="replace")
+    for path in sorted(folder.glob("crash-*.txt")):
+        text = _read(path) or ""
         named = re.search(r"^Node: (.*)$", text, flags=re.MULTILINE)
         owner = re.search(r"(?:^|\.)sub_(\w+?)_wf(?:\.|$)", named[1]) if named else None
         # A workflow's name cannot hold the plus sign that a label may.
@@ -208,4 +209,8 @@ def _is_told(crash: str, messages: Sequence[str]) -> bool:
 
 
 def _read(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+    """A text for the report; None where there is none, and why where it cannot be read."""
+    try:
+        return read_text(path, errors="replace")
+    except UnreadableFileError as error:
+        return None if error.absent else str(error)
