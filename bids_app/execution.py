@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from bids_app.exitcodes import ExitCode
 from bids_app.failures import CrashFiles, Failure
 from bids_app.progress import Progress
-from bids_app.signals import interruptions
 from fusionprep.bids.types import SubjectPlan
 from fusionprep.config import Config
 from fusionprep.errors import DataError, FusionPrepError
 from fusionprep.machine import planned_memory_gb
+from fusionprep.signals import endings
 
 if TYPE_CHECKING:
     from nipype.pipeline.engine import Workflow
@@ -155,7 +155,7 @@ def _run_here(cohort: _Cohort, config: Config, arguments: Mapping[str, Any]) -> 
 
         return Subject(build, finish)
 
-    with interruptions() as signals:
+    with endings(KeyboardInterrupt) as signals:
         run = LocalRun(
             map(subject, cohort.plans), pool, progress, signals=signals,
             stop_on_first_crash=config.execution.stop_on_first_crash,
@@ -182,7 +182,7 @@ def _run_whole(cohort: _Cohort, settings: dict[str, Any]) -> None:
     own = None
     if settings["plugin"] in PROGRAMS:
         own = new_plugin(settings["plugin"], arguments, Pace())
-    with interruptions() as signals:
+    with endings(KeyboardInterrupt) as signals:
         if own is not None:
             own.signals = signals
         try:

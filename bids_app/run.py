@@ -9,11 +9,11 @@ from pathlib import Path
 
 from bids_app.exitcodes import ExitCode, exit_code_of
 from bids_app.failures import DISK_ERRORS, IN_THE_WAY, memory_advice
-from bids_app.signals import interruptions
 from bids_app.surroundings import check_folder, ensure_utf8, set_environment
 from fusionprep.arguments import quietly, shortened
 from fusionprep.errors import FusionPrepError, one_line
 from fusionprep.machine import address_space_gb, is_short_of_memory
+from fusionprep.signals import endings
 
 # OpenBLAS tries for ever to get what it needs, and PyTorch aborts
 SMALLEST_ADDRESS_SPACE_GB = 1.5
@@ -31,7 +31,7 @@ def _run(arguments: list[str]) -> int:
     set_environment()
     _ensure_home()
     try:
-        with interruptions():
+        with endings(KeyboardInterrupt):
             if _is_demo(arguments):
                 return _demo(arguments[1:])
             return _analyse(arguments)

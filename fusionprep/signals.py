@@ -24,8 +24,11 @@ class StoppedError(BaseException):
 
 
 @contextmanager
-def endings() -> Iterator[list[int]]:
-    """Raise :class:`StoppedError` on Ctrl-C, SIGTERM and SIGHUP.
+def endings(kind: type[BaseException] = StoppedError) -> Iterator[list[int]]:
+    """Raise an exception, with the signal's number, on Ctrl-C, SIGTERM and SIGHUP.
+
+    Schedulers and containers send SIGTERM, which the first process of a container would ignore,
+    to be killed a few seconds later.
 
     Yields the signals that came, because what is raised while Python collects garbage is lost.
     """
@@ -33,7 +36,7 @@ def endings() -> Iterator[list[int]]:
 
     def stop(number: int, _frame: object) -> None:
         came.append(number)
-        raise StoppedError(number)
+        raise kind(number)
 
     # Python takes signals in the main thread alone
     ours = ENDING if threading.current_thread() is threading.main_thread() else ()

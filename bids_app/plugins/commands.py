@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bids_app.progress import describe_node
-from bids_app.signals import ENDING
 from fusionprep.errors import UsageError
+from fusionprep.signals import ENDING
 
 # to submit, to ask, to cancel
 PROGRAMS: Mapping[str, tuple[str, str, str]] = {

@@ -29,7 +29,7 @@ from nipype import config
 from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe
 from bids_app.plugins.batch import new_plugin
-from bids_app.signals import interruptions
+from fusionprep.signals import endings
 from bids_app.failures import read_failures
 from bids_app.progress import Progress
 from bids_app.plugins.commands import Pace
@@ -65,7 +65,7 @@ plugin = new_plugin(
     name, {"status_callback": progress, "sbatch_args": sbatch_args, "max_tries": 0},
     Pace(seconds=0.1, patience=1.0))
 raised = None
-with interruptions() as signals:
+with endings(KeyboardInterrupt) as signals:
     plugin.signals = signals
     try:
         top.run(plugin=plugin)

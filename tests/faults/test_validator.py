@@ -189,9 +189,9 @@ def test_an_interrupted_run_leaves_none_behind(told, tmp_path, number):
     program = tmp_path / "bin" / PROGRAM
     program.write_text(program.read_text() + "exec sleep 600\n")
     code = (
-        "import sys; from pathlib import Path; from bids_app.signals import interruptions;"
+        "import sys; from pathlib import Path; from fusionprep.signals import endings;"
         " from bids_app.validator import validate\n"
-        "with interruptions(): validate(Path(sys.argv[1]))"
+        "with endings(KeyboardInterrupt): validate(Path(sys.argv[1]))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)],
