@@ -48,8 +48,8 @@ def unfetched(path: Path) -> str:
         return "is a link to a file that is not there (not fetched yet?)" * dangling
     except (OSError, ValueError) as error:
         return f"cannot be read ({_reason(error)})"
-    if not stat.S_ISREG(mode):
-        return f"is {_kind(mode)}, not a file"
+    if problem := _other_kind(mode):
+        return problem
     try:
         with path.open("rb") as stream:
             start = stream.read(_POINTER_BYTES)
@@ -61,6 +61,19 @@ def unfetched(path: Path) -> str:
     if _POINTER.match(start):
         return "holds a pointer of git-annex or Git LFS to its content (not fetched yet?)"
     return ""
+
+
+def other_kind(path: Path) -> str:
+    """What lies under a name in place of a file, as a predicate; empty for a file or nothing."""
+    try:
+        return _other_kind(path.stat().st_mode)
+    except OSError:
+        # opening it says so
+        return ""
+
+
+def _other_kind(mode: int) -> str:
+    return "" if stat.S_ISREG(mode) else f"is {_kind(mode)}, not a file"
 
 
 def _kind(mode: int) -> str:
@@ -102,8 +115,8 @@ def read_bytes(path: Path, *, largest: int = LARGEST_TABLE) -> bytes:
 
 
 def _check_kind(path: Path, mode: int) -> None:
-    if not stat.S_ISREG(mode):
-        raise UnreadableFileError(path, f"it is {_kind(mode)}, not a file")
+    if problem := _other_kind(mode):
+        raise UnreadableFileError(path, f"it {problem}")
 
 
 def _read(handle: int, path: Path, largest: int) -> bytes:

@@ -15,7 +15,7 @@ from nibabel.spatialimages import SpatialImage
 from fusionprep.errors import DataError
 from fusionprep.image.size import check_size, start_problem, surplus_problem, unpacked_size
 from fusionprep.plausibility import LONGEST_SIDE
-from fusionprep.reading import unfetched
+from fusionprep.reading import other_kind
 
 UNREADABLE = (
     OSError,
@@ -110,7 +110,7 @@ def misnamed(path: str | Path) -> str:
         When the file cannot be read, or something else lies under its name.
     """
     path = Path(path)
-    if problem := unfetched(path):
+    if problem := other_kind(path):
         raise DataError(f"{path} {problem}")
     with path.open("rb") as stream:
         start = stream.read(HEADER_BYTES)
@@ -219,7 +219,7 @@ def read_colour(path: str | Path) -> nib.Nifti1Image:
         When the file cannot be read or is not in colour.
     """
     with _told(path):
-        if problem := unfetched(Path(path)):
+        if problem := other_kind(Path(path)):
             raise DataError(f"{path} {problem}")
         image = load_image(path)
         voxels = np.asarray(image.dataobj)
