@@ -6,6 +6,7 @@ that nobody has disturbed leaves, byte by byte.
 """
 
 import os
+import shutil
 import signal
 import time
 from contextlib import suppress
@@ -17,6 +18,7 @@ import pytest
 from tests.app.runs import Run, check_readable, unfinished
 from tests.faults.attacks import Attack, Scene, in_table, stands
 from tests.faults.processes import (
+    SECONDS_OF_A_RUN,
     Launch,
     Started,
     attempt_apart,
@@ -68,7 +70,7 @@ PLANNING = {
 
 # in the order of the steps, so that each finds something to do
 RUNNING = {
-    "kill-build-kill": Attack("SIGKILL while it prepares", _blow(2.0, KILL), (-KILL,)),
+    "kill-build-kill": Attack("SIGKILL while it prepares", _blow(0.9, KILL), (-KILL,)),
     "kill-start-term": Attack("SIGTERM at the first step", _blow("conform", TERM), (143,)),
     "kill-int-all": Attack("Ctrl-C in a terminal", _blow("extract brain", INT, whom="all"), (130,)),
     "kill-hup-all": Attack("a terminal is closed", _blow("correct bias", HUP, whom="all"), (129,)),
@@ -98,8 +100,8 @@ RUNNING = {
 }  # fmt: skip
 
 GROUP = {
-    "kill-group": Attack("SIGKILL of the group level", _blow(0.6, KILL), (0, -KILL)),
-    "kill-group-term": Attack("SIGTERM of the group level", _blow(0.6, TERM), (0, 143, -TERM)),
+    "kill-group": Attack("SIGKILL of the group level", _blow(0.3, KILL), (0, -KILL)),
+    "kill-group-term": Attack("SIGTERM of the group level", _blow(0.3, TERM), (0, 143, -TERM)),
 }
 
 WORKERS = {
@@ -114,14 +116,10 @@ WORKERS = {
 }
 
 
-def strike(run: Started, blow: Blow) -> None:
-    """Wait for the moment, and send the signals."""
-    if isinstance(blow.at, str):
-        assert run.wait_for(blow.at), f"ended before: {run.said()}"
-    else:
-        while _cpu_time(psutil.Process(run.process.pid)) < blow.at:
-            assert run.process.poll() is None, f"ended before: {run.said()}"
-            time.sleep(0.01)
+def strike(run: Started, blow: Blow) -> bool:
+    """Wait for the moment, and send the signals; whether it came before the end."""
+    if not moment(run, blow.at):
+        return False
     workers = run.workers()
     targets = {
         "main": [run.process.pid],
@@ -135,6 +133,18 @@ def strike(run: Started, blow: Blow) -> None:
         for pid in targets:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
+    return True
+
+
+def moment(run: Started, at: str | float) -> bool:
+    """Whether the moment came before the end."""
+    if isinstance(at, str):
+        return run.wait_for(at)
+    while _cpu_time(psutil.Process(run.process.pid)) < at:
+        if run.process.poll() is not None:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def _cpu_time(process: psutil.Process) -> float:
@@ -147,7 +157,7 @@ def _cpu_time(process: psutil.Process) -> float:
 def struck(scene: Scene, launch: Launch, blow: Blow, seconds: float) -> Run:
     """Run a command, hit it, and see how it ends."""
     with started(scene, launch) as run:
-        strike(run, blow)
+        assert strike(run, blow), f"ended before: {run.said()}"
         return run.end(seconds)
 
 
@@ -168,17 +178,26 @@ def resumed(tiny, tmp_path_factory) -> Scene:
 @in_table(RUNNING)
 def test_a_run_that_is_killed_leaves_whole_files_and_no_process(attack, resumed):
     blow = attack.prepare(resumed)
-    with started(resumed, cheaply(Launch())) as run:
-        strike(run, blow)
-        if blow.signals == (STOP,):
-            run.process.send_signal(TERM)
-        # only what does not end a run takes longer
-        ended = run.end() if 0 in attack.codes else run.end(SECONDS_TO_END)
+    # only what does not end a run takes longer
+    seconds = SECONDS_OF_A_RUN if 0 in attack.codes else SECONDS_TO_END
+    for last in (False, True):
+        before = unfinished(resumed.out)
+        with started(resumed, cheaply(Launch())) as run:
+            hit = strike(run, blow)
+            if blow.signals == (STOP,):
+                run.process.send_signal(TERM)
+            ended = run.end(seconds)
+        if hit:
+            break
+        # the attack before came so late that nothing was left to do
+        assert not last, f"ended before: {ended.stderr}"
+        for folder in (resumed.out, resumed.work):
+            shutil.rmtree(folder)
     assert "Traceback" not in ended.stderr
     assert ended.code in attack.codes, ended.stderr
     check_readable(resumed.out)
     if KILL not in blow.signals and ended.code >= 0:
-        assert not unfinished(resumed.out)
+        assert set(unfinished(resumed.out)) <= set(before)
 
 
 @pytest.mark.slow
@@ -204,7 +223,7 @@ def test_a_run_goes_on_without_a_worker(attack, tiny, tmp_path, undisturbed):
     scene = Scene(tiny, tmp_path / "out", tmp_path / "work")
     blow = attack.prepare(scene)
     with started(scene, cheaply(Launch())) as hit:
-        strike(hit, blow)
+        assert strike(hit, blow), hit.said()
         run = hit.end()
     stands(run, attack)
     if run.code:
