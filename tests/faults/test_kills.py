@@ -8,6 +8,8 @@ that nobody has disturbed leaves, byte by byte.
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ import pytest
 from tests.app.runs import Run, check_readable, unfinished
 from tests.faults.attacks import Attack, Scene, in_table, stands
 from tests.faults.processes import (
+    ROOT,
     SECONDS_OF_A_RUN,
     Launch,
     Started,
@@ -29,6 +32,19 @@ from tests.faults.processes import (
 )
 
 SECONDS_TO_END = 30.0
+INTERRUPTED = """
+import sys
+from fusionprep.signals import InterruptionError, endings
+
+def run():
+    try:
+        with endings(InterruptionError):
+            exec("import signal; signal.raise_signal(signal.SIGTERM)")
+    except KeyboardInterrupt as interrupt:
+        return 128 + interrupt.args[0]
+
+sys.exit(run())
+"""
 
 
 @dataclass(frozen=True)
@@ -165,6 +181,15 @@ def struck(scene: Scene, launch: Launch, blow: Blow, seconds: float) -> Run:
 def test_a_signal_while_it_plans(attack, scene):
     run = struck(scene, Launch(("--dry-run",)), attack.prepare(scene), SECONDS_TO_END)
     stands(run, attack)
+
+
+def test_the_exit_code_tells_the_signal_wherever_it_came(tmp_path):
+    """Here in code that is compiled at run time, as that of a dataclass is."""
+    (tmp_path / "command.py").write_text(INTERRUPTED)
+    path = os.pathsep.join((str(tmp_path), str(ROOT)))
+    command = [sys.executable, "-m", "command"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=False)
+    assert done.returncode == 128 + TERM
 
 
 @pytest.fixture(scope="module")
