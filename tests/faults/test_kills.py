@@ -77,11 +77,11 @@ USR1, XCPU, ALRM = signal.SIGUSR1, signal.SIGXCPU, signal.SIGALRM
 
 # the handlers may not be there yet, or no more
 PLANNING = {
-    "kill-plan-int": Attack("Ctrl-C while it plans", _blow(0.5, INT), (0, 130, -INT)),
-    "kill-plan-term": Attack("SIGTERM while it plans", _blow(0.5, TERM), (0, 143, -TERM)),
-    "kill-plan-hup": Attack("SIGHUP while it plans", _blow(0.5, HUP), (0, 129, -HUP)),
-    "kill-plan-kill": Attack("SIGKILL while it plans", _blow(0.5, KILL), (0, -KILL)),
-    "kill-plan-pipe": Attack("SIGPIPE while it plans", _blow(0.5, PIPE), (0,)),
+    "kill-plan-int": Attack("Ctrl-C while it plans", _blow(0.3, INT), (0, 130, -INT)),
+    "kill-plan-term": Attack("SIGTERM while it plans", _blow(0.3, TERM), (0, 143, -TERM)),
+    "kill-plan-hup": Attack("SIGHUP while it plans", _blow(0.3, HUP), (0, 129, -HUP)),
+    "kill-plan-kill": Attack("SIGKILL while it plans", _blow(0.3, KILL), (0, -KILL)),
+    "kill-plan-pipe": Attack("SIGPIPE while it plans", _blow(0.3, PIPE), (0,)),
 }
 
 # in the order of the steps, so that each finds something to do
