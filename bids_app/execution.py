@@ -15,7 +15,7 @@ from fusionprep.bids.types import SubjectPlan
 from fusionprep.config import Config
 from fusionprep.errors import DataError, FusionPrepError
 from fusionprep.machine import planned_memory_gb
-from fusionprep.signals import endings
+from fusionprep.signals import InterruptionError, endings
 
 if TYPE_CHECKING:
     from nipype.pipeline.engine import Workflow
@@ -155,7 +155,7 @@ def _run_here(cohort: _Cohort, config: Config, arguments: Mapping[str, Any]) -> 
 
         return Subject(build, finish)
 
-    with endings(KeyboardInterrupt) as signals:
+    with endings(InterruptionError) as signals:
         run = LocalRun(
             map(subject, cohort.plans), pool, progress, signals=signals,
             stop_on_first_crash=config.execution.stop_on_first_crash,
@@ -182,7 +182,7 @@ def _run_whole(cohort: _Cohort, settings: dict[str, Any]) -> None:
     own = None
     if settings["plugin"] in PROGRAMS:
         own = new_plugin(settings["plugin"], arguments, Pace())
-    with endings(KeyboardInterrupt) as signals:
+    with endings(InterruptionError) as signals:
         if own is not None:
             own.signals = signals
         try:

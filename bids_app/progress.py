@@ -31,7 +31,7 @@ class Progress:
         Subjects all of whose steps have their results.
     """
 
-    def __init__(self, n_subjects: int, stream: TextIO = sys.stderr) -> None:
+    def __init__(self, n_subjects: int, stream: TextIO | None = None) -> None:
         self.n_subjects = n_subjects
         self.executed = 0
         self.finished = 0
@@ -43,7 +43,8 @@ class Progress:
         self._failed: set[str] = set()
         self._started: set[str] = set()
         self._begin = time.monotonic()
-        self._stream = stream
+        # looked up now: where it is closed or broken, the command has put another in its place
+        self._stream = stream = stream or sys.stderr
         self._bar = None
         if stream.isatty():
             from tqdm import tqdm

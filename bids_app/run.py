@@ -13,7 +13,7 @@ from bids_app.surroundings import check_folder, ensure_utf8, set_environment
 from fusionprep.arguments import quietly, shortened
 from fusionprep.errors import FusionPrepError, one_line
 from fusionprep.machine import address_space_gb, is_short_of_memory
-from fusionprep.signals import endings
+from fusionprep.signals import InterruptionError, endings
 
 # OpenBLAS tries for ever to get what it needs, and PyTorch aborts
 SMALLEST_ADDRESS_SPACE_GB = 1.5
@@ -31,7 +31,7 @@ def _run(arguments: list[str]) -> int:
     set_environment()
     _ensure_home()
     try:
-        with endings(KeyboardInterrupt):
+        with endings(InterruptionError):
             if _is_demo(arguments):
                 return _demo(arguments[1:])
             return _analyse(arguments)

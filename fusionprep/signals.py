@@ -23,6 +23,14 @@ class StoppedError(BaseException):
         self.number = number
 
 
+class InterruptionError(KeyboardInterrupt):
+    """As on Ctrl-C, by a class of its own.
+
+    Where a plain one passes through code that is compiled at run time, as that of dataclasses is,
+    Python ends itself by SIGINT in the end, whatever was made of the exception.
+    """
+
+
 @contextmanager
 def endings(kind: type[BaseException] = StoppedError) -> Iterator[list[int]]:
     """Raise an exception, with the signal's number, on Ctrl-C, SIGTERM and SIGHUP.

@@ -50,13 +50,16 @@ def modules() -> Iterator[ModuleType]:
         yield importlib.import_module(f"{__package__}.{path.stem}")
 
 
-def attacks_of(module: ModuleType) -> dict[str, object]:
-    """The attacks in all tables that a module defines, by id."""
-    found = {}
-    for name, table in vars(module).items():
-        if name.isupper() and isinstance(table, dict):
-            found |= {key: value for key, value in table.items() if hasattr(value, "what")}
-    return found
+def attacks_of(module: ModuleType) -> list[tuple[str, object]]:
+    """The attacks in all tables that a module defines, by id, which begins with its area."""
+    area = module.__name__.rpartition(".test_")[2].replace("_", "-")
+    return [
+        (f"{area}.{key}", value)
+        for name, table in vars(module).items()
+        if name.isupper() and isinstance(table, dict)
+        for key, value in table.items()
+        if hasattr(value, "what")
+    ]
 
 
 def main() -> None:
@@ -67,7 +70,7 @@ def main() -> None:
             continue
         count += len(attacks)
         print(f"\n## {(module.__doc__ or '').splitlines()[0]}\n\n{HEADER}")
-        for name, attack in attacks.items():
+        for name, attack in attacks:
             codes = " or ".join(map(_ending, getattr(attack, "codes", (0,))))
             print(_row(name, attack.what, codes))
     print(f"\n## In tests/app\n\n{HEADER}")

@@ -6,7 +6,10 @@ that nobody has disturbed leaves, byte by byte.
 """
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +20,8 @@ import pytest
 from tests.app.runs import Run, check_readable, unfinished
 from tests.faults.attacks import Attack, Scene, in_table, stands
 from tests.faults.processes import (
+    ROOT,
+    SECONDS_OF_A_RUN,
     Launch,
     Started,
     attempt_apart,
@@ -27,6 +32,19 @@ from tests.faults.processes import (
 )
 
 SECONDS_TO_END = 30.0
+INTERRUPTED = """
+import sys
+from fusionprep.signals import InterruptionError, endings
+
+def run():
+    try:
+        with endings(InterruptionError):
+            exec("import signal; signal.raise_signal(signal.SIGTERM)")
+    except KeyboardInterrupt as interrupt:
+        return 128 + interrupt.args[0]
+
+sys.exit(run())
+"""
 
 
 @dataclass(frozen=True)
@@ -59,16 +77,16 @@ USR1, XCPU, ALRM = signal.SIGUSR1, signal.SIGXCPU, signal.SIGALRM
 
 # the handlers may not be there yet, or no more
 PLANNING = {
-    "kill-plan-int": Attack("Ctrl-C while it plans", _blow(0.5, INT), (0, 130, -INT)),
-    "kill-plan-term": Attack("SIGTERM while it plans", _blow(0.5, TERM), (0, 143, -TERM)),
-    "kill-plan-hup": Attack("SIGHUP while it plans", _blow(0.5, HUP), (0, 129, -HUP)),
-    "kill-plan-kill": Attack("SIGKILL while it plans", _blow(0.5, KILL), (0, -KILL)),
-    "kill-plan-pipe": Attack("SIGPIPE while it plans", _blow(0.5, PIPE), (0,)),
+    "kill-plan-int": Attack("Ctrl-C while it plans", _blow(0.3, INT), (0, 130, -INT)),
+    "kill-plan-term": Attack("SIGTERM while it plans", _blow(0.3, TERM), (0, 143, -TERM)),
+    "kill-plan-hup": Attack("SIGHUP while it plans", _blow(0.3, HUP), (0, 129, -HUP)),
+    "kill-plan-kill": Attack("SIGKILL while it plans", _blow(0.3, KILL), (0, -KILL)),
+    "kill-plan-pipe": Attack("SIGPIPE while it plans", _blow(0.3, PIPE), (0,)),
 }
 
 # in the order of the steps, so that each finds something to do
 RUNNING = {
-    "kill-build-kill": Attack("SIGKILL while it prepares", _blow(2.0, KILL), (-KILL,)),
+    "kill-build-kill": Attack("SIGKILL while it prepares", _blow(0.9, KILL), (-KILL,)),
     "kill-start-term": Attack("SIGTERM at the first step", _blow("conform", TERM), (143,)),
     "kill-int-all": Attack("Ctrl-C in a terminal", _blow("extract brain", INT, whom="all"), (130,)),
     "kill-hup-all": Attack("a terminal is closed", _blow("correct bias", HUP, whom="all"), (129,)),
@@ -98,8 +116,8 @@ RUNNING = {
 }  # fmt: skip
 
 GROUP = {
-    "kill-group": Attack("SIGKILL of the group level", _blow(0.6, KILL), (0, -KILL)),
-    "kill-group-term": Attack("SIGTERM of the group level", _blow(0.6, TERM), (0, 143, -TERM)),
+    "kill-group": Attack("SIGKILL of the group level", _blow(0.3, KILL), (0, -KILL)),
+    "kill-group-term": Attack("SIGTERM of the group level", _blow(0.3, TERM), (0, 143, -TERM)),
 }
 
 WORKERS = {
@@ -114,14 +132,10 @@ WORKERS = {
 }
 
 
-def strike(run: Started, blow: Blow) -> None:
-    """Wait for the moment, and send the signals."""
-    if isinstance(blow.at, str):
-        assert run.wait_for(blow.at), f"ended before: {run.said()}"
-    else:
-        while _cpu_time(psutil.Process(run.process.pid)) < blow.at:
-            assert run.process.poll() is None, f"ended before: {run.said()}"
-            time.sleep(0.01)
+def strike(run: Started, blow: Blow) -> bool:
+    """Wait for the moment, and send the signals; whether it came before the end."""
+    if not moment(run, blow.at):
+        return False
     workers = run.workers()
     targets = {
         "main": [run.process.pid],
@@ -135,6 +149,18 @@ def strike(run: Started, blow: Blow) -> None:
         for pid in targets:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
+    return True
+
+
+def moment(run: Started, at: str | float) -> bool:
+    """Whether the moment came before the end."""
+    if isinstance(at, str):
+        return run.wait_for(at)
+    while _cpu_time(psutil.Process(run.process.pid)) < at:
+        if run.process.poll() is not None:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def _cpu_time(process: psutil.Process) -> float:
@@ -147,7 +173,7 @@ def _cpu_time(process: psutil.Process) -> float:
 def struck(scene: Scene, launch: Launch, blow: Blow, seconds: float) -> Run:
     """Run a command, hit it, and see how it ends."""
     with started(scene, launch) as run:
-        strike(run, blow)
+        assert strike(run, blow), f"ended before: {run.said()}"
         return run.end(seconds)
 
 
@@ -155,6 +181,15 @@ def struck(scene: Scene, launch: Launch, blow: Blow, seconds: float) -> Run:
 def test_a_signal_while_it_plans(attack, scene):
     run = struck(scene, Launch(("--dry-run",)), attack.prepare(scene), SECONDS_TO_END)
     stands(run, attack)
+
+
+def test_the_exit_code_tells_the_signal_wherever_it_came(tmp_path):
+    """Here in code that is compiled at run time, as that of a dataclass is."""
+    (tmp_path / "command.py").write_text(INTERRUPTED)
+    path = os.pathsep.join((str(tmp_path), str(ROOT)))
+    command = [sys.executable, "-m", "command"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=False)
+    assert done.returncode == 128 + TERM
 
 
 @pytest.fixture(scope="module")
@@ -168,17 +203,26 @@ def resumed(tiny, tmp_path_factory) -> Scene:
 @in_table(RUNNING)
 def test_a_run_that_is_killed_leaves_whole_files_and_no_process(attack, resumed):
     blow = attack.prepare(resumed)
-    with started(resumed, cheaply(Launch())) as run:
-        strike(run, blow)
-        if blow.signals == (STOP,):
-            run.process.send_signal(TERM)
-        # only what does not end a run takes longer
-        ended = run.end() if 0 in attack.codes else run.end(SECONDS_TO_END)
+    # only what does not end a run takes longer
+    seconds = SECONDS_OF_A_RUN if 0 in attack.codes else SECONDS_TO_END
+    for last in (False, True):
+        before = unfinished(resumed.out)
+        with started(resumed, cheaply(Launch())) as run:
+            hit = strike(run, blow)
+            if blow.signals == (STOP,):
+                run.process.send_signal(TERM)
+            ended = run.end(seconds)
+        if hit:
+            break
+        # the attack before came so late that nothing was left to do
+        assert not last, f"ended before: {ended.stderr}"
+        for folder in (resumed.out, resumed.work):
+            shutil.rmtree(folder)
     assert "Traceback" not in ended.stderr
     assert ended.code in attack.codes, ended.stderr
     check_readable(resumed.out)
     if KILL not in blow.signals and ended.code >= 0:
-        assert not unfinished(resumed.out)
+        assert set(unfinished(resumed.out)) <= set(before)
 
 
 @pytest.mark.slow
@@ -204,7 +248,7 @@ def test_a_run_goes_on_without_a_worker(attack, tiny, tmp_path, undisturbed):
     scene = Scene(tiny, tmp_path / "out", tmp_path / "work")
     blow = attack.prepare(scene)
     with started(scene, cheaply(Launch())) as hit:
-        strike(hit, blow)
+        assert strike(hit, blow), hit.said()
         run = hit.end()
     stands(run, attack)
     if run.code:

@@ -174,13 +174,17 @@ NAMES = {
     "name-dash": "-rf",
     "name-tilde": "~",
 }
-IN_SETTINGS = ("name-percent", "name-line-break")
+IN_SETTINGS = ("name-percent", "name-interpolation")
 """Names that Nipype has in its settings, which a plan does not need."""
+
+REFUSED = ("name-line-break",)
+"""Names that would break what the run says in two."""
 
 FOLDERS = {
     name: Attack(
         f"folders called {folder!r}, names taken for ASCII",
         _launch(TEXT if name in IN_SETTINGS else PLAN, env=NOT_UTF8),
+        (64,) if name in REFUSED else (0,),
     )
     for name, folder in NAMES.items()
 }

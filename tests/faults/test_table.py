@@ -9,7 +9,7 @@ from tests.faults.table import ELSEWHERE, attacks_of, main, modules
 
 
 def test_each_attack_has_an_id_of_its_own():
-    ids = Counter(name for module in modules() for name in attacks_of(module))
+    ids = Counter(name for module in modules() for name, _ in attacks_of(module))
     assert [name for name, count in ids.items() if count > 1] == []
     assert len(ids) >= 200
 
@@ -23,4 +23,4 @@ def test_attacks_elsewhere_are_there(name):
 def test_the_table_is_printed(capsys):
     main()
     printed = capsys.readouterr().out
-    assert "| kill-main | SIGKILL of the main process | SIGKILL |" in printed
+    assert "| kills.kill-main | SIGKILL of the main process | SIGKILL |" in printed
