@@ -44,6 +44,9 @@ SHOULDER = 0.8
 BONE, COMPACT_BONE = 0.5, 0.75
 """Levels of a CT between which pixels are partly bone, in any window that shows brain."""
 
+DENSE = 0.9
+"""Level from which a single pixel of a CT is compact bone or calcification, not noise."""
+
 AIR = 0.05
 """Level of a CT up to which there is no tissue."""
 
@@ -52,6 +55,19 @@ AROUND = 21
 
 LEAST_TISSUE = 0.44
 """Pixels of it that must be soft tissue, partly counted."""
+
+MIDDLE_GRAY = 0.48
+"""Level that soft tissue has on average where it is bright in MRI and CT, as in a T1w."""
+
+BOTH_BRIGHT = (0.41, 0.46)
+"""Broad levels of the darker source between which both count more and more as bright: below it lies
+a T2w beside CT."""
+
+BROAD = 13
+"""Blocks of the square that is averaged over, twice, for broad levels."""
+
+LEAST_SHARE = 0.02
+"""Share of soft tissue around a block that counts."""
 
 ALIKE = 0.02
 """Mean absolute difference of a neighbourhood from which two images are no longer the same."""
@@ -147,7 +163,8 @@ class ReadFuseCT(ReadFuse):
 
     Its edges are several times as strong as all others, and leave halos far into the brain as soon
     as two bands of them have different gains. Where bone was, the bands see what lies around it.
-    Compact bone is never darker than in the CT.
+    Compact bone is never darker than in the CT. Where both sources are bright, their sum would be a
+    white sheet without contrast: it comes down to a middle gray.
     """
 
     def seen(
@@ -158,8 +175,8 @@ class ReadFuseCT(ReadFuse):
     def finish(
         self, fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
     ) -> torch.Tensor:
-        soft = compressed(fused).to(functional.dtype)
-        fused = torch.lerp(soft, torch.maximum(soft, functional), bone(functional))
+        soft = compressed(lowered(fused, anatomical, functional)).to(functional.dtype)
+        fused = torch.lerp(soft, torch.maximum(soft, functional), dense(functional))
         return finished(fused, anatomical, functional)
 
 
@@ -168,12 +185,44 @@ def bone(functional: torch.Tensor) -> torch.Tensor:
     return ((functional - BONE) / (COMPACT_BONE - BONE)).clamp(0.0, 1.0)
 
 
+def dense(functional: torch.Tensor) -> torch.Tensor:
+    """How far the pixels of a CT are bone or calcification, 0 to 1.
+
+    In a narrow window peaks of the noise reach ``BONE``: a pixel also counts by its surroundings.
+    """
+    around = _smoothed(_smoothed(functional, 1, -1), 1, -2)
+    certain = ((functional - COMPACT_BONE) / (DENSE - COMPACT_BONE)).clamp(0.0, 1.0)
+    return torch.minimum(bone(functional), torch.maximum(bone(around), certain))
+
+
 def without_bone(functional: torch.Tensor) -> torch.Tensor:
     """A CT whose bone has the mean level of soft tissue around it, black where there is none."""
     kept = 1 - bone(functional)
     tissue = kept * (functional > AIR)
     around, share = _sums_around(torch.cat([functional * tissue, tissue], dim=1)).chunk(2, dim=1)
     return torch.lerp(around / share.clamp_min(LEAST_TISSUE), functional, kept)
+
+
+def lowered(
+    fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
+) -> torch.Tensor:
+    """The sum of the bands, with soft tissue at a middle gray where it is bright in both sources.
+
+    Only the broad level changes, so that contrasts stay and the shoulder takes none of them.
+    """
+    height, width = fused.shape[-2:]
+    darker = torch.minimum(anatomical, functional)
+    tissue = (darker > AIR) * (1 - bone(functional))
+    maps = torch.cat([fused.clamp(0, 1) * tissue, darker * tissue, tissue], dim=1)
+    broad = nnf.avg_pool2d(whole_blocks(maps), BLOCK)
+    broad = _box_mean(_box_mean(broad, BROAD), BROAD)
+    level, both, share = broad.chunk(3, dim=1)
+    share = share + LEAST_SHARE
+    low, high = BOTH_BRIGHT
+    bright = ((both / share - low) / (high - low)).clamp(0, 1)
+    excess = bright * (level / share - MIDDLE_GRAY).clamp_min(0)
+    fine = nnf.interpolate(excess, scale_factor=BLOCK, mode="bilinear")
+    return fused - fine[..., :height, :width]
 
 
 def _sums_around(images: torch.Tensor) -> torch.Tensor:
@@ -195,6 +244,12 @@ def _added(bands: torch.Tensor, rest: torch.Tensor, plan: torch.Tensor) -> torch
     gains = _opened(gains, FIRST_GAIN, LARGEST_GAIN)
     fused = (shares * rest).sum(dim=1, keepdim=True)
     return fused + (gains * bands).sum(dim=1, keepdim=True)
+
+
+def _box_mean(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Mean over a square, black outside; one axis after the other is faster than both at once."""
+    down = nnf.avg_pool2d(images, (side, 1), stride=1, padding=(side // 2, 0))
+    return nnf.avg_pool2d(down, (1, side), stride=1, padding=(0, side // 2))
 
 
 def decomposed(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -236,10 +291,7 @@ def finished(
 
     Black where neither is above 0.
     """
-    difference = (anatomical - functional).abs()
-    # One axis after the other is faster than both at once.
-    difference = nnf.avg_pool2d(difference, (9, 1), stride=1, padding=(4, 0))
-    difference = nnf.avg_pool2d(difference, (1, 9), stride=1, padding=(0, 4))
+    difference = _box_mean((anatomical - functional).abs(), 9)
     unlike = 1 - torch.exp(-((difference / ALIKE) ** 2))
     fused = torch.lerp((anatomical + functional) / 2, fused.to(anatomical.dtype), unlike)
     return keep_alone(fused, anatomical, functional) * support(anatomical, functional)

@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from fusionprep.models.inference import fuse_volume
-from fusionprep.models.nets.readfuse import COMPACT_BONE, ReadFuse, ReadFuseCT, decomposed
+from fusionprep.models.nets.readfuse import (
+    COMPACT_BONE,
+    MIDDLE_GRAY,
+    ReadFuse,
+    ReadFuseCT,
+    decomposed,
+    dense,
+    lowered,
+)
 from tests.models.nets.images import blobs, with_random_weights
 
 torch.set_num_threads(1)
@@ -88,6 +96,46 @@ def test_bone_is_as_bright_as_in_the_ct_and_leaves_no_halo_in_the_brain():
     assert fuse(models[1], mri, ct)[..., 10, 64].min() > 0.9
     black = torch.zeros_like(ct)
     torch.testing.assert_close(fuse(models[1], black, ct), ct)
+
+
+def head(mri, ct):
+    """Tissue of one level each in a skull, both (1, 1, 160, 160)."""
+    images = torch.zeros(2, 1, 1, 160, 160)
+    images[0, ..., 16:144, 16:144] = mri
+    images[1, ..., 8:152, 8:152] = 1.0
+    images[1, ..., 16:144, 16:144] = ct
+    return images
+
+
+def test_tissue_that_both_show_bright_comes_down_to_gray_and_keeps_its_contrast():
+    mri, ct = head(0.8, 0.55)
+    fused = torch.full_like(mri, 0.85)
+    fused[..., 60:64, 60:64] += 0.1
+    gray = lowered(fused, mri, ct)
+    assert gray[..., 80, 100].item() == pytest.approx(MIDDLE_GRAY, abs=0.03)
+    contrast = gray[..., 62, 62] - gray[..., 62, 72]
+    assert contrast.item() == pytest.approx(0.1, abs=0.005)
+    # No brighter or darker rim beside the skull.
+    assert (gray[..., 18:142, 18:142] < MIDDLE_GRAY + 0.13).all()
+    assert abs((gray[..., 20, 80] - gray[..., 80, 100]).item()) < 0.02
+
+
+def test_a_t2w_beside_ct_is_not_lowered():
+    """Brain is dark in the one, fluid in the other."""
+    mri, ct = head(0.35, 0.5)
+    mri[..., 60:90, 60:90], ct[..., 60:90, 60:90] = 1.0, 0.1
+    fused = torch.maximum(mri, ct)
+    torch.testing.assert_close(lowered(fused, mri, ct), fused)
+
+
+def test_a_peak_of_noise_is_no_bone_and_a_calcification_is():
+    ct = torch.full((1, 1, 40, 40), 0.4)
+    ct[..., 10, 10], ct[..., 30, 30] = 0.72, 0.95
+    ct[..., 10:16, 25:31] = 0.8
+    found = dense(ct)
+    assert found[..., 10, 10] == 0
+    assert found[..., 30, 30] == 1
+    assert found[..., 13, 28] == 1
 
 
 @pytest.mark.parametrize("shape", [(33, 50), (34, 47), (16, 16), (35, 64)])
