@@ -53,9 +53,18 @@ def endings(kind: type[BaseException] = StoppedError) -> Iterator[list[int]]:
         # whoever started this process in the background, or by nohup, has asked to ignore it
         if handler is not signal.SIG_IGN:
             signal.signal(number, stop)
+    unraisable = sys.unraisablehook
+
+    def tell(lost: "sys.UnraisableHookArgs") -> None:
+        # the signal is on the list, and a traceback says nothing more
+        if not isinstance(lost.exc_value, kind):
+            unraisable(lost)
+
+    sys.unraisablehook = tell
     try:
         yield came
     finally:
+        sys.unraisablehook = unraisable
         for number, handler in before.items():
             signal.signal(number, handler)
 

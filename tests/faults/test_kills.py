@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import psutil
 import pytest
 
+from fusionprep.signals import InterruptionError, endings
 from tests.app.runs import Run, check_readable, unfinished
 from tests.faults.attacks import Attack, Scene, in_table, stands
 from tests.faults.processes import (
@@ -190,6 +191,17 @@ def test_the_exit_code_tells_the_signal_wherever_it_came(tmp_path):
     command = [sys.executable, "-m", "command"]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=False)
     assert done.returncode == 128 + TERM
+
+
+def test_a_signal_while_python_collects_garbage_is_noted_without_a_traceback(capsys):
+    class Last:
+        def __del__(self):
+            signal.raise_signal(TERM)
+
+    with endings(InterruptionError) as came:
+        Last()
+    assert came == [TERM]
+    assert capsys.readouterr().err == ""
 
 
 @pytest.fixture(scope="module")
