@@ -240,7 +240,7 @@ def _described(path: Path) -> tuple[dict[str, str], bool]:
     """What an earlier run's table says of each label, and whether some of it makes no sense."""
     try:
         rows = read_table(path)
-    except ValueError:
+    except UnreadableFileError:
         return {}, True
     # a table is cut off or mixed up where a row lacks one of the two
     known = {

@@ -20,7 +20,7 @@ _LONGEST_NAME = 150
 
 
 def unusable(name: str) -> str:
-    """Why a file or folder cannot be used under its name, as a predicate; empty where it can.
+    r"""Why a file or folder cannot be used under its name, as a predicate; empty where it can.
 
     Examples
     --------

@@ -1,5 +1,7 @@
 """A dataset for each attack."""
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,13 @@ def undisturbed(tiny, tmp_path_factory) -> dict[str, bytes]:
     run = process_apart(Scene(tiny, folder / "out", folder / "work"), Launch())
     assert run.code == 0, run.stderr
     return derivatives(run.output_dir)
+
+
+@pytest.fixture
+def unguarded() -> Iterator[None]:
+    """Signals as in a terminal; what runs in the background may have inherited to ignore them."""
+    ours = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in ours.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

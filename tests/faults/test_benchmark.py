@@ -218,6 +218,7 @@ def test_no_pair_at_all_ends_in_one_line_after_those_of_the_pairs(scene):
     assert run.stderr.count("warning: ") == len(PAIRS)
 
 
+@pytest.mark.usefixtures("unguarded")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_benchmark_keeps_the_rows_that_are_done(scene, monkeypatch, number):
     original = watch.SavingWatch.image

@@ -208,7 +208,7 @@ def test_a_wrong_training_configuration_ends_in_one_line(places, name):
 UNUSABLE: dict[str, tuple[Sequence[str], str]] = {
     "fuse-missing": (("fuse", "{here}/none.nii", "{here}/pet.nii", *TO), "there is no file"),
     "fuse-output-there": ((*FUSE, "-o", "{here}/text.nii"), "exists; choose another"),
-    "export-weights-folder": ((*EXPORT, "--weights", "{here}/folder", *TO), "Is a directory"),
+    "export-weights-folder": ((*EXPORT, "--weights", "{here}/folder", *TO), "is a folder"),
     "join-missing": (("join-vgg19", "{here}/none", *TO), "No such file"),
     "join-other": (JOIN, "the SHA-256 of"),
     "benchmark-missing": ((*COMPARE, "{here}/none", "--out", "{here}/out"), "there is no folder"),

@@ -261,6 +261,7 @@ def test_a_checkpoint_that_cannot_be_used_is_said_in_one_line(attack, trained, t
     assert (out / "log.csv").read_bytes() == log
 
 
+@pytest.mark.usefixtures("unguarded")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_training_goes_on_to_the_same(trained, tmp_path, monkeypatch, number):
     scene = Scene(trained.bids, tmp_path / "out", tmp_path / "work")

@@ -169,7 +169,7 @@ OF_OPTIONS = {
     "model-long": (("--fusion-model", LONG), "invalid choice"),
     "weights-blank": (("--fusion-weights", "readfuse="), "is not NAME=FILE"),
     "weights-long": (("--fusion-weights", f"readfuse={LONG}"), "File name too long"),
-    "weights-folder": (("--fusion-weights", "readfuse={root}"), "cannot read the weights"),
+    "weights-folder": (("--fusion-weights", "readfuse={root}"), "is a folder"),
     "option-unknown": (("--fuse-everything",), "unrecognized arguments"),
     "option-lines": (("--fuse\nall",), "unrecognized arguments"),
 }

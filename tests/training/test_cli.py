@@ -53,7 +53,7 @@ def test_what_lightning_refuses_is_said_in_one_line(training_slices, tmp_path, c
     if torch.cuda.is_available():
         pytest.skip("what a CPU cannot do, a GPU may")
     config = tmp_path / "own.toml"
-    config.write_text(f"epochs = 1\n{option}\n")
+    config.write_text(f"epochs = 1\ncrop = 32\n{option}\n")
     words = ("train", "unet", "--data", training_slices, "--out", tmp_path / "out")
     assert run(*words, "--config", config) == 64
     error = capsys.readouterr().err
