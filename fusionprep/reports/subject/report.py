@@ -159,6 +159,7 @@ def _assemble(
             reportlets_dir=figures,
             metadata={},
         )
+    _forget_indexes()
     report.title = f"sub-{subject} · fusionprep"
     for section in report.sections:
         for reportlet in section.reportlets:
@@ -175,6 +176,15 @@ def _assemble(
 
     write_whole(target, write)
     return target
+
+
+def _forget_indexes() -> None:
+    """Let go of the index of figures, a megabyte a subject, which a cache of pybids' would keep."""
+    from bids.layout import BIDSLayout
+
+    cached = BIDSLayout.config.fget
+    if hasattr(cached, "cache_clear"):
+        cached.cache_clear()
 
 
 def _caption(content: str, region_captions: Mapping[str, str]) -> str:

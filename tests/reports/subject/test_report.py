@@ -1,10 +1,12 @@
 """The subject report, on outputs as the participant level leaves them."""
 
+import gc
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from bids.layout import BIDSLayout
 
 from fusionprep.bids.types import ImageFile
 from fusionprep.modalities import CT
@@ -265,3 +267,16 @@ def test_options_that_only_a_later_version_knows_do_not_stop_a_report(tmp_path):
     options.write_text('models = ["average"]\ntomorrow = 1\n\n[motion]\nframes = true\n')
     page = _report(tmp_path, "01")
     assert "tomorrow = 1" in page.text
+
+
+def test_reports_of_a_cohort_leave_nothing_in_memory(tmp_path):
+    """Each has an index of its figures, which pybids would keep for the next 128."""
+
+    def indexes() -> int:
+        gc.collect()
+        return sum(type(thing) is BIDSLayout for thing in gc.get_objects())
+
+    _report(tmp_path, "01", errors=["nothing worked"])
+    before = indexes()
+    _report(tmp_path, "02", errors=["nothing worked"])
+    assert indexes() == before
