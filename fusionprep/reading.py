@@ -73,10 +73,11 @@ def other_kind(path: Path) -> str:
 
 
 def _other_kind(mode: int) -> str:
-    return "" if stat.S_ISREG(mode) else f"is {_kind(mode)}, not a file"
+    return "" if stat.S_ISREG(mode) else f"is {kind_of(mode)}, not a file"
 
 
-def _kind(mode: int) -> str:
+def kind_of(mode: int) -> str:
+    """What is not a regular file, by its mode, with an article."""
     kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
     return kinds.get(stat.S_IFMT(mode), "a device")
 

@@ -4,8 +4,7 @@ import stat
 from pathlib import Path
 
 from fusionprep.errors import DataError, NoInputError
-
-_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+from fusionprep.reading import kind_of
 
 
 def check_regular(path: Path, *, largest: int) -> None:
@@ -31,7 +30,7 @@ def check_regular(path: Path, *, largest: int) -> None:
         why = error.strerror if isinstance(error, OSError) else error
         raise DataError(f"cannot read {path}: {why}") from error
     if not stat.S_ISREG(found.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "a device")
+        kind = kind_of(found.st_mode)
         raise DataError(f"{path} is {kind}, not a file; give the file itself")
     if not found.st_size:
         raise DataError(f"{path} is an empty file; copy it again")
