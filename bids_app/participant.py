@@ -310,7 +310,7 @@ def _write_report(
     from fusionprep.reports.subject.report import write_participant_report
 
     subject = f"sub-{plan.label}"
-    errors = [failure.message for failure in failures if failure.subject == subject]
+    errors = _messages(subject, failures)
     if not errors and not (config.output_dir / subject).is_dir():
         return
     try:
@@ -318,10 +318,23 @@ def _write_report(
             config.output_dir, plan.label, run_uuid=run_uuid, version=__version__, errors=errors
         )
     except OSError as error:
-        message = f"cannot write the report: {error}; correct that and use --reports-only"
-        own = [Failure(subject, message, ExitCode.IO_ERROR)]
-        _tell(own, config.output_dir)
-        failures += own
+        _add_failure(
+            config,
+            subject,
+            f"cannot write the report: {error}; correct that and use --reports-only",
+            failures,
+        )
+
+
+def _messages(subject: str, failures: Sequence[Failure]) -> list[str]:
+    return [failure.message for failure in failures if failure.subject == subject]
+
+
+def _add_failure(config: Config, subject: str, message: str, failures: list[Failure]) -> None:
+    """Tell that an output could not be written outside of any step, and remember it."""
+    own = Failure(subject, message, ExitCode.IO_ERROR)
+    _tell([own], config.output_dir)
+    failures.append(own)
 
 
 def _record(config: Config, plan: SubjectPlan, failures: list[Failure], run_uuid: str) -> None:
@@ -329,15 +342,17 @@ def _record(config: Config, plan: SubjectPlan, failures: list[Failure], run_uuid
     from fusionprep.bids.dataset import add_participant
 
     subject = f"sub-{plan.label}"
-    errors = [failure.message for failure in failures if failure.subject == subject]
+    errors = _messages(subject, failures)
     try:
         add_participant(config, plan.label)
         record_end(config.output_dir, run_uuid, plan.label, errors)
     except OSError as error:
-        message = f"cannot record its end: {error}; correct that and run it again"
-        own = [Failure(subject, message, ExitCode.IO_ERROR)]
-        _tell(own, config.output_dir)
-        failures += own
+        _add_failure(
+            config,
+            subject,
+            f"cannot record its end: {error}; correct that and run it again",
+            failures,
+        )
 
 
 def _conclude(config: Config, plans: list[SubjectPlan], failures: list[Failure]) -> None:
