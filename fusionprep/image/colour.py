@@ -79,9 +79,12 @@ def fuse_colour(
     numpy.ndarray
         uint8 of shape (..., 3), sRGB.
     """
-    colours = look_up(colour_table(colour_map), anatomical, functional)
-    if mask is not None:
-        colours[mask <= 0] = 0
+    table = colour_table(colour_map)
+    if mask is None:
+        return look_up(table, anatomical, functional)
+    inside = mask > 0
+    colours = np.zeros((*inside.shape, 3), np.uint8)
+    colours[inside] = look_up(table, anatomical[inside], functional[inside])
     return colours
 
 

@@ -30,6 +30,20 @@ def largest_component(mask: np.ndarray) -> np.ndarray:
     return labels == sizes.argmax()
 
 
+def tight_box(inside: np.ndarray, margin: int = 0) -> tuple[slice, ...]:
+    """The box that holds a mask, `margin` voxels wider where the grid has them.
+
+    An empty mask has an empty box.
+    """
+    sides = []
+    for axis, size in enumerate(inside.shape):
+        others = tuple(other for other in range(inside.ndim) if other != axis)
+        hits = np.flatnonzero(inside.any(axis=others))
+        first, last = (int(hits[0]), int(hits[-1])) if hits.size else (margin, -margin - 1)
+        sides.append(slice(max(0, first - margin), min(size, last + 1 + margin)))
+    return tuple(sides)
+
+
 def box_corners(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """The corners (8, 3) of a box from its lowest and highest coordinates (3,)."""
     return np.array(list(itertools.product(*zip(low, high, strict=True))))

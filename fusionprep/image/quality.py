@@ -3,7 +3,7 @@
 import nibabel as nib
 import numpy as np
 
-from fusionprep.image.masks import box_corners
+from fusionprep.image.masks import box_corners, tight_box
 from fusionprep.image.segmentation import GRAY, WHITE
 
 ENOUGH_VOXELS = 500
@@ -27,6 +27,9 @@ TREND_MM = 20.0
 
 BONE_HU = 300.0
 AIR_HU = -1000.0
+
+SMOOTHED_SIGMAS = 3.0
+"""How far Gaussian windows reach."""
 
 FEWEST_NOISE_VOXELS = 150
 FEWEST_AIR_VOXELS = 1000
@@ -66,7 +69,9 @@ def t1w_quality(
     dict
         None where a tissue has too few voxels or does not vary.
     """
-    white, gray = (corrected[tissue_core(dseg == label)] for label in (WHITE, GRAY))
+    box = tight_box(dseg > 0)
+    labels, brain = (np.ascontiguousarray(image[box]) for image in (dseg, corrected))
+    white, gray = (brain[tissue_core(labels == label)] for label in (WHITE, GRAY))
     if min(white.size, gray.size) < FEWEST_VOXELS:
         return dict.fromkeys(("CNR", "CJV", "SNRWM"))
     contrast = abs(np.median(white) - np.median(gray))
@@ -132,7 +137,9 @@ def pet_quality(pet: np.ndarray, dseg: np.ndarray) -> dict[str, float | None]:
         = (GM - WM) / (GM + WM); None where less than half of a tissue was scanned or a mean is not
         above 0.
     """
-    gray, white = (_covered_mean(pet, tissue_core(dseg == label)) for label in (GRAY, WHITE))
+    box = tight_box(dseg > 0)
+    labels, uptake = (np.ascontiguousarray(image[box]) for image in (dseg, pet))
+    gray, white = (_covered_mean(uptake, tissue_core(labels == label)) for label in (GRAY, WHITE))
     quality = {"GMMean": _number(gray), "WMMean": _number(white)}
     comparable = min(gray, white) > 0  # also False where either is NaN
     return {
@@ -187,11 +194,16 @@ def pet_noise(
     box = _box_of(dseg > 0, np.linalg.inv(affine) @ np.linalg.inv(t1w_from_pet) @ dseg_affine, pet)
     corner = np.eye(4)
     corner[:3, 3] = [side.start for side in box]
+    # beyond it there is no tissue however it is smoothed
+    head = tight_box(dseg > 0, int(np.ceil(SMOOTHED_SIGMAS * sigma.max())) + 2)
     to_dseg = np.linalg.inv(dseg_affine) @ t1w_from_pet @ affine @ corner
+    to_dseg[:3, 3] -= [side.start for side in head]
     cropped = pet[box]
     gray, white = (
         ndimage.affine_transform(
-            ndimage.gaussian_filter((dseg == label).astype(np.float32), sigma, truncate=3),
+            ndimage.gaussian_filter(
+                (dseg[head] == label).astype(np.float32), sigma, truncate=SMOOTHED_SIGMAS
+            ),
             to_dseg[:3, :3],
             to_dseg[:3, 3],
             output_shape=cropped.shape,
@@ -246,7 +258,9 @@ def tissue_core(tissue: np.ndarray) -> np.ndarray:
     """A tissue (X, Y, Z) without its outermost voxels, where enough are left."""
     from scipy import ndimage
 
-    core = ndimage.binary_erosion(tissue)
+    core, box = np.zeros_like(tissue), tight_box(tissue)
+    if tissue.any():
+        core[box] = ndimage.binary_erosion(tissue[box])
     return core if np.count_nonzero(core) >= ENOUGH_VOXELS else tissue
 
 
@@ -260,8 +274,8 @@ def _without_local_mean(image: np.ndarray, inside: np.ndarray, sigma: np.ndarray
     """Values (N,) of a region minus the mean of its voxels around each; sigma in voxels."""
     from scipy import ndimage
 
-    weight = ndimage.gaussian_filter(inside.astype(np.float64), sigma, truncate=3)
-    total = ndimage.gaussian_filter(np.where(inside, image, 0.0), sigma, truncate=3)
+    weight = ndimage.gaussian_filter(inside.astype(np.float64), sigma, truncate=SMOOTHED_SIGMAS)
+    total = ndimage.gaussian_filter(np.where(inside, image, 0.0), sigma, truncate=SMOOTHED_SIGMAS)
     return image[inside] - total[inside] / weight[inside]
 
 

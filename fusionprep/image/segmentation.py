@@ -1,9 +1,13 @@
 """Tissue classes of a T1w."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from fusionprep.image.masks import tight_box
 
 if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture
@@ -11,6 +15,9 @@ if TYPE_CHECKING:
 TISSUES = ("GM", "WM", "CSF")
 GRAY, WHITE = 1, 2
 """Labels of the first two."""
+
+NEIGHBOUR_SIGMAS = 2.5
+"""How far the neighbourhood of a voxel reaches, in its standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,11 @@ def segment_tissues(
     ----------
     Zhang, Brady & Smith (2001), IEEE TMI 20(1): hidden Markov random field segmentation.
     """
-    inside = mask > 0
-    values = data[inside].astype(np.float64)
+    sigma = [smoothness / size for size in voxel_sizes]
+    # around it no voxel has neighbours in the mask
+    box = tight_box(mask > 0, math.ceil(NEIGHBOUR_SIGMAS * max(sigma)) + 1)
+    inside = np.ascontiguousarray(mask[box] > 0)
+    values = np.ascontiguousarray(data[box])[inside].astype(np.float64)
     low, high = np.percentile(values, [0.5, 99.5])
     scaled = (np.clip(values, low, high) - low) / (high - low)
     model = _fit_mixture(scaled, seed)
@@ -68,21 +78,17 @@ def segment_tissues(
     class_of = dict(zip(("CSF", "GM", "WM"), order, strict=True))
     posterior = model.predict_proba(scaled.reshape(-1, 1)).astype(np.float32)
     _keep_order_in_tails(posterior, scaled, model.means_.ravel(), order)
-    maps = [
-        _neighbour_prior(posterior[:, class_of[t]], inside, voxel_sizes, smoothness)
-        for t in TISSUES
-    ]
+    maps = [_neighbour_prior(posterior[:, class_of[t]], inside, sigma) for t in TISSUES]
     weighted = np.stack(
         [posterior[:, class_of[t]] * prior for t, prior in zip(TISSUES, maps, strict=True)]
     )
     weighted /= np.maximum(weighted.sum(axis=0), 1e-12)
     probability = {}
     for tissue, inside_values in zip(TISSUES, weighted, strict=True):
-        volume = np.zeros(data.shape, dtype=np.float32)
-        volume[inside] = inside_values
-        probability[tissue] = volume
-    labels = np.zeros(data.shape, dtype=np.uint8)
-    labels[inside] = weighted.argmax(axis=0) + 1
+        probability[tissue] = np.zeros_like(data, dtype=np.float32)
+        probability[tissue][box] = _volume(inside_values, inside)
+    labels = np.zeros_like(data, dtype=np.uint8)
+    labels[box] = _volume((weighted.argmax(axis=0) + 1).astype(np.uint8), inside)
     return Tissues(probability, labels)
 
 
@@ -114,11 +120,16 @@ def _keep_order_in_tails(
 
 
 def _neighbour_prior(
-    membership: np.ndarray, inside: np.ndarray, voxel_sizes: tuple[float, ...], smoothness: float
+    membership: np.ndarray, inside: np.ndarray, sigma: Sequence[float]
 ) -> np.ndarray:
     from scipy import ndimage
 
-    volume = np.zeros(inside.shape, dtype=np.float32)
-    volume[inside] = membership
-    sigma = [smoothness / size for size in voxel_sizes]
-    return ndimage.gaussian_filter(volume, sigma, truncate=2.5)[inside] + 1e-3
+    smooth = ndimage.gaussian_filter(_volume(membership, inside), sigma, truncate=NEIGHBOUR_SIGMAS)
+    return smooth[inside] + 1e-3
+
+
+def _volume(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Values of the voxels inside a mask, 0 outside."""
+    volume = np.zeros(inside.shape, values.dtype)
+    volume[inside] = values
+    return volume

@@ -17,5 +17,7 @@ def load(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
 def save(image: nib.Nifti1Image, folder: str | Path, name: str) -> str:
     """Write ``folder/name.nii`` and return its path."""
     path = Path(folder, f"{name}.nii")
-    nib.save(image, path)
+    # in the order of the file: nibabel would gather each slice of other arrays from far apart
+    voxels = np.asfortranarray(image.dataobj)
+    nib.save(type(image)(voxels, None, image.header), path)
     return str(path)
