@@ -119,8 +119,9 @@ def _distributions(windows: np.ndarray) -> np.ndarray:
 def _window_information(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     """2 I(P,Q) / (H(P) + H(Q)) of distributions (n, 9)."""
     weight, bound = _frechet_mixture(p, q)
-    joint = weight * np.diff(np.diff(bound, axis=1, prepend=0), axis=2, prepend=0)
-    joint += (1 - weight) * (q[:, :, None] * p[:, None, :])
+    joint = _cells(bound)
+    joint *= weight
+    joint += ((1 - weight) * q[:, :, None]) * p[:, None, :]
     marginals = _bits(p).sum(axis=1) + _bits(q).sum(axis=1)
     information = marginals - _bits(joint).sum(axis=(1, 2))
     return np.divide(2 * information, marginals, out=np.zeros(len(p)), where=marginals > 0)
@@ -139,6 +140,14 @@ def _frechet_mixture(p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return weight[:, None, None], bound
 
 
+def _cells(bound: np.ndarray) -> np.ndarray:
+    """Probabilities (n, 9, 9) of a cumulative joint distribution."""
+    joint = bound.copy()
+    joint[:, 1:] -= bound[:, :-1]
+    joint[:, :, 1:] -= joint[:, :, :-1].copy()
+    return joint
+
+
 def _row_correlation(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     p, q = p - p.mean(axis=1, keepdims=True), q - q.mean(axis=1, keepdims=True)
     scale = np.sqrt((p * p).sum(axis=1) * (q * q).sum(axis=1))
@@ -152,6 +161,8 @@ def _position_deviation(p: np.ndarray) -> np.ndarray:
 
 def _bits(probabilities: np.ndarray) -> np.ndarray:
     """-p log2 |p|: the mixture's weight may pass 1, which leaves cells just below 0."""
-    magnitude = np.abs(probabilities)
-    logarithm = np.log2(np.where(magnitude > 0, magnitude, 1))
-    return -probabilities * logarithm
+    bits = np.abs(probabilities)
+    bits[bits == 0] = 1
+    np.log2(bits, out=bits)
+    bits *= probabilities
+    return np.negative(bits, out=bits)

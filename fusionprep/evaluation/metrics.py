@@ -63,21 +63,27 @@ def _of_functional(function: _Pairwise) -> _Triple:
     return lambda _anatomical, functional, fused: function(functional, fused)
 
 
-def _sum(function: _Pairwise) -> _Triple:
-    return lambda anatomical, functional, fused: (
-        function(anatomical, fused) + function(functional, fused)
-    )
+@dataclass(frozen=True)
+class _OfBoth:
+    """A metric of each source and the fused image, and what is made of the two."""
+
+    of_each: _Pairwise
+    combine: Callable[[float, float], float]
+
+    def __call__(self, anatomical: np.ndarray, functional: np.ndarray, fused: np.ndarray) -> float:
+        return self.combine(self.of_each(anatomical, fused), self.of_each(functional, fused))
 
 
-def _mean(function: _Pairwise) -> _Triple:
-    total = _sum(function)
-    return lambda anatomical, functional, fused: 0.5 * total(anatomical, functional, fused)
+def _sum(function: _Pairwise) -> _OfBoth:
+    return _OfBoth(function, lambda first, second: first + second)
 
 
-def _smaller(function: _Pairwise) -> _Triple:
-    return lambda anatomical, functional, fused: min(
-        function(anatomical, fused), function(functional, fused)
-    )
+def _mean(function: _Pairwise) -> _OfBoth:
+    return _OfBoth(function, lambda first, second: 0.5 * (first + second))
+
+
+def _smaller(function: _Pairwise) -> _OfBoth:
+    return _OfBoth(function, min)
 
 
 _PIELLA = "Piella & Heijmans, ICIP 2003;3:173-176"
@@ -352,7 +358,21 @@ def fusion_metrics(
     metrics = METRICS if names is None else [get_metric(name) for name in names]
     images = {"anatomical": anatomical, "functional": functional, "fused": fused}
     slices = [_checked(image, role, np.shape(anatomical)) for role, image in images.items()]
-    return {metric.name: float(metric.function(*slices)) for metric in metrics}
+    known: dict[_Pairwise, tuple[float, float]] = {}
+    return {metric.name: float(_value(metric.function, slices, known)) for metric in metrics}
+
+
+def _value(
+    function: _Triple, slices: Sequence[np.ndarray], known: dict[_Pairwise, tuple[float, float]]
+) -> float:
+    """A metric of three slices; what several make of the same two figures is computed once."""
+    anatomical, functional, fused = slices
+    if not isinstance(function, _OfBoth):
+        return function(anatomical, functional, fused)
+    if function.of_each not in known:
+        of_each = function.of_each
+        known[of_each] = of_each(anatomical, fused), of_each(functional, fused)
+    return function.combine(*known[function.of_each])
 
 
 def _checked(image: np.ndarray, role: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -214,7 +214,8 @@ def plot_region(
 
 def _labels(dseg: Image, *values: int) -> Volume:
     volume = Volume.from_image(dseg)
-    return Volume(np.isin(volume.voxels, values).astype(np.uint8), volume.affine)
+    inside = np.logical_or.reduce([volume.voxels == value for value in values])
+    return Volume(inside.astype(np.uint8), volume.affine)
 
 
 def _draw(

@@ -273,9 +273,57 @@ def outlines(inside: np.ndarray, *, tolerance: float = 0.35) -> list[np.ndarray]
         (N, 2) arrays of (row, column); specks shorter than 6 points are left out.
     """
     from scipy.ndimage import gaussian_filter
-    from skimage.measure import approximate_polygon, find_contours
+    from skimage.measure import find_contours
 
     # Linear interpolation of a binary mask is a staircase; half a pixel of blur removes it.
     smooth = gaussian_filter(np.pad(inside, 1), 0.6)
-    lines = (line - 1 for line in find_contours(smooth, 0.5) if len(line) >= 6)
-    return [approximate_polygon(line, tolerance) for line in lines]
+    return simplified(
+        [line - 1 for line in find_contours(smooth, 0.5) if len(line) >= 6], tolerance
+    )
+
+
+def simplified(lines: Sequence[np.ndarray], tolerance: float) -> list[np.ndarray]:
+    """Lines without the points that lie near the chord of others.
+
+    Douglas and Peucker, Cartographica 1973;10(2):112-122, as ``approximate_polygon`` of
+    scikit-image, but all lines at once: hundreds of short ones take it seconds.
+
+    Parameters
+    ----------
+    lines
+        (N, 2) each, at least two points.
+    tolerance
+        Largest distance of a point that is left out from the line that is left.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        For each line, some of its points; the first and the last always.
+    """
+    if not lines:
+        return []
+    points = np.concatenate(lines)
+    ends = np.cumsum([len(line) for line in lines])
+    kept = np.zeros(len(points), bool)
+    kept[ends - 1] = kept[ends - [len(line) for line in lines]] = True
+    while True:
+        corners = np.flatnonzero(kept)
+        chord = np.searchsorted(corners, np.arange(len(points)), side="right") - 1
+        start, stop = corners[chord], corners[np.minimum(chord + 1, len(corners) - 1)]
+        distances = np.where(kept, 0.0, _distances(points, points[start], points[stop]))
+        farthest = np.maximum.reduceat(distances, corners)
+        split = (distances > tolerance) & (distances == farthest[chord])
+        if not split.any():
+            break
+        # of points equally far from a chord, the first
+        _, first = np.unique(chord[split], return_index=True)
+        kept[np.flatnonzero(split)[first]] = True
+    return [part[chosen] for part, chosen in zip(lines, np.split(kept, ends[:-1]), strict=True)]
+
+
+def _distances(points: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """Distance of each point from its own segment; all (N, 2)."""
+    along, offset = stop - start, points - start
+    squared = np.maximum((along**2).sum(axis=1), np.finfo(float).tiny)
+    share = np.clip((offset * along).sum(axis=1) / squared, 0.0, 1.0)
+    return np.linalg.norm(offset - share[:, None] * along, axis=1)

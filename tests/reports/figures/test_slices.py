@@ -9,6 +9,7 @@ from fusionprep.reports.figures.slices import (
     Volume,
     brain_planes,
     outlines,
+    simplified,
     spans_of,
     to_gray,
     window,
@@ -121,6 +122,22 @@ def test_outline_of_a_disc_lies_on_its_edge():
     radius = np.hypot(*(contours[0] - 40).T)
     assert np.abs(radius - 20).max() < 0.6
     assert len(contours[0]) < 60
+
+
+def test_simplified_lines_are_those_of_scikit_image():
+    from skimage.measure import approximate_polygon
+
+    rng = np.random.default_rng(0)
+    walks = [rng.normal(size=(length, 2)).cumsum(axis=0) for length in (2, 3, 40, 300)]
+    angle = np.linspace(0, 2 * np.pi, 200)
+    circle = 20 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    circle[-1] = circle[0]
+    lines = [*walks, circle, np.zeros((8, 2))]
+    for tolerance in (0.1, 1.5):
+        found = simplified(lines, tolerance)
+        for line, fewer in zip(lines, found, strict=True):
+            np.testing.assert_array_equal(fewer, approximate_polygon(line, tolerance))
+    assert simplified([], 0.35) == []
 
 
 @pytest.mark.parametrize("orientation", ["RAS", "PIR"])
