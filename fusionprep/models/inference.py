@@ -1,5 +1,6 @@
 """A fusion model run over slices and volumes."""
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,7 +69,9 @@ def fuse_volume(
     mask
         Same shape, True where to fuse; None fuses everywhere.
     batch_size
-        Slices held in memory by the model at once; does not change the result beyond rounding.
+        Slices held in memory by the model at once; does not change the result beyond rounding. A
+        GPU that has too little memory for them gets fewer; a slice that does not fit at all is
+        fused on the CPU, with a warning.
     axis
         The axis across the axial slices of a volume.
     planes
@@ -205,14 +208,51 @@ def _run(
     *plan: np.ndarray,
 ) -> np.ndarray:
     """Apply a rule of a model to two stacks of slices (N, H, W), and to plans for them."""
-    import torch
-
     room = ((0, 0), *((0, max(SMALLEST_SIDE - side, 0)) for side in images[0].shape[1:]))
     padded = [np.pad(image, room)[:, None] for image in images]
-    tensors = [
-        torch.from_numpy(array.astype(np.float32, copy=False)).to(device)
-        for array in (*padded, *plan)
-    ]
+    arrays = [array.astype(np.float32, copy=False) for array in (*padded, *plan)]
+    return _in_what_fits(model, rule, arrays, device)
+
+
+def _in_what_fits(
+    model: "FusionModel", rule: "Callable[..., torch.Tensor]", stacks: list[np.ndarray], device: str
+) -> np.ndarray:
+    """Apply a rule to stacks; where a GPU's memory is short, to halves, at last on the CPU."""
+    import torch
+
+    try:
+        return _on_device(model, rule, stacks, device)
+    except torch.cuda.OutOfMemoryError:
+        slices = len(stacks[0])
+        if slices == 1 and device == "cpu":
+            raise
+    # here, not above: the error holds on to what it was about
+    if device != "cpu":
+        torch.cuda.empty_cache()
+    if slices > 1:
+        halves = [[stack[part] for stack in stacks] for part in _halves(slices)]
+        return np.concatenate([_in_what_fits(model, rule, half, device) for half in halves])
+    size = " x ".join(map(str, stacks[0].shape[-2:]))
+    warnings.warn(
+        f"the GPU has too little memory for a slice of {size}: it is fused on the CPU", stacklevel=2
+    )
+    model.to("cpu")
+    try:
+        return _on_device(model, rule, stacks, "cpu")
+    finally:
+        model.to(device)
+
+
+def _halves(slices: int) -> tuple[slice, slice]:
+    return slice(slices // 2), slice(slices // 2, None)
+
+
+def _on_device(
+    model: "FusionModel", rule: "Callable[..., torch.Tensor]", stacks: list[np.ndarray], device: str
+) -> np.ndarray:
+    import torch
+
+    tensors = [torch.from_numpy(stack).to(device) for stack in stacks]
     mixed = torch.autocast("cuda", torch.float16, enabled=mixed_precision(model, device))
     with torch.inference_mode(), mixed:
         return rule(*tensors).float().cpu().numpy()

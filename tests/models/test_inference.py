@@ -9,6 +9,7 @@ from torch._subclasses import FakeTensorMode
 from fusionprep.choices import Planes, choices
 from fusionprep.errors import DataError, UsageError
 from fusionprep.evaluation.volumes import through_plane_inconsistency
+from fusionprep.models import inference
 from fusionprep.models.inference import fuse_volume, mixed_precision, resolve_device
 from fusionprep.models.nets.base import FusionModel
 from fusionprep.models.registry import get_model, model_names
@@ -266,6 +267,63 @@ def test_only_as_many_slices_as_the_batch_size_are_held_at_once(pair, mask):
     assert sum(count for count, *_ in batches) == mask.any(axis=(0, 1)).sum()
     # Cropped: the ellipsoid is at most 27 x 21 pixels.
     assert max(height * width for *_, height, width in batches) <= 27 * 21
+
+
+class _Small(FusionModel):
+    """An average on a device that holds only a few slices; counts those of each batch it fused."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+        self.fused: list[int] = []
+
+    def forward(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
+        if len(anatomical) > self.most:
+            raise torch.cuda.OutOfMemoryError("out of memory")
+        self.fused.append(len(anatomical))
+        return (anatomical + functional) / 2
+
+
+def test_where_memory_is_short_fewer_slices_are_fused_at_once(pair, mask):
+    model = _Small(most=3)
+    fused = fuse_volume(model, *pair, mask, batch_size=8)
+    np.testing.assert_allclose(fused[mask], sum(pair)[mask] / 2, rtol=1e-6)
+    assert max(model.fused) <= 3
+    assert sum(model.fused) == mask.any(axis=(0, 1)).sum()
+
+
+def test_where_no_slice_fits_into_the_memory_of_a_cpu_that_is_told(pair, mask):
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        fuse_volume(_Small(most=0), *pair, mask)
+
+
+class _Moving(_Small):
+    """Says where it was moved to, without going there."""
+
+    def __init__(self) -> None:
+        super().__init__(most=1)
+        self.places: list[str] = []
+
+    def to(self, device: str) -> "_Moving":
+        self.places.append(device)
+        return self
+
+
+def test_a_slice_that_no_gpu_holds_is_fused_on_the_cpu(pair, mask, monkeypatch):
+    on_device = inference._on_device
+
+    def full(model, rule, stacks, device):
+        if device == "cuda":
+            raise torch.cuda.OutOfMemoryError("out of memory")
+        return on_device(model, rule, stacks, device)
+
+    monkeypatch.setattr(inference, "_on_device", full)
+    model = _Moving()
+    with pytest.warns(UserWarning, match="too little memory for a slice of 50 x 44"):
+        fused = fuse_volume(model, *pair, mask, device="cuda", batch_size=4)
+    np.testing.assert_allclose(fused[mask], sum(pair)[mask] / 2, rtol=1e-6)
+    # back on the GPU for what comes next
+    assert model.places == ["cpu", "cuda"] * len(model.fused)
 
 
 def test_images_of_different_shapes_are_refused(pair):
