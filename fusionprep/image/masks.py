@@ -44,6 +44,11 @@ def tight_box(inside: np.ndarray, margin: int = 0) -> tuple[slice, ...]:
     return tuple(sides)
 
 
+def ends_of(box: tuple[slice, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The first and the last voxel (3,) of a box that is not empty."""
+    return np.array([side.start for side in box]), np.array([side.stop - 1 for side in box])
+
+
 def box_corners(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """The corners (8, 3) of a box from its lowest and highest coordinates (3,)."""
     return np.array(list(itertools.product(*zip(low, high, strict=True))))

@@ -3,7 +3,7 @@
 import nibabel as nib
 import numpy as np
 
-from fusionprep.image.masks import box_corners, tight_box
+from fusionprep.image.masks import box_corners, ends_of, tight_box
 from fusionprep.image.segmentation import GRAY, WHITE
 
 ENOUGH_VOXELS = 500
@@ -281,9 +281,7 @@ def _without_local_mean(image: np.ndarray, inside: np.ndarray, sigma: np.ndarray
 
 def _box_of(inside: np.ndarray, to_voxel: np.ndarray, image: np.ndarray) -> tuple[slice, ...]:
     """The part of an image that holds a mask on another grid; empty where the two do not meet."""
-    voxels = np.argwhere(inside)
-    low, high = voxels.min(axis=0), voxels.max(axis=0)
-    there = nib.affines.apply_affine(to_voxel, box_corners(low, high))
+    there = nib.affines.apply_affine(to_voxel, box_corners(*ends_of(tight_box(inside))))
     first = np.clip(np.floor(there.min(axis=0)), 0, image.shape).astype(int)
     last = np.clip(np.ceil(there.max(axis=0)) + 1, first, image.shape).astype(int)
     return tuple(slice(a, b) for a, b in zip(first.tolist(), last.tolist(), strict=True))

@@ -4,7 +4,7 @@ import pytest
 
 from fusionprep.errors import DataError
 from fusionprep.image import masks
-from fusionprep.image.masks import dice
+from fusionprep.image.masks import dice, ends_of, tight_box
 from fusionprep.modalities import CT, PET
 
 TWO_MM = np.diag([2.0, 2.0, 2.0, 1.0])
@@ -182,3 +182,13 @@ def test_dice():
 def test_dice_refuses_to_broadcast():
     with pytest.raises(ValueError, match="shapes"):
         dice(np.ones((2, 1)), np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("margin", [0, 3])
+def test_a_tight_box_holds_a_mask_and_no_more_than_the_grid(margin):
+    inside = np.zeros((9, 8, 7), bool)
+    inside[2, 1:7, 3] = inside[4, 5, 6] = True
+    low, high = ends_of(tight_box(inside, margin))
+    assert low.tolist() == np.maximum(np.array([2, 1, 3]) - margin, 0).tolist()
+    assert high.tolist() == np.minimum(np.array([4, 6, 6]) + margin, [8, 7, 6]).tolist()
+    assert not inside[tight_box(np.zeros_like(inside), margin)].size

@@ -7,6 +7,7 @@ import numpy as np
 
 from fusionprep.choices import ColourMapName
 from fusionprep.image.colour import DEFAULT_COLOUR_MAP, fuse_colour, gray_as_rgb
+from fusionprep.image.masks import box_corners, ends_of, tight_box
 from fusionprep.reports.figures.slices import (
     Plane,
     Volume,
@@ -131,7 +132,9 @@ def draw_planes(
 
 def template_planes(mask: Image) -> tuple[Plane, ...]:
     """The planes of :func:`draw_planes`; the same for a template at any resolution."""
-    points = nib.affines.apply_affine(mask.affine, np.argwhere(np.asarray(mask.dataobj) > 0.5))
+    # templates lie along the axes of the world, and so does the box of their brain
+    corners = box_corners(*ends_of(tight_box(np.asarray(mask.dataobj) > 0.5)))
+    points = nib.affines.apply_affine(mask.affine, corners)
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     # The middle of a mask depends a little on the size of its voxels.
     middle = _CENTRE_STEP_MM * np.round(middle / _CENTRE_STEP_MM)
@@ -164,8 +167,8 @@ def centred_planes(mask: Image, side: int, pixel_mm: float) -> tuple[Plane, Plan
         When the mask is empty.
     """
     inside, affine = canonical_inside(mask)
-    voxels = np.argwhere(inside)
-    middle = (voxels.min(axis=0) + voxels.max(axis=0)) / 2
+    first, last = ends_of(tight_box(inside))
+    middle = (first + last) / 2
     centre = nib.affines.apply_affine(affine, middle)
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     axial, coronal, sagittal = (

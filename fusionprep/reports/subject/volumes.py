@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import DataError
-from fusionprep.image.masks import box_corners
+from fusionprep.image.masks import box_corners, ends_of, tight_box
 from fusionprep.reports.figures.slices import Volume, to_gray, window
 
 Image = nib.spatialimages.SpatialImage
@@ -40,10 +40,10 @@ def brain_grid(mask: Image, *, spacing: float = SPACING_MM, margin_mm: float = _
     DataError
         When the mask is empty.
     """
-    inside = np.argwhere(Volume.of_mask(mask).voxels)
-    if not inside.size:
+    box = tight_box(Volume.of_mask(mask).voxels > 0)
+    if not all(side.stop > side.start for side in box):
         raise DataError(f"cannot crop to {mask.get_filename() or 'the brain mask'}: it is empty")
-    corners = box_corners(inside.min(axis=0), inside.max(axis=0))
+    corners = box_corners(*ends_of(box))
     world = nib.affines.apply_affine(mask.affine, corners)
     low = np.floor((world.min(axis=0) - margin_mm) / spacing)
     high = np.ceil((world.max(axis=0) + margin_mm) / spacing)
