@@ -130,9 +130,10 @@ def test_simplified_lines_are_those_of_scikit_image():
     rng = np.random.default_rng(0)
     walks = [rng.normal(size=(length, 2)).cumsum(axis=0) for length in (2, 3, 40, 300)]
     angle = np.linspace(0, 2 * np.pi, 200)
-    circle = 20 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    circle[-1] = circle[0]
-    lines = [*walks, circle, np.zeros((8, 2))]
+    # of points equally far from a chord, either may be chosen
+    closed = 20 * np.stack([np.cos(angle), np.sin(angle)], axis=1) + rng.normal(size=(200, 2))
+    closed[-1] = closed[0]
+    lines = [*walks, closed, np.zeros((8, 2))]
     for tolerance in (0.1, 1.5):
         found = simplified(lines, tolerance)
         for line, fewer in zip(lines, found, strict=True):
