@@ -282,6 +282,12 @@ def _add_benchmark(commands: "argparse._SubParsersAction[Parser]") -> None:
         metavar="N",
     )
     benchmark.add_argument("--device", default="auto", choices=choices(Device))
+    benchmark.add_argument(
+        "--resume",
+        action="store_true",
+        help="take pairs that a stopped benchmark in --out has scored with the same images, "
+        "models and options",
+    )
     benchmark.set_defaults(run=_benchmark)
 
 
@@ -374,6 +380,7 @@ def _join_vgg19(arguments: argparse.Namespace) -> None:
 
 def _benchmark(arguments: argparse.Namespace) -> None:
     from fusionprep.evaluation.benchmark import BenchmarkRequest, run_benchmark
+    from fusionprep.evaluation.kept import UNFINISHED, KeptPairs
     from fusionprep.evaluation.summary import write_benchmark
     from fusionprep.evaluation.watch import SavingWatch
 
@@ -390,8 +397,12 @@ def _benchmark(arguments: argparse.Namespace) -> None:
         reader=arguments.reader,
     )
     with SavingWatch(arguments.out) as watch:
-        results = run_benchmark(request, watch)
+        kept = KeptPairs(arguments.out / UNFINISHED, [request.device, request.threads])
+        if not arguments.resume:
+            kept.clear()
+        results = run_benchmark(request, watch, kept)
         write_benchmark(arguments.out, request, results)
+        kept.clear()
     print(f"summary: {arguments.out / 'summary.html'}")
     if lost := sum(len(scores.lost) for scores in results):
         raise DataError(f"{lost} of the results are missing, for the reasons told above")
