@@ -6,8 +6,8 @@ import io
 import json
 import shutil
 import zipfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from fusionprep.evaluation.visibility import LesionScore, Visibility
 from fusionprep.files import write_bytes
 
 if TYPE_CHECKING:
+    from fusionprep.evaluation.benchmark import BenchmarkRequest
     from fusionprep.evaluation.pairs import GrayPair, Pair
     from fusionprep.evaluation.scoring import Method
 
@@ -122,6 +123,22 @@ class KeptPairs:
     def clear(self) -> None:
         """Delete all pairs."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextmanager
+def keeping_pairs(out: Path, request: "BenchmarkRequest", *, resume: bool) -> Iterator[KeptPairs]:
+    """Keep the pairs of a benchmark below its folder until the block ends without an error.
+
+    Parameters
+    ----------
+    resume
+        Take those that are there, instead of deleting them.
+    """
+    kept = KeptPairs(out / UNFINISHED, [request.device, request.threads])
+    if not resume:
+        kept.clear()
+    yield kept
+    kept.clear()
 
 
 def _digest(image: np.ndarray) -> str:
