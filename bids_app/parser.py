@@ -36,7 +36,8 @@ EPILOG = """
 fusionapp demo OUT writes a small synthetic dataset to try all this on.
 Fusion models: {models}.
 Exit codes: 0 success, 1 failure, 16 not a BIDS dataset, 17 unknown analysis level, 18 nothing
-selected, 64 usage, 65 bad data, 66 no input, 73 cannot create output, 74 input/output error.
+selected, 64 usage, 65 bad data, 66 no input, 73 cannot create output, 74 input/output error,
+128 and its number for a signal.
 """
 ACTIONS = ("clean_workdir", "trust_workdir", "reports_only", "boilerplate_only", "dry_run")
 DESCRIPTOR = Path(__file__).parent / "platforms" / "boutiques.json"
