@@ -19,6 +19,7 @@ from pathlib import Path
 from measure import Usage, run_measured
 from score import SPACE, Scores, score
 from simulate import Truth, write_subject
+from steps import recorded_steps
 from tables import add_option, record
 
 HERE = Path(__file__).resolve().parent
@@ -151,6 +152,10 @@ def run(command: list[str], folder: Path, truth: Truth, inputs: str, threads: in
         usage = run_measured(command, folder / "log.txt", environment)
     except subprocess.CalledProcessError as error:
         raise SystemExit(f"{error}; see {folder / 'log.txt'}") from error
+    # workers let the kernel forget their largest memory after each step, and record it
+    largest = [step.peak_gb or 0.0 for step in recorded_steps(folder / "out")]
+    largest_mb = max([usage.max_process_rss_mb, *(1000 * peak for peak in largest)])
+    usage = dataclasses.replace(usage, max_process_rss_mb=largest_mb)
     result = Result(usage, score(folder / "out", truth), inputs, threads)
     (folder / "result.json").write_text(result.to_json(), encoding="utf-8")
     return result

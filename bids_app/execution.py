@@ -137,7 +137,9 @@ def _run_here(cohort: _Cohort, config: Config, arguments: Mapping[str, Any]) -> 
     from bids_app.plugins.local import LocalRun, Subject, expand
     from bids_app.plugins.pool import Pool
     from bids_app.plugins.workers import Settings
+    from bids_app.step_record import StepRecord
 
+    record = StepRecord(cohort.crash_dir)
     progress = Progress(len(cohort.plans))
     settings = Settings.of_this_process(str(config.work_dir), arguments["n_threads"])
     pool = Pool(arguments["n_procs"], arguments["memory_gb"], settings, arguments.get("mp_context"))
@@ -152,12 +154,13 @@ def _run_here(cohort: _Cohort, config: Config, arguments: Mapping[str, Any]) -> 
                 write_workflow_resources(steps.graph)
             with progress.aside():
                 cohort.finish(plan, ended=steps is None or steps.ended)
+            record.main_process(plan.label)
 
         return Subject(build, finish)
 
     with endings(InterruptionError) as signals:
         run = LocalRun(
-            map(subject, cohort.plans), pool, progress, signals=signals,
+            map(subject, cohort.plans), pool, progress, record=record, signals=signals,
             stop_on_first_crash=config.execution.stop_on_first_crash,
         )  # fmt: skip
         try:

@@ -13,6 +13,7 @@ from nipype.pipeline.plugins.tools import report_crash
 from bids_app.plugins.pool import Pool
 from bids_app.plugins.workers import Outcome, Worker
 from bids_app.progress import Progress
+from bids_app.step_record import StepRecord
 
 SECONDS_BETWEEN_LOOKS = 1.0
 ADVICE = (
@@ -120,6 +121,8 @@ class LocalRun:
         Of workers; the caller ends them.
     progress
         Is told of what begins and ends.
+    record
+        Is told what each step took; None keeps no record.
     stop_on_first_crash
         End once a step has failed.
     signals
@@ -132,12 +135,14 @@ class LocalRun:
         pool: Pool,
         progress: Progress,
         *,
+        record: StepRecord | None = None,
         stop_on_first_crash: bool = False,
         signals: Sequence[int] = (),
     ) -> None:
         self._subjects = subjects
         self._pool = pool
         self._progress = progress
+        self._record = record
         self._stop_on_first_crash = stop_on_first_crash
         self._signals = signals
         self._open: list[tuple[Subject, SubjectSteps]] = []
@@ -223,6 +228,10 @@ class LocalRun:
         return True
 
     def _take(self, step: _Step, outcome: Outcome) -> None:
+        if self._record is not None and outcome.usage is not None:
+            kind = type(step.node.interface).__name__
+            failed = bool(outcome.traceback)
+            self._record.step(step.node.fullname, kind, outcome.usage, failed=failed)
         if outcome.death and not step.alone:
             # most often memory, which others may have taken
             self._again.append(_Step(step.steps, step.node, alone=True))

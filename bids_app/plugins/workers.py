@@ -20,6 +20,8 @@ from nipype import config as nipype_config
 from nipype.pipeline.engine import Node
 from threadpoolctl import threadpool_limits
 
+from bids_app.plugins.usage import Meter, Usage
+
 SECONDS_TO_END = 5.0
 LOGGERS = ("nipype.workflow", "nipype.interface", "nipype.utils")
 _PR_SET_PDEATHSIG = 1
@@ -35,10 +37,13 @@ class Outcome:
         Why it failed; empty where it did not.
     death
         What ended its process, e.g. ``SIGKILL``; empty where the process lives.
+    usage
+        What it took; None where its process has ended.
     """
 
     traceback: Sequence[str] = ()
     death: str = ""
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True)
@@ -100,13 +105,13 @@ class Worker:
     def outcome(self) -> Outcome:
         """How the step ended; waits for it."""
         try:
-            traceback = self._connection.recv()
+            traceback, usage = self._connection.recv()
         except (EOFError, ConnectionResetError):
             self._process.join()
             return Outcome(death=_cause(self._process.exitcode))
         if traceback and traceback[-1].startswith("KeyboardInterrupt"):
             return Outcome(death="an interrupt")
-        return Outcome(traceback)
+        return Outcome(traceback, usage=usage)
 
     def ask_to_end(self, *, busy: bool) -> None:
         """Have the process end, once the step it may be at has cleaned up behind itself."""
@@ -141,6 +146,7 @@ def end_all(busy: Sequence[Worker], idle: Sequence[Worker]) -> None:
 
 def serve(connection: Connection, parent: int, settings: Settings) -> None:
     """What a worker does: run the steps it is sent, and say why each failed or that it did not."""
+    meter = Meter(with_children=True)
     _end_with(parent)
     _prepare(settings)
     while True:
@@ -152,7 +158,7 @@ def serve(connection: Connection, parent: int, settings: Settings) -> None:
             return
         traceback = _run(step)
         try:
-            connection.send(traceback)
+            connection.send((traceback, meter.reading()))
         except (BrokenPipeError, ConnectionResetError):
             return
 

@@ -19,6 +19,7 @@ from bids_app.plugins.local import LocalRun, Subject, expand
 from bids_app.plugins.pool import Pool
 from bids_app.plugins.workers import Settings
 from bids_app.progress import Progress
+from bids_app.step_record import StepRecord, read_steps
 from pathlib import Path
 
 class _In(BaseInterfaceInputSpec):
@@ -80,15 +81,18 @@ work.mkdir(exist_ok=True)
 pool = Pool(n_procs, 8.0, Settings.of_this_process(str(work), 1))
 subjects = [subject(f"{number:02d}", value) for number, value in enumerate(values, 1)]
 try:
-    LocalRun(iter(subjects), pool, progress).run()
+    LocalRun(iter(subjects), pool, progress, record=StepRecord(work)).run()
 finally:
     pool.stop()
 failures = [(f.subject, f.message) for f in read_failures(crashes)]
 results = sorted(p.parent.parent.name for p in work.rglob("result_second.pklz"))
 folders = sorted((work / "fusionprep_wf").glob("sub*"))
 tries = {folder.name: len(list(folder.glob("tries-*"))) for folder in folders}
-print(json.dumps({"failures": failures, "results": results, "executed": progress.executed,
-    "cached": progress.cached, "finished": progress.finished, "tries": tries, "log": log}))
+steps = work / "steps.jsonl"
+recorded = [vars(step) for step in read_steps(steps)] if steps.exists() else []
+print(json.dumps({"recorded": recorded, "failures": failures, "results": results,
+    "executed": progress.executed, "cached": progress.cached, "finished": progress.finished,
+    "tries": tries, "log": log}))
 """
 
 
@@ -121,6 +125,23 @@ def test_a_run_without_failures_and_its_repetition(run):
     second = run("fine", "fine")
     assert (second["failures"], second["results"], second["finished"]) == ([], both, 2)
     assert (second["executed"], second["cached"]) == (0, 4)
+
+
+def test_each_step_that_ends_is_recorded_once(run):
+    done = run("fine", "wrong", "once", n_procs=1)
+    found = [
+        (step["subject"], step["step"], step["interface"], step["failed"])
+        for step in done["recorded"]
+    ]
+    assert found == [
+        ("sub-01", "first", "Function", False),
+        ("sub-01", "second", "Choosy", False),
+        ("sub-02", "first", "Function", False),
+        ("sub-02", "second", "Choosy", True),
+        ("sub-03", "first", "Function", False),
+        ("sub-03", "second", "Choosy", False),
+    ]
+    assert all(step["cpu_s"] >= 0 and step["wall_s"] >= 0 for step in done["recorded"])
 
 
 @pytest.mark.parametrize("n_procs", [1, 2])
