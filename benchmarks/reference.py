@@ -168,7 +168,7 @@ class Reference:
             self.at.append(at)
 
     def wait(self, times: int) -> None:
-        """Until it was done so many times more."""
+        """Until it was done this many times more."""
         enough = len(self.at) + times
         while len(self.at) < enough:
             if self._process.poll() is not None:

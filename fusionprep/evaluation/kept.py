@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 
 UNFINISHED = "unfinished"
 _SUFFIX = ".npz"
+DAMAGES = (
+    *(OSError, ValueError, LookupError, TypeError, EOFError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What reading a damaged file raises."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ class KeptPairs:
         try:
             with np.load(self._folder / f"{name}{_SUFFIX}", allow_pickle=False) as stored:
                 return _scored({key: stored[key] for key in stored.files})
-        except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
+        except DAMAGES:
             return None
 
     def keep(self, name: str, scored: ScoredPair) -> None:

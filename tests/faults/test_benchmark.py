@@ -323,9 +323,17 @@ def damage(scene: Scene, keep: int) -> None:
         os.truncate(path, keep)
 
 
+def flip(scene: Scene) -> None:
+    for path in scene.out.glob("unfinished/*"):
+        content = bytearray(path.read_bytes())
+        content[80:-200:7] = bytes(255 - each for each in content[80:-200:7])
+        path.write_bytes(content)
+
+
 CHANGES = {
     "an image": (lambda s: save(s.bids / "set" / "pet" / "a.png", gray(SIDE, 5)), ["a", "c"]),
     "empty": (lambda s: damage(s, 0), ["a", "b", "c"]),
+    "flipped": (flip, ["a", "b", "c"]),
     "half": (lambda s: damage(s, 1000), ["a", "b", "c"]),
 }
 
