@@ -26,7 +26,7 @@ help:
 	@echo 'make test-all   all tests'
 	@echo 'make image      container image $(IMAGE); CONTAINER_ENGINE=podman for podman'
 	@echo 'make test-image the image, then its tests: as any user, read-only, without network'
-	@echo 'make lint       ruff, mypy and a word list for prose; make format applies what ruff can mend'
+	@echo 'make lint       ruff, mypy, a word list for prose, tables of figures; make format mends what ruff can'
 	@echo 'make benchmark  cost and accuracy on one subject against plain antspyx'
 	@echo 'make clean      remove what the above wrote; make distclean also removes $(VENV)'
 
@@ -66,6 +66,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python .ci/prose.py
+	$(BIN)/python benchmarks/tables.py --check
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
+from tables import add_option, record
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -50,11 +51,19 @@ def main() -> None:
             cut = run(ROOT, bids, out, nprocs, kill_after=share * whole["wall_s"])
             done = len(cut["reports"]) / arguments.subjects
             figures[f"subjects done, killed at {share:.0%} of the time"] = done
-    for title, figures in results.items():
-        print(f"\n{title}")
-        for name, value in figures.items():
-            print(f"  {name}: {value:.3g}")
+    print(table(results))
+    record("cohort", {"costs": table(results)}, arguments.record)
     (work / "cohort.json").write_text(json.dumps(results, indent=2))
+
+
+def table(results: Mapping[str, Mapping[str, float]]) -> str:
+    """A Markdown table, one column for each run."""
+    names = dict.fromkeys(name for figures in results.values() for name in figures)
+    lines = [f"| | {' | '.join(results)} |", f"|---|{'---:|' * len(results)}"]
+    for name in names:
+        cells = [f"{each[name]:.3g}" if name in each else "" for each in results.values()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def summary(whole: Mapping[str, object]) -> dict[str, float]:
@@ -122,6 +131,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--nprocs", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--cut", type=float, nargs="*", default=[0.5], help="share of the time")
     parser.add_argument("--other", type=Path, help="checkout of the code to compare with")
+    add_option(parser)
     return parser.parse_args()
 
 

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from measure import run_measured
+from tables import add_option, record
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -22,6 +23,12 @@ from tests.reports.group.cohort import write_cohort
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LIMITS = {"wall_s": 60.0, "peak_mb": 1000.0, "open_s": 3.0}
+TITLES = {
+    "wall_s": ("wall s", ".0f"),
+    "peak_mb": ("peak MB", ".0f"),
+    "html_mb": ("page MB", ".1f"),
+    "open_s": ("page opens in s", ".1f"),
+}
 
 
 def main() -> int:
@@ -39,9 +46,8 @@ def main() -> int:
         "html_mb": page.stat().st_size / 1e6,
         "open_s": seconds_to_open(page),
     }
-    for name, figure in figures.items():
-        limit = f" (limit {LIMITS[name]:g})" if name in LIMITS else ""
-        print(f"{name:8} {figure:8.2f}{limit}")
+    print(table(figures, options))
+    record("group", {"costs": table(figures, options)}, options.record)
     (work / "group.json").write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
     return int(any(not figures[name] <= limit for name, limit in LIMITS.items()))
 
@@ -53,7 +59,20 @@ def parse() -> argparse.Namespace:
     parser.add_argument("work", type=Path, help="folder for the cohort and group.json")
     parser.add_argument("--subjects", type=int, default=500)
     parser.add_argument("--models", type=int, default=19)
+    add_option(parser)
     return parser.parse_args()
+
+
+def table(figures: dict[str, float], options: argparse.Namespace) -> str:
+    """A Markdown table of the figures and their limits."""
+    lines = [
+        f"| | {options.subjects} subjects, {options.models} models | limit |",
+        "|---|---:|---:|",
+    ]
+    for name, (title, form) in TITLES.items():
+        limit = f"{LIMITS[name]:g}" if name in LIMITS else ""
+        lines.append(f"| {title} | {figures[name]:{form}} | {limit} |")
+    return "\n".join(lines)
 
 
 def write_outputs(out: Path, subjects: int, n_models: int) -> None:

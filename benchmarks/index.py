@@ -19,6 +19,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from measure import Usage, run_measured
+from tables import add_option, record
 from volume_fusion import table
 
 SIDECAR = {
@@ -41,6 +42,7 @@ def main() -> None:
         name: min((run[name] for run in runs), key=lambda usage: usage.wall_s) for name in runs[0]
     }
     print(table(rows))
+    record("index", {f"starts_{options.subjects}": table(rows)}, options.record)
     document = {name: dataclasses.asdict(usage) for name, usage in rows.items()}
     (work / "index.json").write_text(json.dumps(document, indent=2) + "\n", "utf-8")
 
@@ -53,6 +55,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--subjects", type=int, default=40)
     parser.add_argument("--sessions", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=3)
+    add_option(parser)
     return parser.parse_args()
 
 

@@ -20,6 +20,7 @@ from measure import Usage, run_measured
 from score import SPACE, Scores, score
 from simulate import Truth, write_subject
 from steps import recorded_steps
+from tables import add_option, record
 
 HERE = Path(__file__).resolve().parent
 LIMIT_OPTIONS = (
@@ -70,6 +71,7 @@ def main() -> int:
         else:
             results[name] = run(commands[name], work / name, truth, inputs, options.threads)
     print(table(results))
+    record("one_subject", {"costs": table(results)}, options.record)
     comparison = compare(results, options)
     document = {name: dataclasses.asdict(result) for name, result in results.items()} | comparison
     (work / "benchmark.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
@@ -90,6 +92,7 @@ def parse() -> argparse.Namespace:
     )
     for name, value, text in LIMIT_OPTIONS:
         parser.add_argument(name, type=float, default=value, help=f"{text} (default {value})")
+    add_option(parser)
     return parser.parse_args()
 
 

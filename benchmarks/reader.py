@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from reader_slices import RANKED_FOLDERS, RANKED_PAIRS, Slice, gray_pairs, reader_slices
 from scipy.stats import kendalltau
+from tables import add_option, record
 
 from fusionprep.evaluation.guards import guards
 from fusionprep.evaluation.lesions import Reader, conditions
@@ -77,6 +78,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="folder that keeps the competitors' metrics"
     )
+    add_option(parser)
     return parser.parse_args()
 
 
@@ -99,6 +101,7 @@ def method(text: str, modality: Modality) -> tuple[Fuse, ModelEntry | None]:
 
 
 def print_visibility(options: argparse.Namespace) -> None:
+    kept: dict[str, list[str]] = {text: [] for text in options.methods}
     for modality in chosen_modalities(options):
         slices = reader_slices(options.shared_data, modality)
         print(f"\n{modality.label}, {len(slices)} slices, 95 % intervals over slices\n")
@@ -108,9 +111,9 @@ def print_visibility(options: argparse.Namespace) -> None:
         for text in options.methods:
             fuse, _ = method(text, modality)
             found = lesions_seen(fuse, slices, modality, options.repeats)
-            cells = visibility_cells(
-                combine(found, [each.name for each in slices] * options.repeats)
-            )
+            seen = combine(found, [each.name for each in slices] * options.repeats)
+            cells = visibility_cells(seen)
+            kept[text].append(" / ".join(map(share, (seen.all, seen.dominated))))
             retained.append(np.mean([[each.retention for each in one.lesions] for one in found], 0))
             if options.observer:
                 observed.append(efficiencies(fuse, slices, modality, options.repeats))
@@ -120,6 +123,10 @@ def print_visibility(options: argparse.Namespace) -> None:
             print_agreement(np.array(retained), np.array(observed))
         if options.checks:
             print_checks(options, slices, modality)
+    titles = [modality.label for modality in chosen_modalities(options)]
+    lines = [f"| all / dominated | {' | '.join(titles)} |", "|---" * (1 + len(titles)) + "|"]
+    lines += [f"| {text} | {' | '.join(cells)} |" for text, cells in kept.items()]
+    record("reader", {"lesions": "\n".join(lines)}, options.record)
 
 
 def print_agreement(retained: np.ndarray, observed: np.ndarray) -> None:
@@ -202,6 +209,11 @@ def interval(found: Estimate) -> str:
     return f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
+def share(found: Estimate) -> str:
+    """Its mean without the 0 in front."""
+    return f"{found.mean:.2f}".removeprefix("0")
+
+
 def print_row(cells: tuple[str, ...], rule: str = "") -> None:
     """One line of a Markdown table, with a rule below the head."""
     print(f"| {' | '.join(cells)} |", flush=True)
@@ -218,13 +230,18 @@ def print_ranks(options: argparse.Namespace) -> None:
     names = [folder.modality.label for folder in RANKED_FOLDERS]
     added = f"Nabf {'/'.join(names)}"
     print_row(("method", *(f"rank {name}" for name in names), "mean rank", added), "---")
+    lines = [f"| | {' | '.join(names)} | mean rank |", "|---|" + "---:|" * (1 + len(names))]
     for text, means in {**candidates, **competitors}.items():
-        print_candidate(text, means, competitors)
+        ranks = print_candidate(text, means, competitors)
+        cells = [f"{each:.1f}" for each in (*ranks, np.mean(ranks))]
+        lines.append(f"| {text} | {' | '.join(cells)} |")
+    record("reader", {"ranks": "\n".join(lines)}, options.record)
 
 
 def print_candidate(
     text: str, candidate: dict[str, list[float]], competitors: dict[str, dict[str, list[float]]]
-) -> None:
+) -> list[float]:
+    """Print a candidate's ranks; its mean rank in each folder."""
     rivals = [values for name, values in competitors.items() if name != text]
     ranks, added = [], []
     for folder in RANKED_FOLDERS:
@@ -243,6 +260,7 @@ def print_candidate(
             "/".join(f"{each:.3f}" for each in added),
         )
     )
+    return ranks
 
 
 def competitor_metrics(name: str, options: argparse.Namespace) -> dict[str, list[float]]:

@@ -19,6 +19,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import registration_cases as cases
+from tables import add_option, record
 
 from fusionprep.demo.phantom import random_rotation
 from fusionprep.image.registration import Brain
@@ -62,6 +63,7 @@ def main() -> int:
     parser.add_argument("--hardest", action="store_true", help="cases that cannot all succeed")
     parser.add_argument("--seed", type=int, default=0, help="other turns, shifts and orientations")
     parser.add_argument("--processes", type=int, default=cpus())
+    add_option(parser)
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     first = len(BASES) * arguments.seed
@@ -76,9 +78,11 @@ def main() -> int:
         {k: [dataclasses.asdict(row) for row in v] for k, v in kept.items()}, indent=1
     )
     (arguments.work / "registration.json").write_text(text, encoding="utf-8")
-    print_cases(rows)
+    made = {"hardest" if arguments.hardest else "poses": cases_table(rows)}
     if displaced:
-        print_displaced(displaced)
+        made["displaced"] = displaced_table(displaced)
+    print(*made.values(), sep="\n\n")
+    record("registration", made, arguments.record)
     return summarise(rows)
 
 
@@ -157,33 +161,37 @@ def run_displaced(
     return row
 
 
-def print_cases(rows: list[Row]) -> None:
+def cases_table(rows: list[Row]) -> str:
     """Errors of every case, as a Markdown table, pairs side by side."""
     bases = list(dict.fromkeys(row.base for row in rows))
-    print("| case |", " | ".join(bases), "|\n|---" * 1 + "|---" * len(bases) + "|")
+    lines = [f"| case | {' | '.join(bases)} |", "|---" * (1 + len(bases)) + "|"]
     for name in dict.fromkeys(row.name for row in rows):
         cells = []
         for base in bases:
             found = [row for row in rows if (row.base, row.name) == (base, name)]
-            cells.append("; ".join(f"{r.mean_mm:.2f} / {r.max_mm:.2f} {mark(r)}" for r in found))
-        print(f"| {name} |", " | ".join(cells), "|")
+            cells.append(" ; ".join(f"{r.mean_mm:.2f} / {r.max_mm:.2f}{mark(r)}" for r in found))
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def mark(row: Row) -> str:
     """The verdict, where it is not ``pass``."""
-    return "" if row.verdict == "pass" else f"({row.verdict})"
+    return "" if row.verdict == "pass" else f" ({row.verdict})"
 
 
-def print_displaced(rows: list[Row]) -> None:
+def displaced_table(rows: list[Row]) -> str:
     """Verdicts by the size of the displacement."""
-    print("\n| displaced by up to | largest error in the brain | pass | review | fail |")
-    print("|---|---|---|---|---|")
+    lines = [
+        "| displaced by up to | largest error in the brain | pass | review | fail |",
+        "|---|---|---|---|---|",
+    ]
     for size in DISPLACEMENTS_MM:
         group = [row for row in rows if row.name == f"{size:g}"]
         errors = [row.max_mm for row in group]
         verdicts = [sum(row.verdict == v for row in group) for v in ("pass", "review", "fail")]
         counts = " | ".join(map(str, verdicts))
-        print(f"| {size:g} mm | {min(errors):.1f} to {max(errors):.1f} mm | {counts} |")
+        lines.append(f"| {size:g} mm | {min(errors):.1f} to {max(errors):.1f} mm | {counts} |")
+    return "\n".join(lines)
 
 
 def summarise(rows: list[Row]) -> int:

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psutil
+from tables import add_option, record
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -100,7 +101,8 @@ def main() -> int:
         compare(reference.out, scene.out, tally)
         tally.cohorts += 1
     tally.disturbed_s = time.monotonic() - begin
-    show(tally)
+    print(table(tally))
+    record("soak", {"kills": table(tally)}, options.record)
     (folder / "soak.json").write_text(json.dumps(asdict(tally), indent=2) + "\n", "utf-8")
     return int(not tally.sound)
 
@@ -115,6 +117,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--every", type=float, default=20.0, help="seconds between kills, the mean")
     parser.add_argument("--nprocs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0, help="of the kills and their times")
+    add_option(parser)
     return parser.parse_args()
 
 
@@ -197,10 +200,11 @@ def compare(reference: Path, out: Path, tally: Tally) -> None:
     tally.differing += sorted(name for name in found if found[name] != expected.get(name))
 
 
-def show(tally: Tally) -> None:
+def table(tally: Tally) -> str:
+    """A Markdown table of what happened."""
     complete = ", ".join(map(str, tally.complete)) or "-"
     overhead = tally.disturbed_s / (tally.cohorts * tally.reference_s)
-    for what, value in (
+    rows = (
         ("kills", ", ".join(f"{count} {name}" for name, count in sorted(tally.kills.items()))),
         ("runs (each but the first of a cohort resumes)", tally.runs),
         ("cohorts finished", tally.cohorts),
@@ -213,8 +217,9 @@ def show(tally: Tally) -> None:
         ("missing files", len(tally.missing)),
         ("differing files", len(tally.differing)),
         ("time for a cohort, undisturbed = 1", f"{overhead:.2f}"),
-    ):
-        print(f"| {what} | {value} |")
+    )
+    lines = ["| what | value |", "|---|---|", *(f"| {what} | {value} |" for what, value in rows)]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

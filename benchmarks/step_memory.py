@@ -8,6 +8,7 @@ import gc
 import json
 import multiprocessing
 import os
+import re
 import resource
 import sys
 import threading
@@ -17,6 +18,8 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from tables import add_option, record
 
 os.environ |= {"NO_ET": "1", "NIPYPE_NO_ET": "1"}
 
@@ -46,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bids", type=Path, help="dataset; --participant-label among options")
     parser.add_argument("out", type=Path, help="folder for outputs, which must not exist")
+    add_option(parser)
     parser.add_argument("options", nargs=argparse.REMAINDER, help="of fusionapp")
     arguments = parser.parse_args(argv)
     if arguments.out.exists():
@@ -69,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     used = run_apart(workflow)
     (arguments.out / "steps.json").write_text(json.dumps([asdict(one) for one in used], indent=1))
     print(table(used))
+    dataset = re.sub(r"\W", "_", arguments.bids.resolve().name)
+    record("step_memory", {f"steps_{dataset}": table(used)}, arguments.record)
     return 0
 
 

@@ -19,6 +19,7 @@ import nibabel as nib
 import numpy as np
 import registration_cases as cases
 import SimpleITK as sitk
+from tables import add_option, record
 
 from fusionprep.demo.phantom import random_rotation
 from fusionprep.image.bias import correct_bias
@@ -81,6 +82,7 @@ def main() -> int:
     parser.add_argument("t1w", type=Path, nargs="+", help="whole heads")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--backend", choices=("greedy", "ants"), default="greedy")
+    add_option(parser)
     arguments = parser.parse_args()
     files = arguments.t1w
     with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
@@ -88,6 +90,8 @@ def main() -> int:
         rows = [row for of_head in found for row in of_head]
     text = json.dumps([dataclasses.asdict(row) for row in rows], indent=1)
     arguments.out.write_text(text, encoding="utf-8")
+    print(table(rows))
+    record("template", {"poses": table(rows)}, arguments.record)
     return summarise(rows)
 
 
@@ -188,20 +192,27 @@ def bump(centre: np.ndarray, vector: np.ndarray) -> sitk.Transform:
     return sitk.DisplacementFieldTransform(field)
 
 
-def summarise(rows: list[Row]) -> int:
-    """Print a table, and whether registrations and verdicts are right."""
-    print("| case | mean difference, mm | displacement found, mm | pass | review | fail |")
-    print("|---|---|---|---|---|---|")
+def table(rows: list[Row]) -> str:
+    """A Markdown table of the cases, over heads."""
+    lines = [
+        "| case | mean difference, mm | displacement found, mm | pass | review | fail |",
+        "|---|---|---|---|---|---|",
+    ]
     for case in dict.fromkeys(row.case for row in rows):
         group = [row for row in rows if row.case == case]
         mean = [row.mean_mm for row in group]
         seen = [row.scores["DisplacementMillimetres"] for row in group]
         verdicts = [row.scores["Verdict"] for row in group]
         counts = " | ".join(str(verdicts.count(v)) for v in ("pass", "review", "fail"))
-        print(
+        lines.append(
             f"| {case} | {min(mean):.1f} to {max(mean):.1f} | {min(seen):.1f} to {max(seen):.1f}"
             f" | {counts} |"
         )
+    return "\n".join(lines)
+
+
+def summarise(rows: list[Row]) -> int:
+    """Print whether registrations and verdicts are right."""
     purpose = [row for row in rows if row.case.startswith(("whole", "part"))]
     tried = [row for row in rows if row not in purpose]
     wrong = [row for row in tried if row.mean_mm > RIGHT_MM]

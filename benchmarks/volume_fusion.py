@@ -16,6 +16,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from measure import Usage, run_measured
+from tables import add_option, record
 
 SHAPE = (256, 256, 180)
 SEMI_AXES = (70, 88, 70)
@@ -40,6 +41,7 @@ def main() -> None:
                     work, model, arguments, options.threads
                 )
     print(table(rows))
+    record("volume_fusion", {"costs": table(rows)}, options.record)
     document = {name: dataclasses.asdict(usage) for name, usage in rows.items()}
     (work / "volume_fusion.json").write_text(json.dumps(document, indent=2) + "\n", "utf-8")
 
@@ -53,6 +55,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--planes", nargs="+", default=["axial"], choices=("axial", "triplanar"))
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[4], metavar="N")
     parser.add_argument("--threads", type=int, default=2)
+    add_option(parser)
     return parser.parse_args()
 
 

@@ -54,6 +54,18 @@ class Claims:
         """Whether a subject is still this run's: one that showed no life for long may lose it."""
         return label in self._marks and _name_in(self._marks[label]) == self._run
 
+    def loss_of(self, label: str) -> Failure | None:
+        """The failure of a subject that another run has taken over; None while it is this run's."""
+        if self.holds(label):
+            return None
+        subject = f"sub-{label}"
+        return Failure(
+            subject,
+            f"{subject} is no longer this run's in the work directory {self._folder}: it showed no"
+            " life for long, and another run took the subject over and reports on it",
+            ExitCode.CANNOT_CREATE,
+        )
+
     def touch(self) -> None:
         """Show that this run is alive."""
         # a file server that is away for a moment is back at the next beat

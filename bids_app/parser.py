@@ -36,7 +36,8 @@ EPILOG = """
 fusionapp demo OUT writes a small synthetic dataset to try all this on.
 Fusion models: {models}.
 Exit codes: 0 success, 1 failure, 16 not a BIDS dataset, 17 unknown analysis level, 18 nothing
-selected, 64 usage, 65 bad data, 66 no input, 73 cannot create output, 74 input/output error.
+selected, 64 usage, 65 bad data, 66 no input, 73 cannot create output, 74 input/output error,
+128 and its number for a signal.
 """
 ACTIONS = ("clean_workdir", "trust_workdir", "reports_only", "boilerplate_only", "dry_run")
 DESCRIPTOR = Path(__file__).parent / "platforms" / "boutiques.json"
@@ -100,10 +101,15 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         help=f"JSON of pybids filters for {_listed(modality.name for modality in APP_MODALITIES)}",
     )
     group.add_argument(
-        "--bids-database-dir", type=path, metavar="DIR", help="keep the index of the dataset here"
+        "--bids-database-dir",
+        type=path,
+        metavar="DIR",
+        help="keep the index of a large dataset here; delete it when files are added",
     )
     group.add_argument(
-        "--skip-bids-validation", action="store_true", help="accept what is not quite BIDS"
+        "--skip-bids-validation",
+        action="store_true",
+        help="do not run the BIDS validator, and accept a bad dataset_description.json",
     )
     group.add_argument(
         "--modalities",
@@ -155,9 +161,11 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         "--random-seed",
         type=whole_number(*LIMITS["random_seed"]),
         metavar="N",
-        help=f"up to {LIMITS['random_seed'][1]} (default: 0)",
+        help=f"seed of everything random, up to {LIMITS['random_seed'][1]} (default: 0)",
     )
-    group.add_argument("--sloppy", action="store_true", help="fast and inexact, for trying out")
+    group.add_argument(
+        "--sloppy", action="store_true", help="fast and inexact, for trying things out"
+    )
 
 
 def _add_fusion(group: argparse._ArgumentGroup) -> None:

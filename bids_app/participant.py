@@ -120,13 +120,17 @@ def _run(
     """
     from bids_app.execution import build_and_run
     from bids_app.remarks import tell_plans, tell_results
+    from fusionprep.bids.dataset import write_participants
 
     tell_plans(plans)
 
     def finish(plan: SubjectPlan, of_steps: Sequence[Failure], ended: bool) -> None:
-        _tell(of_steps, config.output_dir)
-        failures.extend(of_steps)
-        if claims is not None:
+        lost = None if claims is None else claims.loss_of(plan.label)
+        told = of_steps if lost is None else [*of_steps, lost]
+        _tell(told, config.output_dir)
+        failures.extend(told)
+        # another run's report must not be written over
+        if claims is not None and lost is None:
             tell_results(config, [plan])
             _write_report(config, plan, failures, run_uuid)
             if ended or of_steps:
@@ -135,14 +139,18 @@ def _run(
 
     build_and_run(config, plans, run_uuid, finish, boilerplate_only=claims is None)
     if claims is not None:
-        _write_participants(config)
+        # what is wrong with the raw table was told at the start
+        write_participants(config)
 
 
 def _report_again(config: Config, plans: list[SubjectPlan], failures: list[Failure]) -> None:
     """Write the reports of earlier runs again; what failed in those is added to `failures`."""
+    from fusionprep.bids.dataset import write_participants
+
     runs = _last_runs(config, plans)
     failures += _earlier_failures(config, runs)
-    _write_participants(config)
+    if problem := write_participants(config):
+        print(f"warning: {problem}", file=sys.stderr)
     for plan in plans:
         _write_report(config, plan, failures, runs[plan.label])
 
@@ -160,13 +168,6 @@ def _tell_what_is_not_fused(config: Config) -> None:
 def _tell(failures: Sequence[Failure], output_dir: Path) -> None:
     for line in failure_lines(failures, output_dir):
         print(line, file=sys.stderr)
-
-
-def _write_participants(config: Config) -> None:
-    from fusionprep.bids.dataset import write_participants
-
-    if problem := write_participants(config):
-        print(f"warning: {problem}", file=sys.stderr)
 
 
 def _last_runs(config: Config, plans: list[SubjectPlan]) -> dict[str, str]:

@@ -282,6 +282,7 @@ def _add_benchmark(commands: "argparse._SubParsersAction[Parser]") -> None:
         metavar="N",
     )
     benchmark.add_argument("--device", default="auto", choices=choices(Device))
+    benchmark.add_argument("--resume", action="store_true", help="resume the benchmark in --out")
     benchmark.set_defaults(run=_benchmark)
 
 
@@ -374,6 +375,7 @@ def _join_vgg19(arguments: argparse.Namespace) -> None:
 
 def _benchmark(arguments: argparse.Namespace) -> None:
     from fusionprep.evaluation.benchmark import BenchmarkRequest, run_benchmark
+    from fusionprep.evaluation.kept import keeping_pairs
     from fusionprep.evaluation.summary import write_benchmark
     from fusionprep.evaluation.watch import SavingWatch
 
@@ -389,9 +391,10 @@ def _benchmark(arguments: argparse.Namespace) -> None:
         threads=arguments.threads,
         reader=arguments.reader,
     )
-    with SavingWatch(arguments.out) as watch:
-        results = run_benchmark(request, watch)
-        write_benchmark(arguments.out, request, results)
-    print(f"summary: {arguments.out / 'summary.html'}")
+    out = arguments.out
+    with SavingWatch(out) as watch, keeping_pairs(out, request, resume=arguments.resume) as kept:
+        results = run_benchmark(request, watch, kept)
+        write_benchmark(out, request, results)
+    print(f"summary: {out / 'summary.html'}")
     if lost := sum(len(scores.lost) for scores in results):
         raise DataError(f"{lost} of the results are missing, for the reasons told above")

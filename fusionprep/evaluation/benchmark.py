@@ -12,6 +12,7 @@ import numpy as np
 
 from fusionprep.choices import Device
 from fusionprep.errors import DataError, NoInputError, UsageError
+from fusionprep.evaluation.kept import KeptPairs
 from fusionprep.evaluation.metrics import metric_names
 from fusionprep.evaluation.pairs import GrayPair, Pair, PairSet, find_pair_sets, read_fused
 from fusionprep.evaluation.probes import PROBES, Probe
@@ -64,7 +65,9 @@ class BenchmarkRequest:
     reader: bool = True
 
 
-def run_benchmark(request: BenchmarkRequest, watch: Watch | None = None) -> list[DatasetScores]:
+def run_benchmark(
+    request: BenchmarkRequest, watch: Watch | None = None, kept: KeptPairs | None = None
+) -> list[DatasetScores]:
     """Fuse and score every pair with every method and with the probes.
 
     A pair that cannot be read, or that a method fails on, costs that row; see
@@ -74,6 +77,8 @@ def run_benchmark(request: BenchmarkRequest, watch: Watch | None = None) -> list
     ----------
     watch
         Is told how far it is and what is lost; None says the latter on standard error.
+    kept
+        Pairs that were scored by an earlier run, to which this one adds its own.
 
     Raises
     ------
@@ -109,7 +114,7 @@ def run_benchmark(request: BenchmarkRequest, watch: Watch | None = None) -> list
         )
         watch.begin(steps)
         results = [
-            score_dataset(pair_set, rows, names, watch, reader=request.reader)
+            score_dataset(pair_set, rows, names, watch, reader=request.reader, kept=kept)
             for pair_set, rows in zip(pair_sets, methods, strict=True)
         ]
     for scores in results:

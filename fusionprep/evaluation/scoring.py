@@ -11,6 +11,7 @@ import numpy as np
 
 from fusionprep.errors import DataError, FusionPrepError
 from fusionprep.evaluation.guards import guards
+from fusionprep.evaluation.kept import KeptPairs, ScoredPair
 from fusionprep.evaluation.metrics import fusion_metrics
 from fusionprep.evaluation.pairs import GrayPair, Pair, PairSet, read_pair, to_gray_levels
 from fusionprep.evaluation.reader_checks import quick_checks
@@ -139,6 +140,15 @@ class _Tally:
         for row, error in failed.items():
             self.lose(f"{pair} {self.methods[row].name}", error)
 
+    def take(self, column: int, scored: ScoredPair, *, shown: bool) -> None:
+        """Add what was found of a pair."""
+        for name, found in scored.values.items():
+            self.values[name][:, column] = found
+        if shown:
+            self.shown.append((self.pair_set.pairs[column].name, list(scored.pictures)))
+        if scored.seen:
+            self.seen.append(list(scored.seen))
+
     def scores(self, done: int, lesions: Sequence[LesionPicture] = ()) -> DatasetScores:
         """Those of the first pairs."""
         return DatasetScores(
@@ -159,6 +169,7 @@ def score_dataset(
     watch: Watch,
     *,
     reader: bool,
+    kept: KeptPairs | None = None,
 ) -> DatasetScores:
     """Fuse and score every pair; what fails costs its own row, or its own pair.
 
@@ -168,6 +179,8 @@ def score_dataset(
         Of the metrics.
     reader
         As in :class:`~fusionprep.evaluation.benchmark.BenchmarkRequest`.
+    kept
+        Pairs that are scored already, to which those are added that lost nothing.
     """
     tally, count = _Tally(pair_set, methods, watch), len(pair_set.pairs)
     quantities = (*names, *GUARDS, *(CHECKS if reader else ()), FLICKER, TIME)
@@ -184,12 +197,19 @@ def score_dataset(
                 tally.seen.append([None] * len(methods))
             watch.pair(tally.scores(column + 1))
             continue
-        pictures = _score_pair(tally, column, gray, names, reader=reader)
-        if column in to_show:
-            tally.shown.append((pair.name, pictures))
-        if reader:
-            brain = int(np.count_nonzero(brain_of(gray, pair_set.modality)))
-            fullest, most = (gray, brain) if brain > most else (fullest, most)
+        place = (pair_set.name, column, column in to_show, quantities, reader)
+        name = None if kept is None else kept.name_of(pair, gray, methods, place)
+        scored = kept.find(name) if kept is not None and name is not None else None
+        if scored is None:
+            scored, lost = _score_pair(tally, column, gray, names, reader=reader)
+            if kept is not None and name is not None and not lost:
+                kept.keep(name, scored)
+        else:
+            for method in methods:
+                watch.image(f"{pair_set.name} {pair.name} {method.name}, scored earlier")
+        tally.take(column, scored, shown=column in to_show)
+        if scored.brain > most:
+            fullest, most = gray, scored.brain
         watch.pair(tally.scores(column + 1))
     pictured: list[LesionPicture] = []
     if fullest is not None:
@@ -203,12 +223,13 @@ def score_dataset(
 
 def _score_pair(
     tally: _Tally, column: int, gray: GrayPair, names: Sequence[str], *, reader: bool
-) -> list[np.ndarray | None]:
-    """Score a pair with every method; the sources and the fused images to show."""
-    pair = tally.pair_set.pairs[column]
+) -> tuple[ScoredPair, bool]:
+    """Score a pair with every method; what was found, and whether something was lost."""
+    pair, before = tally.pair_set.pairs[column], len(tally.lost)
     pictures: list[np.ndarray | None] = [
         _picture(image, gray) for image in (gray.anatomical, gray.functional)
     ]
+    values = {name: np.full(len(tally.methods), np.nan) for name in tally.values}
     known: dict[bytes, dict[str, float]] = {}
     fusing = _fusing(tally.methods, gray)
     failed: dict[int, BaseException] = {}
@@ -221,16 +242,19 @@ def _score_pair(
             if reader and method.fuses_like:
                 scores |= quick_checks(method.fuses_like(gray), gray.unit_images())
             for name, value in scores.items():
-                tally.values[name][row, column] = value
+                values[name][row] = value
             picture = _picture(to_gray_levels(fused), gray)
         except FAILURES as error:
             failed[row], fusing[row] = error, None
         if method.kind != "probe":
             pictures.append(picture)
     tally.lose_methods(pair.name, failed)
+    seen: list[Visibility | None] = []
+    brain = 0
     if reader:
-        tally.seen.append(_read_by_reader(tally, column, gray, fusing))
-    return pictures
+        seen = _read_by_reader(tally, column, gray, fusing)
+        brain = int(np.count_nonzero(brain_of(gray, tally.pair_set.modality)))
+    return ScoredPair(values, pictures, seen, brain), len(tally.lost) > before
 
 
 def _read_by_reader(

@@ -56,7 +56,8 @@ class SavingWatch(Watch):
             self._bar.close()
         if kind is not None and self._unsaved:
             self._save()
-            print(f"{self._rows()} are in {self.out / PAIRS}", file=sys.stderr)
+            told = f"{self._rows()} are in {self.out / PAIRS}; --resume goes on with them"
+            print(told, file=sys.stderr)
 
     def begin(self, images: int) -> None:
         from tqdm import tqdm

@@ -11,7 +11,9 @@ import pytest
 
 from bids_app.claims import claimed
 from bids_app.holders import SECONDS_OF_LIFE, read_holder, this_process
+from bids_app.run import main
 from fusionprep.errors import OutputError
+from tests.bids.skeleton import PET_SIDECAR, pet, t1w, write_dataset
 from tests.bids.test_concurrency import ROUNDS, at_once
 
 RUNS = 3
@@ -117,6 +119,41 @@ def test_a_run_that_lost_its_subjects_leaves_those_of_others(tmp_path):
             claims.end()
             assert others.holds("01")
             assert marks(tmp_path) == [".running-mine.json", ".running-sub-01"]
+
+
+def taken_over(work: Path) -> None:
+    """Another run finds no life in those that have subjects, and takes sub-01."""
+    for pulse in work.glob(".running-*.json"):
+        pulse.unlink()
+    (work / ".running-sub-01").write_text("theirs")
+
+
+@pytest.mark.parametrize("loses", [False, True])
+def test_a_run_that_lost_a_subject_leaves_its_report_to_the_other(
+    tmp_path, monkeypatch, capsys, loses
+):
+    images = [image(subject=label) for label in ("01", "02") for image in (t1w, pet)]
+    write_dataset(tmp_path / "bids", *images, sidecar=PET_SIDECAR)
+    out, work = tmp_path / "out", tmp_path / "work"
+
+    def run_no_step(config, plans, run_uuid, finish, *, boilerplate_only):
+        for plan in plans:
+            (out / f"sub-{plan.label}").mkdir()
+        if loses:
+            taken_over(work)
+            (out / "sub-01.html").write_text("theirs")
+        for plan in plans:
+            finish(plan, [], True)
+
+    monkeypatch.setattr("bids_app.execution.build_and_run", run_no_step)
+    options = ["participant", "-w", str(work), "--skip-bids-validation"]
+    code = main([str(tmp_path / "bids"), str(out), *options])
+    told = capsys.readouterr().err
+    assert code == (73 if loses else 0), told
+    assert told.count("another run took the subject over") == loses
+    assert ((out / "sub-01.html").read_text() == "theirs") == loses
+    assert "<html" in (out / "sub-02.html").read_text()
+    assert (work / ".running-sub-01").exists() == loses
 
 
 def test_a_sign_of_life_is_given_again_and_again(tmp_path, monkeypatch):

@@ -1,15 +1,20 @@
 """``fusionprep benchmark`` with broken pairs and methods, full disks, and when it is stopped."""
 
 import csv
+import math
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.torch import save_file
 
 from fusionprep.evaluation import scoring, watch
+from fusionprep.evaluation.kept import KeptPairs, ScoredPair
+from fusionprep.evaluation.lesions import Condition
+from fusionprep.evaluation.visibility import LesionScore, Visibility
 from fusionprep.models.nets.arithmetic import Average
 from fusionprep.models.registry import get_model
 from tests.faults.attacks import Attack, Scene, in_table, stands
@@ -234,7 +239,7 @@ def test_a_stopped_benchmark_keeps_the_rows_that_are_done(scene, monkeypatch, nu
     assert "Traceback" not in run.stderr
     assert "pairs.tsv" in run.stderr
     assert {row["pair"] for row in rows(scene)} == {"a", "b"}
-    assert [path.name for path in scene.out.iterdir()] == ["pairs.tsv"]
+    assert sorted(path.name for path in scene.out.iterdir()) == ["pairs.tsv", "unfinished"]
 
 
 def test_a_killed_benchmark_has_left_rows(scene, monkeypatch):
@@ -266,3 +271,111 @@ def test_progress_is_told_without_a_terminal(scene, monkeypatch):
     assert run.code == 0
     assert "1/21 images] set a average\n" in run.stderr
     assert run.stderr.count("\n") == 21
+
+
+def stopped(scene: Scene, monkeypatch, *words: object) -> None:
+    """A benchmark that two of three pairs were scored by."""
+
+    def image(self, name):
+        if name.startswith("set c"):
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(self, name)
+
+    original = watch.SavingWatch.image
+    with monkeypatch.context() as patch:
+        patch.setattr(watch.SavingWatch, "image", image)
+        assert benchmark(scene, *words).code == 143
+
+
+def scored_by(scene: Scene, monkeypatch, *words: object, **models: object) -> list[str]:
+    """The pairs that a resumed benchmark scores itself."""
+    pairs = []
+
+    def score(tally, column, *rest, **options):
+        pairs.append(tally.pair_set.pairs[column].name)
+        return original(tally, column, *rest, **options)
+
+    original = scoring._score_pair
+    with monkeypatch.context() as patch:
+        patch.setattr(scoring, "_score_pair", score)
+        assert benchmark(scene, "--resume", *words, **models).code == 0
+    return pairs
+
+
+def without_times(scene: Scene) -> dict[str, object]:
+    table = [{**row, "ms": ""} for row in rows(scene)]
+    pictures = {path.name: path.read_bytes() for path in scene.out.glob("*.png")}
+    return {"pairs": table, **pictures}
+
+
+@pytest.mark.usefixtures("unguarded")
+def test_a_stopped_benchmark_resumes_with_the_pairs_that_are_left(scene, tmp_path, monkeypatch):
+    whole = Scene(scene.bids, tmp_path / "whole", scene.work)
+    assert benchmark(whole).code == 0
+    stopped(scene, monkeypatch)
+    assert scored_by(scene, monkeypatch) == ["c"]
+    assert without_times(scene) == without_times(whole)
+    assert not (scene.out / "unfinished").exists()
+
+
+def damage(scene: Scene, keep: int) -> None:
+    for path in scene.out.glob("unfinished/*"):
+        os.truncate(path, keep)
+
+
+def flip(scene: Scene) -> None:
+    for path in scene.out.glob("unfinished/*"):
+        content = bytearray(path.read_bytes())
+        content[80:-200:7] = bytes(255 - each for each in content[80:-200:7])
+        path.write_bytes(content)
+
+
+CHANGES = {
+    "an image": (lambda s: save(s.bids / "set" / "pet" / "a.png", gray(SIDE, 5)), ["a", "c"]),
+    "empty": (lambda s: damage(s, 0), ["a", "b", "c"]),
+    "flipped": (flip, ["a", "b", "c"]),
+    "half": (lambda s: damage(s, 1000), ["a", "b", "c"]),
+}
+
+
+@pytest.mark.usefixtures("unguarded")
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_has_changed_is_scored_again(scene, monkeypatch, name):
+    change, again = CHANGES[name]
+    stopped(scene, monkeypatch)
+    change(scene)
+    assert scored_by(scene, monkeypatch) == again
+
+
+@pytest.mark.usefixtures("unguarded")
+def test_other_methods_and_images_made_elsewhere_are_scored_again(scene, monkeypatch):
+    for name in PAIRS:
+        save(scene.bids / "theirs" / f"{name}.png", gray(SIDE))
+    theirs = ("--external", f"theirs={scene.bids / 'theirs'}")
+    stopped(scene, monkeypatch, *theirs)
+    save(scene.bids / "theirs" / "b.png", gray(SIDE, 3))
+    assert scored_by(scene, monkeypatch, *theirs) == ["b", "c"]
+    stopped(scene, monkeypatch)
+    assert scored_by(scene, monkeypatch, models=("average",)) == ["a", "b", "c"]
+
+
+@pytest.mark.usefixtures("unguarded")
+def test_without_resume_a_benchmark_begins_again(scene, monkeypatch):
+    stopped(scene, monkeypatch)
+    assert len(list((scene.out / "unfinished").iterdir())) == 2
+    monkeypatch.setattr(scoring, "_score_pair", None)
+    with pytest.raises(TypeError):
+        benchmark(scene)
+    assert not (scene.out / "unfinished").exists()
+
+
+def test_what_a_reader_sees_is_kept_as_it_was(tmp_path):
+    condition = Condition("functional", 2.0)
+    seen = Visibility((LesionScore(condition, 0.1, math.nan, 1 / 3),), 0.7, (0.25, 0.5), 0.0)
+    values = {"VIF": np.array([0.1, np.nan]), "ms": np.array([1.0, 2.0])}
+    picture = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    kept = KeptPairs(tmp_path / "kept")
+    kept.keep("a", ScoredPair(values, [picture, None], [seen, None], 7))
+    found = kept.find("a")
+    assert repr(found) == repr(ScoredPair(values, [picture, None], [seen, None], 7))
+    assert kept.find("b") is None

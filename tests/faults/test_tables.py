@@ -174,3 +174,20 @@ def test_an_unusable_table_is_told_before_anything_is_processed(scene):
     run = attempt(scene, "--boilerplate-only", "--skip-bids-validation")
     ends(run, "has no columns of it")
     assert "participants.json: it is nested too deeply" in run.stderr
+
+
+def test_an_unusable_table_is_told_once(scene, monkeypatch):
+    """Not again at the end, when the table of the derivatives is written."""
+    (scene.bids / "participants.tsv").write_bytes(TABLES["long-cell"])
+
+    def run_no_step(config, plans, *_, **__):
+        for plan in plans:
+            image = scene.out / f"sub-{plan.label}" / "anat" / f"sub-{plan.label}_dseg.nii.gz"
+            image.parent.mkdir(parents=True)
+            image.touch()
+
+    monkeypatch.setattr("bids_app.execution.build_and_run", run_no_step)
+    run = attempt(scene, "--skip-bids-validation")
+    ends(run, "has no columns of it")
+    assert run.stderr.count("participants.tsv of the derivatives has no columns") == 1
+    assert (scene.out / "participants.tsv").is_file()
