@@ -1,6 +1,7 @@
 """Non-linear registration of the T1w to a template, and the templates at hand."""
 
 import io
+import math
 import os
 import sys
 import tempfile
@@ -150,34 +151,32 @@ def register_template(
     sloppy
         A fraction of greedy's iterations, for trying things out; ANTs' quick preset is kept.
     """
+    fixed, moving = downsample(template_brain, WARP_MM), downsample(t1w_brain, WARP_MM)
     if backend == "ants":
-        fixed, moving = (downsample(image, WARP_MM) for image in (template_brain, t1w_brain))
         return _register_ants(fixed, moving, n_threads=n_threads, seed=seed)
-    return _register_greedy(template_brain, t1w_brain, n_threads=n_threads, sloppy=sloppy)
+    part = _around_brain(fixed, template_brain)
+    return _register_greedy(fixed, moving, part, n_threads=n_threads, sloppy=sloppy)
 
 
 def _register_greedy(
-    template_brain: nib.Nifti1Image, t1w_brain: nib.Nifti1Image, *, n_threads: int, sloppy: bool
+    fixed: "sitk.Image", moving: "sitk.Image", part: "sitk.Image", *, n_threads: int, sloppy: bool
 ) -> TemplateTransforms:
+    """Register by greedy, the warp on a `part` of `fixed` alone."""
     from importlib.metadata import version
 
     import SimpleITK as sitk
 
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(n_threads)
-    fixed, moving = (
-        downsample(image.slicer[_brain_box(image)], WARP_MM)
-        for image in (template_brain, t1w_brain)
-    )
+    # The rigid transform needs the background as well, without which it can be off by centimetres.
     # Rounded, since the last digits may depend on the processor, and the warp would make up to a
     # millimetre of them.
     affine = _refine_affine(fixed, moving, _find_rigid(fixed, moving)).round(4)
-    warp = _find_warp(fixed, moving, affine, n_threads=n_threads, sloppy=sloppy)
+    warp = _find_warp(part, moving, affine, n_threads=n_threads, sloppy=sloppy)
     # Whatever thread ends first, the largest error alone steers the iterations, of which there are
     # always as many.
     inverse = sitk.InvertDisplacementField(warp, INVERSE_STEPS, 0.0, 0.0, False)
     there, back = (
-        sitk.DisplacementFieldTransform(_over_all(field, template_brain))
-        for field in (warp, inverse)
+        sitk.DisplacementFieldTransform(_over_all(field, fixed)) for field in (warp, inverse)
     )
     t1w_from_template = itk_from_ras(np.linalg.inv(affine))
     return TemplateTransforms(
@@ -187,29 +186,30 @@ def _register_greedy(
     )
 
 
-def _brain_box(brain: nib.Nifti1Image) -> tuple[slice, slice, slice]:
-    """Voxels of a skull-stripped image around what is not background; all, where nothing is."""
-    inside = np.asarray(brain.dataobj) > 0
-    slices = []
-    for axis, size in enumerate(nib.affines.voxel_sizes(brain.affine)):
-        found = np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis})))
-        margin = int(np.ceil(MARGIN_MM / size))
-        ends = (found[0] - margin, found[-1] + 1 + margin) if len(found) else (0, None)
-        slices.append(slice(max(0, ends[0]), ends[1]))
-    return slices[0], slices[1], slices[2]
-
-
-def _over_all(field: "sitk.Image", image: nib.Nifti1Image) -> "sitk.Image":
-    """Extend a field, found in the box of a brain, over the whole image by its nearest value."""
+def _around_brain(small: "sitk.Image", brain: nib.Nifti1Image) -> "sitk.Image":
+    """The part around the brain of a downsampled skull-stripped image; all, where nothing is."""
     import SimpleITK as sitk
 
-    spacing = np.array(field.GetSpacing())
-    sizes = nib.affines.voxel_sizes(image.affine)
-    box = _brain_box(image)
-    before = np.array([part.start for part in box]) * sizes
-    extent = np.array(image.shape[:3]) * sizes
-    after = extent - before - np.array(field.GetSize()) * spacing
-    low, high = (np.ceil(np.clip(mm, 0, None) / spacing).astype(int) for mm in (before, after))
+    inside = np.asarray(brain.dataobj) > 0
+    low, size = [], []
+    for axis, voxel in enumerate(nib.affines.voxel_sizes(brain.affine)):
+        found = np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis})))
+        spacing, count = small.GetSpacing()[axis], small.GetSize()[axis]
+        first, last = 0, count
+        if len(found):
+            first = max(0, math.floor((found[0] * voxel - MARGIN_MM) / spacing))
+            last = min(count, math.ceil(((found[-1] + 1) * voxel + MARGIN_MM) / spacing))
+        low.append(first)
+        size.append(last - first)
+    return sitk.RegionOfInterest(small, size, low)
+
+
+def _over_all(field: "sitk.Image", grid: "sitk.Image") -> "sitk.Image":
+    """Extend a field, found on a part of a grid, over all of it by its nearest value."""
+    import SimpleITK as sitk
+
+    low = np.array(grid.TransformPhysicalPointToIndex(field.GetOrigin()))
+    high = np.array(grid.GetSize()) - low - field.GetSize()
     return sitk.ZeroFluxNeumannPad(field, low.tolist(), high.tolist())
 
 

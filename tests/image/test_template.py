@@ -25,7 +25,7 @@ from fusionprep.image.resample import (
 from fusionprep.image.template import (
     Template,
     TemplateSpace,
-    _brain_box,
+    _around_brain,
     _refine_affine,
     load_template,
     register_template,
@@ -191,11 +191,10 @@ def test_transforms_have_no_edge_where_the_box_of_the_brain_ends(deformed):
         line = np.tile((np.array(template.shape) - 1) / 2, (2 * size - 1, 1))
         line[:, axis] = np.arange(2 * size - 1) / 2
         points = nib.affines.apply_affine(template.affine, line) * lps
-        for transform in (found.template_from_t1w, found.t1w_from_template):
-            carried = np.array([transform.TransformPoint(p) for p in points.tolist()])
-            steps = np.linalg.norm(np.diff(carried, axis=0), axis=1)
-            assert steps.min() > 0.2
-            assert steps.max() < 2.5
+        carried = [found.template_from_t1w.TransformPoint(point) for point in points.tolist()]
+        steps = np.linalg.norm(np.diff(carried, axis=0), axis=1)
+        assert steps.min() > 0.2
+        assert steps.max() < 2.5
 
 
 def test_warps_are_not_rounded(deformed):
@@ -206,15 +205,15 @@ def test_warps_are_not_rounded(deformed):
     assert len(np.unique(field.round(3))) > 1000
 
 
-def test_the_box_of_a_brain_has_a_margin_inside_the_image():
+def test_the_part_around_a_brain_has_a_margin_inside_the_image():
     data = np.zeros((40, 50, 60), np.float32)
     data[20:25, 2:30, 10:50] = 1
     brain = nib.Nifti1Image(data, np.diag([1.0, 2.0, 4.0, 1.0]))
-    found = data[_brain_box(brain)]
-    assert found.shape == (5 + 20, 30 + 5, 40 + 6)
-    assert found.sum() == data.sum()
+    found = _around_brain(to_sitk(brain), brain)
+    assert found.GetSize() == (5 + 20, 30 + 5, 40 + 6)
+    assert sitk.GetArrayFromImage(found).sum() == data.sum()
     nothing = nib.Nifti1Image(np.zeros_like(data), np.eye(4))
-    assert data[_brain_box(nothing)].shape == data.shape
+    assert _around_brain(to_sitk(nothing), nothing).GetSize() == data.shape
 
 
 @pytest.mark.slow
@@ -237,6 +236,18 @@ def test_the_affine_repeats_to_the_last_digit(coarse):
     found = {_refine_affine(fixed, moving, np.eye(4)).tobytes() for _ in range(6)}
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
     assert len(found) == 1
+
+
+def test_threads_change_nothing(coarse):
+    """Neither the warp nor its inverse."""
+    found = [register_template(*coarse, n_threads=n, sloppy=True) for n in (1, 3)]
+    points = np.random.default_rng(0).uniform(-60, 60, (200, 3)).tolist()
+    for direction in ("template_from_t1w", "t1w_from_template"):
+        first, second = (
+            [getattr(transforms, direction).TransformPoint(point) for point in points]
+            for transforms in found
+        )
+        assert first == second
 
 
 REGISTER = """
