@@ -67,21 +67,27 @@ def largest_displacement(
 
 def _correlations(block: np.ndarray, mask: np.ndarray, around: np.ndarray) -> np.ndarray:
     """Pearson's correlation inside a mask, for every place of a block in a larger image."""
-    from scipy.signal import fftconvolve
+    from scipy import fft
 
     weight = mask.astype(np.float64)
     centred = np.where(mask, block - block[mask].mean(), 0.0)
     around = around.astype(np.float64)
+    size = [fft.next_fast_len(n, real=True) for n in around.shape]
+    # what wraps around falls on places where the block is not all inside, which are cut off
+    places = tuple(slice(a - b + 1) for a, b in zip(around.shape, block.shape, strict=True))
+    image, square, kernel, mean = (
+        fft.rfftn(data, size) for data in (around, around**2, centred, weight)
+    )
 
     def slide(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-        return fftconvolve(image, kernel[::-1, ::-1, ::-1], mode="valid")
+        return fft.irfftn(image * kernel.conj(), size)[places]
 
-    total = slide(around, weight)
-    variation = slide(around**2, weight) - total**2 / weight.sum()
+    total = slide(image, mean)
+    variation = slide(square, mean) - total**2 / weight.sum()
     # where there is nothing but background, rounding is all that varies
     varies = variation > 1e-3 * variation.max()
     scale = np.sqrt(np.where(varies, variation, 1.0) * max((centred**2).sum(), 1e-12))
-    return np.where(varies, slide(around, centred) / scale, -1.0)
+    return np.where(varies, slide(image, kernel) / scale, -1.0)
 
 
 def _peak(values: np.ndarray) -> np.ndarray:

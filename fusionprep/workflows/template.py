@@ -27,7 +27,7 @@ from fusionprep.workflows.nodes import (
 BACKENDS = {
     "greedy": "a rigid transform by *greedy* [@greedy], refined to an affine one by mutual "
     "information [@mattes] in *SimpleITK* [@simpleitk], then a diffeomorphic one by *greedy* with "
-    "normalised cross-correlation",
+    "normalised cross-correlation, inverted in *SimpleITK*",
     "ants": "an affine transform, then a diffeomorphic one by the SyN algorithm [@syn] of *ANTs*, "
     "as packaged in *ANTsPy* [@antspy]",
 }

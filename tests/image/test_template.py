@@ -25,6 +25,7 @@ from fusionprep.image.resample import (
 from fusionprep.image.template import (
     Template,
     TemplateSpace,
+    _around_brain,
     _refine_affine,
     load_template,
     register_template,
@@ -168,6 +169,7 @@ def check(deformed: Deformed, backend: str, gm_dice: float, *, sloppy: bool = Fa
     returned = np.array([there_and_back.TransformPoint(point) for point in lps.tolist()])
     missed = np.array([truth.TransformPoint(point) for point in lps.tolist()])
     assert np.linalg.norm(returned - lps, axis=1).max() < 0.5
+    assert np.linalg.norm(returned - lps, axis=1).mean() < 0.06
     assert np.linalg.norm(missed - lps, axis=1).mean() < 1.5
     assert backend[:4] in found.software
 
@@ -179,6 +181,39 @@ def test_greedy_finds_a_known_deformation(deformed):
 @pytest.mark.slow
 def test_greedy_in_full_finds_it_better(deformed):
     check(deformed, "greedy", 0.93)
+
+
+def test_transforms_have_no_edge_where_the_box_of_the_brain_ends(deformed):
+    """The head around the brain is carried along, up to the ends of the template."""
+    template, lps = deformed.template.brain, np.array([-1, -1, 1])
+    found = register_template(template, deformed.brain, sloppy=True)
+    for axis, size in enumerate(template.shape):
+        line = np.tile((np.array(template.shape) - 1) / 2, (2 * size - 1, 1))
+        line[:, axis] = np.arange(2 * size - 1) / 2
+        points = nib.affines.apply_affine(template.affine, line) * lps
+        carried = [found.template_from_t1w.TransformPoint(point) for point in points.tolist()]
+        steps = np.linalg.norm(np.diff(carried, axis=0), axis=1)
+        assert steps.min() > 0.2
+        assert steps.max() < 2.5
+
+
+def test_warps_are_not_rounded(deformed):
+    """They came in tenths of a voxel."""
+    found = register_template(deformed.template.brain, deformed.brain, sloppy=True)
+    warp = sitk.CompositeTransform(found.template_from_t1w).GetNthTransform(1)
+    field = sitk.GetArrayFromImage(sitk.DisplacementFieldTransform(warp).GetDisplacementField())
+    assert len(np.unique(field.round(3))) > 1000
+
+
+def test_the_part_around_a_brain_has_a_margin_inside_the_image():
+    data = np.zeros((40, 50, 60), np.float32)
+    data[20:25, 2:30, 10:50] = 1
+    brain = nib.Nifti1Image(data, np.diag([1.0, 2.0, 4.0, 1.0]))
+    found = _around_brain(to_sitk(brain), brain)
+    assert found.GetSize() == (5 + 20, 30 + 5, 40 + 6)
+    assert sitk.GetArrayFromImage(found).sum() == data.sum()
+    nothing = nib.Nifti1Image(np.zeros_like(data), np.eye(4))
+    assert _around_brain(to_sitk(nothing), nothing).GetSize() == data.shape
 
 
 @pytest.mark.slow
@@ -201,6 +236,18 @@ def test_the_affine_repeats_to_the_last_digit(coarse):
     found = {_refine_affine(fixed, moving, np.eye(4)).tobytes() for _ in range(6)}
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
     assert len(found) == 1
+
+
+def test_threads_change_nothing(coarse):
+    """Neither the warp nor its inverse."""
+    found = [register_template(*coarse, n_threads=n, sloppy=True) for n in (1, 3)]
+    points = np.random.default_rng(0).uniform(-60, 60, (200, 3)).tolist()
+    for direction in ("template_from_t1w", "t1w_from_template"):
+        first, second = (
+            [getattr(transforms, direction).TransformPoint(point) for point in points]
+            for transforms in found
+        )
+        assert first == second
 
 
 REGISTER = """

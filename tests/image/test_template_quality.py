@@ -6,6 +6,7 @@ from fusionprep.image.resample import itk_from_ras
 from fusionprep.image.template import Template, TemplateSpace, load_template
 from fusionprep.image.template_quality import (
     REVIEW_MM,
+    _correlations,
     assess_template,
     judge_template,
     largest_displacement,
@@ -51,6 +52,17 @@ def test_a_displaced_part_is_found(template, brain):
     moved = ndimage.map_coordinates(data, places, order=1)
     found = largest_displacement(np.asarray(template.brain.dataobj), moved, mask, ZOOMS)
     assert REVIEW_MM < found < 12
+
+
+def test_correlations_are_those_of_pearson():
+    rng = np.random.default_rng(0)
+    block, mask, around = rng.random((4, 5, 3)), rng.random((4, 5, 3)) > 0.3, rng.random((7, 8, 9))
+    found = _correlations(block, mask, around)
+    assert found.shape == (4, 4, 7)
+    for place in np.ndindex(found.shape):
+        part = around[tuple(slice(a, a + b) for a, b in zip(place, block.shape, strict=True))]
+        expected = np.corrcoef(block[mask], part[mask])[0, 1]
+        assert found[place] == pytest.approx(expected, abs=1e-9)
 
 
 def test_no_brain_in_view_is_no_fit(template, brain):
