@@ -1,9 +1,10 @@
 """How long it takes to index and plan a cohort, without and with a kept index.
 
-Writes a cohort of tiny images (a T1w and an FDG PET with its sidecar for every subject and
-session, a ``participants.tsv`` of 20 columns), runs ``fusionapp … --dry-run`` on it without ``--bids-database-dir``, then with it a first
-and a second time, and prints time and peak memory, and their ratio to the first row. Each is run
-several times and the fastest counts; start of Python is included. Linux only.
+Writes a cohort of tiny images (a T1w and an FDG PET with its sidecar for every subject and session,
+a ``participants.tsv`` of 20 columns), runs ``fusionapp … --dry-run`` on it without
+``--bids-database-dir``, then with it a first and a second time, and prints time and peak memory,
+and their ratio to the first row. Each is run several times and the fastest counts; start of Python
+is included. Linux only.
 """
 
 import argparse
