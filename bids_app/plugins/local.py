@@ -46,7 +46,8 @@ class SubjectSteps:
     Attributes
     ----------
     ready
-        Steps that can run, in the order of the workflow.
+        Steps that can run, those first that most others wait for one after the other: what is left
+        over at the end of a cohort could not fill all processors.
     without_results
         Those of them that no earlier run has left results of.
     """
@@ -55,10 +56,15 @@ class SubjectSteps:
         self.graph = graph
         self.without_results: set[Node] = set()
         order = list(nx.topological_sort(graph))
-        self._order = {node: place for place, node in enumerate(order)}
+        steps_after: dict[Node, int] = {}
+        for node in reversed(order):
+            after = (steps_after[following] + 1 for following in graph.successors(node))
+            steps_after[node] = max(after, default=0)
+        self._order = {node: (-steps_after[node], place) for place, node in enumerate(order)}
         self._awaits = {node: set(graph.predecessors(node)) for node in order}
         self._unfinished = set(order)
         self.ready = [node for node in order if not self._awaits[node]]
+        self.ready.sort(key=self._order.__getitem__)
 
     @property
     def ended(self) -> bool:

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import networkx as nx
 import pytest
+
+from bids_app.plugins.local import SubjectSteps
 
 SCRIPT = """
 import json, os, sys
@@ -187,3 +190,16 @@ def test_inputs_that_no_longer_fit_leave_the_other_subject_alone(run):
     assert subject == "sub-01"
     assert "TraitError" in found
     assert done["executed"] == 2  # the first step again, and the one that failed
+
+
+def test_a_step_that_others_wait_for_comes_before_those_that_nothing_waits_for():
+    steps = SubjectSteps(
+        nx.DiGraph([("a", "write"), ("a", "register"), ("register", "fuse"), ("fuse", "plot")])
+    )
+    order = []
+    while not steps.ended:
+        node = steps.ready[0]
+        steps.start(node)
+        order.append(node)
+        steps.end(node)
+    assert order == ["a", "register", "fuse", "write", "plot"]
