@@ -137,8 +137,9 @@ def started(
 
 
 def _prepare(launch: Launch) -> None:
-    # tests that a shell runs in the background inherit that Ctrl-C is ignored
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # what a shell runs in the background ignores Ctrl-C, and after nohup hang-ups too
+    for ending in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(ending, signal.SIG_DFL)
     launch.before()
 
 
