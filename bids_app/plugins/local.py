@@ -1,5 +1,6 @@
 """Runs subjects on this machine, each to its end before the next as far as processors allow."""
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 import networkx as nx
 from nipype.pipeline.engine import Node, Workflow
 from nipype.pipeline.plugins.tools import report_crash
+from traits.api import TraitNotificationError, pop_exception_handler, push_exception_handler
 
 from bids_app.plugins.pool import Pool
 from bids_app.plugins.workers import Outcome, Worker
@@ -32,7 +34,21 @@ class _Nothing:
 
 def expand(workflow: Workflow) -> nx.DiGraph:
     """The steps of a workflow, made ready to run, with an edge to each from what it needs."""
-    return workflow.run(plugin=_Nothing())
+    graph = workflow.run(plugin=_Nothing())
+    _remove_handlers()
+    return graph
+
+
+def _remove_handlers() -> None:
+    """Take all but one of Nipype's handlers of exceptions from the stack of traits.
+
+    Nipype pushes one for each set of inputs or outputs that it makes, hundreds for a subject, and
+    never takes one back.
+    """
+    with contextlib.suppress(TraitNotificationError):
+        while True:
+            pop_exception_handler()
+    push_exception_handler(reraise_exceptions=True)
 
 
 class SubjectSteps:
