@@ -10,7 +10,8 @@ from typing import Any
 import networkx as nx
 from nipype.pipeline.engine import Node, Workflow
 from nipype.pipeline.plugins.tools import report_crash
-from traits.api import TraitNotificationError, pop_exception_handler, push_exception_handler
+from traits.api import TraitNotificationError
+from traits.trait_notifiers import pop_exception_handler, push_exception_handler
 
 from bids_app.plugins.pool import Pool
 from bids_app.plugins.workers import Outcome, Worker

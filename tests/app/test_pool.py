@@ -9,7 +9,6 @@ import pytest
 from bids_app.plugins.pool import WORKER_GB, Pool
 from bids_app.plugins.workers import Settings
 
-
 SHARED = 0.1
 """Of each process, in GB: pages that it shares with others."""
 
