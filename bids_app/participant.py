@@ -32,12 +32,7 @@ def run_participant(config: Config, actions: argparse.Namespace) -> ExitCode:
     FusionPrepError
         For whatever keeps the run from starting; the failure of a subject does not raise.
     """
-    from fusionprep.bids.layout import (
-        check_dataset,
-        close_layout,
-        open_layout,
-        unknown_subjects,
-    )
+    from fusionprep.bids.layout import check_dataset, open_layout, unknown_subjects
     from fusionprep.bids.plan import describe_plan, plan_dataset
 
     check_dataset(config.bids_dir, config.selection.skip_bids_validation)
@@ -52,9 +47,6 @@ def run_participant(config: Config, actions: argparse.Namespace) -> ExitCode:
         print(describe_plan(plans))
         return ExitCode.SUCCESS
     unknown = set(unknown_subjects(layout, config.selection))
-    # thousands of images take 100 MB, which the run would keep and its workers inherit
-    close_layout(layout)
-    del layout
     _check_selection(config, plans, unknown)
     failures = _report_problems(plans, unknown)
     # a report on a subject the dataset does not have would make the group level count it

@@ -126,13 +126,6 @@ def open_layout(bids_dir: Path, selection: Selection) -> BIDSLayout:
     return layout
 
 
-def close_layout(layout: BIDSLayout) -> None:
-    """Let go of an index, which is in memory where it is not kept."""
-    manager = layout.connection_manager
-    manager.session.close()
-    manager.engine.dispose()
-
-
 def _index(bids_dir: Path, database: Path | None, participants: tuple[str, ...] = ()) -> BIDSLayout:
     from bids import BIDSLayout
 
@@ -187,7 +180,9 @@ def _write_index(bids_dir: Path, folder: Path, database: Path) -> None:
     except OSError as error:
         raise OutputError(f"cannot write the index to {folder}: {error.strerror}") from error
     try:
-        close_layout(_index(bids_dir, scratch))
+        manager = _index(bids_dir, scratch).connection_manager
+        manager.session.close()
+        manager.engine.dispose()
         _publish(scratch / database.name, database)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
