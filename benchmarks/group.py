@@ -2,8 +2,8 @@
 
 Writes the outputs of a synthetic cohort (sidecars, thumbnails and planes as the participant level
 leaves them; no volumes, since the group level reads none), runs ``fusionapp OUT OUT group`` on it,
-opens the page in Chromium without a network, and prints wall time, peak memory, size of the page
-and the time until its scripts were done. Limits: 60 s, 1 GB and 3 s. Linux only.
+opens the page in Chromium without a network, and prints CPU and wall time, peak memory, size of the
+page and the time until its scripts were done. Limits: 300 CPU s, 2 GB and 3 s. Linux only.
 """
 
 import argparse
@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.reports.group.cohort import write_cohort
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-LIMITS = {"wall_s": 60.0, "peak_mb": 1000.0, "open_s": 3.0}
+LIMITS = {"cpu_s": 300.0, "peak_mb": 2000.0, "open_s": 3.0}
 TITLES = {
-    "wall_s": ("wall s", ".0f"),
+    "cpu_s": ("CPU s", ".0f"),
     "peak_mb": ("peak MB", ".0f"),
     "html_mb": ("page MB", ".1f"),
     "open_s": ("page opens in s", ".1f"),
@@ -41,6 +41,7 @@ def main() -> int:
     usage = run_measured(command, work / "group.log", os.environ)
     page = out / "group_fusion.html"
     figures = {
+        "cpu_s": usage.cpu_s,
         "wall_s": usage.wall_s,
         "peak_mb": usage.max_process_rss_mb,
         "html_mb": page.stat().st_size / 1e6,
@@ -57,8 +58,8 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("work", type=Path, help="folder for the cohort and group.json")
-    parser.add_argument("--subjects", type=int, default=500)
-    parser.add_argument("--models", type=int, default=19)
+    parser.add_argument("--subjects", type=int, default=5000)
+    parser.add_argument("--models", type=int, default=1)
     add_option(parser)
     return parser.parse_args()
 

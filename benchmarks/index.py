@@ -1,9 +1,10 @@
 """How long it takes to index and plan a cohort, without and with a kept index.
 
-Writes a cohort of tiny images (a T1w and an FDG PET with its sidecar for every subject and
-session), runs ``fusionapp … --dry-run`` on it without ``--bids-database-dir``, then with it a first
-and a second time, and prints time and peak memory, and their ratio to the first row. Each is run
-several times and the fastest counts; start of Python is included. Linux only.
+Writes a cohort of tiny images (a T1w and an FDG PET with its sidecar for every subject and session,
+a ``participants.tsv`` of 20 columns), runs ``fusionapp … --dry-run`` on it without
+``--bids-database-dir``, then with it a first and a second time, and prints time and peak memory,
+and their ratio to the first row. Each is run several times and the fastest counts; start of Python
+is included. Linux only.
 """
 
 import argparse
@@ -65,6 +66,10 @@ def write_cohort(cohort: Path, n_subjects: int, n_sessions: int) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     write_json(unfinished / "dataset_description.json", {"Name": "c", "BIDSVersion": "1.10.0"})
+    names = ["participant_id", "age", "sex", "weight", *(f"score_{n}" for n in range(16))]
+    rows = [[f"sub-{n:04d}", "63", "F", "71", *["0.5"] * 16] for n in range(1, n_subjects + 1)]
+    table = "".join("\t".join(row) + "\n" for row in (names, *rows))
+    (unfinished / "participants.tsv").write_text(table, "utf-8")
     image = nib.Nifti1Image(np.zeros((4, 4, 4), np.int16), np.eye(4))
     content = gzip.compress(image.to_bytes())
     for subject in range(1, n_subjects + 1):

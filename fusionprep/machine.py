@@ -93,8 +93,18 @@ def memory_limit(root: Path = ROOT) -> int | None:
     return min((limit for limit in found if limit < _NO_LIMIT), default=None)
 
 
-def resident_gb(pid: int, root: Path = ROOT) -> float | None:
+def resident_gb(pid: int, root: Path = ROOT, *, shared: bool = False) -> float | None:
     """Memory of a process in GB; pages shared with others count in part, where the kernel says so.
+
+    Parameters
+    ----------
+    pid
+        Of the process.
+    root
+        Where ``/proc`` is.
+    shared
+        Count shared pages in full, which the kernel tells at once, while it takes milliseconds for
+        a part of them.
 
     Returns
     -------
@@ -102,7 +112,8 @@ def resident_gb(pid: int, root: Path = ROOT) -> float | None:
         None where there is no such process, or the system does not tell (not Linux).
     """
     folder = root / "proc" / str(pid)
-    share = re.search(r"^Pss:\s+(\d+) kB", _read(folder / "smaps_rollup"), re.MULTILINE)
+    rollup = "" if shared else _read(folder / "smaps_rollup")
+    share = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
     if share is not None:
         return int(share[1]) * 1024 / BYTES_OF_GB
     pages = _read(folder / "statm").split()

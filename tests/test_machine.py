@@ -212,6 +212,7 @@ def test_memory_of_a_process_by_its_pages(tmp_path):
     assert machine.resident_gb(5, root) == 250 * os.sysconf("SC_PAGE_SIZE") / 1e9
     write(root, {"/proc/5/smaps_rollup": "Rss:  3000 kB\nPss:   2000 kB\nPss_Anon: 1 kB"})
     assert machine.resident_gb(5, root) == 2000 * 1024 / 1e9
+    assert machine.resident_gb(5, root, shared=True) == 250 * os.sysconf("SC_PAGE_SIZE") / 1e9
 
 
 @pytest.fixture

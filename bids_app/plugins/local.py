@@ -1,5 +1,6 @@
 """Runs subjects on this machine, each to its end before the next as far as processors allow."""
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any
 import networkx as nx
 from nipype.pipeline.engine import Node, Workflow
 from nipype.pipeline.plugins.tools import report_crash
+from traits.api import TraitNotificationError
+from traits.trait_notifiers import pop_exception_handler, push_exception_handler
 
 from bids_app.plugins.pool import Pool
 from bids_app.plugins.workers import Outcome, Worker
@@ -33,7 +36,21 @@ class _Nothing:
 
 def expand(workflow: Workflow) -> nx.DiGraph:
     """The steps of a workflow, made ready to run, with an edge to each from what it needs."""
-    return workflow.run(plugin=_Nothing())
+    graph = workflow.run(plugin=_Nothing())
+    _remove_handlers()
+    return graph
+
+
+def _remove_handlers() -> None:
+    """Take all but one of Nipype's handlers of exceptions from the stack of traits.
+
+    Nipype pushes one for each set of inputs or outputs that it makes, hundreds for a subject, and
+    never takes one back.
+    """
+    with contextlib.suppress(TraitNotificationError):
+        while True:
+            pop_exception_handler()
+    push_exception_handler(reraise_exceptions=True)
 
 
 class SubjectSteps:
@@ -47,7 +64,8 @@ class SubjectSteps:
     Attributes
     ----------
     ready
-        Steps that can run, in the order of the workflow.
+        Steps that can run, those first that most others wait for one after the other: what is left
+        over at the end of a cohort could not fill all processors.
     without_results
         Those of them that no earlier run has left results of.
     """
@@ -56,10 +74,15 @@ class SubjectSteps:
         self.graph = graph
         self.without_results: set[Node] = set()
         order = list(nx.topological_sort(graph))
-        self._order = {node: place for place, node in enumerate(order)}
+        steps_after: dict[Node, int] = {}
+        for node in reversed(order):
+            after = (steps_after[following] + 1 for following in graph.successors(node))
+            steps_after[node] = max(after, default=0)
+        self._order = {node: (-steps_after[node], place) for place, node in enumerate(order)}
         self._awaits = {node: set(graph.predecessors(node)) for node in order}
         self._unfinished = set(order)
         self.ready = [node for node in order if not self._awaits[node]]
+        self.ready.sort(key=self._order.__getitem__)
 
     @property
     def ended(self) -> bool:

@@ -26,7 +26,10 @@ class Pool:
     mp_context
         How processes are started, see :mod:`multiprocessing`; None takes the platform's way.
     memory_of
-        Memory of a process in GB by its number.
+        Memory of a process in GB by its number; shared pages count in part.
+    most_of
+        At least that, in a moment: the kernel takes milliseconds to tell the parts, and is asked
+        for every step.
     """
 
     def __init__(
@@ -35,13 +38,15 @@ class Pool:
         memory_gb: float,
         settings: Settings,
         mp_context: str | None = None,
-        memory_of: Callable[[int], float] | None = None,
+        memory_of: Callable[[int], float] = lambda pid: resident_gb(pid) or 0.0,
+        most_of: Callable[[int], float] = lambda pid: resident_gb(pid, shared=True) or 0.0,
     ) -> None:
         self._n_procs = n_procs
         self._memory_gb = memory_gb
         self._settings = settings
         self._context: Any = multiprocessing.get_context(mp_context)
-        self._memory_of = memory_of or _resident_gb
+        # 0 of one that has ended, and where the system does not tell
+        self._memory_of, self._most_of = memory_of, most_of
         # what the step of each claims: processors, and the memory it and its worker come to
         self._busy: dict[Worker, tuple[int, float]] = {}
         # the last one used last: it has the libraries of its steps
@@ -68,24 +73,28 @@ class Pool:
         n_procs = min(n_procs, self._n_procs)
         if self._threads + n_procs > self._n_procs:
             return None
-        while not self._fits(memory_gb):
+        while (memory_of := self._fitting(memory_gb)) is None:
             # an idle worker keeps its libraries, and often what its largest step had
             if len(self._idle) > 1:
                 self._end(self._idle.pop(0))
             elif self._busy:
                 return None
             else:
+                memory_of = self._memory_of
                 break
         worker = self._idle.pop() if self._idle else Worker(self._context, self._settings)
-        self._busy[worker] = (n_procs, max(WORKER_GB, self._memory_of(worker.pid)) + memory_gb)
+        self._busy[worker] = (n_procs, max(WORKER_GB, memory_of(worker.pid)) + memory_gb)
         return worker
 
-    def _fits(self, memory_gb: float) -> bool:
-        used = self._memory_of(os.getpid()) + sum(
-            self._memory_of(worker.pid) for worker in self._idle
-        )
+    def _fitting(self, memory_gb: float) -> Callable[[int], float] | None:
+        """By which memory of processes a step fits: the exact one only where it has to be."""
+        ways = (self._most_of, self._memory_of)
+        return next((way for way in ways if self._fits(memory_gb, way)), None)
+
+    def _fits(self, memory_gb: float, memory_of: Callable[[int], float]) -> bool:
+        used = memory_of(os.getpid()) + sum(memory_of(worker.pid) for worker in self._idle)
         for worker, (_, claimed) in self._busy.items():
-            used += max(claimed, self._memory_of(worker.pid))
+            used += max(claimed, memory_of(worker.pid))
         new = 0.0 if self._idle else WORKER_GB
         return used + new + memory_gb <= self._memory_gb
 
@@ -109,8 +118,3 @@ class Pool:
         end_all(self.busy, self._idle)
         self._busy.clear()
         self._idle.clear()
-
-
-def _resident_gb(pid: int) -> float:
-    """Memory of a process; 0 of one that has ended, and where the system does not tell."""
-    return resident_gb(pid) or 0.0

@@ -9,6 +9,7 @@ from typing import Any
 from fusionprep.bids.participants import age_in
 from fusionprep.bids.subject_tables import (
     PARTICIPANTS,
+    Participants,
     SubjectTable,
     same_session,
     session_of,
@@ -56,7 +57,9 @@ class _Stated:
     session: str = ""
 
 
-def body_weight(image: ImageFile, bids_dir: Path) -> BodyWeight:
+def body_weight(
+    image: ImageFile, bids_dir: Path, participants: Participants | None = None
+) -> BodyWeight:
     """Body weight at a scan.
 
     Of the scan's sidecar, else of ``scans.tsv``, ``sessions.tsv`` or ``participants.tsv``, in
@@ -68,8 +71,10 @@ def body_weight(image: ImageFile, bids_dir: Path) -> BodyWeight:
         With its metadata read.
     bids_dir
         Root of the dataset.
+    participants
+        Its ``participants.tsv``, where that is read for many images.
     """
-    tables = tables_of(image, bids_dir)
+    tables = tables_of(image, bids_dir, participants)
     stated = [*_of_sidecar(image.metadata), *(s for table in tables for s in _in_table(table))]
     # a weight of 0 is how scanners write that none was entered
     zeros = [s for s in stated if s.kg == 0]

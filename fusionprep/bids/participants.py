@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from fusionprep.bids.subject_tables import SubjectTable, participants_table
+from fusionprep.bids.subject_tables import Participants, SubjectTable
 from fusionprep.bids.units import number_and_unit
 from fusionprep.plausibility import AGE
 
@@ -15,7 +15,7 @@ _YEARS = {"y": 1.0, "m": 1 / 12, "w": 1 / 52.18, "d": 1 / 365.25}
 
 def participant_age(bids_dir: Path, subject: str) -> float | None:
     """Age in years; None where no plausible one is given."""
-    return age_in([participants_table(bids_dir, subject)])
+    return age_in([Participants(bids_dir).of(subject)])
 
 
 def age_in(tables: Iterable[SubjectTable], patient_age: Any = None) -> float | None:

@@ -13,6 +13,7 @@ from fusionprep.bids.metadata import (
     tracer_label,
     tracer_name,
 )
+from fusionprep.bids.subject_tables import Participants
 from fusionprep.bids.suv import suv_inputs
 from fusionprep.bids.timing import frame_timing
 from fusionprep.bids.types import FrameTiming, ImageFile, PETFacts, SUVGiven, SUVInputs
@@ -23,7 +24,12 @@ from fusionprep.suvr_regions import ReferenceRegion
 from fusionprep.tracers import find_tracer
 
 
-def pet_facts(image: ImageFile, bids_dir: Path, region: ReferenceRegion | None = None) -> PETFacts:
+def pet_facts(
+    image: ImageFile,
+    bids_dir: Path,
+    region: ReferenceRegion | None = None,
+    participants: Participants | None = None,
+) -> PETFacts:
     """Decide tracer, frame times, units, decay and SUV of a PET image.
 
     Parameters
@@ -34,6 +40,8 @@ def pet_facts(image: ImageFile, bids_dir: Path, region: ReferenceRegion | None =
         Root of the dataset, whose ``participants.tsv`` may give the body weight.
     region
         Reference region of the SUVR to be made; None for a mask of the user's own, or no SUVR.
+    participants
+        ``participants.tsv`` of the dataset, where it is read for many images.
 
     Raises
     ------
@@ -45,7 +53,7 @@ def pet_facts(image: ImageFile, bids_dir: Path, region: ReferenceRegion | None =
     decay = frame_decay(image.metadata, nuclide, timing, image.n_frames)
     metadata = decay.applied_to(image.metadata)
     units, factor = units_factor(metadata)
-    weight = body_weight(image, bids_dir)
+    weight = body_weight(image, bids_dir, participants)
     decision = suv_inputs(metadata, weight, timing, image.n_frames, nuclide)
     conflict = contradicted_radionuclide(image)
     untimed = start_conflict(timing, scan_time(metadata, "ScanStart", timing)[0])

@@ -23,6 +23,7 @@ from fusionprep.bids.odd_names import too_long
 from fusionprep.bids.pairing import find_contrast, pair_images
 from fusionprep.bids.pet_facts import pet_facts
 from fusionprep.bids.sidecars import FRAME_TABLE
+from fusionprep.bids.subject_tables import Participants
 from fusionprep.bids.types import (
     FoundImages,
     ImageFile,
@@ -51,8 +52,9 @@ def plan_dataset(layout: BIDSLayout, config: Config) -> list[SubjectPlan]:
     """
     selection = config.selection
     found = find_images(layout, config.bids_dir, selection)
+    participants = Participants(config.bids_dir)
     plans = [
-        plan_subject(found.get(label, FoundImages(label)), config)
+        plan_subject(found.get(label, FoundImages(label)), config, participants)
         for label in find_subjects(layout, selection)
     ]
     for label in unknown_subjects(layout, selection):
@@ -61,17 +63,28 @@ def plan_dataset(layout: BIDSLayout, config: Config) -> list[SubjectPlan]:
     return plans
 
 
-def plan_subject(found: FoundImages, config: Config) -> SubjectPlan:
+def plan_subject(
+    found: FoundImages, config: Config, participants: Participants | None = None
+) -> SubjectPlan:
     """Check the headers of a subject's images, settle the facts of its PET, and pair them.
 
     An image that cannot be used becomes a problem and does not exclude the others.
+
+    Parameters
+    ----------
+    found
+        The images that the options keep.
+    config
+        Of the run.
+    participants
+        ``participants.tsv`` of the dataset, where it is read for many subjects.
     """
     subject = found.subject
     if not re.fullmatch("[A-Za-z0-9+]+", subject):
         message = f"sub-{subject} is not a BIDS label (letters and digits only); rename the folder"
         return SubjectPlan(subject, problems=(Problem(subject, "data", message),))
     found = _without_maps(found)
-    usable, faults = _check_images(found, config)
+    usable, faults = _check_images(found, config, participants)
     usable = _without_uncorrected(usable, config.selection)
     dates = read_dates(config.bids_dir, subject)
     unusable = [Problem(subject, "data", line) for line in unusable_files(config.bids_dir, subject)]
@@ -154,7 +167,7 @@ def _scan(image: ImageFile) -> tuple[str | None, ...]:
 
 
 def _check_images(
-    found: FoundImages, config: Config
+    found: FoundImages, config: Config, participants: Participants | None
 ) -> tuple[FoundImages, list[tuple[Modality, Problem]]]:
     """The sound images with headers read and facts settled, and the fault of each other."""
     faults = list(found.unreadable)
@@ -163,14 +176,16 @@ def _check_images(
         sound = []
         for image in found.of(modality):
             try:
-                sound.append(_check_image(image, modality, config))
+                sound.append(_check_image(image, modality, config, participants))
             except DataError as error:
                 faults.append((modality, Problem(found.subject, "data", str(error))))
         usable[modality] = tuple(sound)
     return FoundImages(found.subject, usable, notes=found.notes), faults
 
 
-def _check_image(image: ImageFile, modality: Modality, config: Config) -> ImageFile:
+def _check_image(
+    image: ImageFile, modality: Modality, config: Config, participants: Participants | None
+) -> ImageFile:
     if too_long(image.path.name):
         raise DataError(
             f"the name of {image.path.name} leaves no room for what names of derivatives add;"
@@ -189,7 +204,8 @@ def _check_image(image: ImageFile, modality: Modality, config: Config) -> ImageF
     )
     if modality.tracer:
         region = config.processing.region
-        return dataclasses.replace(checked, pet=pet_facts(checked, config.bids_dir, region))
+        facts = pet_facts(checked, config.bids_dir, region, participants)
+        return dataclasses.replace(checked, pet=facts)
     return checked
 
 

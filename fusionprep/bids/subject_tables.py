@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,38 @@ class SubjectTable:
         return named[0] if len(named) == 1 else None
 
 
-def tables_of(image: ImageFile, bids_dir: Path) -> list[SubjectTable]:
+class Participants:
+    """``participants.tsv`` of a dataset, which is read once for all subjects.
+
+    Parameters
+    ----------
+    bids_dir
+        Root of the dataset.
+    """
+
+    def __init__(self, bids_dir: Path) -> None:
+        self._bids_dir = bids_dir
+
+    @cached_property
+    def _table(self) -> SubjectTable:
+        return _read(self._bids_dir / PARTICIPANTS, self._bids_dir)
+
+    @cached_property
+    def _rows(self) -> Mapping[str, tuple[_Row, ...]]:
+        found: dict[str, list[_Row]] = {}
+        for row in self._table.rows:
+            label = row.get("participant_id", "").strip().removeprefix("sub-")
+            found.setdefault(label, []).append(row)
+        return {label: tuple(rows) for label, rows in found.items()}
+
+    def of(self, subject: str) -> SubjectTable:
+        """The rows of a subject (label without ``sub-``)."""
+        return replace(self._table, rows=self._rows.get(subject, ()))
+
+
+def tables_of(
+    image: ImageFile, bids_dir: Path, participants: Participants | None = None
+) -> list[SubjectTable]:
     """Tables that may say something of a scan, the nearest first: of scans, sessions, participants.
 
     Parameters
@@ -72,6 +104,8 @@ def tables_of(image: ImageFile, bids_dir: Path) -> list[SubjectTable]:
         The scan.
     bids_dir
         Root of the dataset.
+    participants
+        Shared by the images of a dataset, it saves reading a table as long as the cohort for each.
     """
     prefix, session = f"sub-{image.subject}", image.session
     folder = bids_dir / prefix
@@ -90,17 +124,8 @@ def tables_of(image: ImageFile, bids_dir: Path) -> list[SubjectTable]:
     return [
         *(_read(path, bids_dir, of_scan) for path in scans),
         *(_read(path, bids_dir, of_session) for path in sessions),
-        participants_table(bids_dir, image.subject),
+        (participants or Participants(bids_dir)).of(image.subject),
     ]
-
-
-def participants_table(bids_dir: Path, subject: str) -> SubjectTable:
-    """The rows of ``participants.tsv`` of a subject (label without ``sub-``)."""
-
-    def of_subject(row: _Row) -> bool:
-        return row.get("participant_id", "").strip().removeprefix("sub-") == subject
-
-    return _read(bids_dir / PARTICIPANTS, bids_dir, of_subject)
 
 
 def session_of(row: _Row) -> str:
@@ -116,7 +141,9 @@ def same_session(written: str, session: str | None) -> bool:
     )
 
 
-def _read(path: Path, bids_dir: Path, wanted: Callable[[_Row], bool]) -> SubjectTable:
+def _read(
+    path: Path, bids_dir: Path, wanted: Callable[[_Row], bool] = lambda _: True
+) -> SubjectTable:
     if problem := unfetched(path):
         return SubjectTable(path.name, (), {}, f"{path.name} {problem}")
     try:

@@ -20,6 +20,7 @@ main{max-width:1800px}
 .card ul{margin:6px 0;padding-left:20px;font-size:14px}.card h3{font-size:15px;margin:0}
 .card .given{font-size:14px;color:var(--soft)}
 .rate{display:flex;gap:8px;margin-top:6px}.rate select,.rate input{font:inherit;font-size:14px;padding:3px 6px;border:1px solid #8a949e;border-radius:4px;background:#fff;color:var(--ink)}.rate input{flex:1}
+#sheet-pages{position:sticky;bottom:0;background:#fff;padding:6px 0}.tools input[type=search]{font:inherit;font-size:15px;padding:4px 8px;color:var(--ink);border:1px solid #8a949e;border-radius:4px;background:#fff;min-width:0}.tools button:disabled{opacity:.45;cursor:default}
 .tools{display:flex;flex-wrap:wrap;gap:10px 20px;align-items:center;margin:8px 0}.tools label{display:inline-flex;max-width:100%;gap:8px;align-items:center;font-weight:600;color:var(--soft)}
 .tools select,.tools button,.dt-container select,.dt-container input{font:inherit;font-size:15px;font-weight:400;padding:4px 8px;color:var(--ink);border:1px solid #8a949e;border-radius:4px;background:#fff}
 .tools button{cursor:pointer}.tools button.main{background:var(--accent);border-color:var(--accent);color:#fff}
@@ -58,6 +59,31 @@ main{max-width:1800px}
 {% macro cells(spread) -%}
 {% if spread %}<span{% if spread.best %} class="best"{% endif %}>{{ spread.median|number(3, padded=true) }}</span><small>[{{ spread.first|number(3, padded=true) }}, {{ spread.third|number(3, padded=true) }}]</small>{% else %}–{% endif %}
 {%- endmacro %}
+{% macro flag(card) -%}flag-{{ card.verdict if card.verdict in ratings else 'none' }}{%- endmacro %}
+{% set at_verdict, at_outliers = 3, 5 %}
+{% set classes = ['', '', '', '', 'words rating', 'words'] + ['number'] * 14 + ['words', 'number'] %}
+{# Cells of a scan's row. What parts them cannot come from a value, in which < is escaped. #}
+{% macro texts(card) -%}
+{% set v = card.scan.values -%}
+{{ who(card.scan.participant) }}<|>{{ value(v.session_id) }}<|>{{ card.scan.image }}<|>{{ badge(card.verdict) }}<|>{{ rated(card) }}<|>
+{%- for item in card.outliers[:most_outliers] %}{{ item.measure.title }}{{ ', ' if not loop.last }}{% endfor %}{% if card.outliers|length > most_outliers %}, {{ card.outliers|length - most_outliers }} more{% endif %}<|>
+{{- card.farthest|number if card.outliers else '' }}<|>
+{%- for name in ('mi_before', 'mi_after', 'brain_overlap', 'uncertainty', 'rotation', 'translation') %}{{ v[name]|number }}<|>{% endfor %}
+{{ (card.scan.fused|map(attribute='values')|map(attribute='template_gm_dice')|reject('none')|list + [none])[0]|number }}<|>
+{%- for name in ('t1w_cnr', 'brain_volume', 'gm_wm_ratio', 'suvr_gm', 'pet_noise') %}{{ v[name]|number(4 if name == 'brain_volume' else 3) }}<|>{% endfor %}
+{{ card.scan.judged|length }}<|>{{ value(v.pairing_reason) }}<|>{{ v.day_gap|number }}
+{%- endmacro %}
+{% macro inside(card) -%}
+<h3>{{ who(card.scan.participant) }}{{ session(card.scan) }} {{ card.scan.image }} {{ badge(card.verdict) }}</h3>
+{{ thumbnail(card) }}
+{%- if card.rating %}
+<p class="given">{{ rated(card) }}</p>
+{%- endif %}
+{%- endmacro %}
+{% macro label(card) -%}{{ card.scan.participant }}{{ session(card.scan) }} {{ card.scan.image }}{%- endmacro %}
+{% macro participant(item) -%}
+<td>{{ who(item.name) }}</td><td>{{ item.anatomies or '–' }}</td>{% for name in modalities %}<td>{{ item.scans|selectattr('values.modality', 'equalto', name)|list|length or '–' }}</td>{% endfor %}<td>{{ item.scans|map(attribute='fused')|map('length')|sum or '–' }}</td>{% for fact in facts.get(item.name, []) %}<td>{{ fact }}</td>{% else %}{% for name in fact_columns %}<td>–</td>{% endfor %}{% endfor %}
+{%- endmacro %}
 <header class="top"><strong>Group report · fusionprep</strong>
 <nav aria-label="Sections"><a href="#first">Look at these first</a> &nbsp; <a href="#scans">Scans</a> &nbsp; <a href="#sheet">Contact sheet</a> &nbsp; <a href="#distributions">Distributions</a> &nbsp; <a href="#cohort">Cohort images</a> &nbsp; <a href="#models">Models</a> &nbsp; <a href="#complete">Completeness</a> &nbsp; <a href="#columns">Columns</a></nav>
 </header>
@@ -71,7 +97,7 @@ Scans by verdict: {{ badge('fail') }} {{ counts['fail'] }} &nbsp; {{ badge('revi
 <p class="alert">{{ line }}</p>
 {% endfor %}
 {% if script %}
-<noscript><p class="note">Scripts are off in this browser: the table cannot be sorted, and scans cannot be rated.</p></noscript>
+<noscript><p class="note">Scripts are off in this browser: the table cannot be sorted, and scans cannot be rated.{% if sheet|length > shown %} The first {{ shown }} scans are here; all are in group_fusion.tsv.{% endif %}</p></noscript>
 {% else %}
 <p class="note" id="static">The scripts of this page were not built with this installation: the table cannot be sorted, and scans cannot be rated.</p>
 {% endif %}
@@ -116,26 +142,12 @@ Scans by verdict: {{ badge('fail') }} {{ counts['fail'] }} &nbsp; {{ badge('revi
 <table class="grid" id="scan-table">
 <thead><tr><th>Participant</th><th>Session</th><th>Image</th><th>Verdict</th><th>Rating</th><th>Outliers</th><th>Largest z</th><th>MI before</th><th>MI after</th><th>Brain overlap</th><th>Uncertainty, mm</th><th>Turn, °</th><th>Shift, mm</th><th>Dice GM</th><th>CNR of T1w</th><th>Brain, mL</th><th>GM : WM</th><th>SUVR of GM</th><th>Noise</th><th>Models</th><th>T1w chosen by</th><th>Days</th></tr></thead>
 <tbody>
-{% for card in sheet %}
-{% set v = card.scan.values %}
-<tr class="flag-{{ card.verdict if card.verdict in ratings else 'none' }}" data-index="{{ card.index }}">
-<td>{{ who(card.scan.participant) }}</td>
-<td>{{ value(v.session_id) }}</td>
-<td>{{ card.scan.image }}</td>
-<td data-order="{{ loop.index }}">{{ badge(card.verdict) }}</td>
-<td class="words rating">{{ rated(card) }}</td>
-<td class="words" data-order="{{ card.outliers|length }}">{% for item in card.outliers[:most_outliers] %}{{ item.measure.title }}{{ ', ' if not loop.last }}{% endfor %}{% if card.outliers|length > most_outliers %}, {{ card.outliers|length - most_outliers }} more{% endif %}</td>
-<td class="number">{{ card.farthest|number if card.outliers else '' }}</td>
-{% for name in ('mi_before', 'mi_after', 'brain_overlap', 'uncertainty', 'rotation', 'translation') %}
-<td class="number">{{ v[name]|number }}</td>
+{% for card in sheet[:shown] %}
+<tr class="{{ flag(card) }}" data-index="{{ card.index }}">
+{% set at = loop.index %}
+{% for text in texts(card).split('<|>') %}
+<td{% if classes[loop.index0] %} class="{{ classes[loop.index0] }}"{% endif %}{% if loop.index0 == at_verdict %} data-order="{{ at }}"{% elif loop.index0 == at_outliers %} data-order="{{ card.outliers|length }}"{% endif %}>{{ text }}</td>
 {% endfor %}
-<td class="number">{{ (card.scan.fused|map(attribute='values')|map(attribute='template_gm_dice')|reject('none')|list + [none])[0]|number }}</td>
-{% for name in ('t1w_cnr', 'brain_volume', 'gm_wm_ratio', 'suvr_gm', 'pet_noise') %}
-<td class="number">{{ v[name]|number(4 if name == 'brain_volume' else 3) }}</td>
-{% endfor %}
-<td class="number">{{ card.scan.judged|length }}</td>
-<td class="words">{{ value(v.pairing_reason) }}</td>
-<td class="number">{{ v.day_gap|number }}</td>
 </tr>
 {% endfor %}
 </tbody>
@@ -153,22 +165,20 @@ Scans by verdict: {{ badge('fail') }} {{ counts['fail'] }} &nbsp; {{ badge('revi
 <label>Model <select id="sheet-model">{% for title in titles %}<option value="{{ loop.index0 }}">{{ title }}</option>{% endfor %}</select></label>
 {% endif %}
 <label>Show <select id="sheet-show"><option value="">all</option><option value="fail">verdict fail</option><option value="review">verdict please review</option><option value="pass">verdict pass</option><option value="n/a">not scored</option><option value="unrated">not rated yet</option><option value="rated">rated</option></select></label>
+<label>Find <input type="search" id="sheet-find"></label>
 <span id="rated-count" role="status"></span>
 <button type="button" class="main" id="download">Download ratings.tsv</button>
 <button type="button" id="forget">Forget ratings made in this browser</button>
 </div>
 <p class="note" id="rating-help" hidden>Ratings stay in this browser until they are downloaded. Give the file to <code>fusionapp BIDS OUT group --ratings ratings.tsv</code>: scans rated fail are then left out of distributions, cohort images and the comparison of models.</p>
 <ol class="sheet">
-{% for card in sheet %}
-<li class="card {{ card.verdict if card.verdict in ratings else 'none' }}" id="scan-{{ card.index }}" data-verdict="{{ card.verdict }}" data-scan="{{ card.identity }}" data-label="{{ card.scan.participant }}{{ session(card.scan) }} {{ card.scan.image }}"{% if card.models %} data-models="{{ card.models }}"{% endif %}{% if card.rating %} data-rating="{{ card.rating.rating or '' }}" data-note="{{ card.rating.note }}"{% endif %}>
-<h3>{{ who(card.scan.participant) }}{{ session(card.scan) }} {{ card.scan.image }} {{ badge(card.verdict) }}</h3>
-{{ thumbnail(card) }}
-{% if card.rating %}
-<p class="given">{{ rated(card) }}</p>
-{% endif %}
+{% for card in sheet[:shown] %}
+<li class="card {{ card.verdict if card.verdict in ratings else 'none' }}" id="scan-{{ card.index }}" data-verdict="{{ card.verdict }}" data-scan="{{ card.identity }}" data-label="{{ label(card) }}"{% if card.models %} data-models="{{ card.models }}"{% endif %}{% if card.rating %} data-rating="{{ card.rating.rating or '' }}" data-note="{{ card.rating.note }}"{% endif %}>
+{{ inside(card) }}
 </li>
 {% endfor %}
 </ol>
+<div class="tools" id="sheet-pages" hidden><button type="button" id="sheet-back">Previous</button><span id="sheet-range" role="status"></span><button type="button" id="sheet-on">Next</button></div>
 </section>
 <section id="distributions">
 <h2>Distributions</h2>
@@ -251,8 +261,8 @@ Scans by verdict: {{ badge('fail') }} {{ counts['fail'] }} &nbsp; {{ badge('revi
 <table class="grid" id="participants">
 <thead><tr><th>Participant</th><th>T1w</th>{% for name in modalities %}<th>{{ name }}</th>{% endfor %}<th>Fused images</th>{% for name in fact_columns %}<th>{{ name }}</th>{% endfor %}</tr></thead>
 <tbody>
-{% for item in findings.participants %}
-<tr><td>{{ who(item.name) }}</td><td>{{ item.anatomies or '–' }}</td>{% for name in modalities %}<td>{{ item.scans|selectattr('values.modality', 'equalto', name)|list|length or '–' }}</td>{% endfor %}<td>{{ item.scans|map(attribute='fused')|map('length')|sum or '–' }}</td>{% for fact in facts.get(item.name, []) %}<td>{{ fact }}</td>{% else %}{% for name in fact_columns %}<td>–</td>{% endfor %}{% endfor %}</tr>
+{% for item in findings.participants[:shown] %}
+<tr>{{ participant(item) }}</tr>
 {% endfor %}
 </tbody>
 </table>
@@ -270,6 +280,12 @@ Scans by verdict: {{ badge('fail') }} {{ counts['fail'] }} &nbsp; {{ badge('revi
 </details>
 </section>
 </main>
+{% if sheet|length > shown or findings.participants|length > shown %}
+<script type="application/json" id="more">{"rows":[
+{%- for card in sheet[shown:] %}{{ [flag(card), card.index, shown + loop.index, card.outliers|length, texts(card).split('<|>')]|embedded }}{{ ',' if not loop.last }}{% endfor %}],"cards":[
+{%- for card in sheet[shown:] %}{{ [card.index, card.verdict, card.identity, label(card), card.models, (card.rating.rating or '') if card.rating else none, card.rating.note if card.rating else none, inside(card)]|embedded }}{{ ',' if not loop.last }}{% endfor %}],"participants":[
+{%- for item in findings.participants[shown:] %}{{ participant(item)|embedded }}{{ ',' if not loop.last }}{% endfor %}]}</script>
+{% endif %}
 {% if script %}<script>{{ script }}</script>
 {% endif %}
 </body>

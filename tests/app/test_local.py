@@ -1,12 +1,18 @@
 """Runs of small workflows in a process of their own, which must end."""
 
+import gc
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import networkx as nx
 import pytest
+from nipype.interfaces.utility import IdentityInterface
+from nipype.pipeline import engine as pe
+
+from bids_app.plugins.local import SubjectSteps, expand
 
 SCRIPT = """
 import json, os, sys
@@ -208,3 +214,29 @@ def test_inputs_that_no_longer_fit_leave_the_other_subject_alone(run):
     assert subject == "sub-01"
     assert "TraitError" in found
     assert done["executed"] == 2  # the first step again, and the one that failed
+
+
+def test_a_step_that_others_wait_for_comes_before_those_that_nothing_waits_for():
+    steps = SubjectSteps(
+        nx.DiGraph([("a", "write"), ("a", "register"), ("register", "fuse"), ("fuse", "plot")])
+    )
+    order = []
+    while not steps.ended:
+        node = steps.ready[0]
+        steps.start(node)
+        order.append(node)
+        steps.end(node)
+    assert order == ["a", "register", "fuse", "write", "plot"]
+
+
+def test_nothing_of_nipype_is_left_over_of_subjects_that_are_done(tmp_path):
+    def handlers() -> int:
+        gc.collect()
+        names = (type(item).__name__ for item in gc.get_objects())
+        return sum(name == "NotificationExceptionHandlerState" for name in names)
+
+    for number in range(3):
+        workflow = pe.Workflow(name=f"sub_{number}_wf", base_dir=str(tmp_path))
+        workflow.add_nodes([pe.Node(IdentityInterface(["a"]), name=f"step_{i}") for i in range(9)])
+        expand(workflow)
+        assert handlers() <= 2

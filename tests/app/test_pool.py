@@ -9,6 +9,9 @@ import pytest
 from bids_app.plugins.pool import WORKER_GB, Pool
 from bids_app.plugins.workers import Settings
 
+SHARED = 0.1
+"""Of each process, in GB: pages that it shares with others."""
+
 
 class Memory:
     """Memory of processes in GB as the test has it: this one's, and each worker's."""
@@ -16,8 +19,10 @@ class Memory:
     def __init__(self, main: float = 0.5) -> None:
         self.main = main
         self.workers: dict[int, float] = {}
+        self.asked = 0
 
     def __call__(self, pid: int) -> float:
+        self.asked += 1
         return self.main if pid == os.getpid() else self.workers.get(pid, WORKER_GB)
 
 
@@ -27,7 +32,9 @@ def new_pool(tmp_path) -> Iterator:
 
     def new(n_procs: int, memory_gb: float, memory: Memory | None = None) -> Pool:
         settings = Settings.of_this_process(str(tmp_path), 1)
-        pools.append(Pool(n_procs, memory_gb, settings, memory_of=memory or Memory()))
+        memory = memory or Memory()
+        ways = {"memory_of": memory, "most_of": lambda pid: memory(pid) + SHARED}
+        pools.append(Pool(n_procs, memory_gb, settings, **ways))
         return pools[-1]
 
     yield new
@@ -98,3 +105,17 @@ def test_idle_workers_make_room(new_pool):
     assert worker in workers
     alive = [other for other in workers if Path(f"/proc/{other.pid}").exists()]
     assert alive == [worker]
+
+
+def test_the_kernel_is_asked_for_parts_of_pages_only_where_memory_is_short(tmp_path):
+    exact, whole = Memory(), Memory()
+    settings = Settings.of_this_process(str(tmp_path), 1)
+    pool = Pool(2, 8.0, settings, memory_of=exact, most_of=whole)
+    try:
+        assert take(pool, 1.0, 1.0) == 2
+        assert exact.asked == 0
+        release(pool)
+        assert take(pool, 7.0) == 1
+        assert exact.asked > 0
+    finally:
+        pool.stop()

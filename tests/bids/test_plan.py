@@ -2,7 +2,9 @@
 
 import pytest
 
+from fusionprep.bids import subject_tables
 from fusionprep.bids.plan import describe_plan
+from fusionprep.reading import read_table
 from tests.bids.skeleton import (
     PET_SIDECAR,
     only_pairing,
@@ -213,3 +215,30 @@ def test_real_layouts(shared_data, dataset, expected):
     }
     assert found == expected
     assert not [problem for plan in plans.values() for problem in plan.problems]
+
+
+def test_the_table_of_participants_is_read_once_for_all(tmp_path, monkeypatch):
+    subjects = {"01": 61, "02": 62, "03": 63}
+    files = [
+        make(session, rest, subject)
+        for subject in subjects
+        for session in ("M000", "M012")
+        for make, rest in ((t1w, ""), (pet, "_trc-18FFDG"))
+    ]
+    root = write_dataset(tmp_path / "raw", *files, sidecar=PET_SIDECAR)
+    rows = [f"sub-{label}\t{weight}\n" for label, weight in subjects.items()]
+    (root / "participants.tsv").write_text("participant_id\tweight\n" + "".join(rows))
+    read = []
+
+    def counted(path):
+        read.append(path.name)
+        return read_table(path)
+
+    monkeypatch.setattr(subject_tables, "read_table", counted)
+    plans = plans_of(root)
+    weights = {
+        label: {pairing.image.pet.suv.weight_kg for pairing in plan.pairings}
+        for label, plan in plans.items()
+    }
+    assert weights == {label: {weight} for label, weight in subjects.items()}
+    assert read.count("participants.tsv") == 1

@@ -269,3 +269,87 @@ def test_without_javascript_the_page_is_whole_and_says_so(out, visit):
     visited = visit(out / "group_fusion.html", java_script_enabled=False)
     assert visited.page.locator("noscript p").is_visible()
     assert len(_column(visited.page)) == 38
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory) -> Path:
+    """A cohort with more scans than the page holds as elements, and than a sheet has cards."""
+    root = tmp_path_factory.mktemp("large")
+    write_cohort(root, 60, models=("ReadFuse",))
+    for path in (root / "sub-45" / "pet").glob("*preproc_pet.json"):
+        sidecar = json.loads(path.read_text())
+        sidecar["Pairing"]["Reason"] = f"{HOSTILE}<!--"
+        path.write_text(json.dumps(sidecar))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fusionprep.reports.group.page.STATIC", 10)
+        write_group_report(root)
+    return root
+
+
+def _rows(page) -> list[list[str]]:
+    return page.locator("#scan-table tbody tr").evaluate_all(
+        "rows => rows.map(row => [row.className, ...[...row.cells].map(c => c.innerHTML.trim())])"
+    )
+
+
+@needs_bundle
+def test_scans_that_the_page_does_not_hold_as_elements_are_the_same_in_the_table(
+    large, visit, tmp_path
+):
+    visited = visit(large / "group_fusion.html")
+    visited.page.locator(".dt-length select").select_option("-1")
+    shown = _rows(visited.page)
+    assert HOSTILE in visited.page.locator("#scan-table").text_content()
+    assert visited.page.locator("img[src=x]").count() == 0
+    assert not visited.errors
+    write_group_report(large)
+    try:
+        whole = visit(large / "group_fusion.html", java_script_enabled=False)
+        assert len(shown) == 75
+        assert shown == _rows(whole.page)
+    finally:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("fusionprep.reports.group.page.STATIC", 10)
+            write_group_report(large)
+
+
+@needs_bundle
+def test_the_sheet_of_a_large_cohort_is_paged_and_searched(large, visit):
+    visited = visit(large / "group_fusion.html")
+    page = visited.page
+    assert page.locator(".sheet .card").count() == 60
+    page.locator("#sheet-on").click()
+    assert page.locator(".sheet .card").count() == 15
+    assert "61 to 75 of 75" in page.locator("#sheet-range").text_content()
+    last = page.locator(".sheet .card").last.get_attribute("id")
+    page.locator("#sheet-find").fill("sub-57 ct")
+    assert page.locator(".sheet .card h3").all_text_contents()[0].startswith("sub-57 CT")
+    page.get_by_label("Rating of sub-57 CT").select_option("review")
+    page.locator("#sheet-find").fill("")
+    page.evaluate("hash => { location.hash = hash }", "")
+    link = page.locator("#first a[href^='#scan-']").first
+    link.evaluate("(link, id) => { link.setAttribute('href', `#${id}`) }", last)
+    link.click()
+    page.wait_for_function("id => document.getElementById(id)", arg=last)
+    assert page.locator(f"#{last}").is_visible()
+    with page.expect_download() as download:
+        page.locator("#download").click()
+    assert "sub-57\tn/a\tCT" in Path(download.value.path()).read_text()
+    assert page.locator("#participants tbody tr").count() == 10
+    page.locator("#complete details").evaluate("element => { element.open = true }")
+    page.wait_for_function("document.querySelectorAll('#participants tbody tr').length === 60")
+    assert not visited.errors
+
+
+@needs_bundle
+def test_columns_with_dashes_are_sorted_as_numbers(large, visit):
+    page = visit(large / "group_fusion.html").page
+    page.locator(".dt-length select").select_option("-1")
+    heading = page.locator("#scan-table th", has_text="Noise")
+    place = heading.evaluate("cell => cell.cellIndex") + 1
+    heading.click()
+    page.wait_for_selector("#scan-table th[aria-sort=ascending]")
+    texts = _column(page, place)
+    assert texts[:15] == ["–"] * 15
+    values = [float(text) for text in texts[15:]]
+    assert values == sorted(values)

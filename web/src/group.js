@@ -1,4 +1,6 @@
 // The group report: a table to sort and filter, ratings of scans, and the model of the thumbnails.
+// Of a large cohort the page holds the first scans as elements and the others as JSON: they become
+// elements when they are looked at.
 import DataTable from 'datatables.net-dt'
 import 'datatables.net-dt/css/dataTables.dataTables.css'
 
@@ -6,6 +8,7 @@ const RATINGS = ['pass', 'review', 'fail']
 // One for each folder: the same scan may be rated in several outputs.
 const STORE = `fusionprep-ratings:${location.pathname}`
 const OPTIONAL = ['task', 'acquisition']
+const CARDS_A_PAGE = 60
 
 const part = (name) => document.getElementById(name)
 const oneLine = (text) => text.replace(/\s+/g, ' ').trim()
@@ -69,69 +72,116 @@ function download(text) {
 }
 
 // Title and file name part of each thumbnail of a card, by index of the model.
-function thumbnails(card) {
+function thumbnails(models) {
   return new Map(
-    (card.dataset.models ?? '').split('/').filter(Boolean).map((item) => {
+    models.split('/').filter(Boolean).map((item) => {
       const cut = item.indexOf('=')
       return [item.slice(0, cut), item.slice(cut + 1)]
     }),
   )
 }
 
-function showModel(cards, index, title) {
-  for (const card of cards) {
-    const image = card.querySelector('img')
-    const rest = thumbnails(card).get(index)
-    if (!image) continue
-    image.hidden = rest === undefined
-    card.querySelector('.none')?.remove()
-    if (rest === undefined) {
-      const none = document.createElement('div')
-      none.className = 'none'
-      none.textContent = `no thumbnail of ${title}`
-      image.after(none)
-      continue
-    }
-    const [, before, after] = /^(.*_desc-thumb)[^_]*(_[^_]*)$/.exec(image.getAttribute('src'))
-    const address = before + encodeURIComponent(rest) + after
-    if (image.getAttribute('src') !== address) image.src = address
-    image.alt = `${title} fusion of ${card.dataset.label}, axial, coronal and sagittal slice`
+function showModel({ element, models, label }, index, title) {
+  const image = element.querySelector('img')
+  const rest = thumbnails(models).get(index)
+  if (!image) return
+  image.hidden = rest === undefined
+  element.querySelector('.none')?.remove()
+  if (rest === undefined) {
+    const none = document.createElement('div')
+    none.className = 'none'
+    none.textContent = `no thumbnail of ${title}`
+    image.after(none)
+    return
   }
+  const [, before, after] = /^(.*_desc-thumb)[^_]*(_[^_]*)$/.exec(image.getAttribute('src'))
+  const address = before + encodeURIComponent(rest) + after
+  if (image.getAttribute('src') !== address) image.src = address
+  image.alt = `${title} fusion of ${label}, axial, coronal and sagittal slice`
 }
 
-function controls(card, ratings, changed) {
-  const { rating, note } = ratings.get(card.dataset.scan)
+// Lets a card be rated; returns what shows its rating again.
+function controls({ element, scan, label }, ratings, changed) {
+  const { rating, note } = ratings.get(scan)
   const select = document.createElement('select')
-  select.setAttribute('aria-label', `Rating of ${card.dataset.label}`)
+  select.setAttribute('aria-label', `Rating of ${label}`)
   select.append(...[['', 'not rated'], ...RATINGS.map((name) => [name, name])].map(
     ([value, text]) => new Option(text, value, value === rating, value === rating),
   ))
   const input = document.createElement('input')
-  input.setAttribute('aria-label', `Note on ${card.dataset.label}`)
+  input.setAttribute('aria-label', `Note on ${label}`)
   input.placeholder = 'note'
   input.value = note
   const keep = () => {
-    ratings.set(card.dataset.scan, { rating: select.value, note: oneLine(input.value) })
-    changed(card)
+    ratings.set(scan, { rating: select.value, note: oneLine(input.value) })
+    changed()
   }
   select.addEventListener('change', keep)
   input.addEventListener('input', keep)
   const row = document.createElement('div')
   row.className = 'rate'
   row.append(select, input)
-  card.querySelector('.given')?.remove()
-  card.append(row)
+  element.querySelector('.given')?.remove()
+  element.append(row)
   return () => {
-    const now = ratings.get(card.dataset.scan)
+    const now = ratings.get(scan)
     select.value = now.rating
     input.value = now.note
   }
 }
 
-function scanTable() {
+const plain = (html) => html.replace(/<[^>]*>/g, '').trim()
+const escaped = (text) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;')
+
+// What a row holds: HTML of its cells, and what some are sorted by in its place.
+function scanRows(body, more) {
+  const shown = [...body.rows].map((row) => ({
+    flag: row.className,
+    index: row.dataset.index,
+    cells: [...row.cells].map((cell) => cell.innerHTML),
+    order: Object.fromEntries([...row.cells].filter((cell) => cell.dataset.order)
+      .map((cell) => [cell.cellIndex, Number(cell.dataset.order)])),
+  }))
+  const [verdict, outliers] = Object.keys(shown[0].order)
+  return shown.concat(more.map(([flag, index, worst, many, cells]) => (
+    { flag, index: String(index), cells, order: { [verdict]: worst, [outliers]: many } })))
+}
+
+// A number that a cell shows; null, which sorts below all, for a dash.
+function shownNumber(html) {
+  const number = Number.parseFloat(html)
+  return Number.isNaN(number) ? null : number
+}
+
+function columnsOf(row) {
+  const inOrder = (record, i) => record.order[i] ?? shownNumber(record.cells[i])
+  return [...row.cells].map((cell, i) => {
+    const numeric = cell.classList.contains('number') || 'order' in cell.dataset
+    return {
+      className: cell.className,
+      type: numeric ? 'num' : 'html',
+      data: (record, purpose) => {
+        if (numeric && (purpose === 'sort' || purpose === 'type')) return inOrder(record, i)
+        return purpose === 'filter' ? plain(record.cells[i]) : record.cells[i]
+      },
+    }
+  })
+}
+
+function scanTable(more) {
   const element = part('scan-table')
   if (!element) return null
+  const [body] = element.tBodies
+  const rows = scanRows(body, more)
+  const columns = columnsOf(body.rows[0])
+  body.replaceChildren()
   const table = new DataTable(element, {
+    data: rows,
+    columns,
+    createdRow: (row, { flag, index }) => {
+      row.className = flag
+      row.dataset.index = index
+    },
     pageLength: 25,
     lengthMenu: [10, 25, 50, 100, { label: 'all', value: -1 }],
     order: [],
@@ -141,72 +191,149 @@ function scanTable() {
   const verdict = part('scan-verdict')
   const outliers = part('scan-outliers')
   const column = (name) => [...element.tHead.rows[0].cells].findIndex((cell) => cell.textContent.trim() === name)
-  const at = { verdict: column('Verdict'), outliers: column('Outliers') }
-  const text = (row, i) => table.cell(row, i).node().textContent.trim()
-  table.search.fixed('scans', (_words, _data, row) =>
-    (!verdict.value || text(row, at.verdict) === verdict.value)
-    && (!outliers.checked || text(row, at.outliers) !== ''))
+  const at = { verdict: column('Verdict'), rating: column('Rating'), outliers: column('Outliers') }
+  table.search.fixed('scans', (_words, { cells }) =>
+    (!verdict.value || plain(cells[at.verdict]) === verdict.value)
+    && (!outliers.checked || plain(cells[at.outliers]) !== ''))
   for (const tool of [verdict, outliers]) tool.addEventListener('change', () => table.draw())
   part('scan-tools').hidden = false
-  return table
+  const places = new Map(rows.map(({ index }, place) => [index, place]))
+  return (index, rating) => {
+    const place = places.get(index)
+    const html = escaped(rating)
+    if (place === undefined || rows[place].cells[at.rating] === html) return
+    rows[place].cells[at.rating] = html
+    table.row(place).invalidate()
+  }
 }
 
-function contactSheet(table) {
-  const cards = [...document.querySelectorAll('.sheet .card')]
+function scanCards(more) {
+  const shown = [...document.querySelectorAll('.sheet .card')].map((element) => {
+    const { verdict, scan, label, models = '', rating, note } = element.dataset
+    return { element, index: element.id.slice('scan-'.length), verdict, scan, label, models, rating, note }
+  })
+  return shown.concat(more.map(([index, verdict, scan, label, models, rating, note, html]) => (
+    { html, index: String(index), verdict, scan, label, models, rating: rating ?? undefined, note })))
+}
+
+function cardElement({ index, verdict, html }) {
+  const element = document.createElement('li')
+  element.className = `card ${RATINGS.includes(verdict) ? verdict : 'none'}`
+  element.id = `scan-${index}`
+  element.innerHTML = html
+  return element
+}
+
+// Shows some of the cards at a time; returns what shows the first of others, or a certain one.
+function pages(list) {
+  let cards = []
+  let first = 0
+  const [back, on, range] = ['sheet-back', 'sheet-on', 'sheet-range'].map(part)
+  const show = (prepare) => {
+    const now = cards.slice(first, first + CARDS_A_PAGE)
+    now.forEach(prepare)
+    list.replaceChildren(...now.map(({ element }) => element))
+    back.disabled = first === 0
+    on.disabled = first + CARDS_A_PAGE >= cards.length
+    range.textContent = cards.length ? `${first + 1} to ${first + now.length} of ${cards.length} scans` : 'no scans'
+    part('sheet-pages').hidden = back.disabled && on.disabled
+  }
+  return {
+    show,
+    take: (others, prepare) => {
+      cards = others
+      first = 0
+      show(prepare)
+    },
+    turn: (pages, prepare) => {
+      first += pages * CARDS_A_PAGE
+      show(prepare)
+      part('sheet').scrollIntoView()
+    },
+    find: (index, prepare) => {
+      const place = cards.findIndex((card) => card.index === index)
+      if (place >= 0 && (place < first || place >= first + CARDS_A_PAGE)) {
+        first = place - (place % CARDS_A_PAGE)
+        show(prepare)
+      }
+      return place >= 0
+    },
+  }
+}
+
+function contactSheet(tellTable, more) {
+  const cards = scanCards(more)
   if (!cards.length) return
-  const given = Object.fromEntries(cards.filter((card) => 'rating' in card.dataset).map((card) => [
-    card.dataset.scan, { rating: card.dataset.rating, note: card.dataset.note },
-  ]))
+  const given = Object.fromEntries(cards.filter(({ rating }) => rating !== undefined).map(
+    ({ scan, rating, note }) => [scan, { rating, note }],
+  ))
   const ratings = new Ratings(given)
-  const rows = new Map((table?.rows().nodes().toArray() ?? []).map((row) => [`scan-${row.dataset.index}`, row]))
   const told = ({ rating, note }) => (rating ? `rated ${rating}${note ? `: ${note}` : ''}` : note && `note: ${note}`)
   const count = () => {
-    const rated = cards.filter((card) => ratings.get(card.dataset.scan).rating).length
+    const rated = cards.filter(({ scan }) => ratings.get(scan).rating).length
     const kept = ratings.kept ? '' : '; this browser keeps nothing, so download before the page is closed'
     part('rated-count').textContent = `${rated} of ${cards.length} rated${kept}`
   }
-  const tell = (card) => {
-    const row = rows.get(card.id)
-    if (row) {
-      const cell = row.querySelector('.rating')
-      if (cell.textContent.trim() !== told(ratings.get(card.dataset.scan))) {
-        table.cell(cell).data('')
-        cell.textContent = told(ratings.get(card.dataset.scan))
-        table.cell(cell).invalidate('dom')
-      }
-    }
+  const tell = ({ index, scan }) => tellTable?.(index, told(ratings.get(scan)))
+  const model = part('sheet-model')
+  const prepare = (card) => {
+    card.element ??= cardElement(card)
+    card.refresh ??= controls(card, ratings, () => {
+      tell(card)
+      count()
+    })
+    if (model) showModel(card, model.value, model.selectedOptions[0].text)
   }
-  const refresh = cards.map((card) => controls(card, ratings, (changed) => {
-    tell(changed)
-    count()
-  }))
-  const show = part('sheet-show')
+  const paged = pages(document.querySelector('.sheet'))
+  const [show, find] = ['sheet-show', 'sheet-find'].map(part)
   const filter = () => {
-    for (const card of cards) {
-      const { rating } = ratings.get(card.dataset.scan)
+    const words = find.value.toLowerCase().split(/\s+/)
+    paged.take(cards.filter(({ scan, verdict, label }) => {
+      const { rating } = ratings.get(scan)
       const wanted = { '': true, unrated: !rating, rated: Boolean(rating) }
-      card.hidden = !(wanted[show.value] ?? card.dataset.verdict === show.value)
-    }
+      return (wanted[show.value] ?? verdict === show.value) && words.every((word) => label.toLowerCase().includes(word))
+    }), prepare)
   }
   show.addEventListener('change', filter)
-  const model = part('sheet-model')
-  const choose = () => showModel(cards, model.value, model.selectedOptions[0].text)
-  model?.addEventListener('change', choose)
+  find.addEventListener('input', filter)
+  model?.addEventListener('change', () => paged.show(prepare))
+  part('sheet-back').addEventListener('click', () => paged.turn(-1, prepare))
+  part('sheet-on').addEventListener('click', () => paged.turn(1, prepare))
+  // before the browser looks for what a link leads to
+  const lead = (hash) => {
+    const [, index] = /^#scan-(\d+)$/.exec(hash) ?? []
+    if (index === undefined || paged.find(index, prepare)) return
+    show.value = find.value = ''
+    filter()
+    paged.find(index, prepare)
+  }
+  document.addEventListener('click', ({ target }) => lead(target.closest('a')?.getAttribute('href') ?? ''))
   part('download').addEventListener('click', () => {
-    const order = [...cards].sort((a, b) => a.id.slice(5) - b.id.slice(5))
-    download(tsv(part('sheet-tools').dataset.columns.split('\t'), order.map((card) => card.dataset.scan), ratings))
+    const order = [...cards].sort((a, b) => a.index - b.index)
+    download(tsv(part('sheet-tools').dataset.columns.split('\t'), order.map(({ scan }) => scan), ratings))
   })
   part('forget').addEventListener('click', () => {
     ratings.forget()
-    refresh.forEach((again) => again())
+    cards.forEach(({ refresh }) => refresh?.())
     cards.forEach(tell)
     count()
   })
   cards.forEach(tell)
   count()
-  if (model) choose()
+  filter()
+  lead(location.hash)
   part('sheet-tools').hidden = false
   part('rating-help').hidden = false
 }
 
-contactSheet(scanTable())
+// Rows of all participants are added when their list is opened.
+function participantRows(more) {
+  const [body] = part('participants').tBodies
+  body.closest('details').addEventListener('toggle', () => {
+    body.insertAdjacentHTML('beforeend', more.splice(0).map((row) => `<tr>${row}</tr>`).join(''))
+  }, { once: true })
+}
+
+const more = JSON.parse(part('more')?.textContent ?? '{"rows":[],"cards":[],"participants":[]}')
+contactSheet(scanTable(more.rows), more.cards)
+participantRows(more.participants)

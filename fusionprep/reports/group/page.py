@@ -1,5 +1,6 @@
 """The page of the group report."""
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,10 @@ from fusionprep.reports.records import VERDICTS
 
 FIRST = 24
 """Scans to look at first; the others are in the table."""
+
+STATIC = 200
+"""Scans, and participants, that the page holds as elements; scripts make those of others when they
+are looked at, as a browser takes long for the elements of thousands."""
 
 _MOST_OUTLIERS = 5
 _MOST_COLUMNS = 6
@@ -133,7 +138,9 @@ def render_page(
     titles = _titles(findings.scans)
     cards = _cards(findings, titles)
     facts, fact_columns = _participant_facts(output_dir)
-    return page_template("report-group.tpl", number=_number).render(
+    script = _bundle("group.js")
+    return page_template("report-group.tpl", number=_number, embedded=_embedded).render(
+        shown=len(cards) + len(findings.participants) if script is None else STATIC,
         findings=findings,
         cards=cards,
         sheet=sorted(cards, key=_order_of_sheet),
@@ -159,7 +166,7 @@ def render_page(
         identity="\t".join(IDENTITY),
         ratings=RATINGS,
         warnings=warnings,
-        script=_bundle("group.js"),
+        script=script,
         style=_bundle("group.css"),
     )
 
@@ -297,6 +304,12 @@ def _number(value: Any, digits: int = 3, *, padded: bool = False) -> str:
     if abs(value) >= 10**digits:
         return f"{value:.0f}"
     return f"{value:#.{digits}g}".rstrip(".") if padded else f"{value:.{digits}g}"
+
+
+def _embedded(value: Any) -> Markup:
+    """JSON for use inside a script element, which nothing in it can close."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("</", "<\\/").replace("<!--", "\\u003c!--"))
 
 
 def _bundle(name: str) -> Markup | None:
