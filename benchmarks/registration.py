@@ -21,7 +21,7 @@ import numpy as np
 import registration_cases as cases
 
 from fusionprep.demo.phantom import random_rotation
-from fusionprep.image.registration import Brain
+from fusionprep.image.rigid import Brain
 from fusionprep.machine import cpus
 from fusionprep.modalities import PET
 
