@@ -22,7 +22,7 @@ import registration_cases as cases
 from tables import add_option, record
 
 from fusionprep.demo.phantom import random_rotation
-from fusionprep.image.registration import Brain
+from fusionprep.image.rigid import Brain
 from fusionprep.machine import cpus
 from fusionprep.modalities import PET
 

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from fusionprep.demo.phantom import random_rotation
 from fusionprep.image.io import new_image, read_image, read_volume
 from fusionprep.image.masks import find_brain
-from fusionprep.image.registration import Brain
+from fusionprep.image.rigid import Brain
 
 COUNTS_PER_VOXEL = 50.0
 """In the brain of a PET with all its counts, per 2 mm voxel."""
@@ -44,8 +44,10 @@ def phantom(folder: Path, subject: str) -> Case:
     """A person of the demo dataset at 1.5 mm, with face and neck."""
     from fusionprep.demo.dataset import write_demo_dataset
 
-    truth = write_demo_dataset(folder, voxel_size=1.5, subjects=(subject,))[subject]
-    t1w_path, pet_path = (next(folder.rglob(f"*_{kind}.nii.gz")) for kind in ("T1w", "pet"))
+    # a person is known by the place in the dataset, not by the label
+    truth = write_demo_dataset(folder, voxel_size=1.5)[subject]
+    images = folder / f"sub-{subject}"
+    t1w_path, pet_path = (next(images.rglob(f"*_{kind}.nii.gz")) for kind in ("T1w", "pet"))
     t1w, pet = read_volume(t1w_path, "T1w"), static(pet_path)
     return Case(
         f"phantom {subject}", "", t1w, pet, truth.t1w_from_pet,

@@ -8,8 +8,9 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.choices import Method
-from fusionprep.image.masks import box_corners
+from fusionprep.image.prediction import align
 from fusionprep.image.resample import downsample, from_sitk
+from fusionprep.image.rigid import Brain, moved, near_brain, standard_error
 from fusionprep.image.similarity import CT_LIMITS, Level, Similarity, emphasised
 from fusionprep.modalities import PET, Modality
 
@@ -26,11 +27,17 @@ the end. In a CT, skull and skin say more than the brain."""
 TURNS = 250
 """Number of rotations tried, spread evenly over all orientations, about 35 degrees apart."""
 
-COARSE_STARTS, MIDDLE_STARTS = 24, 4
+SCORED_SAMPLES = 2000
+"""Samples by which rotations are compared before any is optimised."""
+
+FEW_STARTS, COARSE_STARTS, MIDDLE_STARTS = 5, 24, 4
+"""Best rotations that are optimised at 8 mm: first a few; more where the best of these is not
+clearly better than the others; and how many of the results are optimised at 4 mm."""
+
+CLEARLY_BETTER = 0.7
+"""Share of the best alignment's mutual information that others stay below where it is clear."""
+
 START_APART_MM, OPTIMUM_APART_MM = 20.0, 12.0
-BRAIN_POINTS = 2000
-RADIUS_MM = 60.0
-"""Turns a rotation in radians into a shift of the brain's surface."""
 
 AS_GOOD = 0.98
 """Share of the best alignment's mutual information at which the header's alignment is as good."""
@@ -77,34 +84,6 @@ class RigidResult:
         return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
-@dataclass(frozen=True)
-class Brain:
-    """Where the brain is in T1w space, in mm.
-
-    Its centre (3,), the corners (8, 3) of its box, and points (N, 3) all over it.
-    """
-
-    centre: np.ndarray
-    corners: np.ndarray
-    points: np.ndarray
-
-    @classmethod
-    def from_mask(cls, mask: nib.Nifti1Image) -> "Brain":
-        """Read a brain mask."""
-        voxels = np.argwhere(np.asarray(mask.dataobj) > 0)
-        corners = box_corners(voxels.min(axis=0), voxels.max(axis=0))
-        return cls(
-            nib.affines.apply_affine(mask.affine, voxels.mean(axis=0)),
-            nib.affines.apply_affine(mask.affine, corners),
-            nib.affines.apply_affine(mask.affine, voxels[:: max(1, len(voxels) // BRAIN_POINTS)]),
-        )
-
-    def distance(self, first: np.ndarray, second: np.ndarray) -> float:
-        """Largest distance in mm between where two transforms (4, 4) bring the brain's box."""
-        moved = nib.affines.apply_affine(first @ np.linalg.inv(second), self.corners)
-        return float(np.linalg.norm(moved - self.corners, axis=1).max())
-
-
 def register_rigid(
     t1w: nib.Nifti1Image,
     moving: nib.Nifti1Image,
@@ -119,9 +98,11 @@ def register_rigid(
 
     Headers can say anything, so the search covers every rotation, with centres aligned and some way
     off, at 8 mm. The best of these and the header's own alignment are optimised there, the best of
-    those at 4 mm, the best one at 2 mm near the brain. The result is the mean of that optimum and
-    of the mean of the optima of halves of the image, which lie around it where it is flat. It does
-    not depend on the number of threads.
+    those at 4 mm. From the best one a PET is aligned by least squares with what the T1w predicts
+    (:func:`~fusionprep.image.prediction.align`). For other modalities mutual information is
+    maximised at 2 mm near the brain; the result is the mean of that optimum and of the mean of the
+    optima of halves of the image, which lie around it where it is flat. It does not depend on the
+    number of threads.
 
     Parameters
     ----------
@@ -147,13 +128,18 @@ def register_rigid(
     coarse, middle = (
         Similarity.from_images(head, moving, level, limits) for level in (COARSE, MIDDLE)
     )
-    best, runner_up = search(coarse, middle, brain, _grid_centre(moving))
+    best, runner_up = search(
+        coarse, middle, brain, _grid_centre(moving), polish=sloppy or not modality.tracer
+    )
     near, error = middle, None
     if not sloppy:
         fine = Similarity.from_images(head, moving, FINE, limits)
         reach = NEAR_CT_MM if modality.hounsfield else NEAR_MM
-        near = fine.only(_near(fine.points, best, mask, reach))
-        best, error = finish(near, best, brain)
+        near = fine.only(near_brain(fine.points, best, mask, reach))
+        if modality.tracer:
+            best, error = align(t1w, mask, moving, best, brain)
+        else:
+            best, error = finish(near, best, brain)
     header = np.eye(4)
     before, after = near(header), near(best)
     off = brain.distance(header, best)
@@ -164,7 +150,12 @@ def register_rigid(
 
 
 def search(
-    coarse: Similarity, middle: Similarity, brain: Brain, grid_centre: np.ndarray
+    coarse: Similarity,
+    middle: Similarity,
+    brain: Brain,
+    grid_centre: np.ndarray,
+    *,
+    polish: bool = True,
 ) -> tuple[np.ndarray, float | None]:
     """Find the best alignment over all rotations.
 
@@ -172,6 +163,8 @@ def search(
     ----------
     grid_centre
         (3,) of the moving image, mm.
+    polish
+        Optimise to the end at 4 mm, not only to some millimetres.
 
     Returns
     -------
@@ -181,13 +174,22 @@ def search(
         As in :class:`RigidResult`.
     """
     header, *others = _starts(coarse.centre, grid_centre, brain.centre)
-    chosen = [header, *_best_apart(coarse, others, brain, START_APART_MM, COARSE_STARTS)]
-    optima = [_simplex(coarse, start, brain.centre, step_mm=15.0, calls=200) for start in chosen]
-    optima = _best_apart(coarse, optima, brain, OPTIMUM_APART_MM, MIDDLE_STARTS)
+    scored = coarse.thinned(SCORED_SAMPLES)
+    others = _best_apart(scored, others, brain, START_APART_MM, COARSE_STARTS)
+    optima: list[np.ndarray] = []
+    for starts in ([header, *others[:FEW_STARTS]], others[FEW_STARTS:]):
+        optima += [
+            _simplex(coarse, start, brain.centre, step_mm=15.0, calls=200) for start in starts
+        ]
+        optima = _best_apart(coarse, optima, brain, OPTIMUM_APART_MM, MIDDLE_STARTS)
+        if len(optima) > 1 and coarse(optima[1]) < CLEARLY_BETTER * coarse(optima[0]):
+            optima = optima[:2]
+            break
     optima = [_simplex(middle, start, brain.centre, step_mm=4.0, calls=150) for start in optima]
     optima = _best_apart(middle, optima, brain, OPTIMUM_APART_MM, 2)
-    optima = [refine(middle, start, brain.centre, step_mm=4.0) for start in optima]
-    optima = _best_apart(middle, optima, brain, OPTIMUM_APART_MM, 2)
+    if polish:
+        optima = [refine(middle, start, brain.centre, step_mm=4.0) for start in optima]
+        optima = _best_apart(middle, optima, brain, OPTIMUM_APART_MM, 2)
     runner_up = middle(optima[1]) / middle(optima[0]) if len(optima) > 1 else None
     return optima[0], runner_up
 
@@ -210,7 +212,7 @@ def refine(
         method="Powell",
         options={"maxiter": 4, "ftol": 1e-5, "xtol": 0.02},
     )
-    return _moved(start, step_mm * found.x, centre)
+    return moved(start, step_mm * found.x, centre)
 
 
 def finish(near: Similarity, start: np.ndarray, brain: Brain) -> tuple[np.ndarray, float]:
@@ -227,7 +229,7 @@ def finish(near: Similarity, start: np.ndarray, brain: Brain) -> tuple[np.ndarra
     for step_mm in (1.5, 0.7):
         best = refine(near, best, brain.centre, step_mm=step_mm)
     pairs = _moves_of_halves(near, best, brain.centre)
-    return _half_of_mean(pairs, brain.centre) @ best, _standard_error(pairs, brain)
+    return _half_of_mean(pairs, brain.centre) @ best, standard_error(pairs, brain)
 
 
 def _simplex(
@@ -246,21 +248,13 @@ def _simplex(
             "fatol": 1e-4,
         },
     )
-    return _moved(start, step_mm * found.x, centre)
+    return moved(start, step_mm * found.x, centre)
 
 
 def _loss(
     similarity: Similarity, start: np.ndarray, centre: np.ndarray, step_mm: float
 ) -> Callable[[np.ndarray], float]:
-    return lambda steps: -similarity(_moved(start, step_mm * steps, centre))
-
-
-def _moved(start: np.ndarray, move: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """An alignment, then a rotation about `centre` and a shift; all six numbers in mm."""
-    from scipy.spatial.transform import Rotation
-
-    rotation = Rotation.from_rotvec(move[:3] / RADIUS_MM).as_matrix()
-    return nib.affines.from_matvec(rotation, centre - rotation @ centre + move[3:]) @ start
+    return lambda steps: -similarity(moved(start, step_mm * steps, centre))
 
 
 def _starts(
@@ -316,21 +310,6 @@ def _best_apart(
     return kept
 
 
-def _near(
-    points: np.ndarray, alignment: np.ndarray, mask: nib.Nifti1Image, reach_mm: float
-) -> np.ndarray:
-    """Which points of the moving image an alignment brings near the brain, (N,) bool."""
-    from scipy import ndimage
-
-    small = from_sitk(downsample(mask, 3.0))
-    distance = ndimage.distance_transform_edt(
-        small.get_fdata() < 0.5, nib.affines.voxel_sizes(small.affine)
-    )
-    voxels = nib.affines.apply_affine(np.linalg.inv(small.affine) @ alignment, points)
-    found = ndimage.map_coordinates(distance, voxels.T, order=1, mode="nearest")
-    return found <= reach_mm
-
-
 def _moves_of_halves(
     near: Similarity, best: np.ndarray, centre: np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -345,19 +324,6 @@ def _moves_of_halves(
     points = nib.affines.apply_affine(best, near.points)
     halves = points > np.median(points, axis=0)
     return [(move(half), move(~half)) for half in halves.T]
-
-
-def _standard_error(pairs: Sequence[tuple[np.ndarray, np.ndarray]], brain: Brain) -> float:
-    """Standard error of an alignment where it is largest in the brain, mm.
-
-    A half has twice the variance of the whole, and the difference between two halves twice that
-    again.
-    """
-    variances = []
-    for pair in pairs:
-        first, second = (nib.affines.apply_affine(move, brain.points) for move in pair)
-        variances.append(((first - second) ** 2).sum(axis=1) / 4)
-    return float(np.sqrt(np.mean(variances, axis=0).max()))
 
 
 def _half_of_mean(pairs: Sequence[tuple[np.ndarray, np.ndarray]], centre: np.ndarray) -> np.ndarray:

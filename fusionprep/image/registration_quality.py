@@ -10,7 +10,8 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.image.io import new_image
-from fusionprep.image.registration import Brain, RigidResult
+from fusionprep.image.registration import RigidResult
+from fusionprep.image.rigid import Brain
 from fusionprep.modalities import Modality
 
 LEAST_INFORMATION = 0.1

@@ -151,6 +151,12 @@ class Similarity:
         fields = ("points", "weights", "lower_bins", "lower_shares")
         return replace(self, **{name: getattr(self, name)[kept] for name in fields})
 
+    def thinned(self, count: int) -> "Similarity":
+        """The same over about `count` of the samples, evenly taken."""
+        kept = np.zeros(len(self.points), bool)
+        kept[:: max(1, len(kept) // count)] = True
+        return self.only(kept)
+
     @property
     def centre(self) -> np.ndarray:
         """Centre of mass of the samples, (3,), mm."""

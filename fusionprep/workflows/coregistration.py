@@ -9,20 +9,25 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep.bids import names
 from fusionprep.bids.types import Pairing
+from fusionprep.choices import Method
 from fusionprep.config import Config
 from fusionprep.interfaces.quality import DoubtRegistration
 from fusionprep.interfaces.registration import RegisterRigid, Resample
 from fusionprep.interfaces.reports import PlotCoregistration
+from fusionprep.modalities import Modality
 from fusionprep.spaces import NATIVE
 from fusionprep.workflows.anatomical import t1w_output
 from fusionprep.workflows.nodes import Port, Space, derivative_node, figure_node, node
 
 FROM_T1W = ("conformed", "t1w", "mask", "dseg")
-DESCRIPTION = """
+SEARCH = """
 The {modality} was registered rigidly to the T1w by maximising mutual information [@mattes] from
-starts in every orientation, with *SciPy* [@scipy] as optimiser, and brought to the T1w grid in one
-linear interpolation (*SimpleITK* [@simpleitk]).
+starts in every orientation, with *SciPy* [@scipy] as optimiser{exact}, and brought to the T1w grid
+in one linear interpolation (*SimpleITK* [@simpleitk]).
 """
+LEAST_SQUARES = """; then exactly, by least squares, to where the T1w predicts it best: the
+intensities of the T1w were sorted into classes, blurred to the resolution of the {modality}, and
+each class was given an activity"""
 IDENTITY = """
 The {modality} was taken to be aligned with the T1w by its header, and resampled to its grid by
 linear interpolation.
@@ -30,7 +35,15 @@ linear interpolation.
 AUTO = """
 The header's own alignment was kept where it was as good.
 """
-DESCRIPTIONS = {"rigid": DESCRIPTION, "identity": IDENTITY, "auto": DESCRIPTION + AUTO.lstrip()}
+
+
+def _description(method: Method, modality: Modality) -> str:
+    """What is done, for the methods text."""
+    if method == "identity":
+        return IDENTITY.format(modality=modality.label)
+    exact = LEAST_SQUARES.format(modality=modality.label) if modality.tracer else ""
+    found = SEARCH.format(modality=modality.label, exact=exact)
+    return found + AUTO.lstrip() if method == "auto" else found
 
 
 def init_coregistration_wf(
@@ -61,8 +74,8 @@ def init_coregistration_wf(
     """
     workflow = LiterateWorkflow(name="coregistration_wf")
     modality, grids = pairing.modality, [pairing.image, pairing.t1w]
-    method = config.processing.pet2anat_method if modality.tracer else "rigid"
-    workflow.__desc__ = DESCRIPTIONS[method].format(modality=modality.label)
+    method: Method = config.processing.pet2anat_method if modality.tracer else "rigid"
+    workflow.__desc__ = _description(method, modality)
     inputnode = pe.Node(niu.IdentityInterface(fields=["moving", *FROM_T1W]), name="inputnode")
     outputnode = pe.Node(
         niu.IdentityInterface(fields=["transform", "moved", "metadata"]), name="outputnode"
