@@ -20,7 +20,7 @@ BRAIN_CLASSES = 8
 """Classes of intensity in the brain, from its 2nd to its 98th percentile."""
 
 HEAD_CLASSES = 2
-"""Classes outside of the brain, up to its 98th percentile; air is none."""
+"""Classes outside of the brain, up to its 98th percentile; air belongs to no class."""
 
 FLAT_MM, FLAT_CELL_MM = 25.0, 6.0
 """Gaussian neighbourhood over which the brain of the T1w is made even, and its sampling."""
@@ -105,9 +105,9 @@ def _box(mask: np.ndarray, margin: np.ndarray) -> tuple[slice, ...]:
 
 def _cells(shape: tuple[int, ...], block: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     """Number (X, Y, Z) of the block that each voxel is in, and how many blocks there are."""
-    count = tuple(-(-np.array(shape) // block))
+    count = tuple(-(-size // int(width)) for size, width in zip(shape, block, strict=True))
     rows = [np.arange(size) // width for size, width in zip(shape, block, strict=True)]
-    return np.ravel_multi_index(np.ix_(*rows), count), count
+    return np.asarray(np.ravel_multi_index(np.ix_(*rows), count)), count
 
 
 def _local_mean(levels: np.ndarray, brain: np.ndarray, sizes: np.ndarray) -> np.ndarray:
