@@ -182,8 +182,7 @@ def search(
             _simplex(coarse, start, brain.centre, step_mm=15.0, calls=200) for start in starts
         ]
         optima = _best_apart(coarse, optima, brain, OPTIMUM_APART_MM, MIDDLE_STARTS)
-        if len(optima) > 1 and coarse(optima[1]) < CLEARLY_BETTER * coarse(optima[0]):
-            optima = optima[:2]
+        if len(optima) == 1 or coarse(optima[1]) < CLEARLY_BETTER * coarse(optima[0]):
             break
     optima = [_simplex(middle, start, brain.centre, step_mm=4.0, calls=150) for start in optima]
     optima = _best_apart(middle, optima, brain, OPTIMUM_APART_MM, 2)
