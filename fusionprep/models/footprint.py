@@ -79,7 +79,7 @@ def footprint(model: "FusionModel", shape: tuple[int, int]) -> Footprint | None:
 
 
 def peak_bytes(model: "FusionModel", slices: int, shape: tuple[int, int], device: str) -> int:
-    """The most memory that tensors take while a model fuses slices, its weights left out.
+    """The most memory that tensors take while a model fuses slices: these, but not its weights.
 
     Parameters
     ----------
