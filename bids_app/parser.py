@@ -207,7 +207,7 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
         "--batch-size",
         type=whole_number(*LIMITS["batch_size"]),
         metavar="N",
-        help="slices in memory at once; use more on a GPU (default: 4)",
+        help="slices in memory at once (default: 4 on a CPU, what fits on a GPU)",
     )
     group.add_argument(
         "--device",

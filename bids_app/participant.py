@@ -214,7 +214,7 @@ def _check_resources(config: Config) -> None:
             file=sys.stderr,
         )
     if config.fusion.device == "cuda":
-        from fusionprep.models.inference import resolve_device
+        from fusionprep.devices import resolve_device
 
         resolve_device(config.fusion.device)
     if config.execution.plugin:

@@ -146,9 +146,8 @@ def _add_fusion_options(fuse: argparse.ArgumentParser) -> None:
     fuse.add_argument(
         "--batch-size",
         type=whole_number(1, MOST),
-        default=4,
         metavar="N",
-        help="slices in memory at once; use more on a GPU (default: 4)",
+        help="slices in memory at once (default: 4 on a CPU, what fits on a GPU)",
     )
     fuse.add_argument("--device", default="auto", choices=choices(Device))
 

@@ -45,7 +45,7 @@ class _Checked:
                 check_all_text(name, value)
             if typing.get_origin(hint) is Literal:
                 check_among(name, (value,), choices(hint))
-            if name in LIMITS:
+            if name in LIMITS and value is not None:
                 check_number(name, value)
             if name.endswith("_label"):
                 check_labels(name, value)
@@ -179,9 +179,11 @@ class Fusion(_Checked):
     colour_map
         Colours of fused PET: :data:`fusionprep.image.colour.COLOUR_MAPS`.
     batch_size
-        How many slices a model holds in memory at once.
+        How many slices a model holds in memory at once; None takes 4 on a CPU and on a GPU what
+        its memory has room for.
     device
-        Where models run; ``auto`` takes a GPU where there is one.
+        Where fusion models and the network of the brain mask run; ``auto`` takes a GPU where there
+        is one.
     """
 
     models: tuple[str, ...] = (DEFAULT_MODEL,)
@@ -189,7 +191,7 @@ class Fusion(_Checked):
     anat_contrast: str = T1W.label
     planes: Planes = "axial"
     colour_map: ColourMapName = "clear"
-    batch_size: int = 4
+    batch_size: int | None = None
     device: Device = "auto"
 
     def __post_init__(self) -> None:

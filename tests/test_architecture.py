@@ -24,7 +24,7 @@ LAYERS = (
     {
         *("fusionprep.choices", "fusionprep.spaces", "fusionprep.suvr_regions"),
         *("fusionprep.tracers", "fusionprep.files", "fusionprep.given", "fusionprep.machine"),
-        *("fusionprep.reading", "fusionprep.regular", "fusionprep.signals"),
+        *("fusionprep.devices", "fusionprep.reading", "fusionprep.regular", "fusionprep.signals"),
     },
     {"fusionprep.arguments", "fusionprep.pages", "fusionprep.image"},
     {"fusionprep.models"},

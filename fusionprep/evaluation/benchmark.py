@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fusionprep.choices import Device
+from fusionprep.devices import resolve_device
 from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.evaluation.kept import KeptPairs
 from fusionprep.evaluation.metrics import metric_names
@@ -19,7 +20,7 @@ from fusionprep.evaluation.probes import PROBES, Probe
 from fusionprep.evaluation.scoring import DatasetScores, Method, Watch, score_dataset
 from fusionprep.evaluation.visibility import Fuse
 from fusionprep.models.entry import ModelEntry
-from fusionprep.models.inference import fuse_volume, resolve_device
+from fusionprep.models.inference import fuse_volume
 from fusionprep.models.registry import get_model
 
 

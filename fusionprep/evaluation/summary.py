@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fusionprep._version import __version__
+from fusionprep.devices import resolve_device
 from fusionprep.errors import OutputError
 from fusionprep.evaluation.benchmark import BenchmarkRequest
 from fusionprep.evaluation.benchmark_report import html_page, markdown_page
@@ -28,7 +29,6 @@ from fusionprep.evaluation.reading import SEEN, figures
 from fusionprep.evaluation.scoring import DatasetScores
 from fusionprep.files import write_bytes
 from fusionprep.models.entry import ModelEntry
-from fusionprep.models.inference import resolve_device
 
 MISSING = "n/a"
 PAIRS = "pairs.tsv"

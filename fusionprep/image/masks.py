@@ -1,10 +1,14 @@
 """Brain masks."""
 
 import itertools
+import warnings
 
 import numpy as np
 
+from fusionprep.choices import Device
+from fusionprep.devices import gpu_turn, resolve_device
 from fusionprep.errors import DataError
+from fusionprep.machine import is_short_of_memory
 from fusionprep.modalities import Modality
 
 SMALLEST_BRAIN_ML = 300.0
@@ -81,7 +85,12 @@ def mask_of_stripped(data: np.ndarray) -> np.ndarray:
 
 
 def find_brain(
-    data: np.ndarray, affine: np.ndarray, *, method: str = "auto", n_threads: int = 1
+    data: np.ndarray,
+    affine: np.ndarray,
+    *,
+    method: str = "auto",
+    device: Device = "cpu",
+    n_threads: int = 1,
 ) -> tuple[np.ndarray, bool]:
     """Brain mask of a T1w, and whether the image was taken to be skull-stripped already.
 
@@ -92,25 +101,32 @@ def find_brain(
     method
         ``auto`` takes a skull-stripped image (:func:`is_skull_stripped`) as its own mask, ``skip``
         any image, ``force`` none.
+    device
+        Where the network runs.
 
     Raises
     ------
-    DataError
+    DataError, UsageError
         As :func:`extract_brain`.
     """
     stripped = method == "skip" or (method == "auto" and is_skull_stripped(data, affine))
     if stripped:
         return mask_of_stripped(data), True
-    return extract_brain(data, affine, n_threads=n_threads), False
+    return extract_brain(data, affine, device=device, n_threads=n_threads), False
 
 
-def extract_brain(data: np.ndarray, affine: np.ndarray, *, n_threads: int = 1) -> np.ndarray:
+def extract_brain(
+    data: np.ndarray, affine: np.ndarray, *, device: Device = "cpu", n_threads: int = 1
+) -> np.ndarray:
     """Brain mask of a whole-head T1w by deepbet (Fisch et al., 2024).
 
     Parameters
     ----------
     data
         (X, Y, Z) float32 in RAS orientation.
+    device
+        Where the network runs, in float32; on the CPU, with a warning, where a GPU has too little
+        memory for it.
 
     Returns
     -------
@@ -121,14 +137,39 @@ def extract_brain(data: np.ndarray, affine: np.ndarray, *, n_threads: int = 1) -
     ------
     DataError
         When the network finds no brain.
+    UsageError
+        When CUDA is asked for and absent.
     """
-    import nibabel as nib
     import torch
-    from deepbet import BrainExtraction
 
     torch.set_num_threads(n_threads)
+    computed_on = resolve_device(device)
+    if computed_on != "cpu":
+        try:
+            with gpu_turn(computed_on):
+                return _deepbet(data, affine, computed_on)
+        except RuntimeError as error:
+            # TorchScript tells a lack of memory by an error of its own
+            if not is_short_of_memory(f"{type(error).__name__}: {error}"):
+                raise
+        warnings.warn(
+            "the GPU has too little memory for the brain mask: it is made on the CPU", stacklevel=2
+        )
+        # here, not above: the error holds on to what it was about
+        torch.cuda.empty_cache()
+    return _deepbet(data, affine, "cpu")
+
+
+def _deepbet(data: np.ndarray, affine: np.ndarray, device: str) -> np.ndarray:
+    import nibabel as nib
+    from deepbet import BrainExtraction
+
+    # by itself it would take any GPU that it finds
+    network = BrainExtraction(no_gpu=True)
+    network.model.to(device)
+    network.bbox_model.to(device)
     try:
-        _, mask, _ = BrainExtraction(no_gpu=True).run(nib.Nifti1Image(data, affine))
+        _, mask, _ = network.run(nib.Nifti1Image(data, affine))
     except (AssertionError, ValueError, IndexError) as error:
         # deepbet has no error of its own for an image without foreground
         raise DataError(f"no brain was found in the T1w ({error})") from error

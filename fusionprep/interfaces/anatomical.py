@@ -14,7 +14,7 @@ from nipype.interfaces.base import (
 )
 
 from fusionprep.bids.names import NOTES
-from fusionprep.choices import SkullStrip, choices
+from fusionprep.choices import Device, SkullStrip, choices
 from fusionprep.image.io import new_image, read_volume
 from fusionprep.image.resample import remove_shear
 from fusionprep.image.zero_level import from_zero
@@ -105,6 +105,7 @@ class _ExtractBrainInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True)
     method = traits.Enum(*choices(SkullStrip), usedefault=True)
     source = traits.Str(mandatory=True, desc="file the user knows, for messages")
+    device = traits.Enum(*choices(Device), usedefault=True, nohash=True)
     n_threads = traits.Int(1, usedefault=True, nohash=True)
 
 
@@ -127,7 +128,11 @@ class ExtractBrain(SimpleInterface):
 
         data, affine = load(self.inputs.in_file)
         mask, stripped = masks.find_brain(
-            data, affine, method=self.inputs.method, n_threads=self.inputs.n_threads
+            data,
+            affine,
+            method=self.inputs.method,
+            device=self.inputs.device,
+            n_threads=self.inputs.n_threads,
         )
         name = f"deepbet {version('deepbet')}"
         if stripped:

@@ -48,7 +48,7 @@ class _FuseInputSpec(BaseInterfaceInputSpec):
     scaling = traits.Dict(desc="of a CT without Hounsfield units, for the sidecar")
     planes = traits.Enum(*choices(Planes), usedefault=True)
     colour_map = traits.Enum(*choices(ColourMapName), usedefault=True)
-    batch_size = traits.Range(low=1, value=4, usedefault=True, nohash=True)
+    batch_size = traits.Range(low=1, nohash=True, desc="what fits, where it is not given")
     device = traits.Enum(*choices(Device), usedefault=True, nohash=True)
     use_gpu = traits.Bool(False, usedefault=True, nohash=True, desc="read by Nipype's scheduler")
     n_threads = traits.Int(1, usedefault=True, nohash=True)
@@ -100,7 +100,7 @@ class Fuse(SimpleInterface):
             axis=axis,
             planes=self.inputs.planes,
             voxel_sizes=nib.affines.voxel_sizes(affine),
-            batch_size=self.inputs.batch_size,
+            batch_size=self.inputs.batch_size if isdefined(self.inputs.batch_size) else None,
             device=self.inputs.device,
         )
         first, second = fused.scaled.images

@@ -25,7 +25,7 @@ def fuse(
     tracer: str | None = None,
     planes: "Planes" = "axial",
     voxel_sizes: "Sequence[float]" = (1.0, 1.0, 1.0),
-    batch_size: int = 4,
+    batch_size: int | None = None,
     device: "Device" = "auto",
     colour: bool = False,
     colour_map: "ColourMapName" = "clear",
@@ -57,7 +57,7 @@ def fuse(
     voxel_sizes
         Along the axes of a volume, in mm: some models smooth over neighbouring slices.
     batch_size
-        Slices that the model holds in memory at once.
+        Slices that the model holds in memory at once; None takes 4 on a CPU and what fits on a GPU.
     device
         ``auto``, ``cpu`` or ``cuda``.
     colour

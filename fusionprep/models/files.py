@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fusionprep.choices import ColourMapName, Device, Planes
+from fusionprep.devices import resolve_device
 from fusionprep.errors import OutputError
 from fusionprep.files import json_text, write_whole
 from fusionprep.image.colour import (
@@ -30,7 +31,6 @@ from fusionprep.models.file_pair import (
     sidecar_path,
     stem,
 )
-from fusionprep.models.inference import resolve_device
 from fusionprep.models.pair import fuse_pair, scale_pair
 from fusionprep.models.registry import get_model
 
@@ -73,7 +73,7 @@ class FusionRequest:
     modality: str = PET.name
     tracer: str | None = None
     planes: Planes = "axial"
-    batch_size: int = 4
+    batch_size: int | None = None
     device: Device = "auto"
     colour: bool = False
     colour_map: ColourMapName = DEFAULT_COLOUR_MAP

@@ -1,16 +1,17 @@
 """A fusion model run over slices and volumes."""
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from fusionprep.choices import Device, Planes, choices
+from fusionprep.choices import Planes, choices
+from fusionprep.devices import SLICES_ON_CPU, free_bytes
 from fusionprep.errors import DataError, UsageError
+from fusionprep.models.running import apply_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import torch
 
@@ -22,27 +23,6 @@ SMALLEST_SIDE = 16
 Box = tuple[slice, slice]
 
 
-def resolve_device(device: Device) -> str:
-    """The device to compute on: ``auto`` takes CUDA where it is present.
-
-    Raises
-    ------
-    UsageError
-        When CUDA is asked for but absent, or the device is unknown.
-    """
-    import torch
-
-    if device not in choices(Device):
-        raise UsageError(f"unknown device {device!r}; there are: {', '.join(choices(Device))}")
-    if device == "cpu":
-        return "cpu"
-    if torch.cuda.is_available():
-        return "cuda"
-    if device == "cuda":
-        raise UsageError("no CUDA device was found; use --device cpu, or expose the GPU")
-    return "cpu"
-
-
 def fuse_volume(
     model: "FusionModel",
     anatomical: np.ndarray,
@@ -50,7 +30,7 @@ def fuse_volume(
     mask: np.ndarray | None = None,
     *,
     device: str = "cpu",
-    batch_size: int = 4,
+    batch_size: int | None = None,
     axis: int = 2,
     planes: Planes = "axial",
     voxel_sizes: "Sequence[float]" = (1.0, 1.0, 1.0),
@@ -59,8 +39,9 @@ def fuse_volume(
 
     What lies outside the mask is set to 0 before and after the fusion, so that scalp and skull have
     no influence. Slices without mask are skipped; the others are cropped around the mask where the
-    model's reach allows it, which changes nothing but the time it takes. On CUDA, networks compute
-    in mixed precision (float16); classical models, which divide by small variances, in float32.
+    model's reach allows it, which changes nothing but the time it takes. On GPUs made for it,
+    networks compute in mixed precision (float16), which changes the result by less than one of 256
+    gray levels; classical models, which divide by small variances, in float32.
 
     Parameters
     ----------
@@ -69,9 +50,11 @@ def fuse_volume(
     mask
         Same shape, True where to fuse; None fuses everywhere.
     batch_size
-        Slices held in memory by the model at once; does not change the result beyond rounding. A
-        GPU that has too little memory for them gets fewer; a slice that does not fit at all is
-        fused on the CPU, with a warning.
+        Slices held in memory by the model at once; does not change the result beyond rounding. None
+        takes :data:`~fusionprep.devices.SLICES_ON_CPU` on a CPU and what half of the free memory
+        holds on a GPU (:func:`~fusionprep.models.footprint.footprint`). A GPU that has too little
+        memory for them gets fewer; a slice that does not fit at all is fused on the CPU, with a
+        warning.
     axis
         The axis across the axial slices of a volume.
     planes
@@ -97,7 +80,7 @@ def fuse_volume(
     check_shapes(anatomical, functional, mask)
     if planes not in choices(Planes):
         raise UsageError(f"unknown planes {planes!r}; there are: {', '.join(choices(Planes))}")
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise UsageError(f"the batch size must be at least 1, not {batch_size}")
     inside = np.ones(anatomical.shape, bool) if mask is None else mask > 0
     stacks = [anatomical, functional, inside]
@@ -123,7 +106,7 @@ def _add_fused(
     total: np.ndarray,
     *,
     device: str,
-    batch_size: int,
+    batch_size: int | None,
     smoothed: float,
 ) -> None:
     """Fuse stacks of slices (N, H, W) and add the result to the total.
@@ -133,28 +116,42 @@ def _add_fused(
     from fusionprep.models.nets.base import PlannedFusion
 
     filled = np.flatnonzero(inside.any(axis=(1, 2)))
-    sources = anatomical, functional
+    if not filled.size:
+        return
+    if batch_size is None:
+        batch_size = _fitting_slices(model, _box(inside[filled], model.reach), inside, device)
     batches = [filled[start : start + batch_size] for start in range(0, len(filled), batch_size)]
+    boxes = [_box(inside[indices], model.reach) for indices in batches]
 
-    def inputs(indices: np.ndarray) -> tuple[Box, list[np.ndarray]]:
-        box = _box(inside[indices], model.reach)
-        where = inside[indices][:, *box]
-        return box, [np.where(where, image[indices][:, *box], 0) for image in sources]
+    def images() -> "Iterator[list[np.ndarray]]":
+        for indices, box in zip(batches, boxes, strict=True):
+            where = inside[indices][:, *box]
+            cut = [image[indices][:, *box] for image in (anatomical, functional)]
+            yield _padded([np.where(where, image, 0) for image in cut])
 
-    def add(indices: np.ndarray, rule: "Callable[..., torch.Tensor]", *plan: np.ndarray) -> None:
-        box, images = inputs(indices)
-        height, width = images[0].shape[1:]
-        fused = _run(model, rule, images, device, *plan)[:, 0, :height, :width]
-        total[indices, *box] += np.where(inside[indices][:, *box], fused, 0)
-
+    rule: Callable[..., torch.Tensor] = model
+    stacks = images()
     if isinstance(model, PlannedFusion):
-        told = [_run(model, model.plan, inputs(indices)[1], device) for indices in batches]
-        plans = _smoothed(told, smoothed)
-        for indices, plan in zip(batches, plans, strict=True):
-            add(indices, model.follow, plan)
-    else:
-        for indices in batches:
-            add(indices, model)
+        told = list(apply_rule(model, model.plan, stacks, device))
+        plans = [plan.astype(np.float32, copy=False) for plan in _smoothed(told, smoothed)]
+        rule = model.follow
+        stacks = ([*pair, plan] for pair, plan in zip(images(), plans, strict=True))
+    results = apply_rule(model, rule, stacks, device)
+    for indices, box, result in zip(batches, boxes, results, strict=True):
+        where = inside[indices][:, *box]
+        height, width = where.shape[1:]
+        total[indices, *box] += np.where(where, result[:, 0, :height, :width], 0)
+
+
+def _fitting_slices(model: "FusionModel", box: Box, inside: np.ndarray, device: str) -> int:
+    """How many slices (N, H, W), cut to a box, to hold at once; GPUs have room for more."""
+    from fusionprep.models.footprint import footprint
+
+    if device == "cpu":
+        return SLICES_ON_CPU
+    height, width = (max(SMALLEST_SIDE, side) for side in inside[0][box].shape)
+    found = footprint(model, (height, width))
+    return SLICES_ON_CPU if found is None else found.slices_in(free_bytes())
 
 
 def _smoothed_slices(model: "FusionModel", voxel_sizes: "Sequence[float]", axis: int) -> float:
@@ -165,8 +162,6 @@ def _smoothed_slices(model: "FusionModel", voxel_sizes: "Sequence[float]", axis:
 
 def _smoothed(plans: list[np.ndarray], deviation: float) -> list[np.ndarray]:
     """Plans of batches of slices, smoothed over all slices by a Gaussian; deviation in slices."""
-    if not plans:
-        return []
     stack = gaussian_filter1d(np.concatenate(plans), deviation, axis=0, mode="nearest")
     ends = np.cumsum([len(plan) for plan in plans])
     return np.split(stack, ends[:-1])
@@ -195,64 +190,7 @@ def _box(inside: np.ndarray, margin: int | None) -> Box:
     return sides[0], sides[1]
 
 
-def mixed_precision(model: "FusionModel", device: str) -> bool:
-    """Whether a model computes in float16 where that is enough: networks on a GPU do."""
-    return device == "cuda" and next(model.parameters(), None) is not None
-
-
-def _run(
-    model: "FusionModel",
-    rule: "Callable[..., torch.Tensor]",
-    images: list[np.ndarray],
-    device: str,
-    *plan: np.ndarray,
-) -> np.ndarray:
-    """Apply a rule of a model to two stacks of slices (N, H, W), and to plans for them."""
+def _padded(images: list[np.ndarray]) -> list[np.ndarray]:
+    """Two stacks of slices (N, H, W) as models take them: float32 (N, 1, H, W), not too small."""
     room = ((0, 0), *((0, max(SMALLEST_SIDE - side, 0)) for side in images[0].shape[1:]))
-    padded = [np.pad(image, room)[:, None] for image in images]
-    arrays = [array.astype(np.float32, copy=False) for array in (*padded, *plan)]
-    return _in_what_fits(model, rule, arrays, device)
-
-
-def _in_what_fits(
-    model: "FusionModel", rule: "Callable[..., torch.Tensor]", stacks: list[np.ndarray], device: str
-) -> np.ndarray:
-    """Apply a rule to stacks; where a GPU's memory is short, to halves, at last on the CPU."""
-    import torch
-
-    try:
-        return _on_device(model, rule, stacks, device)
-    except torch.cuda.OutOfMemoryError:
-        slices = len(stacks[0])
-        if slices == 1 and device == "cpu":
-            raise
-    # here, not above: the error holds on to what it was about
-    if device != "cpu":
-        torch.cuda.empty_cache()
-    if slices > 1:
-        halves = [[stack[part] for stack in stacks] for part in _halves(slices)]
-        return np.concatenate([_in_what_fits(model, rule, half, device) for half in halves])
-    size = " x ".join(map(str, stacks[0].shape[-2:]))
-    warnings.warn(
-        f"the GPU has too little memory for a slice of {size}: it is fused on the CPU", stacklevel=2
-    )
-    model.to("cpu")
-    try:
-        return _on_device(model, rule, stacks, "cpu")
-    finally:
-        model.to(device)
-
-
-def _halves(slices: int) -> tuple[slice, slice]:
-    return slice(slices // 2), slice(slices // 2, None)
-
-
-def _on_device(
-    model: "FusionModel", rule: "Callable[..., torch.Tensor]", stacks: list[np.ndarray], device: str
-) -> np.ndarray:
-    import torch
-
-    tensors = [torch.from_numpy(stack).to(device) for stack in stacks]
-    mixed = torch.autocast("cuda", torch.float16, enabled=mixed_precision(model, device))
-    with torch.inference_mode(), mixed:
-        return rule(*tensors).float().cpu().numpy()
+    return [np.pad(image, room)[:, None].astype(np.float32, copy=False) for image in images]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusionprep.choices import Device, Planes
+from fusionprep.devices import gpu_turn, resolve_device
 from fusionprep.image.intensity import Scaling, anatomical_scaling, functional_scaling
 from fusionprep.modalities import PET, Modality
 from fusionprep.models.entry import AnatomicalInput, ModelEntry
-from fusionprep.models.inference import fuse_volume, resolve_device
+from fusionprep.models.inference import fuse_volume
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def fuse_pair(
     axis: int = 2,
     planes: Planes = "axial",
     voxel_sizes: Sequence[float] = (1.0, 1.0, 1.0),
-    batch_size: int = 4,
+    batch_size: int | None = None,
     device: Device = "auto",
 ) -> Fused:
     """Scale and fuse two aligned images.
@@ -130,16 +131,20 @@ def fuse_pair(
         scalings=scalings,
     )
     entry = entry.of(modality)
-    network = entry.load(computed_on)
-    began = time.perf_counter()
-    image = fuse_volume(
-        network,
-        *scaled.images,
-        mask,
-        device=computed_on,
-        batch_size=batch_size,
-        axis=axis,
-        planes=planes,
-        voxel_sizes=voxel_sizes,
-    )
-    return Fused(image, entry, scaled, computed_on, time.perf_counter() - began)
+    with gpu_turn(computed_on):
+        network = entry.load(computed_on)
+        began = time.perf_counter()
+        image = fuse_volume(
+            network,
+            *scaled.images,
+            mask,
+            device=computed_on,
+            batch_size=batch_size,
+            axis=axis,
+            planes=planes,
+            voxel_sizes=voxel_sizes,
+        )
+        seconds = time.perf_counter() - began
+        # before the memory of the GPU is handed back
+        del network
+    return Fused(image, entry, scaled, computed_on, seconds)

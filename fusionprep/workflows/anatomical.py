@@ -62,12 +62,12 @@ def init_anatomical_wf(
     workflow.__desc__ = DESCRIPTION.format(brain=BRAIN_TEXT[config.processing.skull_strip_t1w])
     outputs = ("conformed", "t1w", "brain", "mask", "dseg", "gm", "wm", "csf", "metadata")
     outputnode = pe.Node(niu.IdentityInterface(fields=list(outputs)), name="outputnode")
-    conform = node(
-        Conform(in_file=str(t1w.path), name=T1W.label, from_zero=True), "conform", config, on=[t1w]
-    )
+    read = Conform(in_file=str(t1w.path), name=T1W.label, from_zero=True)
+    conform = node(read, "conform", config, on=[t1w])
     source = str(t1w.path.relative_to(config.bids_dir))
-    processing = config.processing
-    interface = ExtractBrain(method=processing.skull_strip_t1w, source=source)
+    processing, device = config.processing, config.fusion.device
+    method = processing.skull_strip_t1w
+    interface = ExtractBrain(method=method, source=source, device=device)
     extract = node(interface, "extract_brain", config, on=[t1w])
     iterations = [10, 10, 5] if processing.sloppy else [50, 50, 30]
     correct = node(CorrectBias(iterations=iterations), "correct_bias", config, on=[t1w])

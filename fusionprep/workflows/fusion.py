@@ -12,6 +12,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 from fusionprep.bids import names
 from fusionprep.bids.types import ImageFile, Pairing
 from fusionprep.config import Config, Fusion
+from fusionprep.devices import SLICES_ON_CPU
 from fusionprep.interfaces.fusion import Fuse
 from fusionprep.interfaces.reports import PlotFused, PlotPlanes, PlotThumbnail
 from fusionprep.modalities import T1W, Modality
@@ -202,12 +203,12 @@ def _fuse_node(config: Config, pair: FusionPair, entry: ModelEntry, given: str) 
         tracer=pair.tracer,
         planes=fusion.planes,
         colour_map=fusion.colour_map,
-        batch_size=fusion.batch_size,
+        batch_size=fusion.batch_size or Undefined,
         device=fusion.device,
         use_gpu=fusion.device != "cpu",
     )
     grids = [pair.space.template] if pair.space.template else [pair.t1w]
-    slices = GB_OF_SLICE * fusion.batch_size
+    slices = GB_OF_SLICE * (fusion.batch_size or SLICES_ON_CPU)
     return node(interface, f"fuse_{entry.name}", config, on=grids, more_gb=slices)
 
 

@@ -366,3 +366,12 @@ def test_an_image_that_came_in_suv_is_written_as_suv(tmp_path, units, written):
     for node in suv:
         assert node.inputs.metadata["SUV"] == {"Factor": 1.0, "Origin": "the image came in SUV"}
         assert "the image came in SUV (g/mL)" in node.inputs.metadata["Notes"][0]
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda"])
+def test_the_brain_mask_and_the_fusion_are_made_on_the_same_device(tmp_path, device):
+    built = workflow(tmp_path, device=device)
+    nodes = [built.get_node(name) for name in built.list_node_names()]
+    steps = [node for node in nodes if "device" in node.interface.inputs.traits()]
+    assert {type(step.interface).__name__ for step in steps} == {"ExtractBrain", "Fuse"}
+    assert {step.inputs.device for step in steps} == {device}

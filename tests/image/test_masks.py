@@ -1,6 +1,7 @@
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 
 from fusionprep.errors import DataError
 from fusionprep.image import masks
@@ -92,6 +93,16 @@ def test_brain_of_the_simulated_head(person):
     found = masks.extract_brain(np.asarray(head.dataobj), head.affine)
     assert found.dtype == bool
     assert dice(found, np.asarray(person.mask().dataobj) > 0) >= 0.93
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_a_gpu_finds_the_brain_that_a_cpu_finds(person):
+    head = person.t1w()
+    on_cpu, on_gpu = (
+        masks.extract_brain(np.asarray(head.dataobj), head.affine, device=device)
+        for device in ("cpu", "cuda")
+    )
+    assert dice(on_gpu, on_cpu) > 0.999
 
 
 def test_brain_of_colin27(shared_data):
@@ -192,3 +203,58 @@ def test_a_tight_box_holds_a_mask_and_no_more_than_the_grid(margin):
     assert low.tolist() == np.maximum(np.array([2, 1, 3]) - margin, 0).tolist()
     assert high.tolist() == np.minimum(np.array([4, 6, 6]) + margin, [8, 7, 6]).tolist()
     assert not inside[tight_box(np.zeros_like(inside), margin)].size
+
+
+TORCHSCRIPT = """The following operation failed in the TorchScript interpreter.
+RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB"""
+
+
+@pytest.mark.parametrize(
+    "error", [torch.cuda.OutOfMemoryError("out of memory"), RuntimeError(TORCHSCRIPT)]
+)
+def test_the_brain_is_found_on_the_cpu_where_a_gpu_is_too_small(error, monkeypatch):
+    tried = []
+
+    def network(data, affine, device):
+        tried.append(device)
+        if device == "cuda":
+            raise error
+        return data > 1
+
+    monkeypatch.setattr(masks, "resolve_device", lambda _: "cuda")
+    monkeypatch.setattr(masks, "_deepbet", network)
+    data = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
+    with pytest.warns(UserWarning, match="too little memory for the brain mask"):
+        found = masks.extract_brain(data, TWO_MM, device="auto")
+    assert np.array_equal(found, data > 1)
+    assert tried == ["cuda", "cpu"]
+
+
+def test_another_error_of_a_gpu_is_not_hidden(monkeypatch):
+    def network(data, affine, device):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(masks, "resolve_device", lambda _: "cuda")
+    monkeypatch.setattr(masks, "_deepbet", network)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        masks.extract_brain(np.zeros((2, 2, 2), np.float32), TWO_MM, device="cuda")
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_both_networks_of_the_brain_mask_are_on_the_device(device, monkeypatch):
+    class Here:
+        """Has two networks as deepbet has, which are not of TorchScript."""
+
+        def __init__(self, *, no_gpu):
+            # else deepbet takes what it finds
+            assert no_gpu
+            self.model, self.bbox_model = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+
+        def run(self, image):
+            networks = self.model, self.bbox_model
+            places = {one.device.type for network in networks for one in network.parameters()}
+            assert places == {device}
+            return None, nib.Nifti1Image(np.ones(image.shape, np.uint8), TWO_MM), None
+
+    monkeypatch.setattr("deepbet.BrainExtraction", Here)
+    assert masks._deepbet(np.zeros((2, 2, 2), np.float32), TWO_MM, device).all()

@@ -7,10 +7,12 @@ from scipy import ndimage
 from torch._subclasses import FakeTensorMode
 
 from fusionprep.choices import Planes, choices
+from fusionprep.devices import SLICES_ON_CPU
 from fusionprep.errors import DataError, UsageError
 from fusionprep.evaluation.volumes import through_plane_inconsistency
 from fusionprep.models import inference
-from fusionprep.models.inference import fuse_volume, mixed_precision, resolve_device
+from fusionprep.models.footprint import footprint
+from fusionprep.models.inference import fuse_volume
 from fusionprep.models.nets.base import FusionModel
 from fusionprep.models.registry import get_model, model_names
 
@@ -189,13 +191,6 @@ def test_a_cpu_computes_in_single_precision(pair):
     np.testing.assert_allclose(fused, (pair[0] + pair[1]) / 2, atol=1e-6)
 
 
-def test_only_networks_on_a_gpu_compute_in_half_precision():
-    network, classical = Observing(), get_model("guided").load()
-    assert mixed_precision(network, "cuda")
-    assert not mixed_precision(network, "cpu")
-    assert not mixed_precision(classical, "cuda")
-
-
 @pytest.mark.parametrize("name", model_names())
 def test_every_network_can_be_run_in_mixed_precision(name):
     """Shapes and types alone are computed, on a GPU that need not be there."""
@@ -233,7 +228,7 @@ def test_every_network_can_be_run_in_mixed_precision(name):
 def test_a_gpu_gives_what_a_cpu_gives(name, pair, mask):
     entry = get_model(name)
     on_cpu = fuse_volume(entry.load(), *pair, mask)
-    on_gpu = fuse_volume(entry.load("cuda"), *pair, mask, device="cuda", batch_size=16)
+    on_gpu = fuse_volume(entry.load("cuda"), *pair, mask, device="cuda")
     assert on_gpu.dtype == np.float32
     # A choice between two coefficients may fall differently at a near tie.
     assert np.percentile(np.abs(on_gpu - on_cpu), 99.9) < 0.01
@@ -269,61 +264,36 @@ def test_only_as_many_slices_as_the_batch_size_are_held_at_once(pair, mask):
     assert max(height * width for *_, height, width in batches) <= 27 * 21
 
 
-class _Small(FusionModel):
-    """An average on a device that holds only a few slices; counts those of each batch it fused."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.most = most
-        self.fused: list[int] = []
-
-    def forward(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
-        if len(anatomical) > self.most:
-            raise torch.cuda.OutOfMemoryError("out of memory")
-        self.fused.append(len(anatomical))
-        return (anatomical + functional) / 2
+def test_on_a_gpu_a_batch_is_what_the_free_memory_holds(monkeypatch):
+    """The slices that are counted are those of the model, cut to the box of the whole mask."""
+    model = get_model("densefuse").load()
+    inside = np.zeros((9, 64, 80), bool)
+    inside[2, 20:30, 30:40] = inside[5, 35:50, 30:60] = True
+    box = inference._box(inside, model.reach)
+    of_slice = footprint(model, inside[0][box].shape).of_slice
+    monkeypatch.setattr(inference, "free_bytes", lambda: 2 * 5 * of_slice + of_slice)
+    assert inference._fitting_slices(model, box, inside, "cuda") == 5
+    assert inference._fitting_slices(model, box, inside, "cpu") == SLICES_ON_CPU
 
 
-def test_where_memory_is_short_fewer_slices_are_fused_at_once(pair, mask):
-    model = _Small(most=3)
-    fused = fuse_volume(model, *pair, mask, batch_size=8)
-    np.testing.assert_allclose(fused[mask], sum(pair)[mask] / 2, rtol=1e-6)
-    assert max(model.fused) <= 3
-    assert sum(model.fused) == mask.any(axis=(0, 1)).sum()
+def test_without_a_batch_size_a_cpu_takes_few_slices(pair):
+    taken, given = (_Sizes() for _ in range(2))
+    fused = fuse_volume(taken, *pair)
+    assert max(taken.seen) == SLICES_ON_CPU
+    assert np.array_equal(fused, fuse_volume(given, *pair, batch_size=5))
+    assert max(given.seen) == 5
 
 
-def test_where_no_slice_fits_into_the_memory_of_a_cpu_that_is_told(pair, mask):
-    with pytest.raises(torch.cuda.OutOfMemoryError):
-        fuse_volume(_Small(most=0), *pair, mask)
-
-
-class _Moving(_Small):
-    """Says where it was moved to, without going there."""
+class _Sizes(FusionModel):
+    """An average that records the size of its batches."""
 
     def __init__(self) -> None:
-        super().__init__(most=1)
-        self.places: list[str] = []
+        super().__init__()
+        self.seen: list[int] = []
 
-    def to(self, device: str) -> "_Moving":
-        self.places.append(device)
-        return self
-
-
-def test_a_slice_that_no_gpu_holds_is_fused_on_the_cpu(pair, mask, monkeypatch):
-    on_device = inference._on_device
-
-    def full(model, rule, stacks, device):
-        if device == "cuda":
-            raise torch.cuda.OutOfMemoryError("out of memory")
-        return on_device(model, rule, stacks, device)
-
-    monkeypatch.setattr(inference, "_on_device", full)
-    model = _Moving()
-    with pytest.warns(UserWarning, match="too little memory for a slice of 50 x 44"):
-        fused = fuse_volume(model, *pair, mask, device="cuda", batch_size=4)
-    np.testing.assert_allclose(fused[mask], sum(pair)[mask] / 2, rtol=1e-6)
-    # back on the GPU for what comes next
-    assert model.places == ["cpu", "cuda"] * len(model.fused)
+    def forward(self, anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
+        self.seen.append(len(anatomical))
+        return (anatomical + functional) / 2
 
 
 def test_images_of_different_shapes_are_refused(pair):
@@ -335,16 +305,3 @@ def test_four_dimensions_are_refused(pair):
     image = pair[0][..., None]
     with pytest.raises(DataError, match="2 or 3 dimensions"):
         fuse_volume(get_model("max").load(), image, image)
-
-
-def test_devices():
-    assert resolve_device("cpu") == "cpu"
-    assert resolve_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
-    with pytest.raises(UsageError, match="unknown device"):
-        resolve_device("tpu")
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_cuda_is_refused_where_there_is_none():
-    with pytest.raises(UsageError, match="no CUDA device"):
-        resolve_device("cuda")

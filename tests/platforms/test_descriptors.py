@@ -36,7 +36,6 @@ TABLES = {
 }
 DEFAULTS = {
     "AnatContrast": Fusion.anat_contrast,
-    "BatchSize": Fusion.batch_size,
     "ColourMap": Fusion.colour_map,
     "Device": Fusion.device,
     "FusionModel": " ".join(Fusion.models),

@@ -1,6 +1,7 @@
 """What all fusion models have in common."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import torch
@@ -72,6 +73,21 @@ class PlannedFusion(FusionModel):
 def in_layout(module: Module, layout: torch.memory_format) -> Module:
     """The module with its weights in a memory layout, an argument PyTorch's types do not know."""
     return module.to(memory_format=layout)  # type: ignore[call-overload]
+
+
+def in_float32(image: torch.Tensor) -> AbstractContextManager:
+    """Keep out of mixed precision what float16 has too few digits, or too small a range, for.
+
+    Parameters
+    ----------
+    image
+        On the device that computes.
+    """
+    kind = image.device.type
+    # PyTorch knows no mixed precision of tensors without content
+    if kind == "meta" or not torch.is_autocast_enabled(kind):
+        return nullcontext()
+    return torch.autocast(kind, enabled=False)
 
 
 def support(anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.nn import functional as nnf
 
-from fusionprep.models.nets.base import FusionModel, support
+from fusionprep.models.nets.base import FusionModel, in_float32, support
 from fusionprep.models.nets.vgg import VGG19_COUNTS
 
 SLOPE = 0.2
@@ -63,7 +63,9 @@ class ChannelAttention(nn.Module):
         query, key, value = (
             layer(features).flatten(2) for layer in (self.query, self.key, self.value)
         )
-        product = query @ key.transpose(1, 2) / query.shape[-1]
+        with in_float32(features):
+            # sums over all pixels, more than float16 can hold
+            product = query.float() @ key.float().transpose(1, 2) / query.shape[-1]
         attention = torch.softmax(product.amax(dim=-1, keepdim=True) - product, dim=-1)
         return (value + self.scale * (attention @ value)).view_as(features)
 

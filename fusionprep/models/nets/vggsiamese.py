@@ -23,13 +23,12 @@ The shipped networks are narrower: see :func:`vggsiamese`. Where both images are
 import itertools
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import nn
 from torch.nn import functional as nnf
 
-from fusionprep.models.nets.base import FusionModel, support
+from fusionprep.models.nets.base import FusionModel, in_float32, support
 from fusionprep.models.nets.laplacian import expand_image, laplacian_pyramid, reduce_image
 from fusionprep.models.nets.vgg import VGG19_COUNTS, VGG19_WIDTHS, VGGFeatures
 
@@ -113,7 +112,7 @@ class SiameseBranch(nn.Module):
         """Weight of the first image (N, 1, H, W) in [0, 1]: mean over all patches of a pixel."""
         shares = self.scores(first, second).float().softmax(dim=1).narrow(1, 0, 1)
         patch = shares.new_ones(1, 1, PATCH, PATCH)
-        with _in_float32(first):
+        with in_float32(first):
             total, count = (
                 nnf.conv_transpose2d(share, patch, stride=2)
                 for share in (shares, torch.ones_like(shares))
@@ -130,7 +129,7 @@ class SiameseBranch(nn.Module):
         weight = self.weight_map(*images)
         for level, levels in enumerate(zip(*pyramids, strict=True)):
             if level:
-                with _in_float32(weight):
+                with in_float32(weight):
                     weight = reduce_image(weight)
             fused.append(merge_by_similarity(*levels, weight))
         return fused
@@ -181,10 +180,10 @@ class VGGSiamese(FusionModel):
         images = anatomical, functional
         # Mirroring two pixels takes sides of at least three at the coarsest level that is reduced.
         depth = min(self.levels - 1, int(math.log2(min(anatomical.shape[-2:]))) - 1)
-        with _in_float32(anatomical):
+        with in_float32(anatomical):
             pyramids = tuple(laplacian_pyramid(image, depth) for image in images)
         fused = [branch(images, pyramids) for branch in (self.vgg, self.siamese)]
-        with _in_float32(anatomical):
+        with in_float32(anatomical):
             by_vgg, by_siamese = (_collapse(pyramid).clamp(0, 1) for pyramid in fused)
         return by_vgg, by_siamese
 
@@ -246,11 +245,3 @@ def _collapse(pyramid: Sequence[torch.Tensor]) -> torch.Tensor:
     for detail in reversed(details):
         image = expand_image(image, detail) + detail
     return image
-
-
-def _in_float32(image: torch.Tensor) -> AbstractContextManager:
-    """Keep pyramids and means out of mixed precision: they must reproduce every gray level."""
-    kind = image.device.type
-    if not torch.is_autocast_enabled(kind):
-        return nullcontext()
-    return torch.autocast(kind, enabled=False)
