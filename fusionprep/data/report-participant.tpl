@@ -3,14 +3,14 @@
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title|e }}</title>
+<title>{{ title }}</title>
 <style>
 {% include 'report.css' %}
 </style>
 </head>
 <body>
 <header class="top">
-<strong>{{ title|e }}</strong>
+<strong>{{ title }}</strong>
 <nav aria-label="Sections">
 {% for section in sections %}
 <a href="#{{ section.name|lower }}">{{ section.name }}</a>{% if not loop.last %} &nbsp; {% endif %}
@@ -19,13 +19,13 @@
 </nav>
 </header>
 <main>
-<h1>{{ title|e }}</h1>
+<h1>{{ title }}</h1>
 {% for section in sections %}
 <section id="{{ section.name|lower }}">
 <h2>{{ section.name }}</h2>
 {% for reportlet in section.reportlets %}
 {% if reportlet.title %}
-<h3 class="group">{{ reportlet.title|replace('Reports for: ', '')|replace('.', '') }}</h3>
+<h3 class="group">{{ reportlet.title }}</h3>
 {% endif %}
 {% if reportlet.subtitle %}
 <h3>{{ reportlet.subtitle }}</h3>
@@ -35,10 +35,9 @@
 {% endif %}
 {% for content, caption in reportlet.components %}
 {% if caption %}
-<h4>{{ caption|e }}</h4>
+<h4>{{ caption }}</h4>
 {% endif %}
-{% set alternative = (reportlet.subtitle ~ ' ' ~ (caption or ''))|trim|e %}
-{{ content|replace('<img ', '<img loading="lazy" alt="' ~ alternative ~ '" ')|replace('<object ', '<object aria-label="' ~ alternative ~ '" ') }}
+{{ content }}
 {% endfor %}
 {% endfor %}
 </section>

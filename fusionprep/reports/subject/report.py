@@ -1,19 +1,20 @@
-"""The report of a subject, assembled by nireports from figures and sidecars."""
+"""The report of a subject, made of figures and sidecars."""
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from fusionprep.bids import names
 from fusionprep.config_file import CONFIG_FILE, read_logged
 from fusionprep.errors import DataError, UnreadableFileError
-from fusionprep.files import write_text, write_whole
+from fusionprep.files import write_text
+from fusionprep.pages import page_template
 from fusionprep.reading import read_text
 from fusionprep.reports.records import Scan, SubjectRecord, read_subject
 from fusionprep.reports.subject import blocks, scores
+from fusionprep.reports.subject.sections import Figures, sections
 from fusionprep.reports.subject.spec import report_spec
 from fusionprep.reports.subject.viewer import write_viewer
 from fusionprep.spaces import NATIVE
@@ -60,7 +61,7 @@ def write_participant_report(
     logs = output_dir / "logs" / run_uuid
     figures = output_dir / names.figures_folder(f"sub-{subject}")
     record = read_subject(output_dir, subject)
-    unsafe = [path.name for path in figures.glob("*") if not _SAFE_NAME.fullmatch(path.name)]
+    unsafe = [path.name for path in figures.glob("*") if not _is_safe(path)]
     messages = [*errors, *record.problems]
     messages += [f"Left out because its name is not a BIDS name: {name}" for name in unsafe]
     crashes = _crashes(logs if crash_dir is None else Path(crash_dir), subject)
@@ -79,7 +80,11 @@ def write_participant_report(
     texts = _texts(record, len(messages) + len(untold))
     texts |= {names.block_name({"sub": subject}, desc): text for desc, text in of_subject.items()}
     _write_texts(figures, texts)
-    return _assemble(output_dir, subject, run_uuid, figures, unsafe, _region_captions(record))
+    return _assemble(output_dir, subject, _region_captions(record))
+
+
+def _is_safe(path: Path) -> bool:
+    return _SAFE_NAME.fullmatch(path.name) is not None
 
 
 def _viewer(
@@ -136,55 +141,32 @@ def _region_captions(record: SubjectRecord) -> dict[str, str]:
     }
 
 
-def _assemble(
-    output_dir: Path,
-    subject: str,
-    run_uuid: str,
-    figures: Path,
-    unsafe: Sequence[str],
-    region_captions: Mapping[str, str],
-) -> Path:
-    import yaml
-    from nireports.assembler.report import Report
-
-    target = output_dir / f"sub-{subject}.html"
-    with TemporaryDirectory() as folder:
-        spec = Path(folder, "spec.yml")
-        spec.write_text(yaml.safe_dump(report_spec(figures)), "utf-8")
-        report = Report(
-            output_dir,
-            run_uuid,
-            bootstrap_file=spec,
-            out_filename=str(target),
-            reportlets_dir=figures,
-            metadata={},
-        )
-    _forget_indexes()
-    report.title = f"sub-{subject} · fusionprep"
-    for section in report.sections:
+def _assemble(output_dir: Path, subject: str, region_captions: Mapping[str, str]) -> Path:
+    folder = output_dir / names.figures_folder(f"sub-{subject}")
+    # nireports puts a file's name into HTML as it is; of text blocks it shows none.
+    shown = [path for path in folder.glob("*") if path.suffix == ".html" or _is_safe(path)]
+    found = sections(report_spec(folder), Figures(shown), output_dir)
+    for section in found:
         for reportlet in section.reportlets:
-            # nireports puts a file's name into HTML as it is.
             reportlet.components = [
-                (content, _caption(content, region_captions))
+                _component(content, reportlet.subtitle, _caption(content, region_captions))
                 for content, _ in reportlet.components
-                if not any(name in content for name in unsafe)
             ]
-
-    def write(path: Path) -> None:
-        report.out_filename = path
-        report.generate_report()
-
-    write_whole(target, write)
+    target = output_dir / f"sub-{subject}.html"
+    page = page_template("report-participant.tpl")
+    write_text(target, page.render(title=f"sub-{subject} · fusionprep", sections=found))
     return target
 
 
-def _forget_indexes() -> None:
-    """Let go of the index of figures, a megabyte a subject, which a cache of pybids' would keep."""
-    from bids.layout import BIDSLayout
-
-    cached = BIDSLayout.config.fget
-    if hasattr(cached, "cache_clear"):
-        cached.cache_clear()
+def _component(content: str, subtitle: str | None, caption: str) -> tuple[Markup, str]:
+    """A reportlet's HTML, with words in place of a picture that is not seen, and its caption."""
+    words = escape(" ".join(filter(None, [subtitle, caption])))
+    for plain, told in (
+        ("<img ", f'<img loading="lazy" alt="{words}" '),
+        ("<object ", f'<object aria-label="{words}" '),
+    ):
+        content = content.replace(plain, told)
+    return Markup(content), caption
 
 
 def _caption(content: str, region_captions: Mapping[str, str]) -> str:

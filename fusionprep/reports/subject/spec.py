@@ -1,41 +1,45 @@
-"""The sections of the subject report, as nireports' assembler wants them."""
+"""What the sections of the subject report show, as nireports' reportlets want it told."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from fusionprep.bids import names
 from fusionprep.modalities import MOVED, T1W, Modality
 from fusionprep.models.registry import get_model, model_names
-from fusionprep.pages import DATA
 
 ORDER = {"task": None, "acq": "acquisition", "trc": "tracer", "rec": "reconstruction", "run": "run"}
-"""What nireports calls entities by which images of a modality are ordered; None leaves them out."""
+"""What the page calls entities by which images of a modality are ordered; None leaves them out."""
+
+_SESSION = {"ses": "session"}
 
 
-def report_spec(figures: Path) -> dict[str, Any]:
-    """What `nireports.assembler.report.Report` is made from.
+def report_spec(figures: Path) -> list[dict[str, Any]]:
+    """The sections in order.
 
     Parameters
     ----------
     figures
         Folder of the figures, whose names tell which fused images there are.
+
+    Returns
+    -------
+    list of dict
+        Each with its ``name``, the entities by whose values its ``reportlets`` are grouped
+        (``ordering``: entity to its name on the page), and what nireports' `Reportlet` takes as
+        its `config`.
     """
     fused = _fused_labels(figures)
-    return {
-        "package": "fusionprep",
-        "template_path": str(DATA / "report-participant.tpl"),
-        "sections": [
-            _section("Summary", _figure(names.SUMMARY)),
-            _section("Viewer", _figure(names.VIEWER)),
-            _anatomical(),
-            *(_of_modality(modality, fused.get(modality, ())) for modality in MOVED),
-            *(
-                _section(label.capitalize(), _figure(label))
-                for label in (names.METHODS, names.ABOUT, names.ERRORS)
-            ),
-        ],
-    }
+    return [
+        _section("Summary", _figure(names.SUMMARY)),
+        _section("Viewer", _figure(names.VIEWER)),
+        _anatomical(),
+        *(_of_modality(modality, fused.get(modality, ())) for modality in MOVED),
+        *(
+            _section(label.capitalize(), _figure(label))
+            for label in (names.METHODS, names.ABOUT, names.ERRORS)
+        ),
+    ]
 
 
 def _fused_labels(figures: Path) -> dict[Modality, list[str]]:
@@ -49,10 +53,10 @@ def _fused_labels(figures: Path) -> dict[Modality, list[str]]:
     return {modality: sorted(labels) for modality, labels in found.items()}
 
 
-def _section(name: str, *reportlets: dict[str, Any], ordering: str = "") -> dict[str, Any]:
-    return {"name": name, "reportlets": [*reportlets]} | (
-        {"ordering": ordering} if ordering else {}
-    )
+def _section(
+    name: str, *reportlets: dict[str, Any], ordering: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    return {"name": name, "reportlets": [*reportlets], "ordering": ordering or {}}
 
 
 def _figure(
@@ -65,7 +69,7 @@ def _figure(
     moving: bool = False,
 ) -> dict[str, Any]:
     """A figure or text block; a moving one answers to the pointer."""
-    query = {"datatype": "figures", "desc": desc, "suffix": suffix, "extension": [*extensions]}
+    query = {"desc": desc, "suffix": suffix, "extension": [*extensions]}
     texts = {"subtitle": subtitle, "description": description}
     shown = {name: text for name, text in texts.items() if text}
     live = {"static": False, "style": {"width": "100%"}} if moving else {}
@@ -93,13 +97,13 @@ def _anatomical() -> dict[str, Any]:
             " in place.",
             moving=True,
         ),
-        ordering="session",
+        ordering=_SESSION,
     )
 
 
 def _of_modality(modality: Modality, fused: Collection[str]) -> dict[str, Any]:
     bids = names.BIDS[modality]
-    ordered = [pybids for entity in bids.kept if (pybids := ORDER[entity])]
+    ordered = {entity: word for entity in bids.kept if (word := ORDER[entity])}
     figures = [
         _figure(names.SUMMARY, bids.suffix),
         _figure(
@@ -143,7 +147,7 @@ def _of_modality(modality: Modality, fused: Collection[str]) -> dict[str, Any]:
                 description=_on_fusion(modality),
             )
         )
-    return _section(modality.label, *figures, ordering=",".join(["session", *ordered]))
+    return _section(modality.label, *figures, ordering=_SESSION | ordered)
 
 
 def _on_registration(modality: Modality) -> str:

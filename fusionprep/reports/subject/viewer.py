@@ -336,8 +336,9 @@ def _entry(layer: Layer, grid: Grid, inside: np.ndarray) -> dict:
     else:
         from_zero = modality is None or modality.tracer
         small = small_volume(read_image(layer.image), grid, inside, from_zero=from_zero)
-    # The time in a gzip header would change the file from run to run.
-    packed = gzip.compress(small.to_bytes(), mtime=0)
+    # The time in a gzip header would change the file from run to run. The highest level, gzip's own
+    # default, saves less than 1 % in three times the time.
+    packed = gzip.compress(small.to_bytes(), 6, mtime=0)
     return {
         "label": layer.label,
         "kind": names.FUSED if modality is None else modality.label,

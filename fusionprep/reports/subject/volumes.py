@@ -13,6 +13,7 @@ Image = nib.spatialimages.SpatialImage
 
 SPACING_MM = 2.0
 _MARGIN_MM = 14.0
+_ROUNDING = 1e-5  # voxels
 
 
 @dataclass(frozen=True)
@@ -77,24 +78,75 @@ def sample(image: Image, grid: Grid, *, outside: float | None = None) -> np.ndar
     # Only what the grid covers is blurred; the volume may hold ten times as many voxels.
     first = np.clip(np.floor(corners.min(axis=0)) - 4, 0, volume.voxels.shape).astype(int)
     last = np.clip(np.ceil(corners.max(axis=0)) + 5, 0, volume.voxels.shape).astype(int)
-    part = volume.voxels[tuple(slice(a, b) for a, b in zip(first, last, strict=True))]
-    part = np.nan_to_num(part.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    part = _finite(volume.voxels[tuple(slice(a, b) for a, b in zip(first, last, strict=True))])
     if outside is None:
         outside = min(0.0, float(part.min(initial=0.0)))
     if not part.size:
         return np.full(grid.shape, outside, np.float32)
     zooms = nib.affines.voxel_sizes(volume.affine)
     spacing = nib.affines.voxel_sizes(grid.affine)
-    width = np.sqrt(np.maximum(spacing**2 - zooms**2, 0.0)) / zooms
-    part = gaussian_filter(part, width / 2.355, mode="nearest", truncate=2.5)
-    return affine_transform(
-        part,
-        to_voxel[:3, :3],
-        to_voxel[:3, 3] - first,
-        output_shape=grid.shape,
-        order=1,
-        cval=outside,
-    )
+    widths = np.sqrt(np.maximum(spacing**2 - zooms**2, 0.0)) / zooms / 2.355
+    start, matrix = to_voxel[:3, 3] - first, to_voxel[:3, :3]
+    if _is_along_axes(matrix):
+        return _along_axes(part, np.diag(matrix), start, widths, grid, outside)
+    part = gaussian_filter(part, widths, mode="nearest", truncate=2.5)
+    return affine_transform(part, matrix, start, output_shape=grid.shape, order=1, cval=outside)
+
+
+def _finite(voxels: np.ndarray) -> np.ndarray:
+    """In float32, with 0 for what is no number."""
+    values = voxels.astype(np.float32)
+    # the sum shows in a fraction of the time whether there is any
+    if not np.isfinite(values.sum(dtype=np.float64)):
+        np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    return values
+
+
+def _is_along_axes(matrix: np.ndarray) -> bool:
+    """Whether the axes of the grid are those of the image."""
+    return bool(np.allclose(matrix, np.diag(np.diag(matrix)), rtol=0.0, atol=_ROUNDING))
+
+
+def _along_axes(
+    voxels: np.ndarray,
+    steps: np.ndarray,
+    start: np.ndarray,
+    widths: np.ndarray,
+    grid: Grid,
+    outside: float,
+) -> np.ndarray:
+    """Blur and interpolate one axis after the other, in a quarter of the time of any other way.
+
+    Parameters
+    ----------
+    steps, start
+        Voxels from one point of the grid to the next, and where the first is.
+    widths
+        Standard deviations of the blur, voxels.
+    outside
+        Value beyond the outermost voxels.
+    """
+    beyond = np.zeros(grid.shape, bool)
+    # the last axis first: what lies in a row is multiplied fastest
+    for axis in (2, 1, 0):
+        length = voxels.shape[axis]
+        places = start[axis] + steps[axis] * np.arange(grid.shape[axis])
+        weights = _weights(length, places, float(widths[axis]))
+        voxels = np.moveaxis(np.tensordot(voxels, weights, axes=(axis, 1)), -1, axis)
+        out = (places < -_ROUNDING) | (places > length - 1 + _ROUNDING)
+        beyond |= out.reshape([-1 if other == axis else 1 for other in range(3)])
+    return np.where(beyond, np.float32(outside), voxels)
+
+
+def _weights(length: int, places: np.ndarray, width: float) -> np.ndarray:
+    """Shares of the voxels of a line in the values at some places, (places, length)."""
+    from scipy.ndimage import gaussian_filter1d
+
+    line = np.eye(length, dtype=np.float32)
+    blur = gaussian_filter1d(line, width, axis=0, mode="nearest", truncate=2.5) if width else line
+    low = np.clip(np.floor(places), 0, max(length - 2, 0)).astype(int)
+    share = np.clip(places - low, 0.0, 1.0).astype(np.float32)[:, None]
+    return (1 - share) * blur[low] + share * blur[np.minimum(low + 1, length - 1)]
 
 
 def small_volume(

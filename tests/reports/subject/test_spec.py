@@ -30,7 +30,7 @@ def sections(tmp_path) -> dict[str, dict]:
         "sub-01_desc-coreg_pet.svg",
     ):
         (tmp_path / name).touch()
-    return {section["name"]: section for section in report_spec(tmp_path)["sections"]}
+    return {section["name"]: section for section in report_spec(tmp_path)}
 
 
 def test_sections_and_their_order(sections):

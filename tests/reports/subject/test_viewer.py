@@ -93,6 +93,20 @@ def test_what_is_bright_stays_where_it_is_in_the_world(mask, zooms):
     assert image.get_fdata()[tuple(np.round(inside[:3]).astype(int))] == 100.0
 
 
+@pytest.mark.parametrize("spacing", [1.0, 2.0, 3.1])
+def test_along_the_axes_as_in_any_other_direction(spacing):
+    voxels = np.random.default_rng(0).normal(size=(30, 25, 20)).astype(np.float32)
+    voxels[3, 4, 5] = np.nan
+    affine = np.diag([-1.0, 1.3, 2.2, 1.0])
+    affine[:3, 3] = 17.3, -11.0, -21.7
+    grid = Grid(np.diag([spacing, spacing, spacing, 1.0]), (18, 18, 18))
+    turned = nib.Nifti1Image(np.swapaxes(voxels, 0, 1), affine[:, [1, 0, 2, 3]])
+    straight = sample(nib.Nifti1Image(voxels, affine), grid, outside=-9.0)
+    # with its axes in another order the image is interpolated in three dimensions at once
+    assert np.allclose(straight, sample(turned, grid, outside=-9.0), atol=1e-5)
+    assert (straight != -9.0).any()
+
+
 def test_nothing_beyond_an_image_but_its_lowest_value(mask):
     grid = brain_grid(mask)
     far = nib.Nifti1Image(np.full((5, 5, 5), 7.0, np.float32), np.diag([2, 2, 2, 1]))
