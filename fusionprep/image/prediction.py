@@ -28,7 +28,7 @@ FLAT_MM, FLAT_CELL_MM = 25.0, 6.0
 REACH_MM, MARGIN_MM = 8.0, 20.0
 """Samples are the brain and this much around it; classes reach further, for them to move."""
 
-SAMPLES = 30_000
+SAMPLES, FEWEST_SAMPLES = 30_000, 500
 
 BLURS_MM = (1.2, 2.0, 2.75, 3.5, 4.5, 6.0)
 """Standard deviations of the point spreads tried, for resolutions from 3 to 14 mm."""
@@ -166,7 +166,7 @@ def align(
     pet: nib.Nifti1Image,
     start: np.ndarray,
     brain: Brain,
-) -> tuple[np.ndarray, float]:
+) -> tuple[np.ndarray, float | None]:
     """Find the exact alignment of a PET from one that is right to some millimetres.
 
     Parameters
@@ -181,7 +181,8 @@ def align(
     t1w_from_pet
         (4, 4) RAS mm.
     standard_error_mm
-        Where it is largest in the brain, from halves of the image.
+        Where it is largest in the brain, from halves of the image; None, and `start` as the
+        alignment, where hardly any of the PET is near the brain, or it is the same everywhere.
 
     Notes
     -----
@@ -190,6 +191,8 @@ def align(
     """
     classes = Classes.from_images(t1w, mask)
     points, values = _samples(pet, mask, start)
+    if len(values) < FEWEST_SAMPLES or np.ptp(values) == 0:
+        return start, None
 
     def fitted(blur: int, begin: np.ndarray) -> Fit:
         blurred = _Blurred(classes.blurred(BLURS_MM[blur]), classes.affine, brain.centre)
@@ -219,7 +222,7 @@ def _samples(
     if len(near) > SAMPLES:
         near = np.sort(np.random.default_rng(0).choice(near, SAMPLES, replace=False))
     values = pet.get_fdata().reshape(-1)[near]
-    return points[near], values / max(np.abs(values).mean(), np.finfo(float).tiny)
+    return points[near], values / max(np.abs(values).sum() / max(len(near), 1), 1e-300)
 
 
 @dataclass(frozen=True)
@@ -287,7 +290,7 @@ def _fit(blurred: _Blurred, points: np.ndarray, values: np.ndarray, start: np.nd
         if weights is None:
             weights = _solve(*_normal(seen, values, np.ones(len(values))))
         residuals = values - seen @ weights
-        spread = 1.4826 * np.median(np.abs(residuals))
+        spread = 1.4826 * np.median(np.abs(residuals)) + 1e-9
         trust = np.minimum(1, OUTLIER * spread / np.maximum(np.abs(residuals), 1e-12))
         design = np.concatenate([seen, blurred.slopes(world, weights)], axis=1)
         solution = _solve(*_normal(design, values, trust))

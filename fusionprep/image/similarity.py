@@ -101,6 +101,11 @@ class Similarity:
             3-D image, finite.
         limits
             Values between which `moving` is compared; None takes percentiles 1 and 99.5.
+
+        Raises
+        ------
+        ValueError
+            When `moving` shows nothing.
         """
         from scipy import ndimage
 
@@ -114,6 +119,8 @@ class Similarity:
             drawn = np.random.default_rng(0).choice(len(voxels), level.samples, replace=False)
             voxels = voxels[np.sort(drawn)]
         levels = np.clip((values[tuple(voxels.T)] - low) / max(high - low, 1e-12), 0, 1)
+        if not levels.any():
+            raise ValueError("the image has the same value everywhere")
         lower, share = _windows(levels * (level.bins - 1))
         head = smoothed(t1w, level.t1w_sigma)
         return cls(

@@ -78,3 +78,11 @@ def test_an_image_without_information_is_unsure(person):
     noise = np.random.default_rng(0).random(pet.shape, dtype=np.float32)
     _, error = aligned(person, new_image(noise, pet.affine), person.t1w_from("pet"))
     assert error > 3
+
+
+def test_nothing_near_the_brain_leaves_the_start(person):
+    pet = person.moving("pet")
+    apart = nib.affines.from_matvec(np.eye(3), (500, 0, 0))
+    found, error = aligned(person, pet, apart)
+    np.testing.assert_array_equal(found, apart)
+    assert error is None
