@@ -1,5 +1,6 @@
 """An orderly end of a command when a user, a scheduler or a lost terminal asks for one."""
 
+import os
 import signal
 import sys
 import threading
@@ -7,6 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+SECONDS_TO_COLLECT = 0.1
+"""After which a signal is sent again that came while garbage was collected."""
 
 
 class StoppedError(BaseException):
@@ -38,9 +42,11 @@ def endings(kind: type[BaseException] = StoppedError) -> Iterator[list[int]]:
     Schedulers and containers send SIGTERM, which the first process of a container would ignore,
     to be killed a few seconds later.
 
-    Yields the signals that came, because what is raised while Python collects garbage is lost.
+    What is raised while Python collects garbage is lost, so a signal that comes then is sent again.
+    Yields the signals that came.
     """
     came: list[int] = []
+    again: list[threading.Timer] = []
 
     def stop(number: int, _frame: object) -> None:
         came.append(number)
@@ -56,15 +62,19 @@ def endings(kind: type[BaseException] = StoppedError) -> Iterator[list[int]]:
     unraisable = sys.unraisablehook
 
     def tell(lost: "sys.UnraisableHookArgs") -> None:
-        # the signal is on the list, and a traceback says nothing more
         if not isinstance(lost.exc_value, kind):
             unraisable(lost)
+            return
+        again.append(threading.Timer(SECONDS_TO_COLLECT, os.kill, (os.getpid(), came[-1])))
+        again[-1].start()
 
     sys.unraisablehook = tell
     try:
         yield came
     finally:
         sys.unraisablehook = unraisable
+        for timer in again:
+            timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 
