@@ -79,6 +79,7 @@ def test_a_killed_run_resumes_to_the_same_outputs(bids, reference, tmp_path):
     run.wait()
     assert len(outputs(tmp_path)) < len(reference)
     unfinished = tmp_path / "out" / "sub-02" / "anat" / ".writing-killed.nii.gz"
+    unfinished.parent.mkdir(parents=True, exist_ok=True)
     unfinished.write_bytes(b"half")
     os.utime(unfinished, (0, 0))
     resumed = subprocess.run(command(bids, tmp_path), check=True, capture_output=True, text=True)
