@@ -34,8 +34,8 @@ def largest_component(mask: np.ndarray) -> np.ndarray:
     return labels == sizes.argmax()
 
 
-def tight_box(inside: np.ndarray, margin: int = 0) -> tuple[slice, ...]:
-    """The box that holds a mask, `margin` voxels wider where the grid has them.
+def tight_box(inside: np.ndarray, margin: int | np.ndarray = 0) -> tuple[slice, ...]:
+    """The box that holds a mask, `margin` voxels wider (of all or each axis) where the grid is.
 
     An empty mask has an empty box.
     """
@@ -43,8 +43,9 @@ def tight_box(inside: np.ndarray, margin: int = 0) -> tuple[slice, ...]:
     for axis, size in enumerate(inside.shape):
         others = tuple(other for other in range(inside.ndim) if other != axis)
         hits = np.flatnonzero(inside.any(axis=others))
-        first, last = (int(hits[0]), int(hits[-1])) if hits.size else (margin, -margin - 1)
-        sides.append(slice(max(0, first - margin), min(size, last + 1 + margin)))
+        more = int(np.broadcast_to(margin, inside.ndim)[axis])
+        first, last = (int(hits[0]), int(hits[-1])) if hits.size else (more, -more - 1)
+        sides.append(slice(max(0, first - more), min(size, last + 1 + more)))
     return tuple(sides)
 
 

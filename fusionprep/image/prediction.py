@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 
+from fusionprep.image.masks import tight_box
 from fusionprep.image.rigid import RADIUS_MM, Brain, moved, near_brain, standard_error
 
 CELL_MM = 2.0
@@ -67,7 +68,7 @@ class Classes:
     def from_images(cls, t1w: nib.Nifti1Image, mask: nib.Nifti1Image) -> "Classes":
         """Sort the intensities in and around the brain."""
         sizes = nib.affines.voxel_sizes(t1w.affine)
-        part = _box(np.asarray(mask.dataobj) > 0, MARGIN_MM / sizes)
+        part = tight_box(np.asarray(mask.dataobj) > 0, np.ceil(MARGIN_MM / sizes).astype(int))
         brain = np.asarray(mask.dataobj)[part] > 0
         levels = np.asarray(t1w.dataobj)[part].astype(np.float32)
         levels /= _local_mean(levels, brain, sizes)
@@ -91,16 +92,6 @@ class Classes:
         rest = np.sqrt(np.maximum(sigma**2 - self.variance, 0))
         sigmas = (0, *rest / nib.affines.voxel_sizes(self.affine))
         return ndimage.gaussian_filter(self.shares, sigmas, truncate=3.0)
-
-
-def _box(mask: np.ndarray, margin: np.ndarray) -> tuple[slice, ...]:
-    """Where a mask is, and a margin (3,) in voxels around it."""
-    found = []
-    for axis, width in enumerate(margin):
-        used = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
-        reach = int(np.ceil(width))
-        found.append(slice(max(used[0] - reach, 0), min(used[-1] + reach + 1, mask.shape[axis])))
-    return tuple(found)
 
 
 def _cells(shape: tuple[int, ...], block: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:

@@ -67,7 +67,7 @@ class RigidResult:
         the header's was kept.
     standard_error_mm
         Standard error of the alignment where it is largest in the brain, from registrations of
-        halves of the image; None where these were not run (`sloppy`).
+        halves of the image; None where these were not run (`sloppy`, or no PET near the brain).
     """
 
     t1w_from_moving: np.ndarray
@@ -94,7 +94,7 @@ def register_rigid(
     n_threads: int = 1,
     sloppy: bool = False,
 ) -> RigidResult:
-    """Find the rigid transform that maximises mutual information.
+    """Find the rigid transform from an image to the T1w.
 
     Headers can say anything, so the search covers every rotation, with centres aligned and some way
     off, at 8 mm. The best of these and the header's own alignment are optimised there, the best of

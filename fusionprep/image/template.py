@@ -16,6 +16,7 @@ import numpy as np
 
 from fusionprep.errors import UsageError
 from fusionprep.image.io import load_image
+from fusionprep.image.masks import tight_box
 from fusionprep.image.resample import compose, downsample, from_sitk, itk_from_ras, ras_from_itk
 from fusionprep.spaces import PACKAGED_TEMPLATE, TemplateSpace
 
@@ -190,15 +191,18 @@ def _around_brain(small: "sitk.Image", brain: nib.Nifti1Image) -> "sitk.Image":
     """The part around the brain of a downsampled skull-stripped image; all, where nothing is."""
     import SimpleITK as sitk
 
-    inside = np.asarray(brain.dataobj) > 0
     low, size = [], []
-    for axis, voxel in enumerate(nib.affines.voxel_sizes(brain.affine)):
-        found = np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis})))
-        spacing, count = small.GetSpacing()[axis], small.GetSize()[axis]
+    for side, voxel, spacing, count in zip(
+        tight_box(np.asarray(brain.dataobj) > 0),
+        nib.affines.voxel_sizes(brain.affine),
+        small.GetSpacing(),
+        small.GetSize(),
+        strict=True,
+    ):
         first, last = 0, count
-        if len(found):
-            first = max(0, math.floor((found[0] * voxel - MARGIN_MM) / spacing))
-            last = min(count, math.ceil(((found[-1] + 1) * voxel + MARGIN_MM) / spacing))
+        if side.stop > side.start:
+            first = max(0, math.floor((side.start * voxel - MARGIN_MM) / spacing))
+            last = min(count, math.ceil((side.stop * voxel + MARGIN_MM) / spacing))
         low.append(first)
         size.append(last - first)
     return sitk.RegionOfInterest(small, size, low)
