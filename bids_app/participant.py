@@ -332,7 +332,12 @@ def _messages(subject: str, failures: Sequence[Failure]) -> list[str]:
 
 
 def _add_failure(config: Config, subject: str, message: str, failures: list[Failure]) -> None:
-    """Tell that an output could not be written outside of any step, and remember it."""
+    """Tell that an output could not be written outside of any step, and remember it.
+
+    A disk that is full is told of once for a subject, not for each file that it keeps out.
+    """
+    if any(f.subject == subject and f.code == ExitCode.IO_ERROR for f in failures):
+        return
     own = Failure(subject, message, ExitCode.IO_ERROR)
     _tell([own], config.output_dir)
     failures.append(own)

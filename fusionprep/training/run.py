@@ -78,9 +78,9 @@ def train(
     _check_loss_weights(recipe, options)
     pairs = read_pairs(data_dir, options)
     checkpoint = _prepare(out_dir, name, options, resume=resume)
-    torch.set_num_threads(options.threads)
     try:
-        with _quiet_lightning():
+        with _process_as_it_was(), _quiet_lightning():
+            torch.set_num_threads(options.threads)
             trained_here = _fit(name, recipe, pairs, out_dir, options, checkpoint)
         if trained_here:
             records = read_log(out_dir / "log.csv")
@@ -141,6 +141,19 @@ def _check_unchanged(config: Path, options: TrainingOptions) -> None:
             f"cannot resume with another {', '.join(changed)} than in {config}; resume with that "
             "file, or start afresh in another folder with --out"
         )
+
+
+@contextmanager
+def _process_as_it_was() -> Iterator[None]:
+    """Undo what a training sets for the whole process: what runs after it would go on with it."""
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
 
 @contextmanager

@@ -68,6 +68,15 @@ def test_training_repeats_bit_for_bit(slices, trained, tmp_path):
     assert losses_of(tmp_path) == losses_of(trained)
 
 
+def test_what_runs_after_a_training_finds_the_process_as_before(slices, tmp_path):
+    threads = torch.get_num_threads() + 1
+    torch.set_num_threads(threads)
+    train("densefuse", slices, tmp_path, changed(threads=1))
+    found = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads - 1)
+    assert found == (threads, False)
+
+
 def test_another_seed_gives_other_weights(slices, trained, tmp_path):
     train("densefuse", slices, tmp_path, changed(seed=4))
     assert weights_of(tmp_path) != weights_of(trained)
