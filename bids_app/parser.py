@@ -151,11 +151,18 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         help="auto leaves a skull-stripped T1w as it is (default: auto)",
     )
     group.add_argument(
+        "--frames",
+        metavar="WINDOW",
+        help="frames of dynamic PET to average: auto (the usual window of the tracer), all, or"
+        " START-END in minutes after injection, e.g. 50-70 (default: auto)",
+    )
+    group.add_argument(
         "--suvr-region",
         metavar="REGION",
-        help=f"reference of SUVR: {_regions(of_atlas=False)}; by an atlas in {PACKAGED_TEMPLATE},"
-        f" which must be an output space, {_regions(of_atlas=True)}; a mask file in the first"
-        " template's space; or none (default: whole-brain)",
+        help="reference of SUVR: auto (the usual one of the tracer, else whole-brain);"
+        f" {_regions(of_atlas=False)}; by an atlas in {PACKAGED_TEMPLATE}, which must be an output"
+        f" space, {_regions(of_atlas=True)}; a mask file in the first template's space; or none"
+        " (default: auto)",
     )
     group.add_argument(
         "--random-seed",

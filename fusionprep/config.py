@@ -5,7 +5,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from fusionprep.choices import (
     AnalysisLevel,
@@ -15,44 +15,25 @@ from fusionprep.choices import (
     Method,
     Planes,
     SkullStrip,
-    choices,
 )
 from fusionprep.config_checks import (
-    LIMITS,
-    check_all_text,
+    Checked,
     check_among,
     check_filter_values,
     check_labels,
     check_memory,
     check_names,
-    check_number,
 )
 from fusionprep.errors import UsageError
+from fusionprep.frame_windows import AUTO_FRAMES, parse_frames
 from fusionprep.modalities import CONTRASTS, MOVED, PET, T1W, Modality, get_modality
 from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
 from fusionprep.spaces import NATIVE, PACKAGED_TEMPLATE, TemplateSpace, template_spaces
-from fusionprep.suvr_regions import NO_REGION, ReferenceRegion, find_region
-
-
-class _Checked:
-    """A group of options that refuses impossible values."""
-
-    def __post_init__(self) -> None:
-        for name, hint in typing.get_type_hints(type(self)).items():
-            value = getattr(self, name)
-            if hint != Mapping[str, Any]:
-                # what filters and plugins hold is checked by itself
-                check_all_text(name, value)
-            if typing.get_origin(hint) is Literal:
-                check_among(name, (value,), choices(hint))
-            if name in LIMITS and value is not None:
-                check_number(name, value)
-            if name.endswith("_label"):
-                check_labels(name, value)
+from fusionprep.suvr_regions import AUTO_REGION, NO_REGION, ReferenceRegion, find_region
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Selection(_Checked):
+class Selection(Checked):
     """Which images are processed.
 
     Attributes
@@ -99,7 +80,7 @@ class Selection(_Checked):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Processing(_Checked):
+class Processing(Checked):
     """How images are brought to the output spaces.
 
     Attributes
@@ -112,9 +93,12 @@ class Processing(_Checked):
         Software of the registration to templates.
     skull_strip_t1w
         Extract the brain: where it is not done yet, never, or always.
+    frames
+        Frames of dynamic PET that are averaged: ``auto`` takes the usual window of the tracer,
+        ``all``, or ``START-END`` in minutes after injection.
     suvr_region
-        Name of one of :data:`~fusionprep.suvr_regions.REFERENCE_REGIONS`, ``none``, or the path of
-        a mask in the first template's space.
+        Name of one of :data:`~fusionprep.suvr_regions.REFERENCE_REGIONS`, ``auto`` for the usual
+        one of each tracer, ``none``, or the path of a mask in the first template's space.
     random_seed
         Of everything random.
     sloppy
@@ -125,22 +109,24 @@ class Processing(_Checked):
     pet2anat_method: Method = "rigid"
     registration_backend: Backend = "greedy"
     skull_strip_t1w: SkullStrip = "auto"
-    suvr_region: str = "whole-brain"
+    frames: str = AUTO_FRAMES
+    suvr_region: str = AUTO_REGION
     random_seed: int = 0
     sloppy: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        parse_frames(self.frames)
         templates = self.templates
         if len(set(templates)) < len(templates):
             raise UsageError("--output-spaces names a space twice")
-        if self.region is None and self.with_suvr and not templates:
+        if self.own_region and not templates:
             raise UsageError(
                 f"--suvr-region {self.suvr_region} is not the name of a region, and a mask needs a"
                 " template in --output-spaces"
             )
         of_atlas = self.region is not None and self.region.of_atlas
-        if of_atlas and all(template.name != PACKAGED_TEMPLATE for template in templates):
+        if of_atlas and not self.with_atlas:
             raise UsageError(
                 f"--suvr-region {self.suvr_region} is from an atlas in {PACKAGED_TEMPLATE}; add it"
                 " to --output-spaces"
@@ -157,13 +143,28 @@ class Processing(_Checked):
         return self.suvr_region != NO_REGION
 
     @property
+    def with_atlas(self) -> bool:
+        """Whether the T1w is registered to the template that regions of the atlas are in."""
+        return any(template.name == PACKAGED_TEMPLATE for template in self.templates)
+
+    @property
+    def region_by_tracer(self) -> bool:
+        """Whether each PET has the reference region that is usual for its tracer."""
+        return self.suvr_region == AUTO_REGION
+
+    @property
+    def own_region(self) -> bool:
+        """Whether the reference region is a mask of the user's."""
+        return self.with_suvr and not self.region_by_tracer and self.region is None
+
+    @property
     def region(self) -> ReferenceRegion | None:
-        """The reference region of SUVR; None for a user's mask, and for no SUVR."""
+        """The reference region of SUVR that was named; None for any other."""
         return find_region(self.suvr_region)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Fusion(_Checked):
+class Fusion(Checked):
     """What is fused by which models, and how.
 
     Attributes
@@ -212,7 +213,7 @@ class Fusion(_Checked):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Execution(_Checked):
+class Execution(Checked):
     """How the run uses the machine, and what it reports; no result depends on it.
 
     Attributes
@@ -253,7 +254,7 @@ class Execution(_Checked):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(_Checked):
+class Config(Checked):
     """Every option of a run.
 
     Attributes

@@ -45,9 +45,22 @@ REFERENCE_REGIONS = (
         " gray matter is above 0.5",
         gray_matter=True,
     ),
+    ReferenceRegion(
+        "inferior-cerebellar-gm",
+        "InferiorCerebellarGM",
+        "the cerebellar cortex more than 4 mm from the cerebrum and below z = -40 mm of the"
+        " template, where the subject's probability of gray matter is above 0.5",
+        gray_matter=True,
+    ),
     ReferenceRegion("cerebellum", "Cerebellum", "the cerebellum without its outer 2 mm"),
     ReferenceRegion("pons", "Pons", "the pons without its outer 2 mm"),
 )
+
+WHOLE_BRAIN = REFERENCE_REGIONS[0]
+"""Of tracers for which no region is usual: it needs no atlas and is in any field of view."""
+
+AUTO_REGION = "auto"
+"""Asks for the region that is usual for the tracer."""
 
 NO_REGION = "none"
 """Asks for no SUVR."""
@@ -57,10 +70,10 @@ OWN_LABEL = "Custom"
 
 
 def find_region(name: str) -> ReferenceRegion | None:
-    """The region of that name; None for a file or no region at all."""
+    """The region of that name; None for a file, no region at all, and one for each tracer."""
     return next((region for region in REFERENCE_REGIONS if region.name == name), None)
 
 
 def region_names() -> tuple[str, ...]:
     """What can be asked for besides a file."""
-    return (*(region.name for region in REFERENCE_REGIONS), NO_REGION)
+    return (AUTO_REGION, *(region.name for region in REFERENCE_REGIONS), NO_REGION)

@@ -35,7 +35,8 @@ class Tracer:
         Where the window comes from.
     regions
         Usual reference regions of SUVR by the names of
-        :data:`fusionprep.suvr_regions.REFERENCE_REGIONS`; empty where none is known to us.
+        :data:`fusionprep.suvr_regions.REFERENCE_REGIONS`, first the one that is taken where nobody
+        chooses; empty where none is known to us.
     regions_source
         Where the regions come from.
     whole_words
@@ -56,6 +57,9 @@ class Tracer:
 _CENTILOID = "Klunk et al., Alzheimers Dement 2015;11:1-15"
 _TAU_PAIR = "Gogola et al., J Nucl Med 2022;63:108-117"
 _CEREBELLUM = ("cerebellum", "cerebellar-gm")
+_TAU_REGIONS = ("inferior-cerebellar-gm", "cerebellar-gm", "cerebellum")
+_BAKER = "Baker et al., Data Brief 2017;15:648-657: inferior, as the superior cerebellum binds"
+_TAU_CUSTOM = "customary: inferior cerebellar gray matter"
 _LAMMERTSMA = "Lammertsma and Hume, Neuroimage 1996;4:153-158: cerebellum"
 
 TRACERS = (
@@ -66,8 +70,10 @@ TRACERS = (
         "F18",
         (30.0, 60.0),
         "customary; guidelines ask for an uptake of at least 30 min",
-        ("pons", "whole-brain", "gm", *_CEREBELLUM),
-        "customary: pons, cerebellum, or the mean of brain or gray matter",
+        # Whole brain first: 1200 ml that need no registration to a template. Where a disease lowers
+        # the mean of the brain, as Alzheimer's does, the pons has to be asked for.
+        ("whole-brain", "pons", "gm", *_CEREBELLUM),
+        "customary: the mean of brain or gray matter, pons, cerebellum",
     ),
     Tracer(
         "[11C]PiB",
@@ -76,8 +82,9 @@ TRACERS = (
         "C11",
         (50.0, 70.0),
         _CENTILOID,
-        (*_CEREBELLUM, "pons"),
-        _CENTILOID,
+        ("cerebellar-gm", "cerebellum", "pons"),
+        "Price et al., J Cereb Blood Flow Metab 2005;25:1528-1547: cerebellar gray matter;"
+        f" {_CENTILOID}: whole cerebellum, pons",
     ),
     Tracer(
         "[18F]florbetapir",
@@ -126,8 +133,8 @@ TRACERS = (
         "F18",
         (80.0, 100.0),
         _TAU_PAIR,
-        _CEREBELLUM,
-        f"{_TAU_PAIR}: cerebellar gray matter",
+        _TAU_REGIONS,
+        _BAKER,
     ),
     Tracer(
         "[18F]MK-6240",
@@ -136,8 +143,8 @@ TRACERS = (
         "F18",
         (70.0, 110.0),
         f"{_TAU_PAIR}: 70 to 90; others 90 to 110",
-        _CEREBELLUM,
-        f"{_TAU_PAIR}: cerebellar gray matter",
+        _TAU_REGIONS,
+        f"customary: inferior cerebellar gray matter; {_TAU_PAIR}: cerebellar gray matter",
     ),
     Tracer(
         "[18F]PI-2620",
@@ -146,11 +153,18 @@ TRACERS = (
         "F18",
         (45.0, 75.0),
         "customary",
-        _CEREBELLUM,
-        "customary: cerebellar gray matter",
+        _TAU_REGIONS,
+        _TAU_CUSTOM,
     ),
-    Tracer("[18F]RO-948", "tau", ("ro948",), "F18"),
-    Tracer("[18F]GTP1", "tau", ("gtp1",), "F18"),
+    Tracer(
+        "[18F]RO-948",
+        "tau",
+        ("ro948",),
+        "F18",
+        regions=_TAU_REGIONS,
+        regions_source=_TAU_CUSTOM,
+    ),
+    Tracer("[18F]GTP1", "tau", ("gtp1",), "F18", regions=_TAU_REGIONS, regions_source=_TAU_CUSTOM),
     Tracer("[18F]THK5351", OTHER, ("thk5351",), "F18"),
     Tracer("DOPA", "dopamine", ("fdopa", "dopa", "fluorodopa")),
     Tracer(

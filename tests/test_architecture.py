@@ -25,6 +25,7 @@ LAYERS = (
         *("fusionprep.choices", "fusionprep.spaces", "fusionprep.suvr_regions"),
         *("fusionprep.tracers", "fusionprep.files", "fusionprep.given", "fusionprep.machine"),
         *("fusionprep.devices", "fusionprep.reading", "fusionprep.regular", "fusionprep.signals"),
+        "fusionprep.frame_windows",
     },
     {"fusionprep.arguments", "fusionprep.pages", "fusionprep.image"},
     {"fusionprep.models"},

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fusionprep.bids.pet_facts import pet_facts
 from fusionprep.bids.timing import frame_timing
-from fusionprep.bids.types import ImageFile
-from fusionprep.bids.usual import region_note, window_note
+from fusionprep.bids.usual import choose_region, region_note, window_note
+from fusionprep.config import Processing
 from fusionprep.suvr_regions import REFERENCE_REGIONS, find_region
 from fusionprep.tracers import TRACERS, find_tracer, is_tracer_label
 from tests.bids.skeleton import PET_SIDECAR, only_plan, pet, t1w, write_dataset, write_image
@@ -81,7 +80,7 @@ def test_frames_before_the_window_are_said():
     assert "begin 45 min after" in window_note(pib, timed([0, 300], [300, 300]), -2700)
     assert "before the injection" in window_note(pib, timed([0, 300], [300, 300]), 60)
     assert "the scan begins 40 min" in window_note(pib, timed([2400], [1800]), 0)
-    assert "all are averaged" in window_note(pib, timed([0, 3000], [3000, 2400], 1), 0)
+    assert "they are averaged" in window_note(pib, timed([0, 3000], [3000, 2400], 1), 0)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +102,7 @@ def test_nothing_is_said_of_what_is_usual_or_unknown(tracer, starts, injection):
 def test_unusual_reference_regions_are_said():
     note = region_note(find_tracer("11CPIB"), find_region("whole-brain"))
     assert note.startswith("the reference region whole-brain is not one that is used for [11C]PiB")
-    assert "cerebellum and cerebellar-gm and pons" in note
+    assert "cerebellar-gm and cerebellum and pons" in note
     for tracer, region in [
         ("11CPIB", "cerebellar-gm"),
         ("18FFDG", "pons"),
@@ -115,16 +114,18 @@ def test_unusual_reference_regions_are_said():
         assert region_note(find_tracer(tracer), find_region(region)) == ""
 
 
+EARLY = {
+    "FrameTimesStart": [0, 3000],
+    "FrameDuration": [3000, 2400],
+    "InjectionStart": 0,
+    "ImageDecayCorrected": True,
+}
+
+
 def test_both_reach_the_plan_and_the_facts(tmp_path):
     root = write_dataset(tmp_path, t1w())
-    sidecar = {
-        "FrameTimesStart": [0, 3000],
-        "FrameDuration": [3000, 2400],
-        "InjectionStart": 0,
-        "ImageDecayCorrected": True,
-    }
-    write_image(root / pet(rest="_trc-11CPIB"), (4, 4, 4, 2), sidecar=sidecar)
-    plan = only_plan(root)
+    write_image(root / pet(rest="_trc-11CPIB"), (4, 4, 4, 2), sidecar=EARLY)
+    plan = only_plan(root, frames="all", suvr_region="whole-brain")
     *_, window, region = plan.pairings[0].image.pet.notes
     assert "before the usual window" in window
     assert "reference region whole-brain" in region
@@ -132,18 +133,59 @@ def test_both_reach_the_plan_and_the_facts(tmp_path):
         f"sub-01_trc-11CPIB_pet.nii.gz: {window}",
         f"sub-01_trc-11CPIB_pet.nii.gz: {region}",
     )
-    usual = only_plan(root, suvr_region="cerebellum", output_spaces=("MNI152NLin2009aSym",))
+    usual = only_plan(root, frames="all")
     assert usual.pairings[0].image.pet.notes[-1] == window
-    assert only_plan(root, suvr_region="none").pairings[0].image.pet.notes[-1] == window
+    none = only_plan(root, frames="all", suvr_region="none")
+    assert none.pairings[0].image.pet.notes[-1] == window
 
 
-def test_an_unknown_injection_is_not_guessed():
-    metadata = {"FrameTimesStart": [0, 3000], "FrameDuration": [3000, 2400]}
-    metadata["ImageDecayCorrected"] = True
-    image = ImageFile(
-        Path("/x/sub-01_pet.nii.gz"), {"sub": "01", "trc": "11CPIB"}, "pet", metadata, (4, 4, 4, 2)
-    )
-    assert not any("window" in note for note in pet_facts(image, Path("/x")).notes)
+def test_an_unknown_injection_is_not_guessed(tmp_path):
+    root = write_dataset(tmp_path, t1w())
+    sidecar = {name: value for name, value in EARLY.items() if name != "InjectionStart"}
+    write_image(root / pet(rest="_trc-11CPIB"), (4, 4, 4, 2), sidecar=sidecar)
+    facts = only_plan(root).pairings[0].image.pet
+    assert facts.frames.chosen is facts.frames.minutes is None
+    assert facts.notes[-1] == facts.frames.note
+    assert facts.frames.note.endswith("InjectionStart is not given")
+    assert facts.doubts == ()
+
+
+@pytest.mark.parametrize(
+    ("tracer", "region", "why"),
+    [
+        ("11CPIB", "cerebellar-gm", "Price et al."),
+        ("AV45", "cerebellum", "whole cerebellum"),
+        ("FBB", "cerebellum", "Rowe"),
+        ("18FFMM", "cerebellum", "Thurfjell"),
+        ("AV1451", "inferior-cerebellar-gm", "Baker et al."),
+        ("MK6240", "inferior-cerebellar-gm", "inferior cerebellar gray matter"),
+        ("RO948", "inferior-cerebellar-gm", "inferior cerebellar gray matter"),
+        ("18FFDG", "whole-brain", "the mean of brain"),
+        ("UCBJ", "whole-brain", "no region that is usual for UCB-J is known"),
+        ("new", "whole-brain", "the tracer is not known"),
+        (None, "whole-brain", "the tracer is not known"),
+    ],
+)
+def test_the_region_that_is_taken_where_nobody_chooses(tracer, region, why):
+    found = choose_region(Processing(), find_tracer(tracer))
+    assert found.region.name == region
+    assert why in found.reason
+    assert found.note == ""
+    # Without the atlas' template the brain has to do; that is said where it is not usual.
+    without = choose_region(Processing(output_spaces=("T1w",)), find_tracer(tracer))
+    assert without.region.name == "whole-brain"
+    fallen = region != "whole-brain"
+    assert ("is from an atlas in MNI152NLin2009aSym" in without.reason) == fallen
+    assert bool(without.note) == fallen
+
+
+def test_a_region_that_was_chosen_is_taken():
+    asked = Processing(suvr_region="whole-brain")
+    found = choose_region(asked, find_tracer("PIB"))
+    assert (found.region.name, found.reason) == ("whole-brain", "chosen with --suvr-region")
+    assert "is not one that is used for [11C]PiB" in found.note
+    own = choose_region(Processing(suvr_region="/my/mask.nii.gz"), find_tracer("PIB"))
+    assert own == (None, "chosen with --suvr-region", "")
 
 
 @pytest.mark.parametrize(
@@ -198,8 +240,9 @@ def test_frames_timed_from_the_start_of_the_scan_are_not_placed_in_a_window():
     times = {"FrameTimesStart": [0, 300], "FrameDuration": [300, 300], "ScanStart": 3000}
     metadata = {**PET_SIDECAR, "BodyWeight": 70, "TracerName": "PIB", "TracerRadionuclide": "C11"}
     facts = facts_of({**metadata, **times}, 2)
-    assert "before ScanStart at 3000 s" in facts.notes[-1]
-    assert not any("window" in note for note in facts.notes)
+    (said,) = [note for note in facts.notes if "before ScanStart at 3000 s" in note]
+    assert said.startswith("all 2 frames are averaged, not those of the usual window")
+    assert facts.frames.chosen is None
     assert facts.suv is not None
     facts = facts_of({**metadata, **times, "ImageDecayCorrected": False}, 2)
     assert "before ScanStart" in facts.no_suv

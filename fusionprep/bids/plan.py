@@ -203,8 +203,7 @@ def _check_image(
         notes=(*image.notes, *header.notes),
     )
     if modality.tracer:
-        region = config.processing.region
-        facts = pet_facts(checked, config.bids_dir, region, participants)
+        facts = pet_facts(checked, config.bids_dir, config.processing, participants)
         return dataclasses.replace(checked, pet=facts)
     return checked
 
@@ -363,8 +362,12 @@ def _describe_pet(image: ImageFile, facts: PETFacts) -> str:
         weighting = (
             f", weighted by duration ({timing.source})" if weighted else f", {timing.source}"
         )
+        if facts.frames.chosen is not None:
+            weighting += f", {len(facts.frames.chosen)} taken"
     suv = f"no SUV: {facts.no_suv}" if facts.suv is None else "SUV"
     suvr = f"; no SUVR: {facts.no_suvr}" if facts.no_suvr else ""
+    if facts.region is not None and not facts.no_suvr:
+        suvr = f"; SUVR by {facts.region.name}"
     return f"tracer {facts.tracer or 'unknown'}, {frames}{weighting}; {suv}{suvr}"
 
 

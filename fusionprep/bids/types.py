@@ -8,6 +8,7 @@ from typing import Any, Literal
 from fusionprep.errors import one_line
 from fusionprep.modalities import Modality
 from fusionprep.spaces import NATIVE
+from fusionprep.suvr_regions import ReferenceRegion
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,53 @@ class SUVGiven:
 
 
 @dataclass(frozen=True)
+class FrameChoice:
+    """Which frames of a PET image its static image is the mean of, and why.
+
+    Attributes
+    ----------
+    n_frames
+        Frames of the image.
+    reason
+        Why these, a phrase.
+    chosen
+        Numbers of the frames from 0; None for all of them.
+    window
+        Minutes after injection that were wanted; None where none were.
+    minutes
+        Minutes after injection at which the frames taken begin and end; None where that is unknown.
+    note
+        What is to be said of the choice; empty where all is as everybody expects.
+    doubt
+        Why the mean is not what was wanted; empty where it is.
+    """
+
+    n_frames: int = 1
+    reason: str = "the image has a single frame"
+    chosen: tuple[int, ...] | None = None
+    window: tuple[float, float] | None = None
+    minutes: tuple[float, float] | None = None
+    note: str = ""
+    doubt: str = ""
+
+    @property
+    def numbers(self) -> list[int]:
+        """The frames taken, counted from 1."""
+        chosen = range(self.n_frames) if self.chosen is None else self.chosen
+        return [index + 1 for index in chosen]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a sidecar."""
+        fields = {"WindowMinutes": self.window, "MinutesAfterInjection": self.minutes}
+        return {
+            "Frames": self.numbers,
+            "FramesOfScan": self.n_frames,
+            **{key: [round(x, 3) for x in value] for key, value in fields.items() if value},
+            "Reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
 class PETFacts:
     """What a dataset says about one PET image, decided once, when its subject is planned.
 
@@ -114,6 +162,12 @@ class PETFacts:
         where frames stay as they are.
     changed
         Fields of the sidecar that this makes other than those of the dataset.
+    frames
+        What the static image is the mean of.
+    region
+        Reference region of SUVR; None for a mask of the user's own, or no SUVR.
+    region_reason
+        Why that one.
     """
 
     tracer: str | None
@@ -129,6 +183,9 @@ class PETFacts:
     doubts: tuple[str, ...] = ()
     frame_factors: tuple[float, ...] | None = None
     changed: Mapping[str, Any] = field(default_factory=dict)
+    frames: FrameChoice = field(default_factory=FrameChoice)
+    region: ReferenceRegion | None = None
+    region_reason: str = ""
 
     def tracer_fields(self) -> dict[str, str]:
         """Fields of sidecars about the tracer, as far as it is known."""

@@ -1,7 +1,11 @@
 """Whether a scan and its reference region are those that are usual for the tracer."""
 
+from typing import NamedTuple
+
 from fusionprep.bids.types import FrameTiming
-from fusionprep.suvr_regions import ReferenceRegion
+from fusionprep.config import Processing
+from fusionprep.spaces import PACKAGED_TEMPLATE
+from fusionprep.suvr_regions import WHOLE_BRAIN, ReferenceRegion, find_region
 from fusionprep.tracers import Tracer
 
 # Scans begin when the scanner does, not to the second.
@@ -16,7 +20,7 @@ def window_note(tracer: Tracer | None, timing: FrameTiming, injection: float | N
     tracer
         None where it is unknown.
     timing
-        Of the frames.
+        Of the frames that are averaged.
     injection
         Seconds after time zero; None where unknown: then nothing is said.
     """
@@ -31,7 +35,7 @@ def window_note(tracer: Tracer | None, timing: FrameTiming, injection: float | N
     return (
         f"{'frames begin' if averaged else 'the scan begins'} {begin}, before the usual window of"
         f" {tracer.name}, {low:g} to {high:g} min ({tracer.window_source}):"
-        f" {'all are averaged, and ' if averaged else ''}SUVR is not that of the window"
+        f" {'they are averaged, and ' if averaged else ''}SUVR is not that of the window"
     )
 
 
@@ -58,6 +62,47 @@ def start_conflict(timing: FrameTiming, scan_start: float | None) -> str:
         f"the first frame starts at {timing.starts[0]:g} s, before ScanStart at {scan_start:g} s:"
         " when it was measured is not known"
     )
+
+
+class RegionChoice(NamedTuple):
+    """A reference region of SUVR, why that one, and what is to be said of it.
+
+    ``region`` is None for a mask of the user's own.
+    """
+
+    region: ReferenceRegion | None
+    reason: str
+    note: str = ""
+
+
+def choose_region(processing: Processing, tracer: Tracer | None) -> RegionChoice:
+    """The reference region that the user has chosen, or else the one usual for a tracer.
+
+    The whole brain stands in where none is usual, and for a region of the atlas where the run does
+    not register to the atlas' template.
+
+    Parameters
+    ----------
+    processing
+        With SUVR.
+    tracer
+        None where it is unknown.
+    """
+    if not processing.region_by_tracer:
+        note = region_note(tracer, processing.region)
+        return RegionChoice(processing.region, "chosen with --suvr-region", note)
+    if tracer is None:
+        return RegionChoice(WHOLE_BRAIN, "the tracer is not known")
+    usual = find_region(tracer.regions[0]) if tracer.regions else None
+    if usual is None:
+        return RegionChoice(WHOLE_BRAIN, f"no region that is usual for {tracer.name} is known")
+    if usual.of_atlas and not processing.with_atlas:
+        missing = (
+            f"{usual.name}, which is usual for {tracer.name}, is from an atlas in"
+            f" {PACKAGED_TEMPLATE}, which is not among --output-spaces"
+        )
+        return RegionChoice(WHOLE_BRAIN, missing, f"the reference region is the brain: {missing}")
+    return RegionChoice(usual, f"usual for {tracer.name} ({tracer.regions_source})")
 
 
 def region_note(tracer: Tracer | None, region: ReferenceRegion | None) -> str:

@@ -15,9 +15,11 @@ class FrameMean:
     image
         (X, Y, Z) float32; 0 where no frame has a finite value.
     frames
-        How many there were.
+        How many the image has.
+    chosen
+        Those, counted from 0, that the mean was to be over.
     empty
-        Those, counted from 0, with nothing but zeros and values that are not finite. They are left
+        Of these those with nothing but zeros and values that are not finite. They are left
         out.
     partial
         Those with values that are not finite in voxels where others have one.
@@ -27,6 +29,7 @@ class FrameMean:
 
     image: np.ndarray
     frames: int
+    chosen: tuple[int, ...]
     empty: tuple[int, ...]
     partial: tuple[int, ...]
     share: float
@@ -34,7 +37,7 @@ class FrameMean:
     @property
     def kept(self) -> tuple[int, ...]:
         """The frames that the mean is over."""
-        return tuple(index for index in range(self.frames) if index not in self.empty)
+        return tuple(index for index in self.chosen if index not in self.empty)
 
     def notes(self) -> list[str]:
         """What was left out, in words."""
@@ -57,6 +60,7 @@ def average_frames(
     frames: Iterable[np.ndarray],
     durations: Sequence[float] | None = None,
     factors: Sequence[float] | None = None,
+    chosen: Sequence[int] | None = None,
 ) -> FrameMean:
     """Mean over frames weighted by their duration, of which one is in memory at a time.
 
@@ -71,13 +75,16 @@ def average_frames(
         T durations in seconds, at least one above 0; None weights all frames equally.
     factors
         T factors that each frame is multiplied by first, e.g. for decay; None for none.
+    chosen
+        Numbers, from 0, of the frames that the mean is over; None for all.
 
     Raises
     ------
     ValueError
-        When durations or factors do not match the frames, or durations sum to 0.
+        When durations or factors do not match the frames, when durations of those chosen sum to 0,
+        or when one is chosen that is not there.
     """
-    _check_durations(durations)
+    _check_durations(durations, chosen)
     total = finite_frames = missing = None
     empty, partial = [], []
     count, weights = 0, 0.0
@@ -88,6 +95,8 @@ def average_frames(
         if total is None or finite_frames is None:
             total = np.zeros(frame.shape)
             finite_frames = np.zeros(frame.shape, np.uint16)
+        if chosen is not None and index not in chosen:
+            continue
         finite = np.isfinite(frame)
         whole = bool(finite.all())
         if not whole:
@@ -107,26 +116,32 @@ def average_frames(
     for name, values in (("durations", durations), ("factors", factors)):
         if values is not None and len(values) != count:
             raise ValueError(f"{len(values)} {name} for {count} frames")
+    taken = tuple(range(count) if chosen is None else chosen)
+    if not set(taken) <= set(range(count)):
+        raise ValueError(f"frames {list(taken)} of {count} were chosen")
     some = finite_frames > 0
     if missing is None:
         mean = total / weights if weights else total
     else:
         known = np.subtract(weights, missing, out=missing)
         mean = np.divide(total, known, out=np.zeros_like(total), where=some & (known > 0))
-    fewer = some & (finite_frames < count - len(empty))
+    fewer = some & (finite_frames < len(taken) - len(empty))
     return FrameMean(
         mean.astype(np.float32),
         count,
+        taken,
         tuple(empty),
         tuple(partial) if fewer.any() else (),
         float(fewer.mean()),
     )
 
 
-def _check_durations(durations: Sequence[float] | None) -> None:
+def _check_durations(durations: Sequence[float] | None, chosen: Sequence[int] | None) -> None:
     if durations is None:
         return
     weights = np.asarray(durations, dtype=float)
+    if chosen is not None:
+        weights = weights[[index for index in chosen if index < len(weights)]]
     if not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() == 0:
         raise ValueError(f"frame durations must be positive: {weights.tolist()}")
 

@@ -1,6 +1,8 @@
 """Uptake relative to a reference region."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,3 +54,30 @@ def reference_mean(pet: np.ndarray, region: np.ndarray, name: str) -> ReferenceU
             " choose another --suvr-region or none"
         )
     return ReferenceUptake(mean, int(values.size), int(inside.sum()))
+
+
+def region_doubt(registrations: Mapping[str, Mapping[str, Any]]) -> str:
+    """Why a reference region may lie elsewhere than it should.
+
+    Parameters
+    ----------
+    registrations
+        The field ``Registration`` of sidecars by what was brought to what, of all on which the
+        region's place in the PET rests.
+
+    Returns
+    -------
+    str
+        The verdicts that are not ``pass``, with their reasons; empty where all are.
+
+    Examples
+    --------
+    >>> region_doubt({"the PET to the T1w": {"Verdict": "fail", "VerdictReason": "no overlap"}})
+    'the registration of the PET to the T1w has the verdict fail (no overlap)'
+    """
+    return "; ".join(
+        f"the registration of {name} has the verdict {fields['Verdict']}"
+        f" ({fields.get('VerdictReason') or 'no reason is recorded'})"
+        for name, fields in registrations.items()
+        if fields.get("Verdict") in ("review", "fail")
+    )

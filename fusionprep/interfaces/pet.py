@@ -16,6 +16,8 @@ from fusionprep.bids.names import NOTES
 from fusionprep.interfaces.files import load, save
 
 if TYPE_CHECKING:
+    import nibabel as nib
+
     from fusionprep.image.frames import FrameMean
 
 
@@ -25,16 +27,18 @@ class _AverageFramesInputSpec(BaseInterfaceInputSpec):
     durations = traits.List(traits.Float, desc="seconds; equal weights where absent")
     frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
     factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
+    chosen = traits.List(traits.Int, desc="numbers of frames from 0; all where absent")
 
 
 class _AverageFramesOutputSpec(TraitedSpec):
     out_file = File(exists=True, desc="static volume")
+    all_frames = File(exists=True, desc="the same over all frames, whichever are chosen")
     metadata = traits.Dict(desc="the sidecar's fields FrameAveraging and Notes")
     doubts = traits.List(traits.Str, desc="what has to be looked at")
 
 
 class AverageFrames(SimpleInterface):
-    """Static PET: the mean over frames, weighted by their duration.
+    """Static PET: the mean over the frames chosen, weighted by their duration.
 
     Frames without signal are left out, of the times as well.
     """
@@ -43,6 +47,21 @@ class AverageFrames(SimpleInterface):
     output_spec = _AverageFramesOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
+        mean, static = self._static(self._given("chosen"))
+        static_file = save(static, runtime.cwd, "static")
+        self._results["out_file"] = self._results["all_frames"] = static_file
+        if len(mean.chosen) < mean.frames:
+            _, static = self._static(None)
+            self._results["all_frames"] = save(static, runtime.cwd, "all_frames")
+        self._results["doubts"] = mean.doubts() if mean.frames > 1 else []
+        self._results["metadata"] = {
+            "FrameAveraging": self._averaging(mean),
+            **({NOTES: mean.notes()} if mean.empty else {}),
+        }
+        return runtime
+
+    def _static(self, chosen: list[int] | None) -> tuple["FrameMean", "nib.Nifti1Image"]:
+        """The mean over some frames, and its image in the output units."""
         import nibabel as nib
 
         from fusionprep.errors import DataError
@@ -51,30 +70,25 @@ class AverageFrames(SimpleInterface):
         from fusionprep.image.resample import remove_shear
 
         affine, frames = read_frames(self.inputs.in_file)
-        mean = average_frames(frames, self._given("durations"), self._given("frame_factors"))
+        durations, factors = self._given("durations"), self._given("frame_factors")
+        mean = average_frames(frames, durations, factors, chosen)
         static = mean.image * np.float32(self.inputs.factor)
         if not static.any():
+            which = "PET holds" if chosen is None else "the frames chosen of the PET hold"
             raise DataError(
-                f"PET holds no finite value above or below 0: {self.inputs.in_file};"
+                f"{which} no finite value above or below 0: {self.inputs.in_file};"
                 " reconstruct or copy it again"
             )
         image = nib.as_closest_canonical(nib.Nifti1Image(static, affine))
-        static_image = remove_shear(new_image(np.asarray(image.dataobj), image.affine))
-        self._results["out_file"] = save(static_image, runtime.cwd, "static")
-        self._results["doubts"] = mean.doubts() if mean.frames > 1 else []
-        self._results["metadata"] = {
-            "FrameAveraging": self._averaging(mean),
-            **({NOTES: mean.notes()} if mean.empty else {}),
-        }
-        return runtime
+        return mean, remove_shear(new_image(np.asarray(image.dataobj), image.affine))
 
-    def _given(self, name: str) -> list[float] | None:
+    def _given(self, name: str) -> list[Any] | None:
         values = getattr(self.inputs, name)
         return list(values) if isdefined(values) else None
 
     def _averaging(self, mean: "FrameMean") -> dict[str, Any]:
         starts, durations = self._given("starts"), self._given("durations")
-        if mean.frames == 1:
+        if len(mean.chosen) == 1:
             weights = "single frame"
         else:
             weights = "equal" if durations is None else "frame duration"
@@ -96,6 +110,9 @@ class _ReferenceMeanInputSpec(BaseInterfaceInputSpec):
     pet = File(exists=True, mandatory=True, desc="PET on the T1w grid")
     region = File(exists=True, mandatory=True, desc="mask on the T1w grid")
     name = traits.Str(mandatory=True, desc="name of the region")
+    reason = traits.Str("", usedefault=True, desc="why that region")
+    registration = traits.Dict(desc="the PET's field Registration")
+    template_registration = traits.Dict(desc="the same of the T1w in the region's template")
 
 
 class _ReferenceMeanOutputSpec(TraitedSpec):
@@ -119,12 +136,30 @@ class ReferenceMean(SimpleInterface):
         self._results["metadata"] = {
             "SUVR": {
                 "Region": self.inputs.name,
+                **({"RegionReason": self.inputs.reason} if self.inputs.reason else {}),
+                **({"RegionDoubt": doubt} if (doubt := self._doubt()) else {}),
                 "Reference": found.mean,
                 "Voxels": found.voxels,
                 "RegionVoxels": found.region_voxels,
             }
         }
         return runtime
+
+    def _doubt(self) -> str:
+        """Which registrations that the region's place rests on are not to be trusted unseen."""
+        from fusionprep.image.suv import region_doubt
+
+        given = {
+            "the T1w to the template": self.inputs.template_registration,
+            "the PET to the T1w": self.inputs.registration,
+        }
+        return region_doubt(
+            {
+                name: fields.get("Registration", {})
+                for name, fields in given.items()
+                if isdefined(fields)
+            }
+        )
 
 
 class _ScaleInputSpec(BaseInterfaceInputSpec):

@@ -15,7 +15,7 @@ from fusionprep.interfaces.files import save
 
 
 class _AtlasRegionInputSpec(BaseInterfaceInputSpec):
-    name = traits.Str(mandatory=True, desc="cerebellar-gm, cerebellum or pons")
+    name = traits.Str(mandatory=True, desc="of a region that is from the atlas")
     atlas = traits.Str(mandatory=True, desc="name and version, so that another version runs again")
 
 

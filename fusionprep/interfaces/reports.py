@@ -262,6 +262,7 @@ class _PlotFramesInputSpec(_FigureInputSpec):
     factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the units")
     frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
     units = traits.Str("arbitrary", usedefault=True)
+    chosen = traits.List(traits.Int, desc="frames from 0 that are averaged; all where absent")
 
 
 class PlotFrames(_Figure):
@@ -277,7 +278,7 @@ class PlotFrames(_Figure):
         pet = load_image(self.inputs.pet, keep_file_open=True)
         mask, dseg = (load_image(getattr(self.inputs, name)) for name in ("mask", "dseg"))
         times = [getattr(self.inputs, name) for name in ("starts", "durations")]
-        factors = self.inputs.frame_factors
+        factors, chosen = self.inputs.frame_factors, self.inputs.chosen
         plot_frames(
             pet,
             mask,
@@ -288,4 +289,5 @@ class PlotFrames(_Figure):
             factor=self.inputs.factor,
             frame_factors=factors if isdefined(factors) else None,
             units=self.inputs.units,
+            chosen=chosen if isdefined(chosen) else None,
         )

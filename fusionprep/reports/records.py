@@ -240,3 +240,12 @@ def finite(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
+
+
+def minutes_of(image: ImageFile) -> tuple[float, float] | None:
+    """Minutes after injection at which the frames averaged begin and end, where that is known."""
+    given = image.get("FrameSelection", "MinutesAfterInjection")
+    if not isinstance(given, list) or len(given) != 2:
+        return None
+    begin, end = (finite(item) for item in given)
+    return None if begin is None or end is None else (begin, end)

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from pathlib import Path
 
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
@@ -10,12 +11,20 @@ from fusionprep._version import __version__
 from fusionprep.bids.pairing import find_contrast
 from fusionprep.bids.types import ImageFile, Pairing, SubjectPlan
 from fusionprep.config import Config
+from fusionprep.suvr_regions import ReferenceRegion
 from fusionprep.workflows.anatomical import init_anatomical_wf
 from fusionprep.workflows.nodes import T1W_IMAGES, Port, Space
 from fusionprep.workflows.pet import init_pet_wf
 from fusionprep.workflows.structural import init_structural_wf
-from fusionprep.workflows.suvr import init_region_wf, region_template
-from fusionprep.workflows.template import init_template_wf
+from fusionprep.workflows.suvr import (
+    SUVR_REGION,
+    TEMPLATE_REGISTRATION,
+    has_suvr,
+    init_region_wf,
+    region_label,
+    region_template,
+)
+from fusionprep.workflows.template import REGISTRATION, init_template_wf
 
 WORKFLOW_NAME = f"fusionprep_{re.sub(r'[^0-9A-Za-z]', '_', __version__)}_wf"
 DESCRIPTION = """
@@ -78,34 +87,61 @@ def _add_t1w(
         ])  # fmt: skip
         for field in registration.outputs.outputnode.get():
             sources[field] = (registration, f"outputnode.{field}")
-    if config.processing.with_suvr and any(pairing.modality.tracer for pairing in pairings):
-        _add_region(workflow, config, t1w, sources)
+    regions = _add_regions(workflow, config, t1w, pairings, sources)
     contrast = find_contrast(pairings, config.fusion.contrast)
     # The contrast first: the others take its outputs as inputs.
     for pairing in sorted(pairings, key=lambda pairing: pairing is not contrast):
         build = init_pet_wf if pairing.modality.tracer else init_structural_wf
         name = f"{pairing.modality.name}{_tag(pairing.image)}_wf"
         processing = build(config, pairing, name, contrast)
+        known = {**sources, **regions.get(pairing.image.path, {})}
         for field in processing.inputs.inputnode.get():
-            node, source = sources[field]
+            node, source = known[field]
             workflow.connect(node, source, processing, f"inputnode.{field}")
         if pairing is contrast:
             for field in processing.outputs.outputnode.get():
                 sources[field] = (processing, f"outputnode.{field}")
 
 
+def _add_regions(
+    workflow: pe.Workflow,
+    config: Config,
+    t1w: ImageFile,
+    pairings: list[Pairing],
+    sources: dict[str, Port],
+) -> dict[Path, dict[str, Port]]:
+    """Add the reference regions of a T1w's PET images; what each image is given of its own."""
+    added: dict[str, Port] = {}
+    given: dict[Path, dict[str, Port]] = {}
+    for pairing in pairings:
+        facts = pairing.image.pet
+        if facts is None or not has_suvr(config.processing, facts):
+            continue
+        label = region_label(facts.region)
+        if label not in added:
+            added[label] = _add_region(workflow, config, t1w, facts.region, sources)
+        ports = given.setdefault(pairing.image.path, {SUVR_REGION: added[label]})
+        if template := region_template(config.processing, facts.region):
+            ports[TEMPLATE_REGISTRATION] = sources[f"{REGISTRATION}_{template}"]
+    return given
+
+
 def _add_region(
-    workflow: pe.Workflow, config: Config, t1w: ImageFile, sources: dict[str, Port]
-) -> None:
-    """Add the reference region of a T1w's PET images to what they are given."""
-    region = init_region_wf(config, t1w, f"suvr{_tag(t1w)}_wf")
+    workflow: pe.Workflow,
+    config: Config,
+    t1w: ImageFile,
+    reference: ReferenceRegion | None,
+    sources: dict[str, Port],
+) -> Port:
+    name = f"suvr_{region_label(reference)}{_tag(t1w)}_wf"
+    region = init_region_wf(config, t1w, reference, name)
     fields = {name: name for name in ("t1w", "mask", "gm", "wm")}
-    if template := region_template(config.processing):
+    if template := region_template(config.processing, reference):
         fields["t1w_from_template"] = f"t1w_from_template_{template}"
     for field, name in fields.items():
         node, source = sources[name]
         workflow.connect(node, source, region, f"inputnode.{field}")
-    sources["suvr_region"] = (region, "outputnode.suvr_region")
+    return region, f"outputnode.{SUVR_REGION}"
 
 
 def _tag(image: ImageFile) -> str:

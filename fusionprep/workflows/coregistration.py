@@ -1,6 +1,6 @@
 """Another modality to the T1w: the rigid registration, its file and its figure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nipype.interfaces import utility as niu
@@ -131,6 +131,8 @@ class Branch:
         The image on its own grid.
     coregister
         Of :func:`init_coregistration_wf`.
+    moved
+        The image on the T1w grid.
     """
 
     workflow: LiterateWorkflow
@@ -140,6 +142,7 @@ class Branch:
     inputnode: pe.Node
     source: Port
     coregister: LiterateWorkflow
+    moved: Port
 
     @property
     def registration(self) -> Port:
@@ -151,14 +154,25 @@ class Branch:
         """From the image to the T1w."""
         return self.coregister, "outputnode.transform"
 
-    @property
-    def moved(self) -> Port:
-        """The image on the T1w grid."""
-        return self.coregister, "outputnode.moved"
-
     def connect(self, port: Port, target: pe.Node, field: str) -> None:
         """Hand what a port has to a field of a node."""
         self.workflow.connect(port[0], port[1], target, field)
+
+    def of_part(self, source: Port) -> "Branch":
+        """The same for another image of the scan, brought along by the same registration.
+
+        Parameters
+        ----------
+        source
+            The image, on the grid of the one that was registered.
+        """
+        interface = Resample(outside=self.pairing.modality.outside)
+        grids = [self.pairing.image, self.pairing.t1w]
+        resample = node(interface, "resample_t1w", self.config, on=grids)
+        self.connect(source, resample, "in_file")
+        self.connect((self.inputnode, "t1w"), resample, "reference")
+        self.connect(self.transform, resample, "transforms")
+        return replace(self, source=source, moved=(resample, "out_file"))
 
     def in_space(self, space: Space) -> Port:
         """The image in an output space, in one interpolation from its own grid."""
@@ -203,7 +217,8 @@ def add_coregistration(
         (inputnode, coregister, [(name, f"inputnode.{name}") for name in FROM_T1W]),
         (source[0], coregister, [(source[1], "inputnode.moving")]),
     ])  # fmt: skip
-    return Branch(workflow, config, pairing, outputs, inputnode, source, coregister)
+    moved = coregister, "outputnode.moved"
+    return Branch(workflow, config, pairing, outputs, inputnode, source, coregister, moved)
 
 
 def paired_metadata(config: Config, pairing: Pairing) -> dict[str, Any]:

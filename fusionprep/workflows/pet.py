@@ -1,5 +1,6 @@
 """PET: one volume, to the T1w and the templates, SUV and SUVR, fusion."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep.bids import names
 from fusionprep.bids.sidecars import still_true
-from fusionprep.bids.types import ImageFile, Pairing, PETFacts
+from fusionprep.bids.types import FrameChoice, ImageFile, Pairing, PETFacts
 from fusionprep.config import Config
 from fusionprep.interfaces.pet import AverageFrames, ReferenceMean, Scale
 from fusionprep.interfaces.quality import AssessPET
@@ -25,10 +26,22 @@ from fusionprep.workflows.nodes import (
     node,
     output_spaces,
 )
-from fusionprep.workflows.suvr import describe_region, region_name, region_path
+from fusionprep.workflows.suvr import (
+    SUVR_REGION,
+    TEMPLATE_REGISTRATION,
+    describe_region,
+    has_suvr,
+    region_fields,
+    region_name,
+    region_path,
+)
 
 FRAMES_TEXT = """
-Frames of dynamic PET were {corrected}averaged{weights}, without correction for motion between them.
+Frames of dynamic PET{which} were {corrected}averaged{weights}, without correction for motion
+between them.
+"""
+REGISTERED = """
+The mean over all frames was registered to the T1w.
 """
 
 
@@ -62,21 +75,22 @@ def init_pet_wf(
 
     Inputs
     ------
-    The fields of :func:`~fusionprep.workflows.nodes.fusion_fields`, and ``suvr_region``, the mask
-    on the T1w grid, unless there is to be no SUVR.
+    The fields of :func:`~fusionprep.workflows.nodes.fusion_fields`, and those of
+    :func:`~fusionprep.workflows.suvr.region_fields`.
     """
     image, facts = pairing.image, pairing.image.pet
     if facts is None:
         raise ValueError(f"the plan of {image.path.name} has no facts about it")
     workflow = LiterateWorkflow(name=name)
     workflow.__desc__ = _describe(config, image, facts)
-    region = ["suvr_region"] if config.processing.with_suvr else []
-    fields = [*fusion_fields(config), *region]
+    fields = [*fusion_fields(config), *region_fields(config.processing, facts)]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     average = _average_node(config, image, facts)
     branch = add_coregistration(
-        workflow, config, pairing, inputnode=inputnode, source=(average, "out_file")
+        workflow, config, pairing, inputnode=inputnode, source=(average, "all_frames")
     )
+    if facts.frames.chosen is not None:
+        branch = branch.of_part((average, "out_file"))
     found = pe.Node(niu.Merge(2), name="computed_metadata")
     branch.connect((average, "metadata"), found, "in1")
     branch.connect(branch.registration, found, "in2")
@@ -101,14 +115,15 @@ def _average_node(config: Config, image: ImageFile, facts: PETFacts) -> pe.Node:
     return node(interface, "average_frames", config, on=[image])
 
 
-def _of_frames(facts: PETFacts) -> dict[str, list[float]]:
-    """What is known of each frame, as interfaces take it."""
-    known = {
+def _of_frames(facts: PETFacts) -> dict[str, list[float] | list[int]]:
+    """What is known of each frame, and which are averaged, as interfaces take it."""
+    known: dict[str, Sequence[float] | Sequence[int] | None] = {
         # The frames of a mean may have had pauses between them, so that its end is not known.
         "starts": facts.timing.starts if facts.timing.averaged == 1 else None,
         "durations": facts.timing.durations,
         "frame_factors": facts.frame_factors,
     }
+    known["chosen"] = facts.frames.chosen
     return {name: list(values) for name, values in known.items() if values is not None}
 
 
@@ -121,6 +136,7 @@ def _metadata(config: Config, pairing: Pairing, facts: PETFacts) -> dict[str, An
         **paired_metadata(config, pairing),
         "Units": facts.units,
         "FrameTiming": facts.timing.source,
+        "FrameSelection": facts.frames.to_dict(),
         **facts.tracer_fields(),
         **({names.NOT_COMPUTED[names.SUV]: facts.no_suv} if facts.suv is None else {}),
         **({names.NOT_COMPUTED[names.SUVR]: facts.no_suvr} if facts.no_suvr else {}),
@@ -134,10 +150,21 @@ def _describe(config: Config, image: ImageFile, facts: PETFacts) -> str:
         text = FRAMES_TEXT.format(
             weights=", weighted by their duration" if weighted else "",
             corrected="corrected for decay and " if facts.frame_factors else "",
+            which=_describe_frames(facts.frames),
         )
-    if config.processing.with_suvr:
-        text += describe_region(config.processing)
+        if facts.frames.chosen is not None:
+            text += REGISTERED.lstrip()
+    if has_suvr(config.processing, facts):
+        text += describe_region(config.processing, facts.region)
     return text
+
+
+def _describe_frames(frames: FrameChoice) -> str:
+    """Which frames, for the methods text; empty where all are averaged."""
+    if frames.chosen is None or frames.window is None:
+        return ""
+    begin, end = frames.window
+    return f" whose middle was {begin:g} to {end:g} min after injection"
 
 
 def _assess_node(branch: Branch, facts: PETFacts) -> pe.Node:
@@ -190,15 +217,20 @@ def _suv(facts: PETFacts, assess: pe.Node) -> list[_Quantity]:
 
 def _suvr(branch: Branch, facts: PETFacts) -> list[_Quantity]:
     config, processing = branch.config, branch.config.processing
-    if not processing.with_suvr or facts.no_suvr:
+    if not has_suvr(processing, facts):
         return []
-    name = region_name(processing)
-    reference = node(ReferenceMean(name=name), "suvr_reference", config)
+    name = region_name(processing, facts.region)
+    interface = ReferenceMean(name=name, reason=facts.region_reason)
+    reference = node(interface, "suvr_reference", config)
     like = branch.outputs(desc=names.SUVR)
     figure = figure_node(config, PlotReferenceRegion, like, ".svg", "plot_suvr", region_name=name)
+    branch.connect(branch.registration, reference, "registration")
     for target in (reference, figure):
-        branch.connect((branch.inputnode, "suvr_region"), target, "region")
+        branch.connect((branch.inputnode, SUVR_REGION), target, "region")
         branch.connect(branch.moved, target, "pet")
+    if TEMPLATE_REGISTRATION in region_fields(processing, facts):
+        port = branch.inputnode, TEMPLATE_REGISTRATION
+        branch.connect(port, reference, "template_registration")
     for image in ("t1w", "mask"):
         branch.connect((branch.inputnode, image), figure, image)
     return [
@@ -208,7 +240,7 @@ def _suvr(branch: Branch, facts: PETFacts) -> list[_Quantity]:
             units="arbitrary",
             factor=(reference, "factor"),
             computed=(reference, "metadata"),
-            sources=(region_path(processing, branch.pairing.t1w),),
+            sources=(region_path(facts.region, branch.pairing.t1w),),
         )
     ]
 

@@ -1,4 +1,4 @@
-"""The reference region of SUVR on the T1w grid, once for all PET images of a T1w."""
+"""The reference regions of SUVR on the T1w grid, each once for all PET images of a T1w."""
 
 from pathlib import Path
 
@@ -7,15 +7,18 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep.bids import names
-from fusionprep.bids.types import ImageFile
+from fusionprep.bids.types import ImageFile, PETFacts
 from fusionprep.config import Config, Processing
 from fusionprep.image.regions import atlas_name
 from fusionprep.interfaces.regions import AtlasRegion, SubjectRegion
 from fusionprep.interfaces.registration import Resample
 from fusionprep.spaces import NATIVE, PACKAGED_TEMPLATE
-from fusionprep.suvr_regions import OWN_LABEL
+from fusionprep.suvr_regions import OWN_LABEL, ReferenceRegion
 from fusionprep.workflows.anatomical import t1w_output, t1w_path
 from fusionprep.workflows.nodes import Port, derivative_node, node
+
+SUVR_REGION, TEMPLATE_REGISTRATION = "suvr_region", "template_registration"
+"""Fields that hand over a reference region, and how good the registration is that brought it."""
 
 DESCRIPTION = """
 Standardised uptake value ratios refer to the mean uptake of {region}.
@@ -27,30 +30,56 @@ to the T1w.
 """
 
 
-def region_name(processing: Processing) -> str:
-    """What the reference region is called: a word of the option, or the name of the user's file."""
-    region = processing.region
+def has_suvr(processing: Processing, facts: PETFacts) -> bool:
+    """Whether a PET gets a SUVR, unless processing finds that it cannot."""
+    return processing.with_suvr and not facts.no_suvr
+
+
+def region_fields(processing: Processing, facts: PETFacts) -> list[str]:
+    """What the workflow of a PET is given of its reference region.
+
+    :data:`SUVR_REGION`, the mask on the T1w grid, and :data:`TEMPLATE_REGISTRATION`, the field of
+    sidecars, where the region is brought from a template.
+    """
+    if not has_suvr(processing, facts):
+        return []
+    from_template = region_template(processing, facts.region) is not None
+    return [SUVR_REGION, *([TEMPLATE_REGISTRATION] if from_template else [])]
+
+
+def region_name(processing: Processing, region: ReferenceRegion | None) -> str:
+    """What a reference region is called: a word of the option, or the name of the user's file."""
     return Path(processing.suvr_region).name if region is None else region.name
 
 
-def region_path(processing: Processing, t1w: ImageFile) -> str:
-    """Path of the mask of the reference region below the output root."""
-    label = OWN_LABEL if processing.region is None else processing.region.label
-    return t1w_path(t1w, names.MASK, label=label, desc=names.SUVR)
+def region_label(region: ReferenceRegion | None) -> str:
+    """``label-`` of the mask of a reference region; None stands for the user's own."""
+    return OWN_LABEL if region is None else region.label
 
 
-def describe_region(processing: Processing) -> str:
-    """Sentences on the reference region for the methods text."""
-    region = processing.region
-    named = f'the region "{region_name(processing)}"' if region is None else region.description
+def region_path(region: ReferenceRegion | None, t1w: ImageFile) -> str:
+    """Path of the mask of a reference region below the output root."""
+    return t1w_path(t1w, names.MASK, label=region_label(region), desc=names.SUVR)
+
+
+def describe_region(processing: Processing, region: ReferenceRegion | None) -> str:
+    """Sentences on a reference region for the methods text."""
+    named = region.description if region else f'the region "{region_name(processing, region)}"'
     text = DESCRIPTION.format(region=named)
     if region is not None and region.of_atlas:
         text += ATLAS.format(template=PACKAGED_TEMPLATE).lstrip()
     return text
 
 
-def init_region_wf(config: Config, t1w: ImageFile, name: str) -> LiterateWorkflow:
-    """Bring the reference region to the T1w grid and write its mask.
+def init_region_wf(
+    config: Config, t1w: ImageFile, region: ReferenceRegion | None, name: str
+) -> LiterateWorkflow:
+    """Bring a reference region to the T1w grid and write its mask.
+
+    Parameters
+    ----------
+    region
+        None for the user's own mask.
 
     Inputs
     ------
@@ -67,14 +96,14 @@ def init_region_wf(config: Config, t1w: ImageFile, name: str) -> LiterateWorkflo
     workflow = LiterateWorkflow(name=name)
     fields = ["t1w", "mask", "gm", "wm", "t1w_from_template"]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
-    outputnode = pe.Node(niu.IdentityInterface(fields=["suvr_region"]), name="outputnode")
-    processing, region = config.processing, config.processing.region
-    subject = node(SubjectRegion(name=region_name(processing)), "suvr_region", config)
-    source, sources = _source(workflow, config, t1w, inputnode)
+    outputnode = pe.Node(niu.IdentityInterface(fields=[SUVR_REGION]), name="outputnode")
+    called = region_name(config.processing, region)
+    subject = node(SubjectRegion(name=called), SUVR_REGION, config)
+    source, sources = _source(workflow, config, t1w, region, inputnode)
     workflow.connect(source[0], source[1], subject, "in_file")
     if region is not None and region.gray_matter:
         workflow.connect(inputnode, "gm", subject, "gm")
-    what = region_name(processing) if region is None else region.description
+    what = called if region is None else region.description
     metadata = {
         "Description": f"Reference region of SUVR: {what}",
         "Type": "ROI",
@@ -84,31 +113,33 @@ def init_region_wf(config: Config, t1w: ImageFile, name: str) -> LiterateWorkflo
     if region is not None and region.of_atlas:
         metadata["Atlas"] = atlas_name()
     write = derivative_node(
-        config, region_path(processing, t1w), "ds_suvr_region", space="scanner", metadata=metadata
+        config, region_path(region, t1w), "ds_suvr_region", space="scanner", metadata=metadata
     )
     workflow.connect([
         (subject, write, [("out_file", "in_file"), ("metadata", "computed")]),
-        (subject, outputnode, [("out_file", "suvr_region")]),
+        (subject, outputnode, [("out_file", SUVR_REGION)]),
     ])  # fmt: skip
     return workflow
 
 
-def region_template(processing: Processing) -> str | None:
-    """Name of the template that the region is brought from; None where it is of the T1w itself."""
-    region = processing.region
+def region_template(processing: Processing, region: ReferenceRegion | None) -> str | None:
+    """Name of the template that a region is brought from; None where it is of the T1w itself."""
     if region is None:
         return processing.templates[0].name
     return PACKAGED_TEMPLATE if region.of_atlas else None
 
 
 def _source(
-    workflow: pe.Workflow, config: Config, t1w: ImageFile, inputnode: pe.Node
+    workflow: pe.Workflow,
+    config: Config,
+    t1w: ImageFile,
+    region: ReferenceRegion | None,
+    inputnode: pe.Node,
 ) -> tuple[Port, list[str]]:
     """The region on the T1w grid, and the files it is made from."""
-    region = config.processing.region
     if region is not None and region.tissue is not None:
         return (inputnode, region.tissue), [t1w_output(t1w, region.tissue)]
-    template = region_template(config.processing)
+    template = region_template(config.processing, region)
     resample = node(Resample(), "suvr_resample", config)
     workflow.connect([
         (inputnode, resample, [("t1w", "reference"), ("t1w_from_template", "transforms")]),

@@ -37,6 +37,10 @@ to template space in one interpolation through the concatenated transforms.
 """
 
 
+REGISTRATION = "registration"
+"""What the field begins with that hands over how good the registration is."""
+
+
 @dataclass(frozen=True)
 class _Image:
     """An image of the T1w that is brought to templates.
@@ -81,6 +85,8 @@ def init_template_wf(
     -------
     template_from_t1w_<template>, t1w_from_template_<template>, and the images of each space
         As :func:`~fusionprep.workflows.nodes.anatomy_fields` names them.
+    registration_<template>
+        The sidecar's ``Registration`` field.
     """
     workflow = LiterateWorkflow(name=name)
     template, processing = spaces[0].template, config.processing
@@ -109,6 +115,7 @@ def init_template_wf(
         (register, computed, [("metadata", "in2")]),
     ])  # fmt: skip
     outputs = _write_transforms(workflow, config, t1w, template.name, register)
+    outputs[f"{REGISTRATION}_{template.name}"] = register, "metadata"
     for space in spaces:
         for image in template_images(config.fusion):
             moved = _resample_node(config, t1w, space, image)

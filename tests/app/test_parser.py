@@ -18,7 +18,7 @@ raw out participant --participant-label 01 --session-label a --tracer-label x --
 --modalities pet ct flair --max-day-gap 0 --anat-session ses-b
 --output-spaces T1w MNI152NLin2009aSym:res-2 --pet2anat-method auto --registration-backend ants
 --anat-contrast FLAIR
---skull-strip-t1w force --suvr-region pons.nii.gz --random-seed 7 --sloppy
+--skull-strip-t1w force --frames 50-70 --suvr-region pons.nii.gz --random-seed 7 --sloppy
 --fusion-model average densefuse unet --fusion-weights unet=own/unet.safetensors
 --fusion-weights densefuse=own/densefuse.safetensors --planes triplanar
 --colour-map vivid --batch-size 16 --device cpu --nprocs 3 --omp-nthreads 2 --mem 8000M
@@ -100,6 +100,7 @@ def test_every_option_reaches_the_configuration(here, write_weights):
         anat_session="b",
         skull_strip_t1w="force",
         anat_contrast="FLAIR",
+        frames="50-70",
         suvr_region=str(here / "pons.nii.gz"),
         nprocs=3,
         omp_nthreads=2,
@@ -178,11 +179,15 @@ def test_what_argparse_refuses_ends_with_64(here, arguments, capsys):
         ("--output-spaces MNI152NLin2009aSym MNI152NLin2009aSym:res-1", "a space twice"),
         (
             "--suvr-region thalamus",
-            "not one of whole-brain, .*, pons, none, and no such file",
+            "not one of auto, whole-brain, .*, pons, none, and no such file",
         ),
         ("--suvr-region pons --output-spaces T1w", "an atlas in MNI152NLin2009aSym; add it"),
         ("--suvr-region cerebellar-gm --output-spaces MNI152NLin6Asym", "add it to"),
         ("--suvr-region raw/mask.nii.gz --output-spaces T1w", "needs a template"),
+        ("--frames late", "--frames 'late' is not auto, all or START-END"),
+        ("--frames 70-50", "--frames 70-50 cannot be a window: it must end after it begins"),
+        ("--frames 50-50", "it must end after it begins"),
+        ("--frames 50", "is not auto, all or START-END"),
         ("--modalities pet pet", "modalities must name one or more, each once"),
         ("--fusion-model average average", "models must name one or more, each once"),
         ("--fusion-model average gmpet --modalities ct", "gmpet fuses PET only"),

@@ -35,7 +35,8 @@ def workflow(tmp_path: Path, *images: str, **options):
     pairings = []
     for name in images:
         modality = name.split("_")[-1]
-        pairings.append(pair(get_modality(modality), image(modality, name), t1w))
+        found = image(modality, name)
+        pairings.append(pair(get_modality(modality), found, t1w, config.processing))
     return init_fusionprep_wf(config, [SubjectPlan("01", tuple(pairings))])
 
 
@@ -44,6 +45,7 @@ def workflow(tmp_path: Path, *images: str, **options):
     [
         ("cerebellar-gm", "CerebellarGM", "mean uptake of the cerebellar cortex more than 4 mm"),
         ("cerebellum", "Cerebellum", "Desikan-Killiany atlas [@desikan]"),
+        ("inferior-cerebellar-gm", "InferiorCerebellarGM", "below z = -40 mm of the template"),
         ("pons", "Pons", "mean uptake of the pons"),
         ("whole-brain", "WholeBrain", "mean uptake of the whole brain."),
         ("gm", "GM", "gray matter (probability above 0.5)"),
@@ -66,7 +68,7 @@ def test_the_reference_region_is_written_once_for_all_pets_of_a_t1w(tmp_path, re
     assert sidecar["Description"].startswith("Reference region of SUVR: ")
     assert sidecar["Type"] == "ROI"
     assert sidecar["SpatialReference"] == "bids::sub-01/anat/sub-01_desc-preproc_T1w.nii.gz"
-    assert ("Atlas" in sidecar) == (region in ("cerebellar-gm", "cerebellum", "pons"))
+    assert ("Atlas" in sidecar) == ("cerebell" in region or region == "pons")
     assert str(tmp_path) not in str(sidecar)
     # All that is named as its source is written too.
     written = {f"bids::{out_path}" for out_path in paths.values()}
@@ -84,6 +86,51 @@ def test_the_reference_region_is_written_once_for_all_pets_of_a_t1w(tmp_path, re
     assert len(ratios) == 4  # T1w and template
     assert all(f"bids::{path}" in nodes[name].inputs.metadata["Sources"] for name in ratios)
     assert said in built.visit_desc().replace("\n", " ")
+
+
+def test_each_tracer_has_its_own_region_and_those_that_share_one_share_its_mask(tmp_path):
+    tracers = ("AV45", "FBB", "11CPIB", "AV1451", "FDG", "new")
+    built = workflow(tmp_path, *(f"trc-{tracer}_pet" for tracer in tracers))
+    masks = {
+        Path(node.inputs.out_path).name.split("_")[1]
+        for name in built.list_node_names()
+        if (node := built.get_node(name)).name == "ds_suvr_region"
+    }
+    assert masks == {
+        "label-Cerebellum", "label-CerebellarGM", "label-InferiorCerebellarGM", "label-WholeBrain",
+    }  # fmt: skip
+    graph = generate_expanded_graph(built._create_flat_graph())
+    sources = {
+        target.fullname.split(".")[-2]: origin.fullname.split(".")[-2]
+        for origin, target, _ in graph.edges.data()
+        if target.name == "suvr_reference" and origin.name == "suvr_region"
+    }
+    assert sources == {
+        "pet_trc_AV45_wf": "suvr_Cerebellum_wf",
+        "pet_trc_FBB_wf": "suvr_Cerebellum_wf",
+        "pet_trc_11CPIB_wf": "suvr_CerebellarGM_wf",
+        "pet_trc_AV1451_wf": "suvr_InferiorCerebellarGM_wf",
+        "pet_trc_FDG_wf": "suvr_WholeBrain_wf",
+        "pet_trc_new_wf": "suvr_WholeBrain_wf",
+    }
+    # Only a region from the template can be led astray by the registration to it.
+    judged = {
+        target.fullname.split(".")[-2]
+        for origin, target, _ in graph.edges.data()
+        if target.name == "suvr_reference" and "MNI152NLin2009aSym_wf" in origin.fullname
+    }
+    assert judged == {name for name, source in sources.items() if "WholeBrain" not in source}
+    references = [
+        node.inputs
+        for name in built.list_node_names()
+        if (node := built.get_node(name)).name == "suvr_reference"
+    ]
+    assert {given.name: given.reason.split(" (")[0] for given in references} == {
+        "cerebellum": "usual for [18F]florbetaben",
+        "cerebellar-gm": "usual for [11C]PiB",
+        "inferior-cerebellar-gm": "usual for [18F]flortaucipir",
+        "whole-brain": "the tracer is not known",
+    }
 
 
 def test_without_suvr_or_without_pet_there_is_no_region(tmp_path):

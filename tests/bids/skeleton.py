@@ -15,7 +15,7 @@ from fusionprep.bids.layout import open_layout
 from fusionprep.bids.pet_facts import pet_facts
 from fusionprep.bids.plan import plan_dataset
 from fusionprep.bids.types import FoundImages, ImageFile, Pairing, SubjectPlan
-from fusionprep.config import Config
+from fusionprep.config import Config, Processing
 from fusionprep.modalities import Modality, get_modality
 
 PET_SIDECAR = {
@@ -95,10 +95,12 @@ def image_names(root: Path, subject: str = "01", query: str = "pet", **options: 
     return [image.path.name for image in images.of(get_modality(query))]
 
 
-def pair(modality: Modality, image: ImageFile, t1w: ImageFile) -> Pairing:
+def pair(
+    modality: Modality, image: ImageFile, t1w: ImageFile, processing: Processing | None = None
+) -> Pairing:
     """A pairing as a plan has it, for an image that no dataset holds."""
     if modality.tracer:
-        image = replace(image, pet=pet_facts(image, image.path.parent))
+        image = replace(image, pet=pet_facts(image, image.path.parent, processing))
     return Pairing(modality, image, t1w, "same session")
 
 

@@ -109,9 +109,12 @@ def test_the_plan_in_words(tmp_path):
             "sub-01",
             "  PET: sub-01/ses-d0423/pet/sub-01_ses-d0423_pet.nii.gz",
             "    tracer FDG, 2 frames, weighted by duration (FrameTimesStart and FrameDuration);"
-            " no SUV: the image is in unknown units",
+            " no SUV: the image is in unknown units; SUVR by whole-brain",
             "    with sub-01/ses-d0129/anat/sub-01_ses-d0129_T1w.nii.gz "
             "(nearest session, 294 days apart)",
+            "  note: sub-01_ses-d0423_pet.nii.gz: all 2 frames are averaged, not those of the usual"
+            " window of [18F]FDG, 30 to 60 min (customary; guidelines ask for an uptake of at least"
+            " 30 min): InjectionStart is not given",
             "  note: sub-01_ses-d3132_T1w.nii.gz is not used: no image is paired with it",
             "",
             "sub-02: nothing to process",

@@ -26,6 +26,7 @@ PARAMETERS = {
     "output_spaces": "--output-spaces",
     "tracer": "--tracer-label",
     "anat_contrast": "--anat-contrast",
+    "frames": "--frames",
     "suvr_region": "--suvr-region",
     "pet2anat_method": "--pet2anat-method",
     "registration_backend": "--registration-backend",

@@ -22,6 +22,7 @@ CURVES = {"whole brain": "#e8eaed", "gray matter": "#F0B323", "white matter": "#
 _COLUMNS = 6
 _SIDE, _PIXEL_MM = 106, 2.0
 _BRAIN_COLOUR = "#22C990"
+_AVERAGED, _AVERAGED_COLOUR = "frames averaged", "#8AB4F8"
 _PLOT_HEIGHT = 260
 _LEFT = 90
 
@@ -50,6 +51,15 @@ class Timing:
             return np.arange(1.0, count + 1)
         return (np.asarray(self.starts) + np.asarray(self.ends)) / 2
 
+    def span(self, frames: Sequence[int] | None) -> tuple[float, float] | None:
+        """Minutes from the begin of the first to the end of the last of some frames.
+
+        None where no frames are given or times are not known.
+        """
+        if not frames or self.starts is None or self.ends is None:
+            return None
+        return self.starts[frames[0]], max(self.ends[frame] for frame in frames)
+
     def label(self, frame: int) -> str:
         """E.g. ``10 to 15 min``, or ``frame 3``."""
         if self.starts is None or self.ends is None:
@@ -68,6 +78,7 @@ def plot_frames(
     factor: float = 1.0,
     frame_factors: Sequence[float] | None = None,
     units: str = "arbitrary",
+    chosen: Sequence[int] | None = None,
 ) -> Path:
     """Draw axial and sagittal slices of the frames of a PET, and activity over time.
 
@@ -94,6 +105,9 @@ def plot_frames(
         What each frame is multiplied by besides, its correction for decay.
     units
         Of the activity; ``Bq/mL`` is drawn in kBq/mL.
+    chosen
+        Numbers, from 0, of the frames that the static image is the mean of, whose time is shaded;
+        None for all, without shade.
 
     Returns
     -------
@@ -119,7 +133,7 @@ def plot_frames(
             tiles[index] = _tiles(Volume(frame, in_t1w), planes, inside)
     titles = [timing.label(index) for index in shown]
     body, height = _frame_rows([tiles[index] for index in shown], titles, inside)
-    body += _curves(curves, timing, units, height)
+    body += _curves(curves, timing, units, height, timing.span(chosen))
     which = "All" if len(shown) == count else f"{len(shown)} of {count}"
     header = svg.text(f"{which} frames, each in its own window", svg.MARGIN, 28, "title")
     header += svg.legend({"T1w brain mask": _BRAIN_COLOUR}, svg.WIDTH - svg.MARGIN, 28)
@@ -195,8 +209,14 @@ def _frame_rows(
     return body, y
 
 
-def _curves(curves: dict[str, np.ndarray], timing: Timing, units: str, top: float) -> list[str]:
-    """Axes and one line for each region."""
+def _curves(
+    curves: dict[str, np.ndarray],
+    timing: Timing,
+    units: str,
+    top: float,
+    shaded: tuple[float, float] | None,
+) -> list[str]:
+    """Axes, one line for each region, and a shade over the time from `shaded`."""
     count = len(next(iter(curves.values()), ()))
     x = timing.positions(count)
     if known := timing.starts is not None and timing.ends is not None:
@@ -211,9 +231,13 @@ def _curves(curves: dict[str, np.ndarray], timing: Timing, units: str, top: floa
     named = "arbitrary units" if units == "arbitrary" else units
     upper, lower = top + 40, top + _PLOT_HEIGHT
     across, up = (_Axis(*span, left, right), _Axis(low, 1.05 * high, lower, upper))
+    colours = {name: CURVES[name] for name in curves}
+    if shaded is not None:
+        colours[_AVERAGED] = _AVERAGED_COLOUR
     body = [
         svg.text(f"Mean activity ({named})", svg.MARGIN, top + 22, "title"),
-        svg.legend({name: CURVES[name] for name in curves}, svg.WIDTH - svg.MARGIN, top + 22),
+        svg.legend(colours, svg.WIDTH - svg.MARGIN, top + 22),
+        _shade(across, up, shaded) if shaded is not None else "",
         *_grid(across, up, whole=not known),
     ]
     title = (
@@ -245,6 +269,14 @@ class _Axis:
 
         places = MaxNLocator(6, integer=whole).tick_values(self.low, self.high)
         return [float(place) for place in places if self.low <= place <= self.high]
+
+
+def _shade(across: _Axis, up: _Axis, span: tuple[float, float]) -> str:
+    left, right = (float(across(minutes)) for minutes in span)
+    return (
+        f'<rect x="{left:.1f}" y="{up.end:.1f}" width="{right - left:.1f}"'
+        f' height="{up.begin - up.end:.1f}" fill="{_AVERAGED_COLOUR}" fill-opacity="0.22"/>\n'
+    )
 
 
 def _grid(across: _Axis, up: _Axis, *, whole: bool) -> list[str]:

@@ -203,6 +203,22 @@ _COLUMNS: dict[str, dict[str, Any]] = {
     "gm_volume": {"Description": "Volume of gray matter", "Units": "mL"},
     "wm_volume": {"Description": "Volume of white matter", "Units": "mL"},
     "csf_volume": {"Description": "Volume of CSF inside the brain mask", "Units": "mL"},
+    "frames_used": {"Description": "How many frames the static PET is the mean of"},
+    "frames_start": {
+        "Description": "Begin of the first frame used, after the injection",
+        "Units": "min",
+    },
+    "frames_end": {
+        "Description": "End of the last frame used, after the injection",
+        "Units": "min",
+    },
+    "frames_reason": {"Description": "Why these frames"},
+    "suvr_region": {"Description": "Reference region of SUVR"},
+    "suvr_region_reason": {"Description": "Why this region"},
+    "suvr_region_doubt": {
+        "Description": "Verdicts on registrations, review or fail, by which the reference region"
+        " may lie where it should not; n/a where there are none"
+    },
     "suvr_gm": {"Description": "Mean SUVR in gray matter, in T1w space"},
     "suvr_wm": {"Description": "Mean SUVR in white matter, in T1w space"},
     "gm_wm_ratio": {"Description": "Mean PET in gray matter divided by that in white matter"},

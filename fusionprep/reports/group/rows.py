@@ -10,6 +10,7 @@ from fusionprep.bids import names
 from fusionprep.bids.types import ImageFile
 from fusionprep.modalities import MOVED
 from fusionprep.reports.group.files import figure_of, find_figures, told_errors
+from fusionprep.reports.group.pet_values import pet_values
 from fusionprep.reports.group.unfinished import Recorded
 from fusionprep.reports.records import (
     Scan,
@@ -265,6 +266,7 @@ def _scan_entry(
         **_numbers(native, "Registration", _REGISTRATION),
         **_anatomy_values(record, anatomy),
         **_quality(scan),
+        **pet_values(scan),
     }
     return ScanEntry(
         values=values,

@@ -16,6 +16,7 @@ from fusionprep.reports.records import (
     notes_of,
     worst,
 )
+from fusionprep.reports.subject.pet_text import frame_facts, region_remarks
 
 _ABSOLUTE_PATH = re.compile(r"(?<![\w.:/<>-])/(?:[^\s'\"<>:,;()\[\]/]+/)+([^\s'\"<>:,;()\[\]/]*)")
 _VERDICT_TEXT = {"pass": "pass", "review": "please review", "fail": "fail"}
@@ -263,6 +264,7 @@ def _metadata(scan: Scan, native: ImageFile) -> list[tuple[str, Any]]:
         rows.append(("Frame weights", show(native.get("FrameAveraging", "Weights"))))
         seconds = finite(native.get("FrameAveraging", "DurationSeconds"))
         rows.append(("Duration", show(seconds, "unknown", unit="s", digits=5)))
+        rows += [(name, show(text)) for name, text in frame_facts(native)]
     for name, key in ((names.SUV, "SUV"), (names.SUVR, "SUVR")):
         values = scan.variants[name].get(key) if name in scan.variants else None
         if isinstance(values, Mapping):
@@ -271,21 +273,6 @@ def _metadata(scan: Scan, native: ImageFile) -> list[tuple[str, Any]]:
             )
             rows.append((key, show(text)))
     return rows
-
-
-def region_caption(scan: Scan) -> str:
-    """What the figure of a PET's reference region shows, as plain text; empty without SUVR."""
-    suvr = scan.variants.get(names.SUVR)
-    values = suvr.get("SUVR") if suvr is not None else None
-    if not isinstance(values, Mapping):
-        return ""
-    mean, voxels = (finite(values.get(key)) for key in ("Reference", "Voxels"))
-    numbers = [
-        "mean uptake not recorded" if mean is None else f"mean uptake {mean:.5g}",
-        str((scan.native and scan.native.get("Units")) or ""),
-        "" if voxels is None else f"in {voxels:.0f} voxels",
-    ]
-    return f"Reference region {values.get('Region')}: {' '.join(filter(None, numbers))}"
 
 
 def _assumptions(scan: Scan, native: ImageFile) -> list[str]:
@@ -301,7 +288,7 @@ def _assumptions(scan: Scan, native: ImageFile) -> list[str]:
             found.append(f"No SUV was made: {without_paths(str(reason))}.")
         if reason := native.get(names.NOT_COMPUTED[names.SUVR]):
             found.append(f"No SUVR was made: {without_paths(str(reason))}.")
-        found += _outside_field_of_view(scan)
+        found += map(without_paths, region_remarks(scan))
     found += _notes(native)
     if stored := native.get("StoredUnits"):
         found.append(f"The {scan.modality.label} as stored: {without_paths(str(stored))}.")
@@ -320,16 +307,6 @@ def _notes(image: ImageFile) -> list[str]:
     """The sidecar's notes as sentences."""
     texts = map(without_paths, notes_of(image))
     return [f"{text[:1].upper()}{text[1:]}." for text in texts if text]
-
-
-def _outside_field_of_view(scan: Scan) -> list[str]:
-    suvr = scan.variants.get(names.SUVR)
-    if suvr is None:
-        return []
-    used, whole = (finite(suvr.get("SUVR", key)) for key in ("Voxels", "RegionVoxels"))
-    if not used or not whole or used >= 0.95 * whole:
-        return []
-    return [f"Only {used / whole:.0%} of the reference region lies in the PET's field of view."]
 
 
 def overall_verdict(record: SubjectRecord) -> str | None:

@@ -14,6 +14,7 @@ from fusionprep.pages import page_template
 from fusionprep.reading import read_text
 from fusionprep.reports.records import Scan, SubjectRecord, read_subject
 from fusionprep.reports.subject import blocks, scores
+from fusionprep.reports.subject.pet_text import region_caption
 from fusionprep.reports.subject.sections import Figures, sections
 from fusionprep.reports.subject.spec import report_spec
 from fusionprep.reports.subject.viewer import write_viewer
@@ -135,7 +136,7 @@ def _region_captions(record: SubjectRecord) -> dict[str, str]:
     return {
         names.block_name(
             {"sub": record.label, **scan.entities}, names.SUVR, scan.modality
-        ): blocks.region_caption(scan)
+        ): region_caption(scan)
         for scan in record.scans()
         if scan.modality.tracer
     }

@@ -125,7 +125,7 @@ def _of_modality(modality: Modality, fused: Collection[str]) -> dict[str, Any]:
                 description="Axial and sagittal slices of the frames, each in its own window from"
                 " 0, with the contour of the T1w's brain mask: a head that moved between frames"
                 " leaves the contour. Below, the mean activity of the brain and its tissues over"
-                " time.",
+                " time; where only some of the frames are averaged, theirs is shaded.",
             ),
             _figure(
                 names.SUVR,

@@ -1,0 +1,32 @@
+"""What the group table says of the frames and the reference region of a PET."""
+
+from typing import Any
+
+from fusionprep.bids import names
+from fusionprep.reports.records import Scan, finite, minutes_of
+
+
+def pet_values(scan: Scan) -> dict[str, Any]:
+    """Columns of the group table; None where nothing is recorded.
+
+    Parameters
+    ----------
+    scan
+        Of any modality.
+    """
+    native, suvr = scan.native, scan.variants.get(names.SUVR)
+    minutes = None if native is None else minutes_of(native)
+    return {
+        "frames_used": None if native is None else finite(native.get("FrameAveraging", "Frames")),
+        "frames_start": None if minutes is None else minutes[0],
+        "frames_end": None if minutes is None else minutes[1],
+        "frames_reason": None if native is None else native.get("FrameSelection", "Reason"),
+        **{
+            column: None if suvr is None else suvr.get("SUVR", key)
+            for column, key in (
+                ("suvr_region", "Region"),
+                ("suvr_region_reason", "RegionReason"),
+                ("suvr_region_doubt", "RegionDoubt"),
+            )
+        },
+    }

@@ -1,0 +1,50 @@
+"""What a subject report says of the frames and the reference region of a PET, as plain text."""
+
+from collections.abc import Mapping
+
+from fusionprep.bids import names
+from fusionprep.bids.types import ImageFile
+from fusionprep.reports.records import Scan, finite, minutes_of
+
+
+def frame_facts(native: ImageFile) -> list[tuple[str, str]]:
+    """Names and values of which frames were averaged, and why."""
+    facts = []
+    if (minutes := minutes_of(native)) is not None:
+        facts.append(("Minutes after injection", "{:.4g} to {:.4g}".format(*minutes)))
+    if reason := native.get("FrameSelection", "Reason"):
+        facts.append(("Why these frames", str(reason)))
+    return facts
+
+
+def region_caption(scan: Scan) -> str:
+    """What the figure of a PET's reference region shows; empty without SUVR."""
+    suvr = scan.variants.get(names.SUVR)
+    values = suvr.get("SUVR") if suvr is not None else None
+    if not isinstance(values, Mapping):
+        return ""
+    mean, voxels = (finite(values.get(key)) for key in ("Reference", "Voxels"))
+    numbers = [
+        "mean uptake not recorded" if mean is None else f"mean uptake {mean:.5g}",
+        str((scan.native and scan.native.get("Units")) or ""),
+        "" if voxels is None else f"in {voxels:.0f} voxels",
+    ]
+    return f"Reference region {values.get('Region')}: {' '.join(filter(None, numbers))}"
+
+
+def region_remarks(scan: Scan) -> list[str]:
+    """What makes the mean of a PET's reference region less than certain, in sentences."""
+    suvr = scan.variants.get(names.SUVR)
+    if suvr is None:
+        return []
+    remarks = []
+    used, whole = (finite(suvr.get("SUVR", key)) for key in ("Voxels", "RegionVoxels"))
+    if used and whole and used < 0.95 * whole:
+        remarks.append(
+            f"Only {used / whole:.0%} of the reference region lies in the PET's field of view."
+        )
+    if doubt := suvr.get("SUVR", "RegionDoubt"):
+        remarks.append(
+            f"The reference region may not lie where it should, and SUVR be wrong: {doubt}."
+        )
+    return remarks
