@@ -10,7 +10,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep.bids import names
 from fusionprep.bids.sidecars import still_true
-from fusionprep.bids.types import FrameChoice, ImageFile, Pairing, PETFacts
+from fusionprep.bids.types import ImageFile, Pairing, PETFacts
 from fusionprep.config import Config
 from fusionprep.interfaces.pet import AverageFrames, ReferenceMean, Scale
 from fusionprep.interfaces.quality import AssessPET
@@ -37,8 +37,7 @@ from fusionprep.workflows.suvr import (
 )
 
 FRAMES_TEXT = """
-Frames of dynamic PET{which} were {corrected}averaged{weights}, without correction for motion
-between them.
+{which} were {corrected}averaged{weights}, without correction for motion between them.
 """
 REGISTERED = """
 The mean over all frames was registered to the T1w.
@@ -150,21 +149,22 @@ def _describe(config: Config, image: ImageFile, facts: PETFacts) -> str:
         text = FRAMES_TEXT.format(
             weights=", weighted by their duration" if weighted else "",
             corrected="corrected for decay and " if facts.frame_factors else "",
-            which=_describe_frames(facts.frames),
+            which=_describe_frames(facts),
         )
         if facts.frames.chosen is not None:
             text += REGISTERED.lstrip()
     if has_suvr(config.processing, facts):
-        text += describe_region(config.processing, facts.region)
+        text += describe_region(config.processing, facts)
     return text
 
 
-def _describe_frames(frames: FrameChoice) -> str:
-    """Which frames, for the methods text; empty where all are averaged."""
-    if frames.chosen is None or frames.window is None:
-        return ""
-    begin, end = frames.window
-    return f" whose middle was {begin:g} to {end:g} min after injection"
+def _describe_frames(facts: PETFacts) -> str:
+    """Which frames of which PET, for the methods text."""
+    frames = f"frames of dynamic PET{f' with {facts.tracer}' if facts.tracer else ''}"
+    if facts.frames.chosen is None or facts.frames.window is None:
+        return f"All {frames}"
+    begin, end = facts.frames.window
+    return f"The {frames} whose middle was {begin:g} to {end:g} min after injection"
 
 
 def _assess_node(branch: Branch, facts: PETFacts) -> pe.Node:

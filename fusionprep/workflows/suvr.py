@@ -21,7 +21,7 @@ SUVR_REGION, TEMPLATE_REGISTRATION = "suvr_region", "template_registration"
 """Fields that hand over a reference region, and how good the registration is that brought it."""
 
 DESCRIPTION = """
-Standardised uptake value ratios refer to the mean uptake of {region}.
+Standardised uptake value ratios{of} refer to the mean uptake of {region}.
 """
 ATLAS = """
 This region is from the Desikan-Killiany atlas [@desikan] with the subcortical labels of
@@ -62,10 +62,12 @@ def region_path(region: ReferenceRegion | None, t1w: ImageFile) -> str:
     return t1w_path(t1w, names.MASK, label=region_label(region), desc=names.SUVR)
 
 
-def describe_region(processing: Processing, region: ReferenceRegion | None) -> str:
-    """Sentences on a reference region for the methods text."""
+def describe_region(processing: Processing, facts: PETFacts) -> str:
+    """Sentences on the reference region of a PET for the methods text."""
+    region = facts.region
     named = region.description if region else f'the region "{region_name(processing, region)}"'
-    text = DESCRIPTION.format(region=named)
+    of_one = processing.region_by_tracer and facts.tracer
+    text = DESCRIPTION.format(region=named, of=f" of {facts.tracer}" if of_one else "")
     if region is not None and region.of_atlas:
         text += ATLAS.format(template=PACKAGED_TEMPLATE).lstrip()
     return text

@@ -226,14 +226,16 @@ def test_the_pet_is_confined_to_the_gray_matter_of_the_t1w(demo, subject, truth,
     assert not list((demo / "out").glob("sub-*/anat/*fusedCTGMPET*"))
 
 
-def test_dynamic_pet_is_averaged_by_duration(demo):
+def test_of_dynamic_pet_the_frames_of_the_window_are_averaged(demo):
     name = "trc-18FFDG_space-T1w_desc-preproc_pet.json"
-    frames = [
-        json.loads(output(demo, subject, "pet", name).read_text())["FrameAveraging"]
-        for subject in ("01", "02")
+    sidecars = [
+        json.loads(output(demo, subject, "pet", name).read_text()) for subject in ("01", "02")
     ]
-    assert [frame["Frames"] for frame in frames] == [1, 6]
-    assert frames[1]["Weights"] == "frame duration"
+    chosen = [sidecar["FrameSelection"] for sidecar in sidecars]
+    # Of the six frames the last alone has its middle between 30 and 60 min.
+    assert [choice["Frames"] for choice in chosen] == [[1], [6]]
+    assert [choice["MinutesAfterInjection"] for choice in chosen] == [[40, 60], [38, 60]]
+    assert sidecars[1]["FrameAveraging"]["StartSeconds"] == 2280
 
 
 def test_sidecars_tell_the_quality_of_every_source(demo, subject, truth, space):

@@ -114,3 +114,23 @@ def test_frames_are_corrected_before_they_are_averaged():
 
 def test_signal_of_any_size_counts():
     np.testing.assert_allclose(average_frames(constant_frames(1e-20, 3e-20)), 2e-20, rtol=1e-6)
+
+
+def test_of_some_frames_the_others_do_not_count():
+    frames = constant_frames(9, 1, np.nan, 4, 9)
+    taken = average(np.moveaxis(frames, -1, 0), [5, 10, 20, 20, 5], [3, 2, 1, 1, 3], [1, 2, 3])
+    # (1*2*10 + 4*20) / 30
+    np.testing.assert_allclose(taken.image, 100 / 30, rtol=1e-6)
+    assert (taken.frames, taken.chosen, taken.kept, taken.empty) == (5, (1, 2, 3), (1, 3), (2,))
+    assert taken.notes() == [
+        "frame 3 of 5 holds no value but zero: left out of mean, times and duration"
+    ]
+    partial = frames.copy()
+    partial[0, 0, 0, 3] = np.nan
+    found = average(np.moveaxis(partial, -1, 0), [5, 10, 20, 20, 5], None, [1, 3])
+    assert found.partial == (3,)
+    assert found.image[0, 0, 0] == 1
+    with pytest.raises(ValueError, match=r"frames \[1, 5\] of 5"):
+        average(np.moveaxis(frames, -1, 0), None, None, [1, 5])
+    with pytest.raises(ValueError, match="must be positive"):
+        average(np.moveaxis(frames, -1, 0), [5, 0, 0, 5, 5], None, [1, 2])

@@ -77,9 +77,21 @@ def test_the_cerebellum_is_where_another_atlas_has_it(name, regions, aal, atlas)
     assert ((aal[region] > 0) & (aal[region] < 9000)).mean() < 0.005
 
 
+def test_the_inferior_cerebellum_has_none_of_the_superior_lobules(regions, aal):
+    superior = np.isin(aal, (9021, 9022, 9031, 9032, 9041, 9042, 9100, 9110, 9120, 9130))
+    region = regions["inferior-cerebellar-gm"]
+    assert (region <= regions["cerebellar-gm"]).all()
+    assert superior[regions["cerebellar-gm"]].mean() > 0.2
+    assert superior[region].mean() < 0.001
+    inferior = (aal > 9000) & ~superior
+    kept = (region & inferior).sum() / (regions["cerebellar-gm"] & inferior).sum()
+    assert kept == pytest.approx(0.57, abs=0.02)
+
+
 def test_volumes_and_symmetry(regions, atlas):
     for name, (low, high) in {
-        "cerebellar-gm": (90, 140), "cerebellum": (100, 150), "pons": (5, 12),
+        "cerebellar-gm": (90, 140), "inferior-cerebellar-gm": (45, 65), "cerebellum": (100, 150),
+        "pons": (5, 12),
     }.items():  # fmt: skip
         assert low < regions[name].sum() / 1000 < high
         assert abs(centre(regions[name], atlas.affine)[0]) < 1.5

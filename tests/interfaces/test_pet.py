@@ -192,3 +192,46 @@ def test_one_frame_is_in_memory_at_a_time(tmp_path, name):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak / np.prod(shape) < 48
+
+
+def test_some_frames_make_the_static_image_and_all_the_one_to_register(tmp_path):
+    average = AverageFrames(in_file=write(tmp_path / "pet.nii", frames(8, 1, 4)))
+    average.inputs.trait_set(
+        starts=[0.0, 60.0, 180.0], durations=[60.0, 120.0, 120.0], chosen=[1, 2], factor=2.0
+    )
+    found = average.run(cwd=tmp_path)
+    np.testing.assert_allclose(nib.load(found.outputs.out_file).dataobj, 5)
+    np.testing.assert_allclose(nib.load(found.outputs.all_frames).dataobj, 2 * 1080 / 300)
+    assert averaging(found) == {
+        "Frames": 2, "Weights": "frame duration", "DurationSeconds": 240.0, "StartSeconds": 60.0,
+        "EndSeconds": 300.0,
+    }  # fmt: skip
+    every = AverageFrames(in_file=average.inputs.in_file).run(cwd=tmp_path)
+    assert every.outputs.all_frames == every.outputs.out_file
+
+
+def test_frames_chosen_that_hold_nothing_are_refused(tmp_path):
+    path = write(tmp_path / "pet.nii", frames(8, 0, 0))
+    with pytest.raises(DataError, match="the frames chosen of the PET hold no finite value"):
+        AverageFrames(in_file=path, chosen=[1, 2]).run(cwd=tmp_path)
+
+
+def test_a_region_that_may_lie_elsewhere_is_doubted(tmp_path):
+    volume = write(tmp_path / "pet.nii", frames(4)[..., 0])
+    reference = ReferenceMean(pet=volume, region=volume, name="pons", reason="usual")
+    good = {"Registration": {"Verdict": "pass", "VerdictReason": "fine"}}
+    reference.inputs.trait_set(registration=good, template_registration=good)
+    fields = reference.run(cwd=tmp_path).outputs.metadata["SUVR"]
+    assert fields["RegionReason"] == "usual"
+    assert "RegionDoubt" not in fields
+    bad = {"Registration": {"Verdict": "review", "VerdictReason": "5 mm off"}}
+    reference.inputs.template_registration = bad
+    fields = reference.run(cwd=tmp_path).outputs.metadata["SUVR"]
+    assert fields["RegionDoubt"] == (
+        "the registration of the T1w to the template has the verdict review (5 mm off)"
+    )
+    reference.inputs.registration = {"Registration": {"Verdict": "fail", "VerdictReason": ""}}
+    fields = reference.run(cwd=tmp_path).outputs.metadata["SUVR"]
+    assert fields["RegionDoubt"].endswith(
+        "; the registration of the PET to the T1w has the verdict fail (no reason is recorded)"
+    )

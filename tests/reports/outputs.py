@@ -122,6 +122,12 @@ def write_pet(
         "TracerName": "FDG",
         "TracerRadionuclide": "F18",
         "FrameAveraging": {"Frames": 6, "Weights": "frame duration", "DurationSeconds": 1800.0},
+        "FrameSelection": {
+            "Frames": [5, 6, 7, 8, 9, 10],
+            "FramesOfScan": 12,
+            "MinutesAfterInjection": [29.5, 59.5],
+            "Reason": "the middle of each is in the window",
+        },
         "Pairing": {
             "T1w": f"bids:raw:{anatomy.replace('_', '/')}/anat/{anatomy}_T1w.nii.gz",
             "Reason": "same session",
@@ -134,7 +140,14 @@ def write_pet(
     write_image(
         Path(f"{prefix}_space-T1w_desc-suvr_pet"),
         data["pet"],
-        SUVR={"Region": "pons", "Reference": 8123.46, "Voxels": 900, "RegionVoxels": 1000},
+        SUVR={
+            "Region": "pons",
+            "RegionReason": "chosen with --suvr-region",
+            "RegionDoubt": "the registration of the T1w to the template has the verdict review",
+            "Reference": 8123.46,
+            "Voxels": 900,
+            "RegionVoxels": 1000,
+        },
     )
     for model in models:
         for space in ("T1w", f"{TEMPLATE}_res-1"):

@@ -22,7 +22,7 @@ CURVES = {"whole brain": "#e8eaed", "gray matter": "#F0B323", "white matter": "#
 _COLUMNS = 6
 _SIDE, _PIXEL_MM = 106, 2.0
 _BRAIN_COLOUR = "#22C990"
-_AVERAGED, _AVERAGED_COLOUR = "frames averaged", "#8AB4F8"
+_AVERAGED, _AVERAGED_COLOUR = "frames averaged", "#C58AF9"
 _PLOT_HEIGHT = 260
 _LEFT = 90
 

@@ -93,6 +93,19 @@ def test_curves_are_the_planted_activities(tmp_path):
     assert "All frames" in text
 
 
+def test_the_time_of_the_frames_averaged_is_shaded(tmp_path):
+    text = draw(tmp_path / "a.svg", person(), chosen=[1, 2])
+    (shade,) = re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)"[^>]*opacity', text)
+    left, width = map(float, shade)
+    # The dots are at 0.5, 2 and 5.5 min; frames 2 and 3 are from 1 to 8 min.
+    x, _ = curve(text, module.CURVES["whole brain"])
+    per_minute = (x[2] - x[0]) / 5
+    assert left == pytest.approx(x[0] + 0.5 * per_minute, abs=0.2)
+    assert width == pytest.approx(7 * per_minute, abs=0.3)
+    assert "frames averaged" in text
+    assert "frames averaged" not in draw(tmp_path / "b.svg", person())
+
+
 def test_curves_are_corrected_frame_by_frame(tmp_path):
     text = draw(tmp_path / "a.svg", person(), frame_factors=[1.0, 2.0, 4.0], units="Bq/mL")
     for name, planted in ACTIVITY.items():

@@ -90,6 +90,15 @@ def test_uptake_comes_from_the_sidecars(written):
     assert table.iloc[-1].suvr_gm == "n/a"
 
 
+def test_frames_and_reference_region_have_columns(written):
+    _, _, table = written
+    row = table.iloc[0]
+    assert (row.frames_used, row.frames_start, row.frames_end) == ("6", "29.5", "59.5")
+    assert row.frames_reason == "the middle of each is in the window"
+    assert (row.suvr_region, row.suvr_region_reason) == ("pons", "chosen with --suvr-region")
+    assert "verdict review" in row.suvr_region_doubt
+
+
 def test_every_column_is_described(written):
     _, summary, table = written
     described = json.loads(summary.json.read_text())

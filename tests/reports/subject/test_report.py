@@ -105,6 +105,10 @@ def test_sections_figures_and_values(out):
         "Bq/mL",
         "Reference region pons: mean uptake 8123.5 Bq/mL in 900 voxels",
         "Only 90% of the reference region lies in the PET's field of view.",
+        "29.5 to 59.5",
+        "the middle of each is in the window",
+        "chosen with --suvr-region",
+        "The reference region may not lie where it should, and SUVR be wrong: the registration of",
         "1800 s",
         outputs.RUN_UUID,
     ):
@@ -147,6 +151,7 @@ def test_hostile_words_are_shown_as_text(tmp_path):
         TracerName=HOSTILE,
         Units=[HOSTILE],
         FrameAveraging={"Frames": HOSTILE, "Weights": {"a": HOSTILE}},
+        FrameSelection={"Reason": HOSTILE, "MinutesAfterInjection": [HOSTILE, 1]},
         Pairing={"T1w": HOSTILE, "Reason": HOSTILE, "DayGap": HOSTILE},
         Registration=HOSTILE,
     )
