@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 
-from fusionprep.bids.names import JUDGED, NOT_COMPUTED
+from fusionprep.bids.names import JUDGED, NOT_COMPUTED, SUVR
 from fusionprep.bids.types import SubjectPlan
 from fusionprep.config import Config
 from fusionprep.errors import one_line
@@ -40,3 +40,7 @@ def remarks(record: SubjectRecord) -> Iterator[tuple[str, str]]:
             if image.get(field, "Verdict") in ("review", "fail"):
                 reason = image.get(field, "VerdictReason") or "no reason is recorded"
                 yield label, f"{image.get(field, 'Verdict')}: {reason}"
+    for scan in record.scans():
+        suvr = scan.variants.get(SUVR)
+        if suvr is not None and (doubt := suvr.get("SUVR", "RegionDoubt")):
+            yield scan.label, f"the reference region of SUVR may lie elsewhere: {doubt}"

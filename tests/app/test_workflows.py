@@ -321,7 +321,7 @@ def test_frames_that_were_not_corrected_for_decay_are(tmp_path):
     assert metadata["ImageDecayCorrectionTime"] == 0
     assert not {"DecayCorrection", "DecayCorrectionFactor"} & metadata.keys()
     assert any("corrected to TimeZero as C11" in note for note in metadata["Notes"])
-    assert "Frames of dynamic PET were corrected for decay and averaged" in built.visit_desc()
+    assert "All frames of dynamic PET were corrected for decay and averaged" in built.visit_desc()
 
 
 def test_frames_of_an_unknown_nuclide_have_no_suvr(tmp_path):
@@ -342,6 +342,36 @@ def test_what_averaging_finds_reaches_the_verdict(tmp_path):
         if origin.name == "average_frames" and target.name == "assess"
         for connection in edge["connect"]
     ]
+
+
+def test_all_frames_are_registered_and_those_of_the_window_are_the_image(tmp_path):
+    sidecar = {"InjectionStart": 0, "FrameTimesStart": [0, 1800, 3000], "TracerName": "PiB"}
+    sidecar |= {"FrameDuration": [1800, 1200, 1200]}
+    built = workflow(tmp_path, n_frames=3, sidecar=sidecar)
+    taken = {
+        (target.name, into): (origin.name, field)
+        for origin, target, edge in generate_expanded_graph(built._create_flat_graph()).edges.data()
+        for field, into in edge["connect"]
+        if ".pet_wf" in target.fullname
+    }
+    every, chosen = ("average_frames", "all_frames"), ("average_frames", "out_file")
+    assert taken["register", "moving"] == taken["plot_coregistration", "moving"] == every
+    static = "resample_t1w"
+    assert taken[static, "in_file"] == taken["assess", "static"] == chosen
+    assert taken[static, "transforms"] == ("register", "transform")
+    for target in (("assess", "pet"), ("suvr_reference", "pet"), ("ds_preproc_t1w", "in_file")):
+        assert taken[target] == (static, "out_file")
+    there = "resample_MNI152NLin2009aSym_1"
+    assert taken[there, "in_file"] == chosen
+    assert taken["fuse_readfuse", "functional"] in ((static, "out_file"), (there, "out_file"))
+    nodes = {name.split(".")[-1]: built.get_node(name) for name in built.list_node_names()}
+    assert nodes["average_frames"].inputs.chosen == nodes["plot_frames"].inputs.chosen == [2]
+    assert nodes["ds_preproc_t1w"].inputs.metadata["FrameSelection"]["Frames"] == [3]
+    text = " ".join(built.visit_desc().split())
+    assert (
+        "The frames of dynamic PET with PiB whose middle was 50 to 70 min after injection" in text
+    )
+    assert "Standardised uptake value ratios of PiB refer to the mean uptake of the cereb" in text
 
 
 def test_the_gray_matter_models_are_judged_by_the_t1w(tmp_path):
