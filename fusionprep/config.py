@@ -5,7 +5,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from fusionprep.choices import (
     AnalysisLevel,
@@ -15,18 +15,16 @@ from fusionprep.choices import (
     Method,
     Planes,
     SkullStrip,
-    choices,
 )
 from fusionprep.config_checks import (
-    LIMITS,
-    check_all_text,
+    Checked,
     check_among,
     check_filter_values,
     check_labels,
     check_memory,
     check_names,
-    check_number,
 )
+from fusionprep.config_regions import Regions
 from fusionprep.errors import UsageError
 from fusionprep.modalities import CONTRASTS, MOVED, PET, T1W, Modality, get_modality
 from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
@@ -34,25 +32,8 @@ from fusionprep.spaces import NATIVE, PACKAGED_TEMPLATE, TemplateSpace, template
 from fusionprep.suvr_regions import NO_REGION, ReferenceRegion, find_region
 
 
-class _Checked:
-    """A group of options that refuses impossible values."""
-
-    def __post_init__(self) -> None:
-        for name, hint in typing.get_type_hints(type(self)).items():
-            value = getattr(self, name)
-            if hint != Mapping[str, Any]:
-                # what filters and plugins hold is checked by itself
-                check_all_text(name, value)
-            if typing.get_origin(hint) is Literal:
-                check_among(name, (value,), choices(hint))
-            if name in LIMITS and value is not None:
-                check_number(name, value)
-            if name.endswith("_label"):
-                check_labels(name, value)
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Selection(_Checked):
+class Selection(Checked):
     """Which images are processed.
 
     Attributes
@@ -99,7 +80,7 @@ class Selection(_Checked):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Processing(_Checked):
+class Processing(Checked):
     """How images are brought to the output spaces.
 
     Attributes
@@ -163,7 +144,7 @@ class Processing(_Checked):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Fusion(_Checked):
+class Fusion(Checked):
     """What is fused by which models, and how.
 
     Attributes
@@ -212,7 +193,7 @@ class Fusion(_Checked):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Execution(_Checked):
+class Execution(Checked):
     """How the run uses the machine, and what it reports; no result depends on it.
 
     Attributes
@@ -253,7 +234,7 @@ class Execution(_Checked):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(_Checked):
+class Config(Checked):
     """Every option of a run.
 
     Attributes
@@ -264,7 +245,7 @@ class Config(_Checked):
         Process participants, or gather their outputs.
     ratings_file
         Ratings of scans by people, for the group level.
-    selection, processing, fusion, execution
+    selection, processing, regions, fusion, execution
         Groups of options.
     """
 
@@ -275,6 +256,7 @@ class Config(_Checked):
     ratings_file: Path | None = None
     selection: Selection = field(default_factory=Selection)
     processing: Processing = field(default_factory=Processing)
+    regions: Regions = field(default_factory=Regions)
     fusion: Fusion = field(default_factory=Fusion)
     execution: Execution = field(default_factory=Execution)
 
@@ -366,6 +348,7 @@ class Config(_Checked):
 GROUPS: Mapping[str, type] = {
     "selection": Selection,
     "processing": Processing,
+    "regions": Regions,
     "fusion": Fusion,
     "execution": Execution,
 }

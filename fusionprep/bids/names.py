@@ -71,8 +71,13 @@ IMAGE = ".nii.gz"
 
 XFM = "xfm"
 MASK, DSEG, PROBSEG = "mask", "dseg", "probseg"
+MORPH, TACS = "morph", "tacs"
+"""Tables of regions, as petprep calls them: volume and static uptake, time-activity curves."""
+
+TABLE = ".tsv"
 PREPROC, BRAIN, SUV, SUVR = "preproc", "brain", "suv", "suvr"
 COREG, FRAMES, NORM, TISSUE = "coreg", "frames", "norm", "tissue"
+ATLAS, REGIONS = "atlas", "regions"
 """Labels of figures."""
 
 SUMMARY, VIEWER, ANATOMICAL, METHODS, ABOUT, ERRORS = (

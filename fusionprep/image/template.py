@@ -18,7 +18,7 @@ from fusionprep.errors import UsageError
 from fusionprep.image.io import load_image
 from fusionprep.image.masks import tight_box
 from fusionprep.image.resample import compose, downsample, from_sitk, itk_from_ras, ras_from_itk
-from fusionprep.spaces import PACKAGED_TEMPLATE, TemplateSpace
+from fusionprep.spaces import PACKAGED_TEMPLATE, TemplateSpace, templateflow_home
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -86,11 +86,6 @@ def _load_packaged(resolution: int) -> Template:
 
 def _float(image: nib.Nifti1Image) -> nib.Nifti1Image:
     return nib.Nifti1Image(image.get_fdata(dtype=np.float32), image.affine)
-
-
-def templateflow_home() -> Path:
-    """The folder of TemplateFlow's files: ``$TEMPLATEFLOW_HOME`` or its usual place."""
-    return Path(os.environ.get("TEMPLATEFLOW_HOME") or Path.home() / ".cache" / "templateflow")
 
 
 def _templateflow_paths(space: TemplateSpace) -> dict[str, Path]:

@@ -14,6 +14,12 @@ from fusionprep.config import Config
 from fusionprep.interfaces.pet import AverageFrames, ReferenceMean, Scale
 from fusionprep.interfaces.quality import AssessPET
 from fusionprep.interfaces.reports import PlotFrames, PlotReferenceRegion
+from fusionprep.workflows.atlases import (
+    add_regions,
+    atlas_fields,
+    missing_atlases,
+    t1w_atlases,
+)
 from fusionprep.workflows.coregistration import Branch, add_coregistration, paired_metadata
 from fusionprep.workflows.fusion import fuse_in_space
 from fusionprep.workflows.nodes import (
@@ -62,8 +68,9 @@ def init_pet_wf(
 
     Inputs
     ------
-    The fields of :func:`~fusionprep.workflows.nodes.fusion_fields`, and ``suvr_region``, the mask
-    on the T1w grid, unless there is to be no SUVR.
+    The fields of :func:`~fusionprep.workflows.nodes.fusion_fields`; ``suvr_region``, the mask on
+    the T1w grid, unless there is to be no SUVR; and of each atlas of the T1w those of
+    :func:`~fusionprep.workflows.atlases.atlas_fields`.
     """
     image, facts = pairing.image, pairing.image.pet
     if facts is None:
@@ -71,7 +78,8 @@ def init_pet_wf(
     workflow = LiterateWorkflow(name=name)
     workflow.__desc__ = _describe(config, image, facts)
     region = ["suvr_region"] if config.processing.with_suvr else []
-    fields = [*fusion_fields(config), *region]
+    atlases = t1w_atlases(config, pairing.t1w)
+    fields = [*fusion_fields(config), *region, *atlas_fields(atlases)]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     average = _average_node(config, image, facts)
     branch = add_coregistration(
@@ -86,6 +94,8 @@ def init_pet_wf(
         _draw_frames(branch, facts)
     quantities = [*_suv(facts, assess), *_suvr(branch, facts)]
     metadata = _metadata(config, pairing, facts)
+    factors = {quantity.desc: quantity.factor for quantity in quantities}
+    add_regions(branch, facts, atlases, factors, metadata)
     for space in output_spaces(config.processing):
         moved = branch.in_space(space)
         computed = assessed if space.template is None else (found, "out")
@@ -116,9 +126,12 @@ def _metadata(config: Config, pairing: Pairing, facts: PETFacts) -> dict[str, An
     """Sidecar fields of every image made of the PET."""
     gone = {name for name, value in facts.changed.items() if value is None}
     given = still_true({**pairing.image.metadata, **facts.changed})
+    paired = paired_metadata(config, pairing)
+    if missing := missing_atlases(config, pairing.t1w):
+        paired[names.NOTES] = [*paired.get(names.NOTES, []), *missing]
     return {
         **{name: value for name, value in given.items() if name not in gone},
-        **paired_metadata(config, pairing),
+        **paired,
         "Units": facts.units,
         "FrameTiming": facts.timing.source,
         **facts.tracer_fields(),
