@@ -19,7 +19,12 @@ from fusionprep.image.io import (
     read_image,
 )
 from fusionprep.image.masks import tight_box
-from fusionprep.image.regions import ATLAS_PACKAGE, load_atlas
+from fusionprep.image.regions import (
+    ATLAS_PACKAGE,
+    CEREBELLAR_CORTEX,
+    CEREBELLAR_WHITE,
+    load_atlas,
+)
 from fusionprep.image.resample import has_shear, resample
 from fusionprep.reading import read_table
 
@@ -46,7 +51,10 @@ FREESURFER_MORE = {
 FreeSurferColorLUT.txt."""
 
 FIRST_CORTICAL = 1000
-"""Labels of FreeSurfer from here on are of the cortex."""
+"""Labels of FreeSurfer from here on are of the cerebral cortex."""
+
+WHITE_MATTER = (2, 41, *CEREBELLAR_WHITE, *range(251, 256))
+"""FreeSurfer's cerebral and cerebellar white matter and the parts of the corpus callosum."""
 
 LARGEST_LABEL = 2**24
 """Whole numbers up to here are exact in float32, in which images are resampled."""
@@ -169,7 +177,7 @@ def labels_in_t1w(
     mask: nib.Nifti1Image,
     t1w_from_template: "sitk.Transform | None" = None,
     *,
-    cortex: nib.Nifti1Image | None = None,
+    tissues: tuple[nib.Nifti1Image, nib.Nifti1Image] | None = None,
     n_threads: int = 1,
 ) -> nib.Nifti1Image:
     """Bring labels to the grid of a T1w in one nearest-neighbour resampling.
@@ -183,10 +191,10 @@ def labels_in_t1w(
     t1w_from_template
         ITK transform that resamples template space onto the T1w; None where the labels are of the
         T1w itself, so that positions in the scanner agree.
-    cortex
-        Probability of gray matter on the grid of the T1w. Labels of FreeSurfer's cortex are kept
-        only where it is above 0.5: the cortex of an average brain also covers sulci and white
-        matter of a single one.
+    tissues
+        Probabilities of gray and of white matter on the grid of the T1w. FreeSurfer's labels of the
+        cortex are kept only where the first is above 0.5, those of white matter where the second
+        is: the cortex of an average brain also covers sulci and white matter of a single one.
 
     Returns
     -------
@@ -214,8 +222,10 @@ def labels_in_t1w(
     labels[box] = np.rint(np.asarray(moved.dataobj))
     if t1w_from_template is None:
         _check_place(labels > 0, brain)
-    if cortex is not None:
-        labels[(labels >= FIRST_CORTICAL) & (np.asarray(cortex.dataobj) <= 0.5)] = 0
+    if tissues is not None:
+        gray, white = (np.asarray(tissue.dataobj) > 0.5 for tissue in tissues)
+        cortical = (labels >= FIRST_CORTICAL) | np.isin(labels, CEREBELLAR_CORTEX)
+        labels[(cortical & ~gray) | (np.isin(labels, WHITE_MATTER) & ~white)] = 0
     return new_image(labels, t1w.affine)
 
 

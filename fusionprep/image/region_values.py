@@ -102,7 +102,7 @@ def region_values(
 
 def _absent(voxels: int, coverage: float, fewest: int, smallest: float) -> str:
     if voxels < fewest:
-        return f"it has {voxels} voxels, fewer than {fewest}"
+        return f"number of its voxels: {voxels}, fewer than {fewest}"
     if coverage < smallest:
         return f"{100 * coverage:.0f} % of it in the field of view"
     return ""

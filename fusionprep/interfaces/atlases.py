@@ -54,7 +54,8 @@ class _BringAtlasInputSpec(BaseInterfaceInputSpec):
     t1w = File(exists=True, mandatory=True)
     mask = File(exists=True, mandatory=True, desc="brain mask on the T1w grid")
     transform = File(exists=True, desc="ITK file that resamples template space onto the T1w")
-    cortex = File(exists=True, desc="probability of GM, to which labels of the cortex are confined")
+    gm = File(exists=True, desc="probability of GM, to which labels of the cortex are confined")
+    wm = File(exists=True, desc="likewise of WM; both or none")
     n_threads = traits.Int(1, usedefault=True, nohash=True)
 
 
@@ -79,13 +80,13 @@ class BringAtlas(SimpleInterface):
         names = {} if names_file is None else atlases.read_names(names_file)
         if file is None or self.inputs.freesurfer:
             names = atlases.freesurfer_names()
-        transform, cortex = (_given(self.inputs, name) for name in ("transform", "cortex"))
+        transform, gm, wm = (_given(self.inputs, name) for name in ("transform", "gm", "wm"))
         labels = atlases.labels_in_t1w(
             atlas,
             load_image(self.inputs.t1w),
             load_image(self.inputs.mask),
             None if transform is None else read_transforms([Path(transform)]),
-            cortex=None if cortex is None else load_image(cortex),
+            tissues=(load_image(gm), load_image(wm)) if gm and wm else None,
             n_threads=self.inputs.n_threads,
         )
         named = atlases.named_labels(np.asarray(atlas.dataobj), names)
@@ -107,7 +108,6 @@ class _MeasureRegionsInputSpec(BaseInterfaceInputSpec):
 
 class _MeasureRegionsOutputSpec(TraitedSpec):
     out_file = File(exists=True, desc="table of regions")
-    metadata = traits.Dict(desc="the sidecar's field AbsentRegions")
 
 
 class MeasureRegions(SimpleInterface):
@@ -129,9 +129,6 @@ class MeasureRegions(SimpleInterface):
         path = Path(runtime.cwd, "morph.tsv")
         path.write_text(table_text(MORPH_COLUMNS, rows), "utf-8")
         self._results["out_file"] = str(path)
-        self._results["metadata"] = {
-            "AbsentRegions": {names[item.index]: item.absent for item in values if item.absent}
-        }
         return runtime
 
     def _row(self, value: "RegionValue", name: str, voxel_mm3: float) -> dict[str, str]:

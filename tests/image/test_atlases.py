@@ -72,14 +72,19 @@ def test_an_atlas_in_a_template_goes_through_its_transform(t1w):
     np.testing.assert_array_equal(np.asarray(moved.dataobj), labels)
 
 
-def test_labels_of_the_cortex_stay_in_gray_matter(t1w):
+def test_labels_of_cortex_and_white_matter_stay_in_the_tissue(t1w):
     labels = blocks(t1w)
-    gm = np.zeros(t1w.shape, np.float32)
-    gm[:, :20] = 0.8
-    image = new_image(labels, t1w.affine)
-    moved = labels_in_t1w(image, t1w, brain_of(t1w), cortex=new_image(gm, t1w.affine))
-    expected = np.where((labels >= 1000) & (gm <= 0.5), 0, labels)
-    np.testing.assert_array_equal(np.asarray(moved.dataobj), expected)
+    labels[10:20, 10:20, 10:14] = 2
+    labels[10:20, 20:30, 10:14] = 8
+    gm, wm = np.zeros((2, *t1w.shape), np.float32)
+    gm[:, :24] = 0.8
+    wm[:15] = 0.6
+    image, tissues = new_image(labels, t1w.affine), (new_image(x, t1w.affine) for x in (gm, wm))
+    moved = labels_in_t1w(image, t1w, brain_of(t1w), tissues=tuple(tissues))
+    cortex = (labels >= 1000) | (labels == 8)
+    lost = (cortex & (gm <= 0.5)) | ((labels == 2) & (wm <= 0.5))
+    assert {int(label) for label in np.unique(labels[lost])} == {2, 8, 1035}
+    np.testing.assert_array_equal(np.asarray(moved.dataobj), np.where(lost, 0, labels))
 
 
 def test_labels_of_another_head_are_refused(t1w):

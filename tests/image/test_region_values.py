@@ -32,7 +32,7 @@ def test_mean_and_spread_of_each_region(labels):
         assert (values[index].voxels, values[index].coverage) == (inside.size, 1.0)
         assert not values[index].absent
     assert values[9].mean is None
-    assert values[9].absent == "it has 5 voxels, fewer than 10"
+    assert values[9].absent == "number of its voxels: 5, fewer than 10"
 
 
 def test_a_region_partly_out_of_view_has_no_value(labels):

@@ -23,7 +23,7 @@ faint."""
 
 _SLICES = {2: 7, 1: 7, 0: 6}
 _OPACITY = 0.55
-_SIDES = {"left": "#56B4E9", "right": "#F0B323", "both": "#e8eaed"}
+_SIDES = {"left": "#56B4E9", "right": "#F0B323", "neither": "#e8eaed"}
 _CURVE_COLOURS = (
     *("#56B4E9", "#F0B323", "#22C990", "#E78AC3", "#e8eaed", "#D55E00", "#9aa0ff", "#c6e05a"),
 )
@@ -117,10 +117,10 @@ def side_of(name: str) -> tuple[str, str]:
     """
     match = _SIDE.search(name)
     if match is None:
-        return name, "both"
+        return name, "neither"
     rest = (name[: match.start()] + match[1] + name[match.end() :].lstrip("-_ .")).strip("-_ .")
     left = re.fullmatch(_LEFT_WORD, match[2], re.IGNORECASE) is not None
-    return (rest, "left" if left else "right") if rest else (name, "both")
+    return (rest, "left" if left else "right") if rest else (name, "neither")
 
 
 def plot_regions(
