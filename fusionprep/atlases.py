@@ -57,7 +57,7 @@ class Atlas:
         also be missing from the names of files of subjects with sessions.
         """
         if self.file is None:
-            raise ValueError("the packaged atlas is no file of a subject")
+            raise ValueError("the packaged atlas has no file for each subject")
         without = re.sub(r"_ses-\{session\}|(?<=/)ses-\{session\}[_/]?", "", self.file)
         forms = [self.file, without] if session else [without]
         paths = (Path(form.format(subject=subject, session=session)) for form in forms)

@@ -129,7 +129,7 @@ def read_names(path: str | Path) -> dict[int, str]:
     Raises
     ------
     DataError
-        When the table cannot be read, lacks a column, or numbers two labels alike.
+        When the table cannot be read, lacks a column, or gives two labels one number.
     """
     try:
         rows = read_table(Path(path))

@@ -57,7 +57,7 @@ def region_values(
     image
         (X, Y, Z), in any unit.
     labels
-        Same shape, whole numbers; 0 is no region.
+        Same shape, whole numbers; 0 is outside.
     indices
         Labels to report, in this order; None takes those that `labels` has, by number.
     inside
@@ -83,8 +83,9 @@ def region_values(
         known = np.isfinite(numbers) & (numbers != 0)
     else:
         known = inside.ravel()[where] & np.isfinite(numbers)
-    present, region = np.unique(found, return_inverse=True)
-    voxels = np.bincount(region, minlength=len(present))
+    sizes = np.bincount(found)
+    present = np.flatnonzero(sizes)
+    voxels, region = sizes[present], _places(present)[found]
     counted, means, sds = _moments(numbers, region, known, len(present))
     place = {int(label): rank for rank, label in enumerate(present)}
     values = []
@@ -106,6 +107,13 @@ def _absent(voxels: int, coverage: float, fewest: int, smallest: float) -> str:
     if coverage < smallest:
         return f"{100 * coverage:.0f} % of it in the field of view"
     return ""
+
+
+def _places(labels: np.ndarray) -> np.ndarray:
+    """A table of the place of each label among `labels`: sorting all voxels would take longer."""
+    table = np.zeros(int(labels.max(initial=0)) + 1, np.int32)
+    table[labels] = np.arange(len(labels))
+    return table
 
 
 def _moments(
@@ -164,7 +172,7 @@ def region_curves(
         (4, 4), voxels of the labels to voxels of the frames; or one for each frame, where the head
         moved.
     labels
-        Whole numbers on the grid of a T1w; 0 is no region.
+        Whole numbers on the grid of a T1w; 0 is outside.
     indices
         Labels to report, R of them, in this order.
     inside
@@ -182,8 +190,7 @@ def region_curves(
         points.append(np.argwhere((reference > 0.5) & usable).T)
     at = np.concatenate(points, axis=1)
     first = points[0].shape[1]
-    order = np.argsort(indices)
-    region = order[np.searchsorted(np.asarray(indices)[order], labels[chosen])]
+    region = _places(np.asarray(indices, int))[labels[chosen]]
     matrices = np.asarray(frame_from_labels, float)
     places = _carried(matrices, at) if matrices.ndim == 2 else None
     means, sds, references = [], [], []

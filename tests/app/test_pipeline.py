@@ -15,12 +15,16 @@ from scipy import ndimage
 from fusionprep.demo.dataset import SubjectTruth, read_truth, write_demo_dataset
 from fusionprep.evaluation.registration import target_registration_error
 from fusionprep.image.masks import dice
+from fusionprep.image.region_values import region_values
 from fusionprep.image.resample import ras_from_itk, read_transforms
+from fusionprep.reading import read_table
 from tests.app.runs import files_of
+from tests.app.true_regions import true_labels
 from tests.validator import issues
 
 EXPECTED_FILES = Path(__file__).parents[1] / "data" / "demo_outputs.txt"
 STEM = "sub-{0}/{1}/sub-{0}_"
+SMALL_REGION_MM3 = 1000.0
 
 
 def fusionapp(*arguments: object) -> subprocess.CompletedProcess:
@@ -170,6 +174,34 @@ def test_uptake_values(demo, subject, truth):
     np.testing.assert_allclose(images["suv"][mask], brain * factor, rtol=1e-4, atol=1e-4)
     deep_white = voxels(truth.wm) > 0.999
     assert images["preproc"][deep_white].mean() > truth.activity["WM"]
+
+
+def test_uptake_in_regions(demo, subject, truth):
+    """Against the noise-free activity seen through the scanner's 6 mm PSF in the true regions.
+
+    What differs is the registration to the T1w and to the template, the tissues found, and noise.
+    """
+    fractions = {label: voxels(getattr(truth, label.lower())) for label in ("GM", "WM", "CSF")}
+    ideal = sum(fraction * truth.activity[label] for label, fraction in fractions.items())
+    size = nib.affines.voxel_sizes(nib.load(truth.gm).affine)
+    ideal = ndimage.gaussian_filter(ideal, 6 / 2.355 / size)
+    true = {value.index: value for value in region_values(ideal, true_labels(truth))}
+    stem = "trc-18FFDG_seg-DK_morph.tsv"
+    rows = read_table(output(demo, subject, "pet", stem))
+    measured = [row for row in rows if row["absent"] == "n/a"]
+    assert len(measured) > 100
+    errors = {}
+    for row in measured:
+        value = true[int(row["index"])]
+        if value.mean and value.voxels * size.prod() > SMALL_REGION_MM3:
+            errors[row["name"]] = float(row["mean"]) / value.mean - 1
+    assert len(errors) > 80
+    assert np.mean(np.abs(list(errors.values()))) < 0.03
+    wrong = {name: error for name, error in errors.items() if abs(error) > 0.08}
+    assert not {name for name in wrong if "Ventricle" not in name}
+    volumes = {row["name"]: float(row["volume-mm3"]) for row in rows}
+    labels = voxels(output(demo, subject, "anat", "space-T1w_seg-DK_dseg.nii.gz"))
+    assert volumes["Left-Putamen"] == pytest.approx((labels == 12).sum() * size.prod(), rel=1e-5)
 
 
 def test_template_space(demo, subject, space):

@@ -1,10 +1,19 @@
-"""Regions in the workflow that is built for a plan."""
+"""Regions in the workflow that is built for a plan, and in a run with atlases of the T1w."""
 
+import json
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
+from fusionprep.demo.dataset import read_truth
+from fusionprep.image.region_values import region_values
+from fusionprep.reading import read_table
+from tests.app.runs import run_app, sidecar_of
 from tests.app.test_suvr_region import workflow
+from tests.app.true_regions import true_labels
+from tests.validator import issues
 
 
 def paths_of(built) -> dict[str, dict]:
@@ -18,8 +27,8 @@ def paths_of(built) -> dict[str, dict]:
 
 
 @pytest.fixture
-def own_atlases(tmp_path) -> list[str]:
-    """Options for an atlas of each subject and for FreeSurfer's."""
+def own_atlas(tmp_path) -> str:
+    """The path of an atlas of each subject; a folder of FreeSurfer's lies beside it."""
     file = tmp_path / "rois" / "sub-01_space-T1w_seg-Lab_dseg.nii.gz"
     segmentation = tmp_path / "fs" / "sub-01" / "mri" / "aparc+aseg.mgz"
     for path in (file, segmentation):
@@ -28,10 +37,10 @@ def own_atlases(tmp_path) -> list[str]:
     return str(file.with_name("sub-{subject}_space-T1w_seg-Lab_dseg.nii.gz"))
 
 
-def test_each_atlas_is_brought_once_and_measured_in_each_pet(tmp_path, own_atlases):
+def test_each_atlas_is_brought_once_and_measured_in_each_pet(tmp_path, own_atlas):
     built = workflow(
         tmp_path, "trc-FDG_pet", "trc-AV45_pet", "ct",
-        atlas=("dk", own_atlases), fs_subjects_dir=tmp_path / "fs",
+        atlas=("dk", own_atlas), fs_subjects_dir=tmp_path / "fs",
     )  # fmt: skip
     paths = paths_of(built)
     for seg in ("DK", "Lab", "aparcaseg"):
@@ -44,7 +53,7 @@ def test_each_atlas_is_brought_once_and_measured_in_each_pet(tmp_path, own_atlas
             morph = paths[f"sub-01/pet/{stem}_morph.tsv"]
             assert f"bids::{dseg}.nii.gz" in morph["Sources"]
             assert f"sub-01/figures/{stem}_desc-regions_pet.svg" in paths
-    # all that is named as a source is written too, and nothing tells of this machine
+    # all that is named as a source is written too, and nothing names a folder of this machine
     for metadata in filter(None, paths.values()):
         own = {uri for uri in metadata.get("Sources", ()) if uri.startswith("bids::")}
         assert own <= {f"bids::{path}" for path in paths}
@@ -87,3 +96,54 @@ def test_a_subject_without_a_segmentation_is_told_of(tmp_path):
     assert preproc["Notes"] == [
         "no regions of FreeSurfer's aparc+aseg: there is no such file of sub-01"
     ]
+
+
+def test_a_run_with_an_atlas_of_the_subject_and_one_of_freesurfer(phantom, finished, tmp_path):
+    labels = true_labels(read_truth(phantom)["01"])
+    t1w = nib.load(finished.output_dir / "sub-01/anat/sub-01_desc-preproc_T1w.nii.gz")
+    nib.save(nib.Nifti1Image(labels, t1w.affine), tmp_path / "sub-01_space-T1w_seg-Own_dseg.nii.gz")
+    table = tmp_path / "names.tsv"
+    table.write_text("index\tname\n17\tmy hippocampus\n")
+    # as FreeSurfer conforms: another orientation, the same places
+    mri = tmp_path / "fs" / "sub-01" / "mri"
+    mri.mkdir(parents=True)
+    turn = nib.orientations.axcodes2ornt(("L", "I", "A"))
+    conformed = nib.Nifti1Image(labels, t1w.affine).as_reoriented(turn)
+    nib.save(
+        nib.MGHImage(conformed.get_fdata().astype(np.int32), conformed.affine),
+        mri / "aparc+aseg.mgz",
+    )
+    run = run_app(
+        phantom, tmp_path / "out",
+        "--atlas", str(tmp_path / "sub-{subject}_space-T1w_seg-Own_dseg.nii.gz"),
+        "--atlas-labels", str(table), "--fs-subjects-dir", str(tmp_path / "fs"),
+        work_dir=finished.work_dir,
+    )  # fmt: skip
+    assert run.code == 0, run.stderr
+    anat, pet = (run.output_dir / "sub-01" / name for name in ("anat", "pet"))
+    static = np.asarray(nib.load(run.image("01", "preproc")).dataobj)
+    suvr = json.loads(sidecar_of(run.image("01", "suvr")).read_text())["SUVR"]
+    rows = {}
+    for seg in ("Own", "aparcaseg"):
+        dseg = nib.load(anat / f"sub-01_space-T1w_seg-{seg}_dseg.nii.gz")
+        np.testing.assert_array_equal(np.asarray(dseg.dataobj), labels)
+        rows[seg] = {
+            int(row["index"]): row
+            for row in read_table(pet / f"sub-01_trc-18FFDG_seg-{seg}_morph.tsv")
+        }
+    assert rows["Own"][17]["name"] == "my hippocampus"
+    assert rows["Own"][18]["name"] == "label_18"
+    assert rows["aparcaseg"][17]["name"] == "Left-Hippocampus"
+    for value in region_values(static, labels):
+        row = rows["Own"][value.index]
+        assert {key: row[key] for key in ("mean", "sd", "suvr", "absent")} == {
+            key: rows["aparcaseg"][value.index][key] for key in ("mean", "sd", "suvr", "absent")
+        }
+        assert (row["mean"] == "n/a") == bool(value.absent)
+        if value.mean is not None:
+            assert float(row["mean"]) == pytest.approx(value.mean, rel=1e-5)
+            assert float(row["suvr"]) == pytest.approx(value.mean / suvr["Reference"], rel=1e-5)
+    assert not issues(run.output_dir)
+    report = (run.output_dir / "sub-01.html").read_text()
+    assert report.count("seg-Own_desc-regions_pet.svg") >= 1
+    assert report.count("seg-aparcaseg_desc-atlas_T1w.svg") >= 1

@@ -102,7 +102,7 @@ def _anatomical() -> dict[str, Any]:
             extensions=[".svg"],
             subtitle="Regions of the atlas",
             description="The regions in which PET is measured should cover their anatomy: cortex"
-            " along the folds, nuclei within their borders, left and right alike.",
+            " along the folds, nuclei within their borders, on the left and on the right.",
         ),
         ordering=_SESSION,
     )
