@@ -76,11 +76,10 @@ def t1w_atlases(config: Config, t1w: ImageFile) -> tuple[Atlas, ...]:
 
 def missing_atlases(config: Config, t1w: ImageFile) -> list[str]:
     """A phrase for each atlas that a T1w has no file of."""
-    there = {atlas.seg for atlas in t1w_atlases(config, t1w)}
     return [
         f"no regions of {atlas.name}: there is no such file of sub-{t1w.subject}"
         for atlas in config.regions.find(config.processing.templates)
-        if atlas.seg not in there
+        if not atlas.packaged and atlas.file_of(t1w.subject, t1w.session) is None
     ]
 
 
@@ -304,7 +303,7 @@ def _write_curves(
     time = {"Description": "Seconds from the time zero of the scan", "Units": "s"}
     kinds = {
         "tacs": (None, "Mean activity of each region and frame", facts.units),
-        "sd": ("sd", "Standard deviation over each region in each frame", facts.units),
+        "sd": (names.SD, "Standard deviation over each region in each frame", facts.units),
         "suv": (names.SUV, "Mean standardised uptake value of each region and frame", "g/mL"),
         "suvr": (
             names.SUVR,

@@ -108,12 +108,12 @@ def _positions(planes: Sequence[Plane], y: float, scale: float) -> str:
 
 
 def side_of(name: str) -> tuple[str, str]:
-    """A region's name without its side, and ``left``, ``right`` or ``both``.
+    """A region's name without its side, and ``left``, ``right`` or ``neither``.
 
     Examples
     --------
     >>> side_of("ctx-lh-precuneus"), side_of("Right-Putamen"), side_of("Brain-Stem")
-    (('ctx-precuneus', 'left'), ('Putamen', 'right'), ('Brain-Stem', 'both'))
+    (('ctx-precuneus', 'left'), ('Putamen', 'right'), ('Brain-Stem', 'neither'))
     """
     match = _SIDE.search(name)
     if match is None:
