@@ -101,7 +101,7 @@ def test_a_subject_without_a_segmentation_is_told_of(tmp_path):
 def test_a_run_with_an_atlas_of_the_subject_and_one_of_freesurfer(phantom, finished, tmp_path):
     labels = true_labels(read_truth(phantom)["01"])
     t1w = nib.load(finished.output_dir / "sub-01/anat/sub-01_desc-preproc_T1w.nii.gz")
-    nib.save(nib.Nifti1Image(labels, t1w.affine), tmp_path / "sub-01_space-T1w_seg-Own_dseg.nii.gz")
+    nib.save(nib.Nifti1Image(labels, t1w.affine), tmp_path / "sub-01_space-T1w_seg-Lab_dseg.nii.gz")
     table = tmp_path / "names.tsv"
     table.write_text("index\tname\n17\tmy hippocampus\n")
     # as FreeSurfer conforms: another orientation, the same places
@@ -115,7 +115,7 @@ def test_a_run_with_an_atlas_of_the_subject_and_one_of_freesurfer(phantom, finis
     )
     run = run_app(
         phantom, tmp_path / "out",
-        "--atlas", str(tmp_path / "sub-{subject}_space-T1w_seg-Own_dseg.nii.gz"),
+        "--atlas", str(tmp_path / "sub-{subject}_space-T1w_seg-Lab_dseg.nii.gz"),
         "--atlas-labels", str(table), "--fs-subjects-dir", str(tmp_path / "fs"),
         work_dir=finished.work_dir,
     )  # fmt: skip
@@ -124,18 +124,18 @@ def test_a_run_with_an_atlas_of_the_subject_and_one_of_freesurfer(phantom, finis
     static = np.asarray(nib.load(run.image("01", "preproc")).dataobj)
     suvr = json.loads(sidecar_of(run.image("01", "suvr")).read_text())["SUVR"]
     rows = {}
-    for seg in ("Own", "aparcaseg"):
+    for seg in ("Lab", "aparcaseg"):
         dseg = nib.load(anat / f"sub-01_space-T1w_seg-{seg}_dseg.nii.gz")
         np.testing.assert_array_equal(np.asarray(dseg.dataobj), labels)
         rows[seg] = {
             int(row["index"]): row
             for row in read_table(pet / f"sub-01_trc-18FFDG_seg-{seg}_morph.tsv")
         }
-    assert rows["Own"][17]["name"] == "my hippocampus"
-    assert rows["Own"][18]["name"] == "label_18"
+    assert rows["Lab"][17]["name"] == "my hippocampus"
+    assert rows["Lab"][18]["name"] == "label_18"
     assert rows["aparcaseg"][17]["name"] == "Left-Hippocampus"
     for value in region_values(static, labels):
-        row = rows["Own"][value.index]
+        row = rows["Lab"][value.index]
         assert {key: row[key] for key in ("mean", "sd", "suvr", "absent")} == {
             key: rows["aparcaseg"][value.index][key] for key in ("mean", "sd", "suvr", "absent")
         }
@@ -145,5 +145,5 @@ def test_a_run_with_an_atlas_of_the_subject_and_one_of_freesurfer(phantom, finis
             assert float(row["suvr"]) == pytest.approx(value.mean / suvr["Reference"], rel=1e-5)
     assert not issues(run.output_dir)
     report = (run.output_dir / "sub-01.html").read_text()
-    assert report.count("seg-Own_desc-regions_pet.svg") >= 1
+    assert report.count("seg-Lab_desc-regions_pet.svg") >= 1
     assert report.count("seg-aparcaseg_desc-atlas_T1w.svg") >= 1
