@@ -16,6 +16,7 @@ PACKAGED = "dk"
 FREESURFER_FILE = PurePath("mri", "aparc+aseg.mgz")
 FILE_ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh")
 _PLACES = ("{subject}", "{session}")
+_SUBJECT = re.compile(r"sub-([A-Za-z0-9+]+)_")
 _NAME = re.compile(r"([A-Za-z0-9]+)(?::([A-Za-z0-9]+))?")
 
 
@@ -53,15 +54,24 @@ class Atlas:
     def file_of(self, subject: str, session: str | None) -> Path | None:
         """The image for one T1w; None where there is no such file.
 
-        Without a session ``_ses-{session}`` and a folder ``ses-{session}`` fall away, and they may
-        also be missing from the names of files of subjects with sessions.
+        A file that is named after one subject is of that subject alone. Without a session,
+        ``_ses-{session}`` and a folder ``ses-{session}`` fall away; they may also be missing from
+        the names of files of subjects with sessions.
         """
         if self.file is None:
             raise ValueError("the packaged atlas has no file for each subject")
         without = re.sub(r"_ses-\{session\}|(?<=/)ses-\{session\}[_/]?", "", self.file)
         forms = [self.file, without] if session else [without]
-        paths = (Path(form.format(subject=subject, session=session)) for form in forms)
-        return next((path for path in paths if path.is_file()), None)
+        for form in forms:
+            path = Path(form.replace(*_for("subject", subject)).replace(*_for("session", session)))
+            named = _SUBJECT.match(path.name)
+            if (named is None or named[1] == subject) and _is_there(path):
+                return path
+        return None
+
+
+def _for(place: str, label: str | None) -> tuple[str, str]:
+    return f"{{{place}}}", label or ""
 
 
 DESIKAN_KILLIANY = Atlas("the Desikan-Killiany atlas", "DK", PACKAGED_TEMPLATE)

@@ -104,6 +104,14 @@ def test_a_file_for_each_subject(tmp_path):
         assert atlas.file_of("01", session) == path
 
 
+def test_a_file_named_after_a_subject_is_of_no_other(tmp_path):
+    path = tmp_path / "sub-01_space-T1w_seg-Roi_dseg.nii"
+    path.touch()
+    (atlas,) = find(str(path), templates=())
+    assert atlas.file_of("01", None) == path
+    assert atlas.file_of("02", None) is None
+
+
 def test_the_folder_of_freesurfer(tmp_path):
     (atlas,) = find("none", fs=tmp_path)
     assert atlas.file_of("01", "a") is None
