@@ -25,6 +25,8 @@ def check(config: Config, *, clean_workdir: bool) -> None:
     _check_names(config)
     _check_weights(config)
     _check_region(config)
+    if config.analysis_level == "participant":
+        config.regions.find(config.processing.templates)
     if clean_workdir and config.analysis_level == "participant":
         _check_cleaning(config)
 

@@ -13,7 +13,7 @@ MOST_NAMES = 10
 
 
 def run_group(config: Config) -> ExitCode:
-    """Write ``group_fusion.{tsv,json,html}`` and say where they are.
+    """Write ``group_fusion.{tsv,json,html}`` and ``group_regions`` and say where they are.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def run_group(config: Config) -> ExitCode:
         line = _incomplete_line(summary.incomplete, summary.n_participants)
         print(f"warning: {line} (reasons in {INCOMPLETE})", file=sys.stderr)
     print(f"{summary.n_participants} participants, {summary.n_rows} fused images")
-    for path in (summary.tsv, summary.html):
+    for path in filter(None, (summary.tsv, summary.regions, summary.html)):
         print(path)
     return ExitCode.SUCCESS
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from bids_app.checks import check
 from bids_app.filter_file import read_filters
 from bids_app.plugins.plugin_file import check_plugin_settings, read_plugin_file
+from bids_app.region_options import add_region_options, completed_regions
 from fusionprep import __version__
 from fusionprep.arguments import NamedPaths, Parser, memory, path, whole_number
 from fusionprep.choices import (
@@ -72,6 +73,7 @@ def build_parser() -> Parser:
     parser.add_argument("-v", "--verbose", action="count", help="say more; twice says everything")
     _add_selection(parser.add_argument_group("which images"))
     _add_processing(parser.add_argument_group("processing"))
+    add_region_options(parser.add_argument_group("regions"))
     _add_fusion(parser.add_argument_group("fusion"))
     _add_performance(parser.add_argument_group("performance"))
     _add_running(parser.add_argument_group("running"))
@@ -374,6 +376,7 @@ def _completed(options: dict[str, Any]) -> dict[str, Any]:
             options[name] = options[name].absolute()
     weights = options.get("weights", {})
     options["weights"] = {name: Path(os.path.realpath(file)) for name, file in weights.items()}
+    completed_regions(options)
     region = options.get("suvr_region")
     if region is not None and region not in region_names():
         check_text("--suvr-region", region)

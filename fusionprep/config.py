@@ -24,6 +24,7 @@ from fusionprep.config_checks import (
     check_memory,
     check_names,
 )
+from fusionprep.config_regions import Regions
 from fusionprep.errors import UsageError
 from fusionprep.frame_windows import AUTO_FRAMES, parse_frames
 from fusionprep.modalities import CONTRASTS, MOVED, PET, T1W, Modality, get_modality
@@ -265,7 +266,7 @@ class Config(Checked):
         Process participants, or gather their outputs.
     ratings_file
         Ratings of scans by people, for the group level.
-    selection, processing, fusion, execution
+    selection, processing, regions, fusion, execution
         Groups of options.
     """
 
@@ -276,6 +277,7 @@ class Config(Checked):
     ratings_file: Path | None = None
     selection: Selection = field(default_factory=Selection)
     processing: Processing = field(default_factory=Processing)
+    regions: Regions = field(default_factory=Regions)
     fusion: Fusion = field(default_factory=Fusion)
     execution: Execution = field(default_factory=Execution)
 
@@ -367,6 +369,7 @@ class Config(Checked):
 GROUPS: Mapping[str, type] = {
     "selection": Selection,
     "processing": Processing,
+    "regions": Regions,
     "fusion": Fusion,
     "execution": Execution,
 }

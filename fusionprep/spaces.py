@@ -1,8 +1,10 @@
 """Output spaces: the T1w's own, and templates at a resolution. Imports nothing heavy."""
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from fusionprep.errors import UsageError
 from fusionprep.given import shown
@@ -61,3 +63,8 @@ def template_spaces(output_spaces: Iterable[str]) -> list[TemplateSpace]:
     ['MNI152NLin2009aSym:res-1']
     """
     return [TemplateSpace.parse(text) for text in output_spaces if text != NATIVE]
+
+
+def templateflow_home() -> Path:
+    """The folder of TemplateFlow's files: ``$TEMPLATEFLOW_HOME`` or its usual place."""
+    return Path(os.environ.get("TEMPLATEFLOW_HOME") or Path.home() / ".cache" / "templateflow")

@@ -23,6 +23,7 @@ LAYERS = (
     },
     {
         *("fusionprep.choices", "fusionprep.spaces", "fusionprep.suvr_regions"),
+        "fusionprep.atlases",
         *("fusionprep.tracers", "fusionprep.files", "fusionprep.given", "fusionprep.machine"),
         *("fusionprep.devices", "fusionprep.reading", "fusionprep.regular", "fusionprep.signals"),
         "fusionprep.frame_windows",
@@ -31,7 +32,7 @@ LAYERS = (
     {"fusionprep.models"},
     {
         *("fusionprep.config", "fusionprep.config_checks", "fusionprep.config_file"),
-        "fusionprep.evaluation",
+        *("fusionprep.config_regions", "fusionprep.evaluation"),
     },
     {"fusionprep.bids"},
     {"fusionprep.reports", "fusionprep.training", "fusionprep.demo"},

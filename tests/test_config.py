@@ -7,6 +7,7 @@ import pytest
 
 from fusionprep.config import Config, Execution, Fusion, Processing, Selection
 from fusionprep.config_file import read_options, read_values, to_toml
+from fusionprep.config_regions import Regions
 from fusionprep.errors import UsageError
 from fusionprep.modalities import T2W
 
@@ -51,6 +52,9 @@ def test_every_option_survives_the_file(tmp_path):
         anat_contrast="FLAIR",
         frames="50-70",
         suvr_region="/masks/pons.nii.gz",
+        atlas=("dk", "/rois/space-T1w_dseg.nii"),
+        atlas_labels=("/rois/names.tsv",),
+        fs_subjects_dir=Path("/freesurfer"),
         nprocs=4,
         omp_nthreads=2,
         mem_gb=7.5,
@@ -208,7 +212,7 @@ def test_the_contrast_joins_the_modalities():
 
 def test_every_option_is_explained():
     documented = "".join(
-        group.__doc__ for group in (Config, Selection, Processing, Fusion, Execution)
+        group.__doc__ for group in (Config, Selection, Processing, Regions, Fusion, Execution)
     )
     named = set(re.findall(r"\b\w+\b", documented))
     assert set(Config.from_options(**FOLDERS).options()) <= named
@@ -222,3 +226,18 @@ def test_values_of_another_version_are_read_without_its_options_being_known(tmp_
     assert values["models"] == ["densefuse", "max"]
     with pytest.raises(UsageError, match=r"unknown option in .*: motion"):
         read_options(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"atlas": ()}, "must name one or more"),
+        ({"atlas": ("dk", "dk")}, "each once"),
+        ({"atlas": ("none", "dk")}, "goes with no other"),
+        ({"atlas": ("auto", "dk")}, "leave one out"),
+        ({"atlas": ("dk",), "atlas_labels": ("names.tsv",)}, "goes with a file of --atlas"),
+    ],
+)
+def test_atlases_that_do_not_go_together(options, said):
+    with pytest.raises(UsageError, match=said):
+        Regions(**options)

@@ -71,8 +71,13 @@ IMAGE = ".nii.gz"
 
 XFM = "xfm"
 MASK, DSEG, PROBSEG = "mask", "dseg", "probseg"
-PREPROC, BRAIN, SUV, SUVR = "preproc", "brain", "suv", "suvr"
+MORPH, TACS = "morph", "tacs"
+"""Tables of regions, as petprep calls them: volume and static uptake, time-activity curves."""
+
+TABLE = ".tsv"
+PREPROC, BRAIN, SUV, SUVR, SD = "preproc", "brain", "suv", "suvr", "sd"
 COREG, FRAMES, NORM, TISSUE = "coreg", "frames", "norm", "tissue"
+ATLAS, REGIONS = "atlas", "regions"
 """Labels of figures."""
 
 SUMMARY, VIEWER, ANATOMICAL, METHODS, ABOUT, ERRORS = (
@@ -97,6 +102,7 @@ DESCRIPTIONS = {
     BRAIN: "Brain mask",
     SUV: "Standardised uptake value",
     SUVR: "Standardised uptake value ratio, or the mask of its reference region",
+    SD: "Standard deviation over the voxels of each region",
 }
 
 

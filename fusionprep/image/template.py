@@ -26,7 +26,7 @@ from fusionprep.image.resample import (
     ras_from_itk,
     to_sitk,
 )
-from fusionprep.spaces import PACKAGED_TEMPLATE, TemplateSpace
+from fusionprep.spaces import PACKAGED_TEMPLATE, TemplateSpace, templateflow_home
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -110,11 +110,6 @@ def _packaged_map(name: str) -> nib.Nifti1Image:
 
 def _float(image: nib.Nifti1Image) -> nib.Nifti1Image:
     return nib.Nifti1Image(image.get_fdata(dtype=np.float32), image.affine)
-
-
-def templateflow_home() -> Path:
-    """The folder of TemplateFlow's files: ``$TEMPLATEFLOW_HOME`` or its usual place."""
-    return Path(os.environ.get("TEMPLATEFLOW_HOME") or Path.home() / ".cache" / "templateflow")
 
 
 def _templateflow_paths(space: TemplateSpace) -> dict[str, Path]:

@@ -54,10 +54,10 @@ class _Figure(SimpleInterface):
         return runtime
 
     def _newest_input(self) -> Path | None:
-        """The drawn image that was written last; None before any is known."""
+        """The drawn image or table that was written last; None before any is known."""
         files = [name for name, trait in self.inputs.traits().items() if trait.is_trait_type(File)]
         values = [getattr(self.inputs, name) for name in files]
-        images = [Path(v) for v in values if isinstance(v, str) and v.endswith(".nii")]
+        images = [Path(v) for v in values if isinstance(v, str) and v.endswith((".nii", ".tsv"))]
         return max(images, key=lambda image: image.stat().st_mtime_ns, default=None)
 
     def _draw(self, path: Path) -> None:
@@ -290,4 +290,49 @@ class PlotFrames(_Figure):
             frame_factors=factors if isdefined(factors) else None,
             units=self.inputs.units,
             chosen=chosen if isdefined(chosen) else None,
+        )
+
+
+class _PlotAtlasInputSpec(_FigureInputSpec):
+    t1w = File(exists=True, mandatory=True)
+    labels = File(exists=True, mandatory=True, desc="atlas on the T1w grid")
+    mask = File(exists=True, mandatory=True, desc="brain mask")
+    atlas_name = traits.Str(mandatory=True)
+
+
+class PlotAtlas(_Figure):
+    """The regions of an atlas on the T1w."""
+
+    input_spec = _PlotAtlasInputSpec
+
+    def _draw(self, path: Path) -> None:
+        from fusionprep.reports.figures.regional import plot_atlas
+
+        t1w, labels, mask = (load_image(getattr(self.inputs, n)) for n in ("t1w", "labels", "mask"))
+        plot_atlas(t1w, labels, mask, path, atlas_name=self.inputs.atlas_name)
+
+
+class _PlotRegionsInputSpec(_FigureInputSpec):
+    values = File(exists=True, mandatory=True, desc="table of regions")
+    curves = File(exists=True, desc="table of time-activity curves")
+    atlas_name = traits.Str(mandatory=True)
+    units = traits.Str("arbitrary", usedefault=True)
+
+
+class PlotRegions(_Figure):
+    """Uptake of the regions of an atlas, and its course in a dynamic PET."""
+
+    input_spec = _PlotRegionsInputSpec
+
+    def _draw(self, path: Path) -> None:
+        from fusionprep.reading import read_table
+        from fusionprep.reports.figures.regional import plot_regions
+
+        curves = self.inputs.curves
+        plot_regions(
+            read_table(Path(self.inputs.values)),
+            path,
+            curves=read_table(Path(curves)) if isdefined(curves) else (),
+            atlas_name=self.inputs.atlas_name,
+            units=self.inputs.units,
         )

@@ -11,8 +11,10 @@ from fusionprep._version import __version__
 from fusionprep.bids.pairing import find_contrast
 from fusionprep.bids.types import ImageFile, Pairing, SubjectPlan
 from fusionprep.config import Config
+from fusionprep.spaces import NATIVE
 from fusionprep.suvr_regions import ReferenceRegion
 from fusionprep.workflows.anatomical import init_anatomical_wf
+from fusionprep.workflows.atlases import TISSUES, atlas_fields, init_atlas_wf, t1w_atlases
 from fusionprep.workflows.nodes import T1W_IMAGES, Port, Space
 from fusionprep.workflows.pet import init_pet_wf
 from fusionprep.workflows.structural import init_structural_wf
@@ -88,6 +90,8 @@ def _add_t1w(
         for field in registration.outputs.outputnode.get():
             sources[field] = (registration, f"outputnode.{field}")
     regions = _add_regions(workflow, config, t1w, pairings, sources)
+    if any(pairing.modality.tracer for pairing in pairings):
+        _add_atlases(workflow, config, t1w, sources)
     contrast = find_contrast(pairings, config.fusion.contrast)
     # The contrast first: the others take its outputs as inputs.
     for pairing in sorted(pairings, key=lambda pairing: pairing is not contrast):
@@ -142,6 +146,23 @@ def _add_region(
         node, source = sources[name]
         workflow.connect(node, source, region, f"inputnode.{field}")
     return region, f"outputnode.{SUVR_REGION}"
+
+
+def _add_atlases(
+    workflow: pe.Workflow, config: Config, t1w: ImageFile, sources: dict[str, Port]
+) -> None:
+    """Add the regions of a T1w's atlases to what its PET images are given."""
+    for atlas in t1w_atlases(config, t1w):
+        labels, table = atlas_fields([atlas])
+        regions = init_atlas_wf(config, t1w, atlas, f"{labels}{_tag(t1w)}_wf")
+        fields = {name: name for name in ("t1w", "mask", *TISSUES)}
+        if atlas.space != NATIVE:
+            fields["t1w_from_template"] = f"t1w_from_template_{atlas.space}"
+        for field, name in fields.items():
+            node, source = sources[name]
+            workflow.connect(node, source, regions, f"inputnode.{field}")
+        sources[labels] = (regions, "outputnode.labels")
+        sources[table] = (regions, "outputnode.table")
 
 
 def _tag(image: ImageFile) -> str:

@@ -31,10 +31,14 @@ CLAIMS: Mapping[str, Claim] = {
     "AssessT1w": Claim(0.25, 12),
     # one frame as stored and in float64, and sums of it, whatever the number of frames
     "AverageFrames": Claim(0.2, 48),
+    "BringAtlas": Claim(0.4, 16),
     "Conform": Claim(0.1, 12),
     "CorrectBias": Claim(0.2, 26),
     "ExtractBrain": Claim(1.15, 12),
     "Fuse": Claim(0.3, 50),
+    # places of the labelled voxels, and one frame
+    "MeasureFrames": Claim(0.2, 24),
+    "MeasureRegions": Claim(0.2, 16),
     "RegisterRigid": Claim(0.35, 8),
     "RegisterTemplate": Claim(0.65, 4),
     "RemoveTable": Claim(0.1, 24),

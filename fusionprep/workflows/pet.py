@@ -15,6 +15,12 @@ from fusionprep.config import Config
 from fusionprep.interfaces.pet import AverageFrames, ReferenceMean, Scale
 from fusionprep.interfaces.quality import AssessPET
 from fusionprep.interfaces.reports import PlotFrames, PlotReferenceRegion
+from fusionprep.workflows.atlases import (
+    add_regions,
+    atlas_fields,
+    missing_atlases,
+    t1w_atlases,
+)
 from fusionprep.workflows.coregistration import Branch, add_coregistration, paired_metadata
 from fusionprep.workflows.fusion import fuse_in_space
 from fusionprep.workflows.nodes import (
@@ -74,15 +80,21 @@ def init_pet_wf(
 
     Inputs
     ------
-    The fields of :func:`~fusionprep.workflows.nodes.fusion_fields`, and those of
-    :func:`~fusionprep.workflows.suvr.region_fields`.
+    The fields of :func:`~fusionprep.workflows.nodes.fusion_fields`, those of
+    :func:`~fusionprep.workflows.suvr.region_fields`, and of each atlas of the T1w those of
+    :func:`~fusionprep.workflows.atlases.atlas_fields`.
     """
     image, facts = pairing.image, pairing.image.pet
     if facts is None:
         raise ValueError(f"the plan of {image.path.name} has no facts about it")
     workflow = LiterateWorkflow(name=name)
     workflow.__desc__ = _describe(config, image, facts)
-    fields = [*fusion_fields(config), *region_fields(config.processing, facts)]
+    atlases = t1w_atlases(config, pairing.t1w)
+    fields = [
+        *fusion_fields(config),
+        *region_fields(config.processing, facts),
+        *atlas_fields(atlases),
+    ]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     average = _average_node(config, image, facts)
     branch = add_coregistration(
@@ -99,6 +111,8 @@ def init_pet_wf(
         _draw_frames(branch, facts)
     quantities = [*_suv(facts, assess), *_suvr(branch, facts)]
     metadata = _metadata(config, pairing, facts)
+    factors = {quantity.desc: quantity.factor for quantity in quantities}
+    add_regions(branch, facts, atlases, factors, metadata)
     for space in output_spaces(config.processing):
         moved = branch.in_space(space)
         computed = assessed if space.template is None else (found, "out")
@@ -130,9 +144,12 @@ def _metadata(config: Config, pairing: Pairing, facts: PETFacts) -> dict[str, An
     """Sidecar fields of every image made of the PET."""
     gone = {name for name, value in facts.changed.items() if value is None}
     given = still_true({**pairing.image.metadata, **facts.changed})
+    paired = paired_metadata(config, pairing)
+    if missing := missing_atlases(config, pairing.t1w):
+        paired[names.NOTES] = [*paired.get(names.NOTES, []), *missing]
     return {
         **{name: value for name, value in given.items() if name not in gone},
-        **paired_metadata(config, pairing),
+        **paired,
         "Units": facts.units,
         "FrameTiming": facts.timing.source,
         "FrameSelection": facts.frames.to_dict(),

@@ -19,6 +19,7 @@ raw out participant --participant-label 01 --session-label a --tracer-label x --
 --output-spaces T1w MNI152NLin2009aSym:res-2 --pet2anat-method auto --registration-backend ants
 --anat-contrast FLAIR
 --skull-strip-t1w force --frames 50-70 --suvr-region pons.nii.gz --random-seed 7 --sloppy
+--atlas dk space-T1w_seg-Lab_dseg.nii --atlas-labels names.tsv --fs-subjects-dir freesurfer
 --fusion-model average densefuse unet --fusion-weights unet=own/unet.safetensors
 --fusion-weights densefuse=own/densefuse.safetensors --planes triplanar
 --colour-map vivid --batch-size 16 --device cpu --nprocs 3 --omp-nthreads 2 --mem 8000M
@@ -70,7 +71,9 @@ def test_labels_with_or_without_prefix(here, option, field, prefix):
 
 def test_every_option_reaches_the_configuration(here, write_weights):
     (here / "filter.json").write_text('{"pet": {"run": 1, "session": null}}')
-    (here / "pons.nii.gz").touch()
+    for name in ("pons.nii.gz", "space-T1w_seg-Lab_dseg.nii", "names.tsv"):
+        (here / name).touch()
+    (here / "freesurfer").mkdir()
     (here / "plugin.yml").write_text("plugin: MultiProc\n")
     own = {name: write_weights(name)[0] for name in ("unet", "densefuse")}
     config, actions = parse(EVERY_OPTION.split())
@@ -102,6 +105,9 @@ def test_every_option_reaches_the_configuration(here, write_weights):
         anat_contrast="FLAIR",
         frames="50-70",
         suvr_region=str(here / "pons.nii.gz"),
+        atlas=("dk", str(here / "space-T1w_seg-Lab_dseg.nii")),
+        atlas_labels=(str(here / "names.tsv"),),
+        fs_subjects_dir=here / "freesurfer",
         nprocs=3,
         omp_nthreads=2,
         mem_gb=8.0,
@@ -188,6 +194,11 @@ def test_what_argparse_refuses_ends_with_64(here, arguments, capsys):
         ("--frames 70-50", "--frames 70-50 cannot be a window: it must end after it begins"),
         ("--frames 50-50", "it must end after it begins"),
         ("--frames 50", "is not auto, all or START-END"),
+        ("--atlas Schaefer2018", "no such atlas on this machine"),
+        ("--atlas own.nii", "own.nii: no such file"),
+        ("--atlas dk --output-spaces T1w", "is in MNI152NLin2009aSym; add it to --output-spaces"),
+        ("--atlas-labels names.tsv", "goes with a file of --atlas"),
+        ("--fs-subjects-dir missing", "no such folder"),
         ("--modalities pet pet", "modalities must name one or more, each once"),
         ("--fusion-model average average", "models must name one or more, each once"),
         ("--fusion-model average gmpet --modalities ct", "gmpet fuses PET only"),

@@ -12,15 +12,14 @@ from fusionprep.workflows.base import init_fusionprep_wf
 from tests.bids.skeleton import pair
 
 
-def workflow(tmp_path: Path, *images: str, **options):
+def workflow(tmp_path: Path, *images: str, frames: int = 1, **options):
     """The workflow of a subject with images of ``pet/`` and ``ct/`` and one T1w."""
+    given = {"modalities": ("pet", "ct"), "models": ("average",), **options}
     config = Config.from_options(
         bids_dir=tmp_path / "raw",
         output_dir=tmp_path / "out",
         work_dir=tmp_path / "work",
-        modalities=("pet", "ct"),
-        models=("average",),
-        **options,
+        **given,
     )
 
     def image(folder: str, name: str) -> ImageFile:
@@ -29,7 +28,8 @@ def workflow(tmp_path: Path, *images: str, **options):
         path.touch()
         tracer = {"trc": name[4:].split("_")[0]} if name.startswith("trc-") else {}
         suffix = name.split("_")[-1]
-        return ImageFile(path, {"sub": "01", **tracer}, suffix, {}, shape=(9, 9, 9))
+        shape = (9, 9, 9, frames) if folder == "pet" and frames > 1 else (9, 9, 9)
+        return ImageFile(path, {"sub": "01", **tracer}, suffix, {}, shape=shape)
 
     t1w = image("anat", "T1w")
     pairings = []

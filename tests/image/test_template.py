@@ -29,8 +29,8 @@ from fusionprep.image.template import (
     _refine_affine,
     load_template,
     register_template,
-    templateflow_home,
 )
+from fusionprep.spaces import templateflow_home
 
 
 @pytest.mark.parametrize(

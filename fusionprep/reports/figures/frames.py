@@ -10,6 +10,9 @@ import numpy as np
 from fusionprep.image.io import each_frame
 from fusionprep.image.segmentation import GRAY, WHITE
 from fusionprep.reports.figures import svg
+from fusionprep.reports.figures.axes import Axis as _Axis
+from fusionprep.reports.figures.axes import grid as _grid
+from fusionprep.reports.figures.axes import line as _line
 from fusionprep.reports.figures.slices import Plane, Volume, outlines, to_gray, window
 from fusionprep.reports.figures.thumbnails import centred_planes
 
@@ -251,62 +254,12 @@ def _curves(
     return body
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """A linear axis: values from `low` to `high` at the positions `begin` to `end`."""
-
-    low: float
-    high: float
-    begin: float
-    end: float
-
-    def __call__(self, values: np.ndarray | float) -> np.ndarray:
-        share = (np.asarray(values, float) - self.low) / (self.high - self.low)
-        return self.begin + share * (self.end - self.begin)
-
-    def ticks(self, *, whole: bool = False) -> list[float]:
-        from matplotlib.ticker import MaxNLocator
-
-        places = MaxNLocator(6, integer=whole).tick_values(self.low, self.high)
-        return [float(place) for place in places if self.low <= place <= self.high]
-
-
 def _shade(across: _Axis, up: _Axis, span: tuple[float, float]) -> str:
     left, right = (float(across(minutes)) for minutes in span)
     return (
         f'<rect x="{left:.1f}" y="{up.end:.1f}" width="{right - left:.1f}"'
         f' height="{up.begin - up.end:.1f}" fill="{_AVERAGED_COLOUR}" fill-opacity="0.22"/>\n'
     )
-
-
-def _grid(across: _Axis, up: _Axis, *, whole: bool) -> list[str]:
-    parts = []
-    for value in up.ticks():
-        y = float(up(value))
-        parts.append(_stroke(f"M{across.begin:.1f},{y:.1f}H{across.end:.1f}", "#3c4043"))
-        parts.append(svg.text(f"{value:g}", across.begin - 10, y + 5, anchor="end"))
-    for value in across.ticks(whole=whole):
-        x = float(across(value))
-        parts.append(_stroke(f"M{x:.1f},{up.begin:.1f}v6", "#bdc1c6"))
-        parts.append(svg.text(f"{value:g}", x, up.begin + 22, anchor="middle"))
-    parts.append(_stroke(f"M{across.begin:.1f},{up.begin:.1f}H{across.end:.1f}", "#bdc1c6"))
-    return parts
-
-
-def _line(x: np.ndarray, y: np.ndarray, colour: str) -> str:
-    """A line with a dot at each point; what is not finite is left out."""
-    points = [(a, b) for a, b in zip(x, y, strict=True) if np.isfinite(b)]
-    if not points:
-        return ""
-    path = "L".join(f"{a:.1f},{b:.1f}" for a, b in points)
-    dots = "".join(
-        f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{colour}"/>\n' for a, b in points
-    )
-    return _stroke(f"M{path}", colour, 2) + dots
-
-
-def _stroke(path: str, colour: str, width: float = 1) -> str:
-    return f'<path fill="none" stroke="{colour}" stroke-width="{width}" d="{path}"/>\n'
 
 
 def _short(minutes: float) -> str:

@@ -82,8 +82,8 @@ class Volume:
         volume = cls.from_image(mask)
         return cls((volume.voxels > 0.5).astype(np.uint8), volume.affine)
 
-    def sample(self, plane: Plane) -> np.ndarray:
-        """Interpolate linearly on a plane.
+    def sample(self, plane: Plane, *, order: int = 1) -> np.ndarray:
+        """Interpolate linearly on a plane, or with order 0 take the nearest voxel, for labels.
 
         Returns
         -------
@@ -104,7 +104,7 @@ class Volume:
         )
         channels = self.voxels if self.voxels.ndim == 4 else self.voxels[..., None]
         sampled = [
-            map_coordinates(channels[..., c], coordinates, output=np.float32, order=1, cval=0.0)
+            map_coordinates(channels[..., c], coordinates, output=np.float32, order=order, cval=0.0)
             for c in range(channels.shape[-1])
         ]
         values = np.nan_to_num(np.stack(sampled, axis=-1), nan=0.0, posinf=0.0, neginf=0.0)

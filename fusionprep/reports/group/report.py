@@ -20,8 +20,10 @@ from fusionprep.reports.group.outliers import (
 )
 from fusionprep.reports.group.page import Findings, render_page
 from fusionprep.reports.group.ratings import Rating, read_ratings
+from fusionprep.reports.group.regions import REGIONS, write_region_table
 from fusionprep.reports.group.rows import (
     FusedEntry,
+    ParticipantEntry,
     cell,
     find_participants,
     read_participant,
@@ -48,7 +50,9 @@ class GroupSummary:
     incomplete
         Names of participants without a complete result; ``group_incomplete.tsv`` says why.
     warnings
-        One line for each rating that belongs to no scan.
+        One line for each rating that belongs to no scan, and each table that cannot be read.
+    regions
+        The table of regions; None where none were measured.
     """
 
     n_participants: int
@@ -58,6 +62,7 @@ class GroupSummary:
     html: Path
     incomplete: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    regions: Path | None = None
 
 
 def write_group_report(
@@ -66,12 +71,13 @@ def write_group_report(
     ratings_file: Path | None = None,
     crashes: Mapping[str, Sequence[str]] | None = None,
 ) -> GroupSummary:
-    """Write ``group_fusion.tsv``, ``.json`` and ``.html``, and ``group_figures/``.
+    """Write ``group_fusion.tsv``, ``.json`` and ``.html``, ``group_figures/`` and the regions.
 
     All is taken from sidecars and small figures; no volume is read. The table has a row for each
     scalar fused image, ordered by participant; ``n/a`` stands where a value was not recorded.
     Participants without a complete result, be it that a run was cut off before their first output,
-    are in ``group_incomplete.tsv`` with the reason.
+    are in ``group_incomplete.tsv`` with the reason. Uptake in regions has a table of its own, see
+    :func:`~fusionprep.reports.group.regions.write_region_table`.
 
     Parameters
     ----------
@@ -131,24 +137,38 @@ def write_group_report(
         "json": json.dumps(described, indent=2) + "\n",
         "html": render_page(output_dir, findings, described, len(rows), warnings),
     }
-    incomplete = [
+    incomplete = _write_incomplete(output_dir, participants)
+    for kind, path in targets.items():
+        write_text(path, contents[kind])
+    regions, unread = write_region_table(output_dir)
+    return GroupSummary(
+        len(labels),
+        len(rows),
+        **targets,
+        incomplete=incomplete,
+        warnings=(*warnings, *unread),
+        regions=regions,
+    )
+
+
+def _write_incomplete(
+    output_dir: Path, participants: Iterable[ParticipantEntry]
+) -> tuple[str, ...]:
+    """Write who has no complete result, and why; their names."""
+    rows = [
         {"participant_id": item.name, "reason": cell(item.missing)}
         for item in participants
         if item.missing
     ]
-    write_text(output_dir / INCOMPLETE, _tsv(incomplete, ["participant_id", "reason"]))
-    for kind, path in targets.items():
-        write_text(path, contents[kind])
-    names = tuple(row["participant_id"] for row in incomplete)
-    return GroupSummary(
-        len(labels), len(rows), **targets, incomplete=names, warnings=tuple(warnings)
-    )
+    write_text(output_dir / INCOMPLETE, _tsv(rows, ["participant_id", "reason"]))
+    return tuple(row["participant_id"] for row in rows)
 
 
 def _check_writable(output_dir: Path, targets: Iterable[Path]) -> None:
     if not usable_folder(output_dir, "the output folder "):
         return
-    for path in (*targets, output_dir / INCOMPLETE):
+    regions = (output_dir / f"{REGIONS}.{kind}" for kind in ("tsv", "json"))
+    for path in (*targets, output_dir / INCOMPLETE, *regions):
         refuse_folder(path)
     figures = output_dir / FOLDER
     if usable_folder(figures):

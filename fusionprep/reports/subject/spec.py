@@ -97,6 +97,13 @@ def _anatomical() -> dict[str, Any]:
             " in place.",
             moving=True,
         ),
+        _figure(
+            names.ATLAS,
+            extensions=[".svg"],
+            subtitle="Regions of the atlas",
+            description="The regions in which PET is measured should cover their anatomy: cortex"
+            " along the folds, nuclei within their borders, on the left and on the right.",
+        ),
         ordering=_SESSION,
     )
 
@@ -135,6 +142,16 @@ def _of_modality(modality: Modality, fused: Collection[str]) -> dict[str, Any]:
                 description=f"Above the T1w, below the {modality.label}, with the contour of the"
                 " region whose mean uptake is 1 in the SUVR image. It should cover its anatomy and"
                 " keep clear of neighbours with other uptake.",
+            ),
+            _figure(
+                names.REGIONS,
+                bids.suffix,
+                [".svg"],
+                subtitle="Uptake in regions",
+                description="The mean of each region, left and right, with its standard deviation"
+                " over voxels as a line; of dynamic PET also the mean over time, some curves with"
+                f" their names. The numbers are in the tables ..._{names.MORPH}{names.TABLE} and"
+                f" ..._{names.TACS}{names.TABLE}.",
             ),
         ]
     if modality.fused:

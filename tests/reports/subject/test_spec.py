@@ -43,7 +43,7 @@ def test_sections_and_their_order(sections):
 def test_a_section_has_what_its_modality_has(sections, modality):
     found = reportlets(sections[modality.label])
     assert {names.SUMMARY, names.COREG} <= set(found)
-    assert ({names.FRAMES, names.SUVR} <= set(found)) is modality.tracer
+    assert ({names.FRAMES, names.SUVR, names.REGIONS} <= set(found)) is modality.tracer
     assert (names.FUSED in found) is modality.fused
     for item in found.values():
         suffixes = {names.BIDS[modality].suffix, names.BIDS[modality].fused_suffix}
