@@ -5,12 +5,14 @@ import typing
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from fusionprep.choices import (
+    NO_CORRECTION,
     AnalysisLevel,
     Backend,
     ColourMapName,
+    Correction,
     Device,
     Method,
     Planes,
@@ -18,41 +20,23 @@ from fusionprep.choices import (
     choices,
 )
 from fusionprep.config_checks import (
-    LIMITS,
-    check_all_text,
+    Checked,
     check_among,
     check_filter_values,
     check_labels,
     check_memory,
     check_names,
-    check_number,
 )
 from fusionprep.errors import UsageError
 from fusionprep.modalities import CONTRASTS, MOVED, PET, T1W, Modality, get_modality
 from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
+from fusionprep.point_spreads import parse_fwhm
 from fusionprep.spaces import NATIVE, PACKAGED_TEMPLATE, TemplateSpace, template_spaces
 from fusionprep.suvr_regions import NO_REGION, ReferenceRegion, find_region
 
 
-class _Checked:
-    """A group of options that refuses impossible values."""
-
-    def __post_init__(self) -> None:
-        for name, hint in typing.get_type_hints(type(self)).items():
-            value = getattr(self, name)
-            if hint != Mapping[str, Any]:
-                # what filters and plugins hold is checked by itself
-                check_all_text(name, value)
-            if typing.get_origin(hint) is Literal:
-                check_among(name, (value,), choices(hint))
-            if name in LIMITS and value is not None:
-                check_number(name, value)
-            if name.endswith("_label"):
-                check_labels(name, value)
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Selection(_Checked):
+class Selection(Checked):
     """Which images are processed.
 
     Attributes
@@ -99,7 +83,7 @@ class Selection(_Checked):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Processing(_Checked):
+class Processing(Checked):
     """How images are brought to the output spaces.
 
     Attributes
@@ -115,6 +99,11 @@ class Processing(_Checked):
     suvr_region
         Name of one of :data:`~fusionprep.suvr_regions.REFERENCE_REGIONS`, ``none``, or the path of
         a mask in the first template's space.
+    pvc
+        Partial-volume corrections of PET beside the uncorrected, or ``none``.
+    psf
+        Width of the PET's point spread, as :func:`~fusionprep.point_spreads.parse_fwhm` reads it;
+        None takes it from the sidecar or a table of scanners.
     random_seed
         Of everything random.
     sloppy
@@ -126,11 +115,20 @@ class Processing(_Checked):
     registration_backend: Backend = "greedy"
     skull_strip_t1w: SkullStrip = "auto"
     suvr_region: str = "whole-brain"
+    pvc: tuple[str, ...] = (NO_CORRECTION,)
+    psf: str | None = None
     random_seed: int = 0
     sloppy: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_names("--pvc", self.pvc, (NO_CORRECTION, *choices(Correction)))
+        if NO_CORRECTION in self.pvc and len(self.pvc) > 1:
+            raise UsageError(f"--pvc {NO_CORRECTION} goes with no other")
+        if self.psf is not None:
+            parse_fwhm(self.psf)
+            if not self.corrections:
+                raise UsageError("--psf is for --pvc; leave it out, or add a correction")
         templates = self.templates
         if len(set(templates)) < len(templates):
             raise UsageError("--output-spaces names a space twice")
@@ -157,13 +155,18 @@ class Processing(_Checked):
         return self.suvr_region != NO_REGION
 
     @property
+    def corrections(self) -> tuple[str, ...]:
+        """The partial-volume corrections asked for."""
+        return tuple(method for method in self.pvc if method != NO_CORRECTION)
+
+    @property
     def region(self) -> ReferenceRegion | None:
         """The reference region of SUVR; None for a user's mask, and for no SUVR."""
         return find_region(self.suvr_region)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Fusion(_Checked):
+class Fusion(Checked):
     """What is fused by which models, and how.
 
     Attributes
@@ -212,7 +215,7 @@ class Fusion(_Checked):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Execution(_Checked):
+class Execution(Checked):
     """How the run uses the machine, and what it reports; no result depends on it.
 
     Attributes
@@ -253,7 +256,7 @@ class Execution(_Checked):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(_Checked):
+class Config(Checked):
     """Every option of a run.
 
     Attributes

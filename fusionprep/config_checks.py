@@ -2,10 +2,12 @@
 
 import math
 import re
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from fusionprep.choices import choices
 from fusionprep.errors import UsageError
 from fusionprep.given import check_text, outside, shown
 
@@ -27,6 +29,23 @@ REGEX_SEARCH = "regex_search"
 """What pybids understands in a query beside entities."""
 
 _WORDS = ("*", "Query.ANY", "Query.NONE")
+
+
+class Checked:
+    """A group of options that refuses impossible values."""
+
+    def __post_init__(self) -> None:
+        for name, hint in typing.get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            if hint != Mapping[str, Any]:
+                # what filters and plugins hold is checked by itself
+                check_all_text(name, value)
+            if typing.get_origin(hint) is Literal:
+                check_among(name, (value,), choices(hint))
+            if name in LIMITS and value is not None:
+                check_number(name, value)
+            if name.endswith("_label"):
+                check_labels(name, value)
 
 
 def check_among(name: str, values: Sequence[str], allowed: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ LAYERS = (
     },
     {
         *("fusionprep.choices", "fusionprep.spaces", "fusionprep.suvr_regions"),
+        "fusionprep.point_spreads",
         *("fusionprep.tracers", "fusionprep.files", "fusionprep.given", "fusionprep.machine"),
         *("fusionprep.devices", "fusionprep.reading", "fusionprep.regular", "fusionprep.signals"),
     },

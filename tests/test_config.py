@@ -50,6 +50,8 @@ def test_every_option_survives_the_file(tmp_path):
         skull_strip_t1w="skip",
         anat_contrast="FLAIR",
         suvr_region="/masks/pons.nii.gz",
+        pvc=("mg", "gtm"),
+        psf="5x5x6",
         nprocs=4,
         omp_nthreads=2,
         mem_gb=7.5,

@@ -71,6 +71,10 @@ IMAGE = ".nii.gz"
 
 XFM = "xfm"
 MASK, DSEG, PROBSEG = "mask", "dseg", "probseg"
+MORPH = "morph"
+"""Tables of regions, as petprep calls them."""
+
+TABLE = ".tsv"
 PREPROC, BRAIN, SUV, SUVR = "preproc", "brain", "suv", "suvr"
 COREG, FRAMES, NORM, TISSUE = "coreg", "frames", "norm", "tissue"
 """Labels of figures."""
@@ -79,6 +83,31 @@ SUMMARY, VIEWER, ANATOMICAL, METHODS, ABOUT, ERRORS = (
     "summary", "viewer", "anatomical", "methods", "about", "errors",
 )  # fmt: skip
 """Labels of text blocks of the subject report."""
+
+CORRECTIONS = {
+    "mg": "Müller-Gärtner",
+    "gtm": "geometric transfer matrix",
+    "rbv": "region-based voxelwise",
+    "iy": "iterative Yang",
+}
+"""Partial-volume corrections by what users type."""
+
+
+def corrected(method: str) -> str:
+    """The label ``desc-`` of a PET corrected for partial volume.
+
+    Examples
+    --------
+    >>> corrected("mg"), corrected_suvr("mg")
+    ('pvcMG', 'suvrPvcMG')
+    """
+    return f"pvc{method.upper()}"
+
+
+def corrected_suvr(method: str) -> str:
+    """The same of its SUVR."""
+    return f"{SUVR}Pvc{method.upper()}"
+
 
 JUDGED = ("Registration", "Plausibility")
 """Fields of sidecars that hold a ``Verdict`` and a ``VerdictReason``."""
@@ -97,6 +126,15 @@ DESCRIPTIONS = {
     BRAIN: "Brain mask",
     SUV: "Standardised uptake value",
     SUVR: "Standardised uptake value ratio, or the mask of its reference region",
+    **{
+        corrected(method): f"Corrected for partial volume ({name})"
+        for method, name in CORRECTIONS.items()
+    },
+    **{
+        corrected_suvr(method): f"SUVR corrected for partial volume ({name})"
+        for method, name in CORRECTIONS.items()
+        if method != "gtm"
+    },
 }
 
 

@@ -84,6 +84,22 @@ class SUVGiven:
 
 
 @dataclass(frozen=True)
+class PointSpread:
+    """By how much a PET is blurred.
+
+    Attributes
+    ----------
+    fwhm
+        Full width at half maximum, mm, from left to right, back to front and feet to head.
+    source
+        Who says so.
+    """
+
+    fwhm: tuple[float, float, float]
+    source: str
+
+
+@dataclass(frozen=True)
 class PETFacts:
     """What a dataset says about one PET image, decided once, when its subject is planned.
 
@@ -114,6 +130,8 @@ class PETFacts:
         where frames stay as they are.
     changed
         Fields of the sidecar that this makes other than those of the dataset.
+    point_spread
+        Where partial volume is to be corrected.
     """
 
     tracer: str | None
@@ -129,6 +147,7 @@ class PETFacts:
     doubts: tuple[str, ...] = ()
     frame_factors: tuple[float, ...] | None = None
     changed: Mapping[str, Any] = field(default_factory=dict)
+    point_spread: PointSpread | None = None
 
     def tracer_fields(self) -> dict[str, str]:
         """Fields of sidecars about the tracer, as far as it is known."""

@@ -25,6 +25,7 @@ from fusionprep.workflows.nodes import (
     node,
     output_spaces,
 )
+from fusionprep.workflows.partial_volume import add_partial_volume, describe_correction
 from fusionprep.workflows.suvr import describe_region, region_name, region_path
 
 FRAMES_TEXT = """
@@ -86,6 +87,7 @@ def init_pet_wf(
         _draw_frames(branch, facts)
     quantities = [*_suv(facts, assess), *_suvr(branch, facts)]
     metadata = _metadata(config, pairing, facts)
+    add_partial_volume(branch, facts, metadata)
     for space in output_spaces(config.processing):
         moved = branch.in_space(space)
         computed = assessed if space.template is None else (found, "out")
@@ -137,7 +139,7 @@ def _describe(config: Config, image: ImageFile, facts: PETFacts) -> str:
         )
     if config.processing.with_suvr:
         text += describe_region(config.processing)
-    return text
+    return text + describe_correction(config.processing, facts)
 
 
 def _assess_node(branch: Branch, facts: PETFacts) -> pe.Node:

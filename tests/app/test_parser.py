@@ -19,6 +19,7 @@ raw out participant --participant-label 01 --session-label a --tracer-label x --
 --output-spaces T1w MNI152NLin2009aSym:res-2 --pet2anat-method auto --registration-backend ants
 --anat-contrast FLAIR
 --skull-strip-t1w force --suvr-region pons.nii.gz --random-seed 7 --sloppy
+--pvc mg iy --psf 5.5x5.5x6
 --fusion-model average densefuse unet --fusion-weights unet=own/unet.safetensors
 --fusion-weights densefuse=own/densefuse.safetensors --planes triplanar
 --colour-map vivid --batch-size 16 --device cpu --nprocs 3 --omp-nthreads 2 --mem 8000M
@@ -101,6 +102,8 @@ def test_every_option_reaches_the_configuration(here, write_weights):
         skull_strip_t1w="force",
         anat_contrast="FLAIR",
         suvr_region=str(here / "pons.nii.gz"),
+        pvc=("mg", "iy"),
+        psf="5.5x5.5x6",
         nprocs=3,
         omp_nthreads=2,
         mem_gb=8.0,
@@ -183,6 +186,12 @@ def test_what_argparse_refuses_ends_with_64(here, arguments, capsys):
         ("--suvr-region pons --output-spaces T1w", "an atlas in MNI152NLin2009aSym; add it"),
         ("--suvr-region cerebellar-gm --output-spaces MNI152NLin6Asym", "add it to"),
         ("--suvr-region raw/mask.nii.gz --output-spaces T1w", "needs a template"),
+        ("--pvc none mg", "--pvc none goes with no other"),
+        ("--pvc mg mg", "--pvc must name one or more, each once"),
+        ("--psf 6", "--psf is for --pvc"),
+        ("--pvc mg --psf 5x6", "one for each axis .*; not 5x6"),
+        ("--pvc mg --psf nanx6x6", "--psf takes a full width at half maximum of 1 to 25 mm"),
+        ("--pvc mg --psf 0.6", "of 1 to 25 mm"),
         ("--modalities pet pet", "modalities must name one or more, each once"),
         ("--fusion-model average average", "models must name one or more, each once"),
         ("--fusion-model average gmpet --modalities ct", "gmpet fuses PET only"),

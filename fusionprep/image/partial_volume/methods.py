@@ -1,6 +1,6 @@
 """The methods of partial-volume correction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -193,7 +193,7 @@ def muller_gartner(
     regions: Blurred,
     activities: Mapping[str, float],
     *,
-    gray: str = GRAY,
+    gray: Collection[str] = (GRAY,),
     threshold: float = GRAY_THRESHOLD,
     elsewhere: float = 0.0,
 ) -> np.ndarray:
@@ -209,7 +209,7 @@ def muller_gartner(
         Of every other region by name, in the units of the PET: by :func:`transfer_matrix_means`,
         or :func:`eroded_mean` for white matter.
     gray
-        Name of the region that is found.
+        Names of the regions that gray matter is parted into.
     threshold
         Least share of it, blurred, at which there is a value.
     elsewhere
@@ -224,13 +224,13 @@ def muller_gartner(
     ----------
     Müller-Gärtner et al. (1992), J Cereb Blood Flow Metab 12(4):571-583.
     """
-    region = _named(regions.seen, gray)
-    levels = [0.0 if name == gray else activities[name] for name in regions.own.names]
-    left = pet[region.box] - regions.seen.image(levels)[region.box]
-    inside = region.share >= threshold
-    found = np.full(pet.shape, elsewhere, np.float32)
-    found[region.box][inside] = left[inside] / region.share[inside]
-    return found
+    if missing := set(gray) - set(regions.own.names):
+        raise ValueError(f"no region is called {', '.join(sorted(missing))}")
+    share = regions.seen.image([float(name in gray) for name in regions.own.names])
+    others = [0.0 if name in gray else activities[name] for name in regions.own.names]
+    left = np.asarray(pet, np.float32) - regions.seen.image(others)
+    nowhere = np.full_like(left, elsewhere)
+    return np.divide(left, share, out=nowhere, where=share >= threshold)
 
 
 def region_based_voxelwise(

@@ -228,8 +228,8 @@ class Partition:
         labels
             (X, Y, Z) integers on the same grid.
         names
-            Label to name. Where one region is parted, its parts have these names; of several, the
-            parts are called ``"GM in NAME"``. The rest keeps the name of the region.
+            Label to name of the part. Where several regions are parted, the parts are called
+            ``"GM in NAME"``. The rest keeps the name of the region.
         smallest_ml
             Parts with less are left in the rest, since what blurs into them cannot be told.
 
