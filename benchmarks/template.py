@@ -55,7 +55,7 @@ class Head:
         corrected = correct_bias(data, inside, zooms, iterations=(50, 50, 30))
         tissues = segment_tissues(corrected, inside, tuple(zooms))
         brain = new_image(np.where(inside, corrected, 0).astype(np.float32), t1w.affine)
-        return cls(brain, mask, new_image(tissues.probability["GM"], t1w.affine))
+        return cls(brain, mask, new_image(tissues.fraction["GM"], t1w.affine))
 
     def moved(self, move: np.ndarray) -> "Head":
         """The same head elsewhere in the scanner; `move` is (4, 4), mm."""

@@ -13,9 +13,11 @@ from bids_app.region_options import add_region_options, completed_regions
 from fusionprep import __version__
 from fusionprep.arguments import NamedPaths, Parser, memory, path, whole_number
 from fusionprep.choices import (
+    NO_CORRECTION,
     AnalysisLevel,
     Backend,
     ColourMapName,
+    Correction,
     Device,
     Method,
     Planes,
@@ -165,6 +167,19 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         f" {_regions(of_atlas=False)}; by an atlas in {PACKAGED_TEMPLATE}, which must be an output"
         f" space, {_regions(of_atlas=True)}; a mask file in the first template's space; or none"
         " (default: auto)",
+    )
+    group.add_argument(
+        "--pvc",
+        nargs="+",
+        choices=(NO_CORRECTION, *choices(Correction)),
+        help="partial-volume corrections of PET in T1w space: mg (Müller-Gärtner), rbv, iy for"
+        " images, gtm for a table; fusion takes the uncorrected (default: none)",
+    )
+    group.add_argument(
+        "--psf",
+        metavar="FWHM[xFWHMxFWHM]",
+        help="with --pvc: the PET's point spread in mm, from left to right, back to front, feet to"
+        " head, e.g. 5.5x5.5x6 (default: by the sidecar, or a table of scanners)",
     )
     group.add_argument(
         "--random-seed",

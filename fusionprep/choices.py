@@ -19,6 +19,12 @@ Planes = Literal["axial", "triplanar"]
 ColourMapName = Literal["clear", "vivid"]
 """Colours of fused PET and SPECT: the first is the default and reads best."""
 
+Correction = Literal["mg", "gtm", "rbv", "iy"]
+"""Partial-volume corrections beside ``none``: Müller-Gärtner, geometric transfer matrix,
+region-based voxelwise, iterative Yang."""
+
+NO_CORRECTION = "none"
+
 Device = Literal["auto", "cpu", "cuda"]
 
 

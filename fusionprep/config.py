@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from fusionprep.choices import (
+    NO_CORRECTION,
     AnalysisLevel,
     Backend,
     ColourMapName,
+    Correction,
     Device,
     Method,
     Planes,
     SkullStrip,
+    choices,
 )
 from fusionprep.config_checks import (
     Checked,
@@ -29,6 +32,7 @@ from fusionprep.errors import UsageError
 from fusionprep.frame_windows import AUTO_FRAMES, parse_frames
 from fusionprep.modalities import CONTRASTS, MOVED, PET, T1W, Modality, get_modality
 from fusionprep.models.registry import DEFAULT_MODEL, get_model, model_names
+from fusionprep.point_spreads import parse_fwhm
 from fusionprep.spaces import NATIVE, PACKAGED_TEMPLATE, TemplateSpace, template_spaces
 from fusionprep.suvr_regions import AUTO_REGION, NO_REGION, ReferenceRegion, find_region
 
@@ -100,6 +104,11 @@ class Processing(Checked):
     suvr_region
         Name of one of :data:`~fusionprep.suvr_regions.REFERENCE_REGIONS`, ``auto`` for the usual
         one of each tracer, ``none``, or the path of a mask in the first template's space.
+    pvc
+        Partial-volume corrections of PET beside the uncorrected, or ``none``.
+    psf
+        Width of the PET's point spread, as :func:`~fusionprep.point_spreads.parse_fwhm` reads it;
+        None takes it from the sidecar or a table of scanners.
     random_seed
         Of everything random.
     sloppy
@@ -112,12 +121,21 @@ class Processing(Checked):
     skull_strip_t1w: SkullStrip = "auto"
     frames: str = AUTO_FRAMES
     suvr_region: str = AUTO_REGION
+    pvc: tuple[str, ...] = (NO_CORRECTION,)
+    psf: str | None = None
     random_seed: int = 0
     sloppy: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         parse_frames(self.frames)
+        check_names("--pvc", self.pvc, (NO_CORRECTION, *choices(Correction)))
+        if NO_CORRECTION in self.pvc and len(self.pvc) > 1:
+            raise UsageError(f"--pvc {NO_CORRECTION} goes with no other")
+        if self.psf is not None:
+            parse_fwhm(self.psf)
+            if not self.corrections:
+                raise UsageError("--psf is for --pvc; leave it out, or add a correction")
         templates = self.templates
         if len(set(templates)) < len(templates):
             raise UsageError("--output-spaces names a space twice")
@@ -157,6 +175,11 @@ class Processing(Checked):
     def own_region(self) -> bool:
         """Whether the reference region is a mask of the user's."""
         return self.with_suvr and not self.region_by_tracer and self.region is None
+
+    @property
+    def corrections(self) -> tuple[str, ...]:
+        """The partial-volume corrections asked for."""
+        return tuple(method for method in self.pvc if method != NO_CORRECTION)
 
     @property
     def region(self) -> ReferenceRegion | None:

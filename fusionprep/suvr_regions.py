@@ -36,12 +36,12 @@ class ReferenceRegion:
 
 REFERENCE_REGIONS = (
     ReferenceRegion("whole-brain", "WholeBrain", "the whole brain", "mask"),
-    ReferenceRegion("gm", "GM", "gray matter (probability above 0.5)", "gm"),
-    ReferenceRegion("wm", "WM", "white matter (probability above 0.5)", "wm"),
+    ReferenceRegion("gm", "GM", "gray matter (fraction above 0.5)", "gm"),
+    ReferenceRegion("wm", "WM", "white matter (fraction above 0.5)", "wm"),
     ReferenceRegion(
         "cerebellar-gm",
         "CerebellarGM",
-        "the cerebellar cortex more than 4 mm from the cerebrum, where the subject's probability of"
+        "the cerebellar cortex more than 4 mm from the cerebrum, where the subject's fraction of"
         " gray matter is above 0.5",
         gray_matter=True,
     ),

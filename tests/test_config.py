@@ -55,6 +55,8 @@ def test_every_option_survives_the_file(tmp_path):
         atlas=("dk", "/rois/space-T1w_dseg.nii"),
         atlas_labels=("/rois/names.tsv",),
         fs_subjects_dir=Path("/freesurfer"),
+        pvc=("mg", "gtm"),
+        psf="5x5x6",
         nprocs=4,
         omp_nthreads=2,
         mem_gb=7.5,

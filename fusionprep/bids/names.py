@@ -85,6 +85,31 @@ SUMMARY, VIEWER, ANATOMICAL, METHODS, ABOUT, ERRORS = (
 )  # fmt: skip
 """Labels of text blocks of the subject report."""
 
+CORRECTIONS = {
+    "mg": "Müller-Gärtner",
+    "gtm": "geometric transfer matrix",
+    "rbv": "region-based voxelwise",
+    "iy": "iterative Yang",
+}
+"""Partial-volume corrections by what users type."""
+
+
+def corrected(method: str) -> str:
+    """The label ``desc-`` of a PET corrected for partial volume.
+
+    Examples
+    --------
+    >>> corrected("mg"), corrected_suvr("mg")
+    ('pvcMG', 'suvrPvcMG')
+    """
+    return f"pvc{method.upper()}"
+
+
+def corrected_suvr(method: str) -> str:
+    """The same of its SUVR."""
+    return f"{SUVR}Pvc{method.upper()}"
+
+
 JUDGED = ("Registration", "Plausibility")
 """Fields of sidecars that hold a ``Verdict`` and a ``VerdictReason``."""
 
@@ -103,6 +128,15 @@ DESCRIPTIONS = {
     SUV: "Standardised uptake value",
     SUVR: "Standardised uptake value ratio, or the mask of its reference region",
     SD: "Standard deviation over the voxels of each region",
+    **{
+        corrected(method): f"Corrected for partial volume ({name})"
+        for method, name in CORRECTIONS.items()
+    },
+    **{
+        corrected_suvr(method): f"SUVR corrected for partial volume ({name})"
+        for method, name in CORRECTIONS.items()
+        if method != "gtm"
+    },
 }
 
 

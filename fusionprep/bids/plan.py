@@ -22,6 +22,7 @@ from fusionprep.bids.names import BIDS, kept_entities
 from fusionprep.bids.odd_names import too_long
 from fusionprep.bids.pairing import find_contrast, pair_images
 from fusionprep.bids.pet_facts import pet_facts
+from fusionprep.bids.point_spread import point_spread
 from fusionprep.bids.sidecars import FRAME_TABLE
 from fusionprep.bids.subject_tables import Participants
 from fusionprep.bids.types import (
@@ -204,6 +205,9 @@ def _check_image(
     )
     if modality.tracer:
         facts = pet_facts(checked, config.bids_dir, config.processing, participants)
+        if config.processing.corrections:
+            spread = point_spread(checked, config.processing.psf)
+            facts = dataclasses.replace(facts, point_spread=spread)
         return dataclasses.replace(checked, pet=facts)
     return checked
 
@@ -368,7 +372,11 @@ def _describe_pet(image: ImageFile, facts: PETFacts) -> str:
     suvr = f"; no SUVR: {facts.no_suvr}" if facts.no_suvr else ""
     if facts.region is not None and not facts.no_suvr:
         suvr = f"; SUVR by {facts.region.name}"
-    return f"tracer {facts.tracer or 'unknown'}, {frames}{weighting}; {suv}{suvr}"
+    blur = ""
+    if facts.point_spread is not None:
+        widths = " x ".join(f"{width:.3g}" for width in facts.point_spread.fwhm)
+        blur = f"; point spread {widths} mm ({facts.point_spread.source})"
+    return f"tracer {facts.tracer or 'unknown'}, {frames}{weighting}; {suv}{suvr}{blur}"
 
 
 def _short(image: ImageFile, label: str) -> PurePath:

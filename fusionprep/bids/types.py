@@ -132,6 +132,22 @@ class FrameChoice:
 
 
 @dataclass(frozen=True)
+class PointSpread:
+    """By how much a PET is blurred.
+
+    Attributes
+    ----------
+    fwhm
+        Full width at half maximum, mm, from left to right, back to front and feet to head.
+    source
+        Who says so.
+    """
+
+    fwhm: tuple[float, float, float]
+    source: str
+
+
+@dataclass(frozen=True)
 class PETFacts:
     """What a dataset says about one PET image, decided once, when its subject is planned.
 
@@ -168,6 +184,8 @@ class PETFacts:
         Reference region of SUVR; None for a mask of the user's own, or no SUVR.
     region_reason
         Why that one.
+    point_spread
+        Where partial volume is to be corrected.
     """
 
     tracer: str | None
@@ -186,6 +204,7 @@ class PETFacts:
     frames: FrameChoice = field(default_factory=FrameChoice)
     region: ReferenceRegion | None = None
     region_reason: str = ""
+    point_spread: PointSpread | None = None
 
     def tracer_fields(self) -> dict[str, str]:
         """Fields of sidecars about the tracer, as far as it is known."""

@@ -7,8 +7,8 @@ from scipy import ndimage
 
 from fusionprep.demo import phantom
 from fusionprep.demo.subject import Grid, Subject, sample
+from fusionprep.image.partial_volume.partition import FWHM_PER_SIGMA
 
-FWHM_PER_SIGMA = float(np.sqrt(8.0 * np.log(2.0)))
 FLUORINE_18_HALF_LIFE_S = 6586.2
 # 4.5 mm of detector blur before the noise and a 4 mm filter after it make about 6 mm in all.
 DETECTOR_FWHM_MM = 4.5

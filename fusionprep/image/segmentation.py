@@ -1,16 +1,13 @@
-"""Tissue classes of a T1w."""
+"""Tissue classes of a T1w, and how much of each is in a voxel."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fusionprep.image.masks import tight_box
-
-if TYPE_CHECKING:
-    from sklearn.mixture import GaussianMixture
+from fusionprep.image.tissue_mixture import CLASSES, GROUPS, TissueMixture, fit_tissue_mixture
 
 TISSUES = ("GM", "WM", "CSF")
 GRAY, WHITE = 1, 2
@@ -26,13 +23,15 @@ class Tissues:
 
     Attributes
     ----------
-    probability
-        Class name to (X, Y, Z) float32 in [0, 1]; they sum to 1 inside the mask, 0 outside.
+    fraction
+        Class name to (X, Y, Z) float32 in [0, 1], the expected share of the voxel; they sum to 1
+        inside the mask, 0 outside.
     labels
-        (X, Y, Z) uint8: 0 outside, then 1, 2, 3 in the order of :data:`TISSUES`.
+        (X, Y, Z) uint8, the class with the largest share: 0 outside, then 1, 2, 3 in the order of
+        :data:`TISSUES`.
     """
 
-    probability: dict[str, np.ndarray]
+    fraction: dict[str, np.ndarray]
     labels: np.ndarray
 
 
@@ -44,11 +43,12 @@ def segment_tissues(
     seed: int = 0,
     smoothness: float = 0.6,
 ) -> Tissues:
-    """Three-class Gaussian mixture inside the mask, with a Markov-field-like neighbour prior.
+    """Fractions of three tissues from intensities, with a Markov-field-like neighbour prior.
 
-    The mixture is fitted on a sample of voxels away from extreme intensities. One mean-field
-    update then weighs each voxel's likelihood with its neighbours' memberships, which removes
-    the speckle of a purely voxel-wise mixture.
+    A voxel holds one tissue, or two whose intensities are next to each other in any ratio
+    (:func:`~fusionprep.image.tissue_mixture.fit_tissue_mixture`). One mean-field update weighs the
+    likelihood of each of these five kinds with the neighbours' memberships, which removes the
+    speckle of a purely voxel-wise mixture. Fractions are then what is expected of the intensity.
 
     Parameters
     ----------
@@ -63,6 +63,7 @@ def segment_tissues(
 
     References
     ----------
+    Shattuck et al. (2001), NeuroImage 13(5):856-876: partial-volume classes.
     Zhang, Brady & Smith (2001), IEEE TMI 20(1): hidden Markov random field segmentation.
     """
     sigma = [smoothness / size for size in voxel_sizes]
@@ -72,51 +73,33 @@ def segment_tissues(
     values = np.ascontiguousarray(data[box])[inside].astype(np.float64)
     low, high = np.percentile(values, [0.5, 99.5])
     scaled = (np.clip(values, low, high) - low) / (high - low)
-    model = _fit_mixture(scaled, seed)
-    order = np.argsort(model.means_.ravel())
-    # T1w intensity orders the classes: CSF darkest, WM brightest.
-    class_of = dict(zip(("CSF", "GM", "WM"), order, strict=True))
-    posterior = model.predict_proba(scaled.reshape(-1, 1)).astype(np.float32)
-    _keep_order_in_tails(posterior, scaled, model.means_.ravel(), order)
-    maps = [_neighbour_prior(posterior[:, class_of[t]], inside, sigma) for t in TISSUES]
-    weighted = np.stack(
-        [posterior[:, class_of[t]] * prior for t, prior in zip(TISSUES, maps, strict=True)]
-    )
-    weighted /= np.maximum(weighted.sum(axis=0), 1e-12)
-    probability = {}
-    for tissue, inside_values in zip(TISSUES, weighted, strict=True):
-        probability[tissue] = np.zeros_like(data, dtype=np.float32)
-        probability[tissue][box] = _volume(inside_values, inside)
+    shares = _shares(fit_tissue_mixture(scaled, seed), scaled, inside, sigma)
+    fraction = {}
+    for tissue in TISSUES:
+        fraction[tissue] = np.zeros_like(data, dtype=np.float32)
+        fraction[tissue][box] = _volume(shares[tissue], inside)
     labels = np.zeros_like(data, dtype=np.uint8)
-    labels[box] = _volume((weighted.argmax(axis=0) + 1).astype(np.uint8), inside)
-    return Tissues(probability, labels)
+    largest = np.stack([shares[tissue] for tissue in TISSUES]).argmax(axis=0)
+    labels[box] = _volume((largest + 1).astype(np.uint8), inside)
+    return Tissues(fraction, labels)
 
 
-def _fit_mixture(scaled: np.ndarray, seed: int) -> "GaussianMixture":
-    from sklearn.mixture import GaussianMixture
-
-    rng = np.random.default_rng(seed)
-    sample = rng.choice(scaled, size=min(60_000, scaled.size), replace=False)
-    start = np.percentile(sample, [8, 40, 80]).reshape(-1, 1)
-    model = GaussianMixture(3, means_init=start, random_state=seed, max_iter=300, tol=1e-4)
-    return model.fit(sample.reshape(-1, 1))
-
-
-def _keep_order_in_tails(
-    posterior: np.ndarray, scaled: np.ndarray, means: np.ndarray, order: np.ndarray
-) -> None:
-    """Give voxels beyond the outer means to the outer classes.
-
-    A wide Gaussian overtakes a narrow one far out on the other's side, which would call the
-    brightest voxels CSF.
-    """
-    darkest, _, brightest = order
-    for outer, beyond in (
-        (darkest, scaled < means[darkest]),
-        (brightest, scaled > means[brightest]),
-    ):
-        posterior[beyond] = 0
-        posterior[beyond, outer] = 1
+def _shares(
+    mixture: TissueMixture, scaled: np.ndarray, inside: np.ndarray, sigma: Sequence[float]
+) -> dict[str, np.ndarray]:
+    """Share (N,) of each tissue in the voxels inside."""
+    membership, share = mixture.tables()
+    level = np.minimum((scaled * len(membership)).astype(np.intp), len(membership) - 1)
+    sums = {tissue: np.zeros(level.shape, np.float32) for tissue in CLASSES}
+    total = np.full(level.shape, 1e-12, np.float32)
+    for group in range(GROUPS):
+        member = membership[:, group][level]
+        weight = member * _neighbour_prior(member, inside, sigma)
+        total += weight
+        for number, tissue in enumerate(CLASSES):
+            if share[:, group, number].any():
+                sums[tissue] += weight * share[:, group, number][level]
+    return {tissue: values / total for tissue, values in sums.items()}
 
 
 def _neighbour_prior(

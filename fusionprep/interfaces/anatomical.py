@@ -198,7 +198,7 @@ class _SegmentOutputSpec(TraitedSpec):
 
 
 class Segment(SimpleInterface):
-    """Tissue probabilities and labels inside the brain mask."""
+    """Tissue fractions and labels inside the brain mask."""
 
     input_spec = _SegmentInputSpec
     output_spec = _SegmentOutputSpec
@@ -213,10 +213,10 @@ class Segment(SimpleInterface):
             data, mask, nib.affines.voxel_sizes(affine), seed=self.inputs.seed
         )
         volumes = {}
-        for name, probability in tissues.probability.items():
-            out = save(new_image(probability, affine), runtime.cwd, name)
+        for name, fraction in tissues.fraction.items():
+            out = save(new_image(fraction, affine), runtime.cwd, name)
             self._results[f"out_{name.lower()}"] = out
-            volumes[name] = round(float(probability.sum() * voxel_volume_ml(affine)), 1)
+            volumes[name] = round(float(fraction.sum() * voxel_volume_ml(affine)), 1)
         self._results["out_dseg"] = save(new_image(tissues.labels, affine), runtime.cwd, "dseg")
         self._results["metadata"] = {"TissueVolumesMillilitres": volumes}
         return runtime

@@ -168,6 +168,32 @@ class PlotReferenceRegion(_Figure):
         )
 
 
+class _PlotCorrectedInputSpec(_FigureInputSpec):
+    t1w = File(exists=True, mandatory=True)
+    pet = File(exists=True, mandatory=True, desc="on the T1w grid")
+    corrected = File(exists=True, mandatory=True, desc="the same, corrected for partial volume")
+    mask = File(exists=True, mandatory=True, desc="brain mask")
+    method = traits.Str(mandatory=True)
+
+
+class PlotCorrected(_Figure):
+    """A PET before and after its correction for partial volume."""
+
+    input_spec = _PlotCorrectedInputSpec
+
+    def _draw(self, path: Path) -> None:
+        from fusionprep.reports.figures.plots import plot_corrected
+
+        plot_corrected(
+            load_image(self.inputs.t1w),
+            load_image(self.inputs.pet),
+            load_image(self.inputs.corrected),
+            load_image(self.inputs.mask),
+            path,
+            method=self.inputs.method,
+        )
+
+
 class _PlotFusedInputSpec(_FigureInputSpec):
     anatomical = File(exists=True, mandatory=True)
     functional = File(exists=True, mandatory=True)

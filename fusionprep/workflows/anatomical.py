@@ -22,9 +22,10 @@ from fusionprep.workflows.nodes import Port, derivative_node, figure_node, node
 DESCRIPTION = """
 The T1-weighted (T1w) image was reoriented to RAS without resampling. {brain}
 Intensity non-uniformity was corrected with N4 [@n4] inside the brain mask, as implemented in
-*SimpleITK* [@simpleitk], on voxels of about 6 mm. Gray matter, white matter and
-cerebrospinal fluid were segmented with a three-class Gaussian mixture (*scikit-learn*
-[@sklearn]) and one update of a neighbourhood prior in the manner of @hmrf.
+*SimpleITK* [@simpleitk], on voxels of about 6 mm. The fractions of gray matter, white matter and
+cerebrospinal fluid in each voxel were estimated with a Gaussian mixture of the three and of voxels
+that hold two of them [@pve], starting from *scikit-learn* [@sklearn], and one update of a
+neighbourhood prior in the manner of @hmrf.
 """
 BRAIN_TEXT = {
     "auto": "The brain was extracted with *deepbet* [@deepbet], unless the image showed only that.",
@@ -54,7 +55,7 @@ def init_anatomical_wf(
     brain
         The same inside the brain mask.
     mask, dseg, gm, wm, csf
-        Brain mask, labels (1 GM, 2 WM, 3 CSF) and probabilities on the T1w grid.
+        Brain mask, labels (1 GM, 2 WM, 3 CSF) and fractions on the T1w grid.
     metadata
         The T1w's sidecar field ``SkullStripped``.
     """
@@ -153,7 +154,7 @@ def _sidecars(config: Config, t1w: ImageFile) -> dict[str, dict[str, Any]]:
         "mask": {"Description": names.DESCRIPTIONS[names.BRAIN], "Type": "Brain", **preproc},
         "dseg": {"Description": classes, **preproc},
         **{
-            tissue.lower(): {"Description": f"Probability of {tissue}", **preproc}
+            tissue.lower(): {"Description": f"Fraction of {tissue} in each voxel", **preproc}
             for tissue in TISSUES
         },
     }

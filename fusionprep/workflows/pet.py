@@ -32,6 +32,7 @@ from fusionprep.workflows.nodes import (
     node,
     output_spaces,
 )
+from fusionprep.workflows.partial_volume import add_partial_volume, describe_correction
 from fusionprep.workflows.suvr import (
     SUVR_REGION,
     TEMPLATE_REGISTRATION,
@@ -113,6 +114,7 @@ def init_pet_wf(
     metadata = _metadata(config, pairing, facts)
     factors = {quantity.desc: quantity.factor for quantity in quantities}
     add_regions(branch, facts, atlases, factors, metadata)
+    add_partial_volume(branch, facts, metadata)
     for space in output_spaces(config.processing):
         moved = branch.in_space(space)
         computed = assessed if space.template is None else (found, "out")
@@ -172,7 +174,7 @@ def _describe(config: Config, image: ImageFile, facts: PETFacts) -> str:
             text += REGISTERED.lstrip()
     if has_suvr(config.processing, facts):
         text += describe_region(config.processing, facts)
-    return text
+    return text + describe_correction(config.processing, facts)
 
 
 def _describe_frames(facts: PETFacts) -> str:

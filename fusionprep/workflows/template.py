@@ -61,7 +61,7 @@ IMAGES: Mapping[str, _Image] = {
     ),
     "gm": _Image(
         "linear",
-        {"Description": "Probability of GM of the subject in template space"},
+        {"Description": "Fraction of GM of the subject in template space"},
     ),
 }
 

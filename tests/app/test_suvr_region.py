@@ -48,8 +48,8 @@ def workflow(tmp_path: Path, *images: str, frames: int = 1, **options):
         ("inferior-cerebellar-gm", "InferiorCerebellarGM", "below z = -40 mm of the template"),
         ("pons", "Pons", "mean uptake of the pons"),
         ("whole-brain", "WholeBrain", "mean uptake of the whole brain."),
-        ("gm", "GM", "gray matter (probability above 0.5)"),
-        ("wm", "WM", "white matter (probability above 0.5)"),
+        ("gm", "GM", "gray matter (fraction above 0.5)"),
+        ("wm", "WM", "white matter (fraction above 0.5)"),
         ("own/putamen.nii", "Custom", 'the region "putamen.nii"'),
     ],
 )

@@ -5,9 +5,11 @@ import json
 import pytest
 
 from fusionprep.choices import (
+    NO_CORRECTION,
     AnalysisLevel,
     Backend,
     ColourMapName,
+    Correction,
     Device,
     Method,
     Planes,
@@ -30,6 +32,7 @@ TABLES = {
     "FusionModel": model_names(),
     "Modalities": tuple(modality.name for modality in MOVED),
     "Pet2AnatMethod": choices(Method),
+    "PartialVolumeCorrection": (NO_CORRECTION, *choices(Correction)),
     "Planes": choices(Planes),
     "RegistrationBackend": choices(Backend),
     "SkullStripT1w": choices(SkullStrip),
@@ -43,6 +46,7 @@ DEFAULTS = {
     "Modalities": " ".join(Selection.modalities),
     "OutputSpaces": " ".join(Processing.output_spaces),
     "Pet2AnatMethod": Processing.pet2anat_method,
+    "PartialVolumeCorrection": " ".join(Processing.pvc),
     "Planes": Fusion.planes,
     "RegistrationBackend": Processing.registration_backend,
     "SkullStripT1w": Processing.skull_strip_t1w,

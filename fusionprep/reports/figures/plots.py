@@ -212,6 +212,41 @@ def plot_region(
     )
 
 
+def plot_corrected(
+    t1w: Image, pet: Image, corrected: Image, mask: Image, out_svg: Path, *, method: str
+) -> Path:
+    """Draw a PET before and after its correction for partial volume, in one window of gray.
+
+    The T1w is above each row. Under the pointer, the lower row shows the PET before; otherwise it
+    shows it after.
+
+    Parameters
+    ----------
+    t1w, pet, corrected, mask
+        On one grid.
+    out_svg
+        File to write.
+    method
+        What the correction is called in the figure.
+
+    Returns
+    -------
+    pathlib.Path
+        ``out_svg``.
+    """
+    layers = {f"corrected ({method})": corrected, "not corrected": pet}
+    return _draw(
+        {name: Volume.from_image(image) for name, image in layers.items()},
+        {},
+        mask,
+        out_svg,
+        title=f"Partial volume of the {PET.label}",
+        description=f"The {PET.label} corrected for partial volume, {method}, and before",
+        still=("T1w", Volume.from_image(t1w)),
+        windowed_as=f"corrected ({method})",
+    )
+
+
 def _labels(dseg: Image, *values: int) -> Volume:
     volume = Volume.from_image(dseg)
     inside = np.logical_or.reduce([volume.voxels == value for value in values])
@@ -229,8 +264,12 @@ def _draw(
     still: tuple[str, Volume] | None = None,
     margin_mm: float = 6.0,
     spans: Mapping[int, tuple[float, float]] | None = None,
+    windowed_as: str | None = None,
 ) -> Path:
-    """Write rows of slices; the second layer flickers over the first, ``still`` is shown above."""
+    """Write rows of slices; the second layer flickers over the first, ``still`` is shown above.
+
+    All layers have the window of gray of that which is named, or each its own.
+    """
     chosen: dict[int, dict[str, Any]] = {a: {"span": span} for a, span in (spans or {}).items()}
     frames = {
         axis: brain_planes(mask, axis, count, margin_mm=margin_mm, **chosen.get(axis, {}))
@@ -238,7 +277,8 @@ def _draw(
     }
     inside = _sample(Volume.of_mask(mask), frames)
     names = list(layers)
-    rows = {name: _gray_rows(volume, frames, inside) for name, volume in layers.items()}
+    like = None if windowed_as is None else layers[windowed_as]
+    rows = {name: _gray_rows(volume, frames, inside, like) for name, volume in layers.items()}
     still_rows = None if still is None else _gray_rows(still[1], frames, inside)
     lines = {
         colour: {
@@ -297,10 +337,12 @@ def _gray_rows(
     volume: Volume,
     frames: Mapping[int, Sequence[Plane]],
     inside: Mapping[int, Sequence[np.ndarray]],
+    like: Volume | None = None,
 ) -> dict[int, list[np.ndarray]]:
-    """Sampled slices as 8-bit gray, windowed to the brain."""
+    """Sampled slices as 8-bit gray, windowed to the brain, of another volume where it is given."""
     sampled = _sample(volume, frames)
-    flat = [item for items in sampled.values() for item in items]
+    windowed = sampled if like is None else _sample(like, frames)
+    flat = [item for items in windowed.values() for item in items]
     masks = [item for items in inside.values() for item in items]
     low, high = window(flat, masks)
     low = min(low, 0.0) if low > 0 else low

@@ -85,7 +85,7 @@ def write_region_table(output_dir: Path) -> tuple[Path | None, list[str]]:
 
 def _tables(output_dir: Path) -> list[Path]:
     datatype = names.BIDS[PET].datatype
-    ending = f"{datatype}/*_{names.MORPH}{names.TABLE}"
+    ending = f"{datatype}/*_seg-*_{names.MORPH}{names.TABLE}"
     return sorted([*output_dir.glob(f"sub-*/{ending}"), *output_dir.glob(f"sub-*/ses-*/{ending}")])
 
 

@@ -123,37 +123,7 @@ def _of_modality(modality: Modality, fused: Collection[str]) -> dict[str, Any]:
         ),
     ]
     if modality.tracer:
-        figures += [
-            _figure(
-                names.FRAMES,
-                bids.suffix,
-                [".svg"],
-                subtitle=f"Frames of the dynamic {modality.label}",
-                description="Axial and sagittal slices of the frames, each in its own window from"
-                " 0, with the contour of the T1w's brain mask: a head that moved between frames"
-                " leaves the contour. Below, the mean activity of the brain and its tissues over"
-                " time; where only some of the frames are averaged, theirs is shaded.",
-            ),
-            _figure(
-                names.SUVR,
-                bids.suffix,
-                [".svg"],
-                subtitle="Reference region of SUVR",
-                description=f"Above the T1w, below the {modality.label}, with the contour of the"
-                " region whose mean uptake is 1 in the SUVR image. It should cover its anatomy and"
-                " keep clear of neighbours with other uptake.",
-            ),
-            _figure(
-                names.REGIONS,
-                bids.suffix,
-                [".svg"],
-                subtitle="Uptake in regions",
-                description="The mean of each region, left and right, with its standard deviation"
-                " over voxels as a line; of dynamic PET also the mean over time, some curves with"
-                f" their names. The numbers are in the tables ..._{names.MORPH}{names.TABLE} and"
-                f" ..._{names.TACS}{names.TABLE}.",
-            ),
-        ]
+        figures += _of_tracer(modality)
     if modality.fused:
         figures.append(
             _figure(
@@ -165,6 +135,57 @@ def _of_modality(modality: Modality, fused: Collection[str]) -> dict[str, Any]:
             )
         )
     return _section(modality.label, *figures, ordering=_SESSION | ordered)
+
+
+def _of_tracer(modality: Modality) -> list[dict[str, Any]]:
+    bids = names.BIDS[modality]
+    figures = [
+        _figure(
+            names.FRAMES,
+            bids.suffix,
+            [".svg"],
+            subtitle=f"Frames of the dynamic {modality.label}",
+            description="Axial and sagittal slices of the frames, each in its own window from"
+            " 0, with the contour of the T1w's brain mask: a head that moved between frames"
+            " leaves the contour. Below, the mean activity of the brain and its tissues over"
+            " time; where only some of the frames are averaged, theirs is shaded.",
+        ),
+        _figure(
+            names.SUVR,
+            bids.suffix,
+            [".svg"],
+            subtitle="Reference region of SUVR",
+            description=f"Above the T1w, below the {modality.label}, with the contour of the"
+            " region whose mean uptake is 1 in the SUVR image. It should cover its anatomy and"
+            " keep clear of neighbours with other uptake.",
+        ),
+        _figure(
+            names.REGIONS,
+            bids.suffix,
+            [".svg"],
+            subtitle="Uptake in regions",
+            description="The mean of each region, left and right, with its standard deviation"
+            " over voxels as a line; of dynamic PET also the mean over time, some curves with"
+            f" their names. The numbers are in the tables ..._{names.MORPH}{names.TABLE} and"
+            f" ..._{names.TACS}{names.TABLE}.",
+        ),
+    ]
+    figures += [
+        _figure(
+            names.corrected(method),
+            bids.suffix,
+            [".svg"],
+            subtitle=f"Partial volume corrected: {names.CORRECTIONS[method]}",
+            description=f"Above the T1w, below the {modality.label}, corrected; under the"
+            " pointer, or with the keyboard's focus, as it was, in the same window. Activity"
+            " should be as anatomy has it; a bright or dark rim along one side of the brain"
+            " comes of a registration that is off.",
+            moving=True,
+        )
+        for method in names.CORRECTIONS
+        if method != "gtm"
+    ]
+    return figures
 
 
 def _on_registration(modality: Modality) -> str:

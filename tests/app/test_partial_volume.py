@@ -1,0 +1,130 @@
+"""Partial-volume correction through the App, on a phantom whose activity is known."""
+
+import csv
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from fusionprep.demo.dataset import read_truth
+from tests import validator
+from tests.app.runs import Run, run_app
+
+METHODS = ("mg", "gtm", "rbv", "iy")
+IMAGES = ("MG", "RBV", "IY")
+
+
+@pytest.fixture(scope="module")
+def corrected(phantom, finished, tmp_path_factory) -> Run:
+    """All corrections, from the work directory of a run without them."""
+    out = tmp_path_factory.mktemp("corrected") / "out"
+    options = ("--pvc", *METHODS, "--psf", "6", "--suvr-region", "gm")
+    run = run_app(phantom, out, *options, work_dir=finished.work_dir)
+    assert run.code == 0, run.stderr
+    return run
+
+
+@pytest.fixture(scope="module")
+def activity(phantom):
+    return read_truth(phantom)["01"].activity
+
+
+def voxels(path: Path) -> np.ndarray:
+    return np.asarray(nib.load(path).dataobj)
+
+
+def sidecar(path: Path) -> dict:
+    return json.loads(path.with_name(path.name.split(".")[0] + ".json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def gray(corrected) -> np.ndarray:
+    path = corrected.output_dir / "sub-01" / "anat" / "sub-01_label-GM_probseg.nii.gz"
+    return voxels(path) > 0.5
+
+
+def test_gray_matter_has_its_activity(corrected, activity, gray):
+    before, after = (voxels(corrected.image("01", desc)) for desc in ("preproc", "pvcMG"))
+    inside = gray & (after != 0)
+    assert inside.sum() > 0.9 * gray.sum()
+    assert before[inside].mean() < 0.8 * activity["GM"]
+    assert after[inside].mean() == pytest.approx(activity["GM"], rel=0.1)
+    for desc in ("pvcRBV", "pvcIY"):
+        image = voxels(corrected.image("01", desc))
+        assert before[gray].mean() < image[gray].mean() < 1.05 * activity["GM"]
+
+
+def test_the_table_has_the_means_of_tissues(corrected, activity):
+    (path,) = corrected.output_dir.glob("sub-01/pet/*_desc-pvcGTM_morph.tsv")
+    with path.open() as file:
+        rows = {row["name"]: row for row in csv.DictReader(file, delimiter="\t")}
+    assert float(rows["GM"]["mean"]) == pytest.approx(activity["GM"], rel=0.1)
+    assert float(rows["WM"]["mean"]) == pytest.approx(activity["WM"], rel=0.2)
+    assert float(rows["GM"]["uncorrected"]) < 0.8 * activity["GM"]
+    assert 0 < float(rows["GM"]["variance"]) ** 0.5 < 0.05 * activity["GM"]
+    told = sidecar(path)
+    assert set(rows["GM"]) <= set(told)
+    assert told["Units"] == "Bq/mL"
+
+
+@pytest.mark.parametrize("method", IMAGES)
+def test_suvr_refers_to_the_corrected_region(corrected, gray, method):
+    image, ratio = (corrected.image("01", desc) for desc in (f"pvc{method}", f"suvrPvc{method}"))
+    told = sidecar(ratio)
+    reference = told["SUVR"]["Reference"]
+    np.testing.assert_allclose(voxels(ratio) * reference, voxels(image), rtol=1e-4, atol=1)
+    values = voxels(ratio)[gray & (voxels(ratio) != 0)]
+    assert values.mean() == pytest.approx(1, abs=0.05)
+    assert told["Units"] == "arbitrary"
+    uncorrected = sidecar(corrected.image("01", "suvr"))["SUVR"]["Reference"]
+    assert reference > 1.1 * uncorrected
+
+
+@pytest.mark.parametrize("method", IMAGES)
+def test_sidecars_tell_what_was_done(corrected, method):
+    told = sidecar(corrected.image("01", f"pvc{method}"))
+    done = told["PartialVolumeCorrection"]
+    assert done["PointSpreadFWHM"] == [6, 6, 6]
+    assert done["PointSpreadSource"] == "given with --psf"
+    assert all(6.5 < width < 7.5 for width in done["PointSpreadFWHMOnGrid"])
+    assert told["Units"] == "Bq/mL"
+    assert told["SkullStripped"]
+    assert ("Threshold" in done) == (method == "MG")
+    written = [source.removeprefix("bids::") for source in told["Sources"]]
+    assert all((corrected.output_dir / source).is_file() for source in written)
+
+
+def test_fusion_and_what_is_not_corrected_stay_as_they_were(corrected, finished):
+    for desc in ("preproc", "suv", "fusedAverage"):
+        with_it, without = (voxels(run.image("01", desc)) for run in (corrected, finished))
+        np.testing.assert_array_equal(with_it, without)
+    assert not list(finished.output_dir.glob("sub-01/pet/*vc*"))
+
+
+def test_report_and_methods_text_show_it(corrected):
+    report = (corrected.output_dir / "sub-01.html").read_text("utf-8")
+    for method in IMAGES:
+        assert f"desc-pvc{method}_pet.svg" in report
+    text = (corrected.output_dir / "logs" / "CITATION.md").read_text("utf-8")
+    assert "Gaussian point spread of 6 mm (given with --psf)" in text
+    assert "Müller-Gärtner et al., 1992" in text
+    assert text.count("Rousset") > 1
+
+
+def test_the_validator_accepts_the_names(corrected):
+    assert not validator.issues(corrected.output_dir)
+
+
+def test_an_unknown_scanner_is_an_error_that_says_how(phantom, tmp_path):
+    run = run_app(phantom, tmp_path / "out", "--pvc", "mg")
+    assert run.code == 65
+    (line,) = run.lines_about("01")
+    assert "scanner: fusionprep Simulated PET" in line
+    assert "--psf FWHM" in line
+
+
+def test_the_dry_run_tells_the_point_spread(phantom, tmp_path):
+    run = run_app(phantom, tmp_path / "out", "--pvc", "mg", "--psf", "5x5x6", "--dry-run")
+    assert "point spread 5 x 5 x 6 mm (given with --psf)" in run.stdout
