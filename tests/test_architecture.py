@@ -33,7 +33,7 @@ LAYERS = (
     {"fusionprep.models"},
     {
         *("fusionprep.config", "fusionprep.config_checks", "fusionprep.config_file"),
-        *("fusionprep.config_regions", "fusionprep.evaluation"),
+        *("fusionprep.config_processing", "fusionprep.config_regions", "fusionprep.evaluation"),
     },
     {"fusionprep.bids"},
     {"fusionprep.reports", "fusionprep.training", "fusionprep.demo"},
