@@ -118,17 +118,13 @@ def _pons_box(atlas: nib.Nifti1Image) -> np.ndarray:
     return np.broadcast_to(inside, atlas.shape)
 
 
-def subject_region(
-    region: nib.Nifti1Image, name: str, gm: nib.Nifti1Image | None = None
-) -> nib.Nifti1Image:
+def subject_region(region: nib.Nifti1Image, gm: nib.Nifti1Image | None = None) -> nib.Nifti1Image:
     """A reference region as it is used for one subject.
 
     Parameters
     ----------
     region
         Mask or probability on the T1w grid; above 0.5 is inside.
-    name
-        What to call the region in the message.
     gm
         Probability of GM on the same grid; where given, only voxels above 0.5 are kept.
 
@@ -136,20 +132,31 @@ def subject_region(
     -------
     nibabel.Nifti1Image
         uint8, 1 inside.
-
-    Raises
-    ------
-    DataError
-        When less than 1 ml is left, too little for a reliable mean.
     """
     mask = np.asarray(region.dataobj) > 0.5
     if gm is not None:
         mask &= np.asarray(gm.dataobj) > 0.5
-    volume = mask.sum() * voxel_volume_ml(region.affine)
+    return new_image(mask.astype(np.uint8), region.affine)
+
+
+def check_volume(region: nib.Nifti1Image, name: str) -> None:
+    """Refuse a reference region of less than 1 ml, too little for a reliable mean.
+
+    Parameters
+    ----------
+    region
+        Mask, above 0.5 inside.
+    name
+        What to call the region in the message.
+
+    Raises
+    ------
+    DataError
+    """
+    volume = (np.asarray(region.dataobj) > 0.5).sum() * voxel_volume_ml(region.affine)
     if volume < SMALLEST_REGION_ML:
         raise DataError(
             f"the reference region {name} has {volume:.2g} ml in T1w space, less than"
             f" {SMALLEST_REGION_ML:.0f} ml; check the T1w's field of view and its registration to"
             " the template, or choose another --suvr-region"
         )
-    return new_image(mask.astype(np.uint8), region.affine)

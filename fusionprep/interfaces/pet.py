@@ -12,7 +12,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from fusionprep.bids.names import NOTES
+from fusionprep.bids.names import NOT_COMPUTED, NOTES, SUVR
 from fusionprep.interfaces.files import load, save
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class _AverageFramesInputSpec(BaseInterfaceInputSpec):
     durations = traits.List(traits.Float, desc="seconds; equal weights where absent")
     frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
     factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
-    chosen = traits.List(traits.Int, desc="numbers of frames from 0; all where absent")
+    # an empty list is part of the node's hash, so that results without all_frames are made again
+    chosen = traits.List(traits.Int, [], usedefault=True, desc="numbers from 0; all where empty")
 
 
 class _AverageFramesOutputSpec(TraitedSpec):
@@ -47,17 +48,19 @@ class AverageFrames(SimpleInterface):
     output_spec = _AverageFramesOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
-        mean, static = self._static(self._given("chosen"))
+        mean, static = self._static(list(self.inputs.chosen) or None)
         static_file = save(static, runtime.cwd, "static")
         self._results["out_file"] = self._results["all_frames"] = static_file
-        if len(mean.chosen) < mean.frames:
-            _, static = self._static(None)
-            self._results["all_frames"] = save(static, runtime.cwd, "all_frames")
         self._results["doubts"] = mean.doubts() if mean.frames > 1 else []
         self._results["metadata"] = {
             "FrameAveraging": self._averaging(mean),
             **({NOTES: mean.notes()} if mean.empty else {}),
         }
+        if len(mean.chosen) < mean.frames:
+            # not held in memory beside the next
+            del mean, static
+            _, static = self._static(None)
+            self._results["all_frames"] = save(static, runtime.cwd, "all_frames")
         return runtime
 
     def _static(self, chosen: list[int] | None) -> tuple["FrameMean", "nib.Nifti1Image"]:
@@ -82,7 +85,7 @@ class AverageFrames(SimpleInterface):
         image = nib.as_closest_canonical(nib.Nifti1Image(static, affine))
         return mean, remove_shear(new_image(np.asarray(image.dataobj), image.affine))
 
-    def _given(self, name: str) -> list[Any] | None:
+    def _given(self, name: str) -> list[float] | None:
         values = getattr(self.inputs, name)
         return list(values) if isdefined(values) else None
 
@@ -111,27 +114,46 @@ class _ReferenceMeanInputSpec(BaseInterfaceInputSpec):
     region = File(exists=True, mandatory=True, desc="mask on the T1w grid")
     name = traits.Str(mandatory=True, desc="name of the region")
     reason = traits.Str("", usedefault=True, desc="why that region")
+    required = traits.Bool(True, usedefault=True, desc="fail where there is no such mean")
     registration = traits.Dict(desc="the PET's field Registration")
     template_registration = traits.Dict(desc="the same of the T1w in the region's template")
 
 
 class _ReferenceMeanOutputSpec(TraitedSpec):
-    factor = traits.Float(desc="multiply PET by it to get SUVR")
-    metadata = traits.Dict(desc="the sidecar's SUVR field")
+    factor = traits.Float(desc="multiply PET by it to get SUVR; none where that cannot be")
+    region = File(exists=True, desc="the region; none without a factor")
+    metadata = traits.Dict(desc="the sidecar's SUVR field, where there is a factor")
+    missing = traits.Dict(desc="else its SUVRNotComputed field")
 
 
 class ReferenceMean(SimpleInterface):
-    """Mean uptake of the reference region, where its mask is above one half."""
+    """Mean uptake of the reference region, where its mask is above one half.
+
+    Without one there is an error or, where the region is not required, no factor.
+    """
 
     input_spec = _ReferenceMeanInputSpec
     output_spec = _ReferenceMeanOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
+        from fusionprep.errors import DataError
+        from fusionprep.image.io import load_image
+        from fusionprep.image.regions import check_volume
         from fusionprep.image.suv import reference_mean
 
+        self._results["metadata"], self._results["missing"] = {}, {}
         pet, _ = load(self.inputs.pet)
         region, _ = load(self.inputs.region)
-        found = reference_mean(pet, region, self.inputs.name)
+        try:
+            if not self.inputs.required:
+                check_volume(load_image(self.inputs.region), self.inputs.name)
+            found = reference_mean(pet, region, self.inputs.name)
+        except DataError as error:
+            if self.inputs.required:
+                raise
+            self._results["missing"] = {NOT_COMPUTED[SUVR]: str(error)}
+            return runtime
+        self._results["region"] = self.inputs.region
         self._results["factor"] = 1.0 / found.mean
         self._results["metadata"] = {
             "SUVR": {

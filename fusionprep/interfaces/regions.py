@@ -41,6 +41,7 @@ class _SubjectRegionInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc="mask or probability on the T1w grid")
     gm = File(exists=True, desc="probability of GM; where given, the region stays inside it")
     name = traits.Str(mandatory=True, desc="name of the region")
+    required = traits.Bool(True, usedefault=True, desc="fail where hardly anything is left of it")
 
 
 class _SubjectRegionOutputSpec(TraitedSpec):
@@ -49,7 +50,7 @@ class _SubjectRegionOutputSpec(TraitedSpec):
 
 
 class SubjectRegion(SimpleInterface):
-    """The mask in which the mean uptake is taken; an error where hardly anything is left of it."""
+    """The mask in which the mean uptake is taken."""
 
     input_spec = _SubjectRegionInputSpec
     output_spec = _SubjectRegionOutputSpec
@@ -57,10 +58,12 @@ class SubjectRegion(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         from fusionprep.image.io import load_image
         from fusionprep.image.masks import voxel_volume_ml
-        from fusionprep.image.regions import subject_region
+        from fusionprep.image.regions import check_volume, subject_region
 
         gm = load_image(self.inputs.gm) if isdefined(self.inputs.gm) else None
-        region = subject_region(load_image(self.inputs.in_file), self.inputs.name, gm)
+        region = subject_region(load_image(self.inputs.in_file), gm)
+        if self.inputs.required:
+            check_volume(region, self.inputs.name)
         voxels = int(region.get_fdata().sum())
         self._results["out_file"] = save(region, runtime.cwd, "region")
         self._results["metadata"] = {

@@ -145,7 +145,7 @@ class PlotNormalization(_Figure):
 class _PlotReferenceRegionInputSpec(_FigureInputSpec):
     t1w = File(exists=True, mandatory=True)
     pet = File(exists=True, mandatory=True, desc="on the T1w grid")
-    region = File(exists=True, mandatory=True, desc="mask on the T1w grid")
+    region = File(exists=True, desc="mask on the T1w grid, none for no figure")
     mask = File(exists=True, mandatory=True, desc="brain mask")
     region_name = traits.Str(mandatory=True)
 
@@ -154,6 +154,12 @@ class PlotReferenceRegion(_Figure):
     """The reference region of SUVR on the T1w and on the PET."""
 
     input_spec = _PlotReferenceRegionInputSpec
+
+    def _run_interface(self, runtime: Any) -> Any:
+        if not isdefined(self.inputs.region):
+            self._target.unlink(missing_ok=True)
+            return runtime
+        return super()._run_interface(runtime)
 
     def _draw(self, path: Path) -> None:
         from fusionprep.reports.figures.plots import plot_region

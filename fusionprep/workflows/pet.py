@@ -56,8 +56,9 @@ class _Quantity:
     """A multiple of the static PET that is written beside it.
 
     ``factor`` is the port of what finds the number, none where the quantity is not written;
-    ``computed`` likewise for sidecar fields, None where all are known. ``sources`` are further
-    files it is made from.
+    ``computed`` likewise for sidecar fields, None where all are known. ``missing`` hands over what
+    the static PET's sidecar says where there turns out to be no such quantity. ``sources`` are
+    further files it is made from.
     """
 
     desc: str
@@ -66,6 +67,7 @@ class _Quantity:
     factor: Port
     metadata: dict[str, Any] = field(default_factory=dict)
     computed: Port | None = None
+    missing: Port | None = None
     sources: tuple[str, ...] = ()
 
 
@@ -107,10 +109,11 @@ def init_pet_wf(
     branch.connect((average, "metadata"), found, "in1")
     branch.connect(branch.registration, found, "in2")
     assess = _assess_node(branch, facts)
-    assessed = _with_quality(branch, (found, "out"), assess)
     if image.n_frames > 1:
         _draw_frames(branch, facts)
     quantities = [*_suv(facts, assess), *_suvr(branch, facts)]
+    missing = [quantity.missing for quantity in quantities if quantity.missing is not None]
+    assessed = _merged(branch, (found, "out"), (assess, "metadata"), *missing)
     metadata = _metadata(config, pairing, facts)
     factors = {quantity.desc: quantity.factor for quantity in quantities}
     add_regions(branch, facts, atlases, factors, metadata)
@@ -202,11 +205,11 @@ def _assess_node(branch: Branch, facts: PETFacts) -> pe.Node:
     return assess
 
 
-def _with_quality(branch: Branch, found: Port, assess: pe.Node) -> Port:
-    """Add the quality of the PET in T1w space to what else is found about it there."""
-    computed = pe.Node(niu.Merge(2, ravel_inputs=True), name="computed_metadata_t1w")
-    branch.connect(found, computed, "in1")
-    branch.connect((assess, "metadata"), computed, "in2")
+def _merged(branch: Branch, *ports: Port) -> Port:
+    """All that is found about the PET in T1w space."""
+    computed = pe.Node(niu.Merge(len(ports), ravel_inputs=True), name="computed_metadata_t1w")
+    for number, port in enumerate(ports, start=1):
+        branch.connect(port, computed, f"in{number}")
     return computed, "out"
 
 
@@ -239,13 +242,16 @@ def _suvr(branch: Branch, facts: PETFacts) -> list[_Quantity]:
     if not has_suvr(processing, facts):
         return []
     name = region_name(processing, facts.region)
-    interface = ReferenceMean(name=name, reason=facts.region_reason)
+    interface = ReferenceMean(
+        name=name, reason=facts.region_reason, required=not processing.region_by_tracer
+    )
     reference = node(interface, "suvr_reference", config)
     like = branch.outputs(desc=names.SUVR)
     figure = figure_node(config, PlotReferenceRegion, like, ".svg", "plot_suvr", region_name=name)
     branch.connect(branch.registration, reference, "registration")
+    branch.connect((branch.inputnode, SUVR_REGION), reference, "region")
+    branch.connect((reference, "region"), figure, "region")
     for target in (reference, figure):
-        branch.connect((branch.inputnode, SUVR_REGION), target, "region")
         branch.connect(branch.moved, target, "pet")
     if TEMPLATE_REGISTRATION in region_fields(processing, facts):
         port = branch.inputnode, TEMPLATE_REGISTRATION
@@ -259,6 +265,7 @@ def _suvr(branch: Branch, facts: PETFacts) -> list[_Quantity]:
             units="arbitrary",
             factor=(reference, "factor"),
             computed=(reference, "metadata"),
+            missing=(reference, "missing"),
             sources=(region_path(facts.region, branch.pairing.t1w),),
         )
     ]

@@ -100,7 +100,8 @@ def init_region_wf(
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     outputnode = pe.Node(niu.IdentityInterface(fields=[SUVR_REGION]), name="outputnode")
     called = region_name(config.processing, region)
-    subject = node(SubjectRegion(name=called), SUVR_REGION, config)
+    required = not config.processing.region_by_tracer
+    subject = node(SubjectRegion(name=called, required=required), SUVR_REGION, config)
     source, sources = _source(workflow, config, t1w, region, inputnode)
     workflow.connect(source[0], source[1], subject, "in_file")
     if region is not None and region.gray_matter:

@@ -131,7 +131,6 @@ def test_a_whole_scan_gives_the_suvr_of_a_late_one(finished, raw):
         for desc in ("suvr", "suv")
         if (run, desc) != (UNTIMED, "suv")
     }
-    print(mean)
     for desc in ("suvr", "suv"):
         assert mean["01", desc] == pytest.approx(mean["02", desc], rel=0.02)
     assert mean["03", "suvr"] < 0.9 * mean["02", "suvr"]

@@ -81,7 +81,7 @@ def test_the_reference_region_is_written_once_for_all_pets_of_a_t1w(tmp_path, re
         if origin.name == "suvr_region" and target.name != "ds_suvr_region"
     ]
     pets = ("pet_trc_FDG_wf", "pet_trc_AV45_wf")
-    assert sorted(users) == sorted([p, n] for p in pets for n in ("suvr_reference", "plot_suvr"))
+    assert sorted(users) == sorted([p, "suvr_reference"] for p in pets)
     ratios = [name for name, out_path in paths.items() if out_path.endswith("suvr_pet.nii.gz")]
     assert len(ratios) == 4  # T1w and template
     assert all(f"bids::{path}" in nodes[name].inputs.metadata["Sources"] for name in ratios)
@@ -131,6 +131,24 @@ def test_each_tracer_has_its_own_region_and_those_that_share_one_share_its_mask(
         "inferior-cerebellar-gm": "usual for [18F]flortaucipir",
         "whole-brain": "the tracer is not known",
     }
+
+
+def test_only_a_region_that_was_chosen_is_required(tmp_path):
+    for suvr_region, required in (("auto", False), ("cerebellum", True)):
+        built = workflow(tmp_path, "trc-AV45_pet", suvr_region=suvr_region)
+        nodes = {name.split(".")[-1]: built.get_node(name) for name in built.list_node_names()}
+        for name in ("suvr_region", "suvr_reference"):
+            assert nodes[name].inputs.required == required
+        reached = {
+            (target.name, into)
+            for origin, target, edge in generate_expanded_graph(
+                built._create_flat_graph()
+            ).edges.data()
+            for field, into in edge["connect"]
+            if (origin.name, field) in (("suvr_reference", "region"), ("suvr_reference", "missing"))
+        }
+        assert ("plot_suvr", "region") in reached
+        assert {name for name, _ in reached} == {"plot_suvr", "ds_preproc_t1w"}
 
 
 def test_without_suvr_or_without_pet_there_is_no_region(tmp_path):

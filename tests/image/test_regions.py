@@ -10,7 +10,7 @@ from scipy import ndimage
 from fusionprep.errors import DataError
 from fusionprep.image.io import new_image
 from fusionprep.image.masks import dice
-from fusionprep.image.regions import atlas_region, load_atlas, subject_region
+from fusionprep.image.regions import atlas_region, check_volume, load_atlas, subject_region
 from fusionprep.image.resample import resample
 from fusionprep.image.template import TemplateSpace, load_template
 from fusionprep.suvr_regions import REFERENCE_REGIONS
@@ -142,8 +142,8 @@ def test_the_region_of_a_subject_is_inside_its_gray_matter():
     gm = np.zeros_like(probability)
     gm[:, :5] = 0.7
     region = new_image(probability, affine)
-    assert subject_region(region, "pons").get_fdata().sum() == 800
-    inside = subject_region(region, "pons", new_image(gm, affine))
+    assert subject_region(region).get_fdata().sum() == 800
+    inside = subject_region(region, new_image(gm, affine))
     assert inside.get_data_dtype() == np.uint8
     expected = np.zeros_like(gm)
     expected[:8, :5] = 1
@@ -156,4 +156,4 @@ def test_a_region_of_which_hardly_anything_is_left_is_refused(voxels, volume):
     mask[:voxels] = 1
     region = new_image(mask.reshape(10, 10, 10), np.diag([2.0, 2.0, 2.0, 1.0]))
     with pytest.raises(DataError, match=rf"region pons has {volume} .*another --suvr-region"):
-        subject_region(region, "pons")
+        check_volume(subject_region(region), "pons")

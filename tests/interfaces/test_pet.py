@@ -3,6 +3,7 @@ import tracemalloc
 import nibabel as nib
 import numpy as np
 import pytest
+from nipype.interfaces.base import isdefined
 
 from fusionprep.errors import DataError
 from fusionprep.image.io import new_image
@@ -235,3 +236,20 @@ def test_a_region_that_may_lie_elsewhere_is_doubted(tmp_path):
     assert fields["RegionDoubt"].endswith(
         "; the registration of the PET to the T1w has the verdict fail (no reason is recorded)"
     )
+
+
+@pytest.mark.parametrize(("size", "inside"), [(5, True), (20, False)])
+def test_a_region_that_nobody_chose_costs_the_suvr_alone(tmp_path, size, inside):
+    volume = np.full((size, size, size), 2.0, np.float32)
+    region = write(tmp_path / "region.nii", np.ones_like(volume))
+    pet = write(tmp_path / "pet.nii", volume * inside)
+    reference = ReferenceMean(pet=pet, region=region, name="pons", required=False)
+    outputs = reference.run(cwd=tmp_path).outputs
+    why = "has 0.12 ml in T1w space" if inside else "mean uptake in the reference region pons is 0"
+    assert why in outputs.missing["SUVRNotComputed"]
+    assert outputs.metadata == {}
+    assert not isdefined(outputs.factor)
+    assert not isdefined(outputs.region)
+    if not inside:
+        with pytest.raises(DataError, match="mean uptake in the reference region"):
+            ReferenceMean(pet=pet, region=region, name="pons").run(cwd=tmp_path)

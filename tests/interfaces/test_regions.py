@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from fusionprep.errors import DataError
 from fusionprep.image.io import new_image
 from fusionprep.image.regions import CEREBELLAR_CORTEX, load_atlas
 from fusionprep.image.resample import itk_from_ras, resample
@@ -68,3 +69,12 @@ def test_the_mean_of_the_cerebellar_cortex_is_exact(person, tmp_path):
     ).run(cwd=str(tmp_path))
     assert found.outputs.factor == pytest.approx(1 / CORTEX, rel=1e-9)
     assert found.outputs.metadata["SUVR"]["RegionVoxels"] == voxels
+
+
+def test_a_region_that_nobody_chose_may_be_empty(tmp_path):
+    empty = str(tmp_path / "empty.nii")
+    nib.save(new_image(np.zeros((9, 9, 9), np.float32), np.eye(4)), empty)
+    region = SubjectRegion(in_file=empty, name="pons", required=False).run(cwd=str(tmp_path))
+    assert region.outputs.metadata == {"Voxels": 0, "VolumeMillilitres": 0}
+    with pytest.raises(DataError, match="pons has 0 ml in T1w space"):
+        SubjectRegion(in_file=empty, name="pons").run(cwd=str(tmp_path))
