@@ -24,7 +24,7 @@ from tables import add_option, record
 from fusionprep.demo.phantom import random_rotation
 from fusionprep.image.bias import correct_bias
 from fusionprep.image.io import new_image, read_volume
-from fusionprep.image.resample import compose, downsample, from_sitk, itk_from_ras, remove_shear
+from fusionprep.image.resample import compose, downsample, itk_from_ras, remove_shear
 from fusionprep.image.segmentation import segment_tissues
 from fusionprep.image.template import Template, TemplateSpace, load_template, register_template
 from fusionprep.image.template_quality import assess_template
@@ -162,7 +162,7 @@ def registered(
     noisy = np.hypot(data + level * rng.standard_normal(data.shape), level)
     noisy = new_image(noisy.astype(np.float32), t1w.affine)
     yield "signal to noise of 8", Head.from_t1w(noisy), np.eye(4), False
-    thick = from_sitk(downsample(t1w, 2.5))
+    thick = downsample(t1w, 2.5)
     yield "voxels of 2.5 mm", Head.from_t1w(thick), np.eye(4), False
 
 

@@ -58,8 +58,9 @@ class Scaling:
         """Scale to float32 in [0, 1]; what is not a number becomes 0."""
         scaled = np.subtract(array, self.low, dtype=np.float32)
         scaled *= np.float32(1 / (self.high - self.low))
-        np.nan_to_num(scaled, copy=False, nan=0.0, posinf=1.0, neginf=0.0)
-        return np.clip(scaled, 0, 1, out=scaled)
+        np.clip(scaled, 0, 1, out=scaled)
+        np.copyto(scaled, 0, where=np.isnan(scaled))
+        return scaled
 
     def invert(self, array: np.ndarray) -> np.ndarray:
         """Back from [0, 1] to the image's units, float32; what was clipped stays at the limits."""

@@ -116,9 +116,21 @@ def _local_mean(levels: np.ndarray, brain: np.ndarray, sizes: np.ndarray) -> np.
     )
     mean = np.where(weights > 1e-6 * weights.max(), sums / np.maximum(weights, 1e-12), 0)
     mean = np.maximum(mean, 1e-6 * mean.max()).astype(np.float32)
-    return ndimage.affine_transform(
-        mean, np.diag(1 / block), 0.5 / block - 0.5, levels.shape, order=1, mode="nearest"
-    )
+    for axis, (size, width) in enumerate(zip(levels.shape, block, strict=True)):
+        mean = _between_cells(mean, axis, size, int(width))
+    return mean
+
+
+def _between_cells(means: np.ndarray, axis: int, size: int, width: int) -> np.ndarray:
+    """Means of cells, `width` voxels wide along an axis, interpolated linearly at its voxels."""
+    places = np.clip((np.arange(size) + 0.5) / width - 0.5, 0, means.shape[axis] - 1)
+    lower = np.minimum(places.astype(np.intp), max(means.shape[axis] - 2, 0))
+    upper = np.minimum(lower + 1, means.shape[axis] - 1)
+    along = [1, 1, 1]
+    along[axis] = size
+    share = (places - lower).astype(np.float32).reshape(along)
+    low, high = np.take(means, lower, axis), np.take(means, upper, axis)
+    return low + share * (high - low)
 
 
 def _shares(ranks: np.ndarray, block: np.ndarray) -> np.ndarray:

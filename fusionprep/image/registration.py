@@ -9,7 +9,7 @@ import numpy as np
 
 from fusionprep.choices import Method
 from fusionprep.image.prediction import align
-from fusionprep.image.resample import downsample, from_sitk
+from fusionprep.image.resample import downsample
 from fusionprep.image.rigid import Brain, moved, near_brain, standard_error
 from fusionprep.image.similarity import CT_LIMITS, Level, Similarity, emphasised
 from fusionprep.modalities import PET, Modality
@@ -124,7 +124,7 @@ def register_rigid(
     brain = Brain.from_mask(mask)
     limits = CT_LIMITS if modality.hounsfield else None
     head = emphasised(t1w, mask, WORKING_MM)
-    moving = from_sitk(downsample(moving, WORKING_MM))
+    moving = downsample(moving, WORKING_MM)
     coarse, middle = (
         Similarity.from_images(head, moving, level, limits) for level in (COARSE, MIDDLE)
     )

@@ -98,10 +98,10 @@ def assess_rigid(
     mask
         Brain mask of the T1w.
     """
-    from fusionprep.image.resample import downsample, from_sitk, itk_from_ras, resample
+    from fusionprep.image.resample import downsample, itk_from_ras, resample
 
     transform = itk_from_ras(result.t1w_from_moving)
-    coarse_mask = from_sitk(downsample(mask, OVERLAP_SPACING_MM))
+    coarse_mask = downsample(mask, OVERLAP_SPACING_MM)
     field_of_view = new_image(np.ones(moving.shape, np.float32), moving.affine)
     moved, seen = (
         np.asarray(resample(image, coarse_mask, transform).dataobj)

@@ -109,7 +109,7 @@ class Similarity:
         """
         from scipy import ndimage
 
-        small = smoothed(from_sitk(downsample(moving, level.spacing)), level.moving_sigma)
+        small = smoothed(downsample(moving, level.spacing), level.moving_sigma)
         values = small.get_fdata()
         low, high = np.percentile(values, (1, 99.5)) if limits is None else limits
         margin = max(1, round(OBJECT_MARGIN_MM / level.spacing))
@@ -176,7 +176,7 @@ def emphasised(t1w: nib.Nifti1Image, mask: nib.Nifti1Image, spacing: float) -> n
     brain = np.asarray(mask.dataobj) > 0
     levels = np.clip(data / np.percentile(data[brain], 99), 0, 1)
     shown = np.where(brain, BRAIN_FROM + (1 - BRAIN_FROM) * levels, HEAD_TO * levels)
-    return from_sitk(downsample(new_image(shown.astype(np.float32), t1w.affine), spacing))
+    return downsample(new_image(shown.astype(np.float32), t1w.affine), spacing)
 
 
 def smoothed(image: nib.Nifti1Image, sigma: float) -> nib.Nifti1Image:

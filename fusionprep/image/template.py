@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,21 @@ import numpy as np
 from fusionprep.errors import UsageError
 from fusionprep.image.io import load_image
 from fusionprep.image.masks import tight_box
-from fusionprep.image.resample import compose, downsample, from_sitk, itk_from_ras, ras_from_itk
+from fusionprep.image.resample import (
+    compose,
+    downsample,
+    from_sitk,
+    itk_from_ras,
+    ras_from_itk,
+    to_sitk,
+)
 from fusionprep.spaces import PACKAGED_TEMPLATE, TemplateSpace
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
+
+PACKAGED_MASK_FROM = 0.2
+"""Level of the packaged template above which its mask is."""
 
 WARP_MM = 2.0
 
@@ -76,12 +87,25 @@ def load_template(space: TemplateSpace) -> Template:
 
 
 def _load_packaged(resolution: int) -> Template:
+    if resolution == 1:
+        brain, gm = (_packaged_map(name) for name in ("t1", "gm"))
+        mask = np.asarray(brain.dataobj) > PACKAGED_MASK_FROM
+        return Template(brain, nib.Nifti1Image(mask.astype(np.float32), brain.affine), gm)
     from nilearn import datasets
 
     brain = datasets.load_mni152_template(resolution=resolution)
     mask = datasets.load_mni152_brain_mask(resolution=resolution)
     gm = datasets.load_mni152_gm_template(resolution=resolution)
     return Template(_float(brain), _float(mask), _float(gm))
+
+
+def _packaged_map(name: str) -> nib.Nifti1Image:
+    """A map of the packaged template at 1 mm, largest value 1, as nilearn's functions give it."""
+    # importing them takes longer than all that is done with the template's grid
+    file = f"nilearn/datasets/data/mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
+    image = load_image(str(metadata.distribution("nilearn").locate_file(file)))
+    data = np.asarray(image.dataobj).astype(np.float32)
+    return nib.Nifti1Image(data / data.max(), image.affine)
 
 
 def _float(image: nib.Nifti1Image) -> nib.Nifti1Image:
@@ -152,7 +176,7 @@ def register_template(
     sloppy
         A fraction of greedy's iterations, for trying things out; ANTs' quick preset is kept.
     """
-    fixed, moving = downsample(template_brain, WARP_MM), downsample(t1w_brain, WARP_MM)
+    fixed, moving = (to_sitk(downsample(brain, WARP_MM)) for brain in (template_brain, t1w_brain))
     if backend == "ants":
         return _register_ants(fixed, moving, n_threads=n_threads, seed=seed)
     part = _around_brain(fixed, template_brain)
@@ -163,8 +187,6 @@ def _register_greedy(
     fixed: "sitk.Image", moving: "sitk.Image", part: "sitk.Image", *, n_threads: int, sloppy: bool
 ) -> TemplateTransforms:
     """Register by greedy, the warp on a `part` of `fixed` alone."""
-    from importlib.metadata import version
-
     import SimpleITK as sitk
 
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(n_threads)
@@ -183,7 +205,9 @@ def _register_greedy(
     return TemplateTransforms(
         template_from_t1w=compose([there, t1w_from_template]),
         t1w_from_template=compose([t1w_from_template.GetInverse(), back]),
-        software=f"greedy {version('picsl_greedy')}, SimpleITK {sitk.Version.VersionString()}",
+        software=(
+            f"greedy {metadata.version('picsl_greedy')}, SimpleITK {sitk.Version.VersionString()}"
+        ),
     )
 
 

@@ -219,7 +219,7 @@ def test_an_upright_image_is_left_as_it_is():
 @pytest.mark.parametrize("spacing", [1.0, 3.0, 5.0])
 def test_downsample_keeps_the_place_of_a_blob(spacing):
     centre = middle(OBLIQUE) + np.array([2, -3, 4])
-    small = from_sitk(downsample(blob(OBLIQUE, centre, width=8.0), spacing))
+    small = downsample(blob(OBLIQUE, centre, width=8.0), spacing)
     sizes = nib.affines.voxel_sizes(small.affine)
     np.testing.assert_allclose(sizes, np.maximum([1.5, 2.0, 2.5], spacing), rtol=1e-5)
     np.testing.assert_allclose(centre_of(small), centre, atol=0.1)
@@ -228,7 +228,19 @@ def test_downsample_keeps_the_place_of_a_blob(spacing):
 def test_downsample_covers_the_same_extent():
     """The outer faces of the first voxels coincide."""
     image = new_image(np.ones((30, 30, 30), np.float32), OBLIQUE)
-    small = from_sitk(downsample(image, 4.0))
+    small = downsample(image, 4.0)
     first_face = nib.affines.apply_affine(small.affine, [-0.5] * 3)
     np.testing.assert_allclose(first_face, nib.affines.apply_affine(OBLIQUE, [-0.5] * 3), atol=1e-4)
     assert np.asarray(small.dataobj)[1:-2, 1:-2, 1:-2].min() == pytest.approx(1, abs=1e-4)
+
+
+def test_downsample_takes_linear_samples_of_the_smoothed_image():
+    image = new_image(np.random.default_rng(5).random((31, 24, 17), np.float32), OBLIQUE)
+    small = downsample(image, 3.0)
+    old, new = nib.affines.voxel_sizes(image.affine), nib.affines.voxel_sizes(small.affine)
+    sigmas = 0.35 * np.sqrt(new**2 - old**2) / old
+    smooth = ndimage.gaussian_filter(image.get_fdata(), sigmas, mode="nearest")
+    places = np.indices(small.shape).reshape(3, -1).T
+    voxels = nib.affines.apply_affine(np.linalg.inv(image.affine) @ small.affine, places)
+    expected = ndimage.map_coordinates(smooth, voxels.T, order=1, mode="nearest")
+    np.testing.assert_allclose(small.get_fdata().ravel(), expected, atol=1e-5)

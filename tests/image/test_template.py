@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from nilearn import datasets
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
@@ -17,7 +18,6 @@ from fusionprep.image.resample import (
     compose,
     downsample,
     empty_like,
-    from_sitk,
     itk_from_ras,
     resample,
     to_sitk,
@@ -216,6 +216,18 @@ def test_the_part_around_a_brain_has_a_margin_inside_the_image():
     assert _around_brain(to_sitk(nothing), nothing).GetSize() == data.shape
 
 
+def test_the_packaged_template_is_what_nilearn_gives():
+    template = load_template(TemplateSpace("MNI152NLin2009aSym", "1"))
+    pairs = [
+        (template.brain, datasets.load_mni152_template(resolution=1)),
+        (template.mask, datasets.load_mni152_brain_mask(resolution=1)),
+        (template.gm, datasets.load_mni152_gm_template(resolution=1)),
+    ]
+    for own, given in pairs:
+        np.testing.assert_array_equal(own.affine, given.affine)
+        np.testing.assert_array_equal(own.get_fdata(), given.get_fdata())
+
+
 @pytest.mark.slow
 def test_ants_finds_a_known_deformation(deformed):
     check(deformed, "ants", 0.92)
@@ -225,7 +237,7 @@ def test_ants_finds_a_known_deformation(deformed):
 def coarse(deformed) -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
     """Template and brain in voxels of 4 mm, which are registered in a second."""
     brains = deformed.template.brain, deformed.brain
-    return tuple(from_sitk(downsample(image, 4.0)) for image in brains)
+    return tuple(downsample(image, 4.0) for image in brains)
 
 
 def test_the_affine_repeats_to_the_last_digit(coarse):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import reduce
 from typing import TypeVar
 
 import torch
@@ -98,6 +99,32 @@ def support(anatomical: torch.Tensor, functional: torch.Tensor) -> torch.Tensor:
     return (anatomical > 0) | (functional > 0)
 
 
+def box_mean(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Mean over a square around each pixel of images (N, C, H, W), black outside.
+
+    ``side`` is odd. Sums of sums of neighbours: several times faster on a CPU than pooling.
+    """
+    half = side // 2
+    for axis, room in ((-1, (half, half)), (-2, (0, 0, half, half))):
+        images = _sums(nnf.pad(images, room), side, axis, images.shape[axis])
+    return images / side**2
+
+
+def _sums(images: torch.Tensor, side: int, axis: int, count: int) -> torch.Tensor:
+    """The first ``count`` sums of ``side`` neighbours along an axis."""
+    parts, begun = [], 0
+    width, of_width = 1, images
+    while width <= side:
+        if side & width:
+            parts.append(of_width.narrow(axis, begun, count))
+            begun += width
+        if 2 * width <= side:
+            length = of_width.shape[axis] - width
+            of_width = of_width.narrow(axis, 0, length) + of_width.narrow(axis, width, length)
+        width *= 2
+    return reduce(torch.add, parts)
+
+
 def keep_alone(
     fused: torch.Tensor, anatomical: torch.Tensor, functional: torch.Tensor
 ) -> torch.Tensor:
@@ -108,7 +135,7 @@ def keep_alone(
     its mean over 5 x 5 pixels is above 0; up to :data:`PRESENT` the change is gradual, from the
     one that shows more. Beside black an image is kept exactly, however faint.
     """
-    means = [nnf.avg_pool2d(image, 5, stride=1, padding=2) for image in (anatomical, functional)]
+    means = [box_mean(image, 5) for image in (anatomical, functional)]
     shown = torch.minimum(*means) / PRESENT
     squares = [mean.square() for mean in means]
     share = squares[1] / (squares[0] + squares[1]).clamp_min(torch.finfo(squares[0].dtype).tiny)

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional as nnf
 
-from fusionprep.models.nets.base import PlannedFusion, keep_alone, support
+from fusionprep.models.nets.base import PlannedFusion, box_mean, keep_alone, support
 from fusionprep.models.nets.selfuse import BLOCK, block_statistics, whole_blocks
 
 BANDS = 5
@@ -215,7 +215,7 @@ def lowered(
     tissue = (darker > AIR) * (1 - bone(functional))
     maps = torch.cat([fused.clamp(0, 1) * tissue, darker * tissue, tissue], dim=1)
     broad = nnf.avg_pool2d(whole_blocks(maps), BLOCK)
-    broad = _box_mean(_box_mean(broad, BROAD), BROAD)
+    broad = box_mean(box_mean(broad, BROAD), BROAD)
     level, both, share = broad.chunk(3, dim=1)
     share = share + LEAST_SHARE
     low, high = BOTH_BRIGHT
@@ -236,20 +236,24 @@ def _sums_around(images: torch.Tensor) -> torch.Tensor:
 
 
 def _added(bands: torch.Tensor, rest: torch.Tensor, plan: torch.Tensor) -> torch.Tensor:
-    """The bands and what remains, each with its gain."""
+    """The bands and what remains, each with its gain.
+
+    Gains lie between 0 and the largest; where the network says nothing, they are the first.
+    """
     height, width = rest.shape[-2:]
-    fine = nnf.interpolate(plan, scale_factor=BLOCK, mode="bilinear")[..., :height, :width]
-    shares, gains = fine.split([2, 2 * BANDS], dim=1)
-    shares = _opened(shares, FIRST_SHARE, LARGEST_SHARE)
-    gains = _opened(gains, FIRST_GAIN, LARGEST_GAIN)
-    fused = (shares * rest).sum(dim=1, keepdim=True)
-    return fused + (gains * bands).sum(dim=1, keepdim=True)
-
-
-def _box_mean(images: torch.Tensor, side: int) -> torch.Tensor:
-    """Mean over a square, black outside; one axis after the other is faster than both at once."""
-    down = nnf.avg_pool2d(images, (side, 1), stride=1, padding=(side // 2, 0))
-    return nnf.avg_pool2d(down, (1, side), stride=1, padding=(0, side // 2))
+    shares, gains = plan.split([2, 2 * BANDS], dim=1)
+    # the first value is added to blocks, of which there are fewer than pixels
+    said = torch.cat(
+        [
+            shares + math.log(FIRST_SHARE / (LARGEST_SHARE - FIRST_SHARE)),
+            gains + math.log(FIRST_GAIN / (LARGEST_GAIN - FIRST_GAIN)),
+        ],
+        dim=1,
+    )
+    fine = nnf.interpolate(said, scale_factor=BLOCK, mode="bilinear")[..., :height, :width]
+    shares, gains = torch.sigmoid(fine).split([2, 2 * BANDS], dim=1)
+    fused = LARGEST_SHARE * (shares * rest).sum(dim=1, keepdim=True)
+    return fused + LARGEST_GAIN * (gains * bands).sum(dim=1, keepdim=True)
 
 
 def decomposed(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -295,15 +299,10 @@ def finished(
 
     Black where neither is above 0.
     """
-    difference = _box_mean((anatomical - functional).abs(), 9)
+    difference = box_mean((anatomical - functional).abs(), 9)
     unlike = 1 - torch.exp(-((difference / ALIKE) ** 2))
     fused = torch.lerp((anatomical + functional) / 2, fused.to(anatomical.dtype), unlike)
     return keep_alone(fused, anatomical, functional) * support(anatomical, functional)
-
-
-def _opened(said: torch.Tensor, first: float, largest: float) -> torch.Tensor:
-    """Gains between 0 and the largest; the first where the network says nothing."""
-    return largest * torch.sigmoid(said + math.log(first / (largest - first)))
 
 
 def _statistics(
