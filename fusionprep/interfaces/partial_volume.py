@@ -85,7 +85,7 @@ class CorrectPartialVolume(SimpleInterface):
             {"GM": gm, "WM": wm, "CSF": np.clip((mask > 0) - gm - wm, 0, 1)},
             nib.affines.voxel_sizes(pet.affine).tolist(),
             fwhm,
-            methods=[method for method in methods if method != "gtm"],
+            methods=methods,
             field=field_of_view(static, pet, t1w_from_pet),
             reference=self._reference(),
         )

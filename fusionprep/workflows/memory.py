@@ -35,7 +35,7 @@ CLAIMS: Mapping[str, Claim] = {
     "Conform": Claim(0.1, 12),
     "CorrectBias": Claim(0.2, 26),
     # fractions of five regions, sharp and blurred, and images of them
-    "CorrectPartialVolume": Claim(0.2, 72),
+    "CorrectPartialVolume": Claim(0.25, 100),
     "ExtractBrain": Claim(1.15, 12),
     "Fuse": Claim(0.3, 50),
     # places of the labelled voxels, and one frame

@@ -92,7 +92,7 @@ class CorrectedBrain:
         By method (``mg``, ``rbv``, ``iy``): (X, Y, Z) float32 in the units of the PET, 0 outside
         the brain, and with ``mg`` where hardly any gray matter is seen.
     means
-        By the geometric transfer matrix; the noise is what it leaves unexplained.
+        By the geometric transfer matrix; the noise is what it leaves unexplained, with ``gtm``.
     volumes_ml
         Of its regions.
     references
@@ -127,7 +127,8 @@ def correct_brain(
     voxel_sizes, fwhm
         mm along the axes of the grid.
     methods
-        Of ``mg``, ``rbv`` and ``iy``; the transfer matrix is always solved.
+        Of ``mg``, ``rbv`` and ``iy``, which make images, and ``gtm``: the transfer matrix is always
+        solved, but its noise is told then alone.
     field
         (X, Y, Z) bool, where the PET was acquired; None is everywhere.
 
@@ -151,9 +152,11 @@ def correct_brain(
         part = reference.part(part)
     regions, seen = part.blurred(fwhm), None if field is None else field[box]
     image = np.asarray(pet[box], np.float32)
-    means = _means(image, regions, brain[box], seen)
+    means = transfer_matrix_means(image, regions, field=seen)
+    if "gtm" in methods:
+        means = _with_noise(means, image, regions, brain[box], seen)
     images, references = {}, {}
-    for method in methods:
+    for method in filter(lambda method: method != "gtm", methods):
         made = np.where(brain[box], _image(method, image, regions, means.by_name(), seen), 0)
         images[method] = np.zeros(pet.shape, np.float32)
         images[method][box] = made
@@ -164,11 +167,14 @@ def correct_brain(
     return CorrectedBrain(images, means, part.volumes_ml, references)
 
 
-def _means(
-    image: np.ndarray, regions: Blurred, brain: np.ndarray, field: np.ndarray | None
+def _with_noise(
+    means: RegionMeans,
+    image: np.ndarray,
+    regions: Blurred,
+    brain: np.ndarray,
+    field: np.ndarray | None,
 ) -> RegionMeans:
-    """Means whose noise is what they leave unexplained in the brain, blurred as the image is."""
-    means = transfer_matrix_means(image, regions, field=field)
+    """The same with the noise that they leave unexplained in the brain, blurred as the image is."""
     inside = brain if field is None else brain & field
     rest = image[inside] - regions.seen.image(means.values.tolist())[inside]
     noise = float(rest.std(dtype=np.float64))
