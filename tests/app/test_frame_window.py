@@ -28,10 +28,11 @@ from tests.validator import issues
 TRACER = "11CPIB"
 WHITE = Tissue(0.10, 0.05, 0.01, 0.05)
 EARLY = USUAL[USUAL <= 2700]
-RUNS = {"01": USUAL, "02": LATE, "03": EARLY, "04": USUAL}
-"""Boundaries of frames, s after injection; of the last run the injection is not known."""
+RUNS = {"01": USUAL, "02": LATE, "03": EARLY, "04": USUAL, "05": LATE}
+"""Boundaries of frames, s after injection."""
 
-UNTIMED = "04"
+UNTIMED, CROPPED = "04", "05"
+"""Runs of which the injection is not known, and whose field of view ends above the cerebellum."""
 FWHM_MM = 6.0
 
 
@@ -75,6 +76,8 @@ def acquire(bids_dir: Path, truth: SubjectTruth) -> None:
             frames.append(frame + noise * rng.standard_normal(frame.shape))
         image = nib.Nifti1Image(np.stack(frames, -1).astype(np.float32), like.affine)
         path = old.with_name(f"sub-01_trc-{TRACER}_run-{run}_pet.nii.gz")
+        if run == CROPPED:
+            image = image.slicer[:, :, image.shape[2] // 2 + 4 :]
         nib.save(image, path)
         middles = (boundaries[:-1] + boundaries[1:]) / 2
         sidecar = given | {
@@ -127,9 +130,8 @@ def test_a_whole_scan_gives_the_suvr_of_a_late_one(finished, raw):
     gm = np.asarray(nib.load(raw[1].gm).dataobj) > 0.9
     mean = {
         (run, desc): np.asarray(nib.load(derivative(finished, run, desc)).dataobj)[gm].mean()
-        for run in RUNS
-        for desc in ("suvr", "suv")
-        if (run, desc) != (UNTIMED, "suv")
+        for run, desc in itertools.product(RUNS, ("suvr", "suv"))
+        if (run, desc) != (UNTIMED, "suv") and run != CROPPED
     }
     for desc in ("suvr", "suv"):
         assert mean["01", desc] == pytest.approx(mean["02", desc], rel=0.02)
@@ -160,6 +162,18 @@ def test_sidecars_say_which_frames_and_which_region(finished):
 
 
 @pytest.mark.slow
+def test_a_scan_without_the_cerebellum_has_all_but_the_suvr(finished):
+    assert derivative(finished, CROPPED, "suv").exists()
+    assert derivative(finished, CROPPED, "fusedAverage").exists()
+    assert not derivative(finished, CROPPED, "suvr").exists()
+    told = said(finished, CROPPED)["SUVRNotComputed"]
+    assert "mean uptake in the reference region cerebellar-gm is 0" in told
+    assert f"no SUVR: {told}" in finished.stderr
+    figures = finished.output_dir / "sub-01" / "figures"
+    assert not list(figures.glob(f"*run-{CROPPED}_desc-suvr_pet.svg"))
+
+
+@pytest.mark.slow
 def test_report_and_group_table_say_it_too(finished):
     with (finished.output_dir / "group_fusion.tsv").open(encoding="utf-8") as stream:
         rows = {row["run"]: row for row in csv.DictReader(stream, delimiter="\t")}
@@ -167,7 +181,8 @@ def test_report_and_group_table_say_it_too(finished):
     assert (rows["01"]["frames_start"], rows["01"]["frames_end"]) == ("50", "70")
     assert rows[UNTIMED]["frames_start"] == "n/a"
     assert rows[UNTIMED]["frames_reason"] == "InjectionStart is not given"
-    assert {row["suvr_region"] for row in rows.values()} == {"cerebellar-gm"}
+    assert rows[CROPPED]["suvr_region"] == "n/a"
+    assert {rows[run]["suvr_region"] for run in RUNS if run != CROPPED} == {"cerebellar-gm"}
     report = (finished.output_dir / "sub-01.html").read_text("utf-8")
     assert "Why these frames" in report
     methods = (finished.output_dir / "logs" / "CITATION.md").read_text("utf-8")
@@ -178,6 +193,6 @@ def test_report_and_group_table_say_it_too(finished):
         in (figures / f"sub-01_trc-{TRACER}_run-{run}_desc-frames_pet.svg").read_text("utf-8")
         for run in RUNS
     }
-    assert shaded == {"01": True, "02": False, "03": False, UNTIMED: False}
+    assert shaded == {run: run == "01" for run in RUNS}
     assert "of 34 frames, numbers 30 to 32 are taken, 50 to 70 min" in finished.stderr
     assert "all 34 frames are averaged, not those of the usual window" in finished.stderr

@@ -148,7 +148,7 @@ def test_only_a_region_that_was_chosen_is_required(tmp_path):
             if (origin.name, field) in (("suvr_reference", "region"), ("suvr_reference", "missing"))
         }
         assert ("plot_suvr", "region") in reached
-        assert {name for name, _ in reached} == {"plot_suvr", "ds_preproc_t1w"}
+        assert {name for name, _ in reached} == {"plot_suvr", "computed_metadata_t1w"}
 
 
 def test_without_suvr_or_without_pet_there_is_no_region(tmp_path):
