@@ -8,16 +8,15 @@ from typing import Any, NoReturn
 
 from bids_app.checks import check
 from bids_app.filter_file import read_filters
+from bids_app.pet_options import add_pet_options, complete_region
 from bids_app.plugins.plugin_file import check_plugin_settings, read_plugin_file
 from bids_app.region_options import add_region_options, completed_regions
 from fusionprep import __version__
 from fusionprep.arguments import NamedPaths, Parser, memory, path, whole_number
 from fusionprep.choices import (
-    NO_CORRECTION,
     AnalysisLevel,
     Backend,
     ColourMapName,
-    Correction,
     Device,
     Method,
     Planes,
@@ -28,12 +27,10 @@ from fusionprep.config import Config
 from fusionprep.config_checks import LIMITS
 from fusionprep.config_file import read_options
 from fusionprep.errors import AnalysisLevelError, UsageError
-from fusionprep.given import check_path, check_text, shown
+from fusionprep.given import shown
 from fusionprep.machine import cpus, planned_memory_gb
 from fusionprep.modalities import APP_MODALITIES, CONTRASTS, MOVED
 from fusionprep.models.registry import DEFAULT_MODEL, model_names
-from fusionprep.spaces import PACKAGED_TEMPLATE
-from fusionprep.suvr_regions import REFERENCE_REGIONS, region_names
 
 EPILOG = """
 fusionapp demo OUT writes a small synthetic dataset to try all this on.
@@ -154,33 +151,7 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         choices=choices(SkullStrip),
         help="auto leaves a skull-stripped T1w as it is (default: auto)",
     )
-    group.add_argument(
-        "--frames",
-        metavar="WINDOW",
-        help="frames of dynamic PET to average: auto (the usual window of the tracer), all, or"
-        " START-END in minutes after injection, e.g. 50-70 (default: auto)",
-    )
-    group.add_argument(
-        "--suvr-region",
-        metavar="REGION",
-        help="reference of SUVR: auto (the usual one of the tracer, else whole-brain);"
-        f" {_regions(of_atlas=False)}; by an atlas in {PACKAGED_TEMPLATE}, which must be an output"
-        f" space, {_regions(of_atlas=True)}; a mask file in the first template's space; or none"
-        " (default: auto)",
-    )
-    group.add_argument(
-        "--pvc",
-        nargs="+",
-        choices=(NO_CORRECTION, *choices(Correction)),
-        help="partial-volume corrections of PET in T1w space: mg (Müller-Gärtner), rbv, iy for"
-        " images, gtm for a table; fusion takes the uncorrected (default: none)",
-    )
-    group.add_argument(
-        "--psf",
-        metavar="FWHM[xFWHMxFWHM]",
-        help="with --pvc: the PET's point spread in mm, from left to right, back to front, feet to"
-        " head, e.g. 5.5x5.5x6 (default: by the sidecar, or a table of scanners)",
-    )
+    add_pet_options(group)
     group.add_argument(
         "--random-seed",
         type=whole_number(*LIMITS["random_seed"]),
@@ -392,17 +363,8 @@ def _completed(options: dict[str, Any]) -> dict[str, Any]:
     weights = options.get("weights", {})
     options["weights"] = {name: Path(os.path.realpath(file)) for name, file in weights.items()}
     completed_regions(options)
-    region = options.get("suvr_region")
-    if region is not None and region not in region_names():
-        check_text("--suvr-region", region)
-        check_path("--suvr-region", Path(region))
-        # nodes run in folders of their own
-        options["suvr_region"] = os.path.realpath(region)
+    complete_region(options)
     return options
-
-
-def _regions(*, of_atlas: bool) -> str:
-    return ", ".join(r.name for r in REFERENCE_REGIONS if r.of_atlas == of_atlas)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -137,10 +137,17 @@ def started(
 
 
 def _prepare(launch: Launch) -> None:
-    # what a shell runs in the background ignores Ctrl-C, and after nohup hang-ups too
-    for ending in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(ending, signal.SIG_DFL)
+    heed_signals()
     launch.before()
+
+
+def heed_signals() -> None:
+    """Signals as in a terminal: what a shell runs in the background ignores those of its keys.
+
+    After nohup hang-ups too.
+    """
+    for ending in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(ending, signal.SIG_DFL)
 
 
 def alive(mark: str) -> list[psutil.Process]:

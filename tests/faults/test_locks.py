@@ -23,6 +23,7 @@ from fusionprep.errors import OutputError
 from tests.app.runs import CHEAP, command
 from tests.faults.attacks import Attack, Scene, attempt, in_table, stands
 from tests.faults.obstacles import dangling, device, file, full_folder, holding, loop, pipe
+from tests.faults.processes import heed_signals
 
 MARK, PULSE = ".running-sub-01", ".running-theirs.json"
 Prepare = Callable[[Scene], list[str]]
@@ -218,7 +219,11 @@ def start(scene: Scene) -> subprocess.Popen:
     arguments = command(scene.bids, scene.out, "participant", scene.work, ())
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+        arguments,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        preexec_fn=heed_signals,
     )
     deadline = time.monotonic() + 60
     while not (scene.work / ".running-sub-02").exists():
