@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from traceback import format_exception
+from types import FrameType
 
 from nipype import config as nipype_config
 from nipype.pipeline.engine import Node
@@ -196,12 +197,12 @@ def _prepare(settings: Settings) -> None:
 
 
 def _run(step: bytes) -> list[str]:
-    with _interruptible():
-        try:
+    try:
+        with _interruptible():
             pickle.loads(step).run()
-        except BaseException:
-            # Nipype's own version loads the failed step's results here, which may not exist
-            return format_exception(*sys.exc_info())
+    except BaseException:
+        # Nipype's own version loads the failed step's results here, which may not exist
+        return format_exception(*sys.exc_info())
     return []
 
 
@@ -209,7 +210,14 @@ def _run(step: bytes) -> list[str]:
 def _interruptible() -> Iterator[None]:
     """Let an interrupted step remove the file it is writing."""
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+
+    def once(_number: int, _frame: FrameType | None) -> None:
+        # Ctrl-C reaches a worker twice, from the terminal and from the main process
+        for other in numbers:
+            signal.signal(other, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, once) for number in numbers}
     try:
         yield
     finally:

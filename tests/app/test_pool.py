@@ -1,13 +1,15 @@
 """How many steps run side by side: by processors and by memory, idle workers counted."""
 
 import os
+import pickle
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bids_app.plugins.pool import WORKER_GB, Pool
-from bids_app.plugins.workers import Settings
+from bids_app.plugins.workers import Settings, _run
 
 SHARED = 0.1
 """Of each process, in GB: pages that it shares with others."""
@@ -119,3 +121,23 @@ def test_the_kernel_is_asked_for_parts_of_pages_only_where_memory_is_short(tmp_p
         assert exact.asked > 0
     finally:
         pool.stop()
+
+
+class _TidiesUp:
+    """A step that is interrupted, and once more while it removes what it has begun."""
+
+    def run(self) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_step_that_is_interrupted_twice_ends_once():
+    """Ctrl-C reaches workers from the terminal and from the main process."""
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    told = _run(pickle.dumps(_TidiesUp()))
+    assert told[-1].startswith("KeyboardInterrupt")
+    assert sum("Traceback" in line for line in told) == 1
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
