@@ -25,7 +25,7 @@ from fusionprep.image.regions import (
     CEREBELLAR_WHITE,
     load_atlas,
 )
-from fusionprep.image.resample import has_shear, resample
+from fusionprep.image.resample import remove_shear, resample
 from fusionprep.reading import read_table
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def labels_in_t1w(
         sizes = nib.affines.voxel_sizes(t1w.affine)
         box = tight_box(brain, np.ceil(MARGIN_MM / sizes).astype(int))
     moved = resample(
-        _upright(atlas),
+        remove_shear(atlas, order=0),
         t1w.slicer[box],
         t1w_from_template,
         interpolation="nearest",
@@ -227,17 +227,6 @@ def labels_in_t1w(
         cortical = (labels >= FIRST_CORTICAL) | np.isin(labels, CEREBELLAR_CORTEX)
         labels[(cortical & ~gray) | (np.isin(labels, WHITE_MATTER) & ~white)] = 0
     return new_image(labels, t1w.affine)
-
-
-def _upright(atlas: nib.Nifti1Image) -> nib.Nifti1Image:
-    """The atlas on a grid with right angles, where its own has none."""
-    from nibabel.processing import resample_to_output
-
-    if not has_shear(atlas.affine):
-        return atlas
-    sizes = nib.affines.voxel_sizes(atlas.affine)
-    upright = resample_to_output(atlas, sizes, order=0)
-    return new_image(np.asarray(upright.dataobj), upright.affine)
 
 
 def _check_place(labelled: np.ndarray, brain: np.ndarray) -> None:

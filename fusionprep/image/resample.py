@@ -59,11 +59,15 @@ def has_shear(affine: np.ndarray) -> bool:
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() > 1e-3)
 
 
-def remove_shear(image: nib.Nifti1Image, *, outside: float = 0.0) -> nib.Nifti1Image:
-    """Resample linearly to a grid with right angles and the same voxel size.
+def remove_shear(
+    image: nib.Nifti1Image, *, outside: float = 0.0, order: int = 1
+) -> nib.Nifti1Image:
+    """Resample to a grid with right angles and the same voxel size.
 
     Parameters
     ----------
+    order
+        1 interpolates linearly; 0 takes the nearest voxel, for labels.
     outside
         Value of the corners that the sheared grid does not cover.
     """
@@ -72,7 +76,7 @@ def remove_shear(image: nib.Nifti1Image, *, outside: float = 0.0) -> nib.Nifti1I
     if not has_shear(image.affine):
         return image
     sizes = nib.affines.voxel_sizes(image.affine)
-    upright = resample_to_output(image, sizes, order=1, cval=outside)
+    upright = resample_to_output(image, sizes, order=order, cval=outside)
     return new_image(upright.get_fdata(dtype=np.float32), upright.affine)
 
 
