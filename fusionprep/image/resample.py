@@ -211,18 +211,42 @@ def _sampled(data: np.ndarray, axis: int, old: float, new: float) -> np.ndarray:
     Both at once, as a product with a sparse matrix: what is left out between samples is never
     computed, and what is gets shorter from axis to axis.
     """
-    from scipy import ndimage, sparse
+    from scipy import sparse
 
     size = data.shape[axis]
     if new <= old:
         return data
     count = max(int(np.floor(size * old / new)), 1)
-    sigma = ALIAS_SIGMA * np.sqrt(new**2 - old**2) / old
-    smooth = ndimage.gaussian_filter1d(np.eye(size), sigma, axis=0, mode="nearest")
-    places = np.minimum((np.arange(count) + 0.5) * new / old - 0.5, size - 1)
-    lower = np.minimum(places.astype(int), max(size - 2, 0))
-    share = (places - lower)[:, None]
-    weights = (1 - share) * smooth[lower] + share * smooth[np.minimum(lower + 1, size - 1)]
+    places = (np.arange(count) + 0.5) * new / old - 0.5
+    weights = line_weights(size, places, ALIAS_SIGMA * np.sqrt(new**2 - old**2) / old)
     lines = np.moveaxis(data, axis, 0)
-    sampled = sparse.csr_array(weights.astype(np.float32)) @ lines.reshape(size, -1)
+    sampled = sparse.csr_array(weights) @ lines.reshape(size, -1)
     return np.moveaxis(sampled.reshape(count, *lines.shape[1:]), 0, axis)
+
+
+def line_weights(
+    length: int, places: np.ndarray, sigma: float, *, truncate: float = 4.0
+) -> np.ndarray:
+    """Shares of the voxels of a line in linear samples of it under a Gaussian.
+
+    Parameters
+    ----------
+    places
+        (N,) of the samples, voxels; beyond the ends they have the value there.
+    sigma, truncate
+        Standard deviation of the Gaussian, voxels, and how many of them it reaches.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N, length) float32.
+    """
+    from scipy import ndimage
+
+    blur = np.eye(length)
+    if sigma > 0:
+        blur = ndimage.gaussian_filter1d(blur, sigma, 0, mode="nearest", truncate=truncate)
+    low = np.clip(np.floor(places), 0, max(length - 2, 0)).astype(int)
+    share = np.clip(places - low, 0.0, 1.0)[:, None]
+    weights = (1 - share) * blur[low] + share * blur[np.minimum(low + 1, length - 1)]
+    return weights.astype(np.float32)

@@ -7,6 +7,7 @@ import numpy as np
 
 from fusionprep.errors import DataError
 from fusionprep.image.masks import box_corners, ends_of, tight_box
+from fusionprep.image.resample import line_weights
 from fusionprep.reports.figures.slices import Volume, to_gray, window
 
 Image = nib.spatialimages.SpatialImage
@@ -131,22 +132,11 @@ def _along_axes(
     for axis in (2, 1, 0):
         length = voxels.shape[axis]
         places = start[axis] + steps[axis] * np.arange(grid.shape[axis])
-        weights = _weights(length, places, float(widths[axis]))
+        weights = line_weights(length, places, float(widths[axis]), truncate=2.5)
         voxels = np.moveaxis(np.tensordot(voxels, weights, axes=(axis, 1)), -1, axis)
         out = (places < -_ROUNDING) | (places > length - 1 + _ROUNDING)
         beyond |= out.reshape([-1 if other == axis else 1 for other in range(3)])
     return np.where(beyond, np.float32(outside), voxels)
-
-
-def _weights(length: int, places: np.ndarray, width: float) -> np.ndarray:
-    """Shares of the voxels of a line in the values at some places, (places, length)."""
-    from scipy.ndimage import gaussian_filter1d
-
-    line = np.eye(length, dtype=np.float32)
-    blur = gaussian_filter1d(line, width, axis=0, mode="nearest", truncate=2.5) if width else line
-    low = np.clip(np.floor(places), 0, max(length - 2, 0)).astype(int)
-    share = np.clip(places - low, 0.0, 1.0).astype(np.float32)[:, None]
-    return (1 - share) * blur[low] + share * blur[np.minimum(low + 1, length - 1)]
 
 
 def small_volume(
