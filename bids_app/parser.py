@@ -11,6 +11,7 @@ from bids_app.filter_file import read_filters
 from bids_app.pet_options import add_pet_options, complete_region
 from bids_app.plugins.plugin_file import check_plugin_settings, read_plugin_file
 from bids_app.region_options import add_region_options, completed_regions
+from bids_app.resolution_options import add_resolution_options
 from fusionprep import __version__
 from fusionprep.arguments import NamedPaths, Parser, memory, path, whole_number
 from fusionprep.choices import (
@@ -152,6 +153,7 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         help="auto leaves a skull-stripped T1w as it is (default: auto)",
     )
     add_pet_options(group)
+    add_resolution_options(group)
     group.add_argument(
         "--random-seed",
         type=whole_number(*LIMITS["random_seed"]),

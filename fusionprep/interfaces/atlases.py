@@ -1,6 +1,6 @@
 """Atlases and the uptake of their regions as Nipype interfaces."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from nipype.interfaces.base import (
 
 from fusionprep.files import table_text
 from fusionprep.interfaces.files import load, save
+from fusionprep.interfaces.smoothing import given_file, make_smoother
 
 if TYPE_CHECKING:
     from fusionprep.image.region_values import RegionCurves, RegionValue
@@ -165,6 +166,8 @@ class _MeasureFramesInputSpec(BaseInterfaceInputSpec):
     frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
     factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
     suv_factor = traits.Float(desc="turns activity into SUV")
+    kernel = traits.List(traits.Float, desc="FWHM that frames are smoothed by, mm, RAS")
+    mask = File(exists=True, desc="brain on the T1w grid that it goes by; none smooths all alike")
 
 
 class _MeasureFramesOutputSpec(TraitedSpec):
@@ -211,7 +214,7 @@ class MeasureFrames(SimpleInterface):
         factor = self.inputs.factor
         region = _given(self.inputs, "region")
         return region_curves(
-            (frame * np.float32(factor) for frame in frames),
+            (frame * np.float32(factor) for frame in self._smoothed(frames, pet_affine)),
             np.linalg.inv(t1w_from_pet @ pet_affine) @ affine,
             labels,
             measured,
@@ -219,6 +222,22 @@ class MeasureFrames(SimpleInterface):
             reference=None if region is None else load(region)[0],
             factors=scales,
         )
+
+    def _smoothed(self, frames: Iterable[np.ndarray], affine: np.ndarray) -> Iterator[np.ndarray]:
+        kernel = _given(self.inputs, "kernel")
+        smoother = None
+        for frame in frames:
+            # without any signal it has no values, which smoothing must not hide
+            if kernel and frame.any():
+                smoother = smoother or make_smoother(
+                    list(kernel),
+                    affine,
+                    frame.shape,
+                    given_file(self.inputs, "mask"),
+                    Path(self.inputs.transform),
+                )
+                frame = smoother(frame)
+            yield frame
 
     def _table(self, indices: Sequence[int], values: np.ndarray, names: dict[int, str]) -> str:
         columns = list(names.values())

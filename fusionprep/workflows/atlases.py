@@ -22,6 +22,7 @@ from fusionprep.spaces import NATIVE
 from fusionprep.workflows.anatomical import t1w_output, t1w_path
 from fusionprep.workflows.coregistration import Branch
 from fusionprep.workflows.nodes import Port, derivative_node, figure_node, node
+from fusionprep.workflows.smoothing import SMOOTHING
 
 FIELDS = ("labels", "table")
 """What is handed over of each atlas: the image on the T1w grid, and its table."""
@@ -247,7 +248,7 @@ def _described(
         branch.outputs(space=NATIVE, desc=names.PREPROC),
         dseg_path(atlas, branch.pairing.t1w),
     ]
-    kept = {name: metadata[name] for name in (*names.NOT_COMPUTED.values(), names.NOTES)
+    kept = {name: metadata[name] for name in (*names.NOT_COMPUTED.values(), names.NOTES, SMOOTHING)
             if name in metadata}  # fmt: skip
     return {
         "Description": f"Uptake in the regions of {atlas.name}",
@@ -289,6 +290,11 @@ def _measure_frames(
         branch.connect((branch.inputnode, f"{field}_{tag}"), frames, field)
     branch.connect(branch.moved, frames, "static")
     branch.connect(branch.transform, frames, "transform")
+    branch.give_frames(frames, "in_file")
+    if facts.smoothing is not None:
+        interface.inputs.kernel = list(facts.smoothing.kernel)
+        if facts.smoothing.target is None:
+            branch.connect((branch.inputnode, "mask"), frames, "mask")
     if names.SUV in factors:
         branch.connect(factors[names.SUV], frames, "suv_factor")
     if names.SUVR in factors:

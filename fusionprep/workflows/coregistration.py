@@ -133,6 +133,8 @@ class Branch:
         Of :func:`init_coregistration_wf`.
     moved
         The image on the T1w grid.
+    series
+        Frames of a PET whose runs are combined; None where they are those of its file.
     """
 
     workflow: LiterateWorkflow
@@ -143,6 +145,7 @@ class Branch:
     source: Port
     coregister: LiterateWorkflow
     moved: Port
+    series: Port | None = None
 
     @property
     def registration(self) -> Port:
@@ -158,17 +161,24 @@ class Branch:
         """Hand what a port has to a field of a node."""
         self.workflow.connect(port[0], port[1], target, field)
 
-    def of_part(self, source: Port) -> "Branch":
+    def give_frames(self, target: pe.Node, field: str) -> None:
+        """Hand the frames of a PET to a node that has been given those of its file."""
+        if self.series is not None:
+            self.connect(self.series, target, field)
+
+    def of_part(self, source: Port, name: str = "resample_t1w") -> "Branch":
         """The same for another image of the scan, brought along by the same registration.
 
         Parameters
         ----------
         source
             The image, on the grid of the one that was registered.
+        name
+            Of the node that brings it to the T1w.
         """
         interface = Resample(outside=self.pairing.modality.outside)
         grids = [self.pairing.image, self.pairing.t1w]
-        resample = node(interface, "resample_t1w", self.config, on=grids)
+        resample = node(interface, name, self.config, on=grids)
         self.connect(source, resample, "in_file")
         self.connect((self.inputnode, "t1w"), resample, "reference")
         self.connect(self.transform, resample, "transforms")
@@ -226,7 +236,7 @@ def paired_metadata(config: Config, pairing: Pairing) -> dict[str, Any]:
     notes = {names.NOTES: list(pairing.notes)} if pairing.notes else {}
     return {
         **notes,
-        "Sources": [names.raw_uri(pairing.image, config.bids_dir)],
+        "Sources": names.raw_uris(pairing.image, config.bids_dir),
         "SkullStripped": False,
         "SpatialReference": names.own_uri(t1w_output(pairing.t1w, "t1w")),
         "Pairing": {

@@ -32,6 +32,8 @@ CLAIMS: Mapping[str, Claim] = {
     # one frame as stored and in float64, and sums of it, whatever the number of frames
     "AverageFrames": Claim(0.2, 48),
     "BringAtlas": Claim(0.4, 16),
+    # two runs' means, and one frame and its spline
+    "CombineRuns": Claim(0.4, 48),
     "Conform": Claim(0.1, 12),
     "CorrectBias": Claim(0.2, 26),
     # fractions of five regions, sharp and blurred, and images of them
@@ -46,6 +48,8 @@ CLAIMS: Mapping[str, Claim] = {
     "RemoveTable": Claim(0.1, 24),
     "Resample": Claim(0.4, 8),
     "Segment": Claim(0.45, 8),
+    # the image and the brain as shares of voxels, as they were and smoothed
+    "SmoothPET": Claim(0.2, 24),
     "SubjectRegion": Claim(0.1, 12),
     "WriteDerivative": Claim(0.1, 8),
 }

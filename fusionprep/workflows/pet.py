@@ -1,7 +1,7 @@
 """PET: one volume, to the T1w and the templates, SUV and SUVR, fusion."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nipype.interfaces import utility as niu
@@ -33,6 +33,8 @@ from fusionprep.workflows.nodes import (
     output_spaces,
 )
 from fusionprep.workflows.partial_volume import add_partial_volume, describe_correction
+from fusionprep.workflows.runs import add_series, describe_runs
+from fusionprep.workflows.smoothing import add_smoothing, describe_smoothing, smoothing_fields
 from fusionprep.workflows.suvr import (
     SUVR_REGION,
     TEMPLATE_REGISTRATION,
@@ -100,27 +102,33 @@ def init_pet_wf(
     ]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     average = _average_node(config, image, facts)
+    series = add_series(workflow, config, image)
+    if series is not None:
+        workflow.connect(*series, average, "in_file")
     branch = add_coregistration(
         workflow, config, pairing, inputnode=inputnode, source=(average, "all_frames")
     )
+    branch = replace(branch, series=series)
     if facts.frames.chosen is not None:
         branch = branch.of_part((average, "out_file"))
-    found = pe.Node(niu.Merge(2), name="computed_metadata")
-    branch.connect((average, "metadata"), found, "in1")
-    branch.connect(branch.registration, found, "in2")
+    as_it_was, branch = branch, add_smoothing(branch, facts)
+    of_runs = [] if series is None else [(series[0], "metadata")]
+    ports = [(average, "metadata"), branch.registration, *of_runs]
+    found = _merged(branch, *ports, name="computed_metadata")
     assess = _assess_node(branch, facts)
     if image.n_frames > 1:
         _draw_frames(branch, facts)
     quantities = [*_suv(facts, assess), *_suvr(branch, facts)]
     missing = [quantity.missing for quantity in quantities if quantity.missing is not None]
-    assessed = _merged(branch, (found, "out"), (assess, "metadata"), *missing)
-    metadata = _metadata(config, pairing, facts)
+    assessed = _merged(branch, found, (assess, "metadata"), *missing)
+    as_acquired = _metadata(config, pairing, facts)
+    metadata = {**as_acquired, **smoothing_fields(facts)}
     factors = {quantity.desc: quantity.factor for quantity in quantities}
     add_regions(branch, facts, atlases, factors, metadata)
-    add_partial_volume(branch, facts, metadata)
+    add_partial_volume(as_it_was, facts, as_acquired)
     for space in output_spaces(config.processing):
         moved = branch.in_space(space)
-        computed = assessed if space.template is None else (found, "out")
+        computed = assessed if space.template is None else found
         preproc = _write_static(branch, space, moved, computed, metadata)
         for quantity in quantities:
             _write_quantity(branch, space, moved, preproc, quantity, metadata)
@@ -165,7 +173,7 @@ def _metadata(config: Config, pairing: Pairing, facts: PETFacts) -> dict[str, An
 
 
 def _describe(config: Config, image: ImageFile, facts: PETFacts) -> str:
-    text = ""
+    text = describe_runs(image)
     if image.n_frames > 1:
         weighted = facts.timing.durations is not None
         text = FRAMES_TEXT.format(
@@ -177,7 +185,7 @@ def _describe(config: Config, image: ImageFile, facts: PETFacts) -> str:
             text += REGISTERED.lstrip()
     if has_suvr(config.processing, facts):
         text += describe_region(config.processing, facts)
-    return text + describe_correction(config.processing, facts)
+    return text + describe_correction(config.processing, facts) + describe_smoothing(facts)
 
 
 def _describe_frames(facts: PETFacts) -> str:
@@ -205,9 +213,9 @@ def _assess_node(branch: Branch, facts: PETFacts) -> pe.Node:
     return assess
 
 
-def _merged(branch: Branch, *ports: Port) -> Port:
-    """All that is found about the PET in T1w space."""
-    computed = pe.Node(niu.Merge(len(ports), ravel_inputs=True), name="computed_metadata_t1w")
+def _merged(branch: Branch, *ports: Port, name: str = "computed_metadata_t1w") -> Port:
+    """All that is found about the PET, by default in T1w space."""
+    computed = pe.Node(niu.Merge(len(ports), ravel_inputs=True), name=name)
     for number, port in enumerate(ports, start=1):
         branch.connect(port, computed, f"in{number}")
     return computed, "out"
@@ -228,6 +236,7 @@ def _draw_frames(branch: Branch, facts: PETFacts) -> None:
     for name in ("mask", "dseg"):
         branch.connect((branch.inputnode, name), figure, name)
     branch.connect(branch.transform, figure, "transform")
+    branch.give_frames(figure, "pet")
 
 
 def _suv(facts: PETFacts, assess: pe.Node) -> list[_Quantity]:

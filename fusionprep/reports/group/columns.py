@@ -213,6 +213,16 @@ _COLUMNS: dict[str, dict[str, Any]] = {
         "Units": "min",
     },
     "frames_reason": {"Description": "Why these frames"},
+    "smoothing_kernel": {
+        "Description": "FWHM of the Gaussian that the PET was smoothed with, from left to right,"
+        " back to front, feet to head of its own grid",
+        "Units": "mm",
+    },
+    "resolution": {
+        "Description": "FWHM of the PET along the same axes after smoothing and interpolation,"
+        " where its point spread is known",
+        "Units": "mm",
+    },
     "suvr_region": {"Description": "Reference region of SUVR"},
     "suvr_region_reason": {"Description": "Why this region"},
     "suvr_region_doubt": {

@@ -14,7 +14,15 @@ def frame_facts(native: ImageFile) -> list[tuple[str, str]]:
         facts.append(("Minutes after injection", "{:.4g} to {:.4g}".format(*minutes)))
     if reason := native.get("FrameSelection", "Reason"):
         facts.append(("Why these frames", str(reason)))
+    if (reached := _joined(native.get("Smoothing", "ResolutionFWHM"))) is not None:
+        facts.append(("Resolution after smoothing", f"{reached} mm"))
+    if (kernel := _joined(native.get("Smoothing", "KernelFWHM"))) is not None:
+        facts.append(("Smoothed by", f"{kernel} mm FWHM"))
     return facts
+
+
+def _joined(widths: object) -> str | None:
+    return " x ".join(f"{width:.3g}" for width in widths) if isinstance(widths, list) else None
 
 
 def region_caption(scan: Scan) -> str:
