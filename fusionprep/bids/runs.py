@@ -99,7 +99,11 @@ def _settled(image: ImageFile, config: Config, participants: Participants | None
     facts = pet_facts(image, config.bids_dir, config.processing, participants)
     # the first run's, to whose grid the others are brought
     spread, smoothing = image.pet.point_spread, image.pet.smoothing
-    return replace(image, pet=replace(facts, point_spread=spread, smoothing=smoothing))
+    # those of each run on its times: gaps between runs are as they should be
+    others = (doubt for doubt in facts.doubts if doubt not in facts.timing.doubts)
+    doubts = tuple(dict.fromkeys((*image.pet.doubts, *others)))
+    facts = replace(facts, doubts=doubts, point_spread=spread, smoothing=smoothing)
+    return replace(image, pet=facts)
 
 
 def combine_runs(images: Sequence[ImageFile]) -> tuple[list[ImageFile], list[str]]:
@@ -118,8 +122,8 @@ def combine_runs(images: Sequence[ImageFile]) -> tuple[list[ImageFile], list[str
     Returns
     -------
     images
-        Scans, which have the facts of their first run, in its place, and images that stay as they
-        were.
+        Scans in the place of their first run, with its facts and all doubts about times of frames,
+        and images that stay as they were.
     notes
         What was combined and what was not, and why.
     """
@@ -201,9 +205,7 @@ def _timed(image: ImageFile) -> _Timed:
     )
 
 
-def _decay(
-    image: ImageFile, injection: float, half_life: float
-) -> tuple[float, tuple[float, ...]]:
+def _decay(image: ImageFile, injection: float, half_life: float) -> tuple[float, tuple[float, ...]]:
     """The time that values refer to, once frames are multiplied by factors, and these."""
     facts, count = image.pet, image.n_frames
     if facts is None or facts.timing.starts is None or facts.timing.durations is None:
@@ -296,12 +298,15 @@ def _scan(runs: Sequence[_Timed], *, keep_run: bool) -> ImageFile:
         **({} if first.clock is None else {"TimeZero": _clock(first.clock)}),
     }
     image = first.image
+    of_times = (run.image.pet.timing.doubts for run in runs if run.image.pet is not None)
+    doubts = tuple(doubt for told in of_times for doubt in told)
     entities = {key: label for key, label in image.entities.items() if keep_run or key != "run"}
     return replace(
         image,
         entities=entities,
         metadata=metadata,
         shape=(*image.shape[:3], sum(len(part.factors) for part in parts)),
+        pet=replace(facts, doubts=doubts),
         runs=tuple(parts),
         notes=(*image.notes, f"combined of {', '.join(part.path.name for part in parts)}"),
     )

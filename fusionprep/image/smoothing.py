@@ -133,7 +133,7 @@ class BrainOnGrid:
     Attributes
     ----------
     share
-        (X, Y, Z) float32 in [0, 1], in the brain.
+        (X, Y, Z) float32, 1 where the middle of a voxel is in the brain, else 0.
     near
         (X, Y, Z) bool: every voxel that has a part in linear interpolation at a voxel of the mask.
     """
@@ -171,10 +171,10 @@ class BrainOnGrid:
             at = at[((at >= 0) & (at < shape)).all(axis=1)]
             near[tuple(at.T)] = True
         matrix = np.linalg.inv(grid_from_mask)
-        share = ndimage.affine_transform(
-            inside.astype(np.float32), matrix[:3, :3], matrix[:3, 3], tuple(shape), order=1
+        own = ndimage.affine_transform(
+            inside.astype(np.uint8), matrix[:3, :3], matrix[:3, 3], tuple(shape), order=0
         )
-        return cls(np.clip(share, 0, 1), near)
+        return cls(own.astype(np.float32), near)
 
 
 @dataclass(frozen=True)

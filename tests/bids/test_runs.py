@@ -11,9 +11,9 @@ import pytest
 from fusionprep.bids.names import kept_entities
 from fusionprep.bids.pet_facts import pet_facts
 from fusionprep.bids.radionuclides import HALF_LIVES
-from fusionprep.bids.runs import combine_runs
+from fusionprep.bids.runs import combine_runs, combined_scans
 from fusionprep.bids.types import ImageFile
-from fusionprep.config_processing import Processing
+from fusionprep.config import Config
 from fusionprep.modalities import PET
 
 HALF_LIFE = HALF_LIVES["C11"]
@@ -72,8 +72,12 @@ def test_two_runs_are_one_scan_of_one_time_axis(tmp_path):
 
 
 def test_a_window_that_the_second_run_alone_covers(tmp_path):
-    (scan,), _ = combine_runs([run(1, tmp_path, **EARLY), run(2, tmp_path, **LATE)])
-    facts = pet_facts(scan, tmp_path, Processing(frames="50-70"))
+    raw, out, work = (tmp_path / name for name in ("raw", "out", "work"))
+    config = Config.from_options(bids_dir=raw, output_dir=out, work_dir=work, frames="50-70")
+    images = [run(1, tmp_path, **EARLY), run(2, tmp_path, **LATE)]
+    (scan,), _ = combined_scans(images, config)
+    facts = scan.pet
+    assert facts is not None
     assert facts.frames.numbers == [4, 5]
     assert facts.frames.minutes == (50, 70)
     assert not facts.doubts
@@ -129,7 +133,7 @@ def test_units_are_made_alike(tmp_path):
     ("fields", "reason"),
     [
         ({"TracerRadionuclide": "F18", "ImageDecayCorrected": True}, "its radionuclide is F18"),
-        ({"InjectedRadioactivity": 400.0}, "its injected dose is 4e+08"),
+        ({"InjectedRadioactivity": 400.0}, r"its injected dose is 4e\+08"),
         ({"TimeZero": "13:30:00"}, "the tracer was injected at 13:30:00, and for .* at 10:00:00"),
         ({"FrameTimesStart": [1500, 2100]}, "25 to 45 min after injection.*: they overlap"),
         ({"InjectionStart": None}, "InjectionStart is not given"),
