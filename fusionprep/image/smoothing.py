@@ -16,8 +16,11 @@ import numpy as np
 from fusionprep.errors import DataError
 from fusionprep.image.partial_volume.partition import FWHM_PER_SIGMA, interpolation_variance
 
-TAIL = 1e-7
-"""Share of a kernel that may be cut off at either end."""
+REACH_SIGMAS = 5.0
+"""How far kernels reach, in their standard deviations."""
+
+NARROWEST = 0.05
+"""Standard deviation, in voxels, of a sampled Gaussian that leaves an image as it is."""
 
 LEAST_SHARE = 1e-3
 """Share of the brain under the kernel below which there is no mean inside it."""
@@ -103,27 +106,34 @@ def smoothed(data: np.ndarray, fwhm: Triple, voxel_sizes: Triple) -> np.ndarray:
 
     Notes
     -----
-    The kernel is the discrete Gaussian of Lindeberg (1990), IEEE Trans Pattern Anal Mach Intell
-    12(3):234-254, exp(-t) I_n(t). Its variance is t at any width, and two of them make exactly a
-    third; those of a sampled Gaussian narrower than a voxel are not.
+    The variance of the kernel is that of the Gaussian at any width. A Gaussian that is narrower than
+    a voxel and merely sampled has less.
     """
     from scipy import ndimage
 
     image = np.asarray(data, np.float32)
     for axis, (width, size) in enumerate(zip(fwhm, voxel_sizes, strict=True)):
         if width > 0:
-            weights = _discrete_gaussian((width / FWHM_PER_SIGMA / size) ** 2)
+            weights = _weights((width / FWHM_PER_SIGMA / size) ** 2)
             image = ndimage.correlate1d(image, weights, axis, mode="nearest")
     return image
 
 
-def _discrete_gaussian(variance: float) -> np.ndarray:
-    from scipy.special import ive
+def _weights(variance: float) -> np.ndarray:
+    """A sampled Gaussian with a variance, in voxels squared."""
+    from scipy.optimize import brentq
 
-    half = ive(np.arange(int(6 * np.sqrt(variance)) + 10), variance)
-    half = half[: max(1, int(np.count_nonzero(half > TAIL)))]
-    weights = np.concatenate([half[:0:-1], half])
-    return weights / weights.sum()
+    reach = int(np.ceil(REACH_SIGMAS * np.sqrt(variance))) + 1
+    at = np.arange(-reach, reach + 1)
+
+    def sampled(sigma: float) -> np.ndarray:
+        weights = np.exp(-((at / sigma) ** 2) / 2)
+        return weights / weights.sum()
+
+    def missed(sigma: float) -> float:
+        return float(sampled(sigma) @ at**2) - variance
+
+    return sampled(brentq(missed, NARROWEST, np.sqrt(variance) + 1))
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def test_scanners_of_4_and_6_mm_agree_at_8_mm_also_at_the_edge():
     for region in (brain, shell):
         one, other = (image[region].mean() for image in together)
         assert one == pytest.approx(other, rel=0.01)
-    assert np.abs(together[0] - together[1]).max() < 0.02
+    assert np.abs(together[0] - together[1]).max() < 0.025
     assert abs(apart[0] - apart[1])[shell].mean() > 0.04
 
 
