@@ -1,4 +1,4 @@
-"""The options that make scans alike: their resolution, and one scan of several runs."""
+"""The options that make scans agree: their resolution, and one scan of several runs."""
 
 import argparse
 
@@ -9,8 +9,8 @@ def add_resolution_options(group: argparse._ArgumentGroup) -> None:
         "--target-resolution",
         type=float,
         metavar="FWHM",
-        help="smooth each PET to this resolution in mm, so that those of different scanners are"
-        " alike; needs the point spread (see --psf); registration and --pvc use PET as it was",
+        help="smooth each PET to this resolution in mm, so that those of different scanners"
+        " agree; needs the point spread (see --psf); registration and --pvc use PET as it was",
     )
     group.add_argument(
         "--smooth",

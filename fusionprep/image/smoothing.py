@@ -106,7 +106,7 @@ def smoothed(data: np.ndarray, fwhm: Triple, voxel_sizes: Triple) -> np.ndarray:
 
     Notes
     -----
-    The variance of the kernel is that of the Gaussian at any width. A Gaussian that is narrower than
+    The variance of the kernel is that of the Gaussian at any width. A Gaussian narrower than
     a voxel and merely sampled has less.
     """
     from scipy import ndimage

@@ -167,7 +167,7 @@ class _MeasureFramesInputSpec(BaseInterfaceInputSpec):
     factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
     suv_factor = traits.Float(desc="turns activity into SUV")
     kernel = traits.List(traits.Float, desc="FWHM that frames are smoothed by, mm, RAS")
-    mask = File(exists=True, desc="brain on the T1w grid that it goes by; none smooths all alike")
+    mask = File(exists=True, desc="brain on the T1w grid that it goes by; none smooths everything")
 
 
 class _MeasureFramesOutputSpec(TraitedSpec):

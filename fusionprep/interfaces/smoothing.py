@@ -34,7 +34,7 @@ def make_smoother(
     kernel
         FWHM in mm, from left to right, back to front and feet to head.
     mask, transform
-        Brain on the T1w grid, and the ITK file that brings images there; None smooths all alike.
+        Brain on the T1w grid, and the ITK file that brings images there; None smooths everything.
     """
     import nibabel as nib
 
@@ -53,7 +53,7 @@ def make_smoother(
 class _SmoothInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True, desc="3-D PET on its own grid")
     kernel = traits.List(traits.Float, mandatory=True, minlen=3, maxlen=3, desc="FWHM, mm, RAS")
-    mask = File(exists=True, desc="brain on the T1w grid; none smooths all alike")
+    mask = File(exists=True, desc="brain on the T1w grid; none smooths everything")
     transform = File(exists=True, desc="with it: ITK file that resamples PET onto the T1w")
 
 
