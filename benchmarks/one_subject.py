@@ -28,7 +28,8 @@ LIMIT_OPTIONS = (
     ("--max-cpu-ratio", 0.13, "CPU time of fusionapp over that of the recipe"),
     ("--max-wall-ratio", 0.10, "wall time with two processes over that of the recipe"),
     ("--max-memory-ratio", 0.5, "peak memory of fusionapp over that of the recipe"),
-    ("--max-error-mm", 0.25, "mean error of PET to T1w, and twice that the largest"),
+    ("--max-memory-gb", 3.0, "peak memory of fusionapp"),
+    ("--max-error-mm", 0.25, "mean error of PET to T1w; the largest may be twice that"),
     ("--min-gm-dice", 0.79, "overlap of fusionapp's GM with the template's"),
     ("--min-warp-dice", 0.655, "the same of one GM for both pipelines"),
 )
@@ -203,7 +204,9 @@ def compare(results: dict[str, Result], options: argparse.Namespace) -> dict:
     app = results[APP]
     most, error = options.max_error_mm, (app.scores.tre_mean_mm, app.scores.tre_max_mm)
     dices = app.scores.gm_dice, app.scores.gm_dice_same_tissue
+    memory = _peak_mb(app.usage) / 1000
     checks = {
+        f"peak memory {memory:.2f} GB > {options.max_memory_gb}": memory > options.max_memory_gb,
         f"PET→T1w error {error[0]:.2f} / {error[1]:.2f} mm > {most:g} / {2 * most:g}": (
             error[0] > most or error[1] > 2 * most
         ),

@@ -280,14 +280,9 @@ def _smoothed(images: torch.Tensor, step: int, axis: int) -> torch.Tensor:
         rest = images.shape[axis] - shift
         if rest > 0:
             # added in place: half the time goes into new tensors
-            ahead, behind = (slice(shift, None), slice(rest))
-            for to, of in ((ahead, behind), (behind, ahead)):
-                _along(smooth, axis, to).add_(_along(images, axis, of), alpha=weight)
+            for to, of in ((shift, 0), (0, shift)):
+                smooth.narrow(axis, to, rest).add_(images.narrow(axis, of, rest), alpha=weight)
     return smooth
-
-
-def _along(images: torch.Tensor, axis: int, part: slice) -> torch.Tensor:
-    return images[..., part] if axis == -1 else images[..., part, :]
 
 
 def compressed(fused: torch.Tensor) -> torch.Tensor:
