@@ -24,6 +24,9 @@ PATCH = 5
 STRENGTH = 0.5
 """How far patches of high weight may differ beyond noise, in standard deviations of it."""
 
+LEVELS = 256
+"""Of intensity, by which tissues are told apart."""
+
 _MAD_PER_SIGMA = 0.6745
 
 
@@ -55,13 +58,18 @@ class Noise:
         """Standard deviation as a share of the contrast."""
         return self.sd / self.contrast if self.contrast > 0 else 0.0
 
-    def as_fields(self) -> dict[str, float]:
-        """For a sidecar."""
-        shares = {"OfWhiteMatter": self.of_white, "OfContrast": self.of_contrast}
-        return {
+    def as_fields(self) -> dict[str, float | None]:
+        """For a sidecar; None where there is none, or it could not be measured."""
+        fields = {
             "StandardDeviation": float(f"{self.sd:.4g}"),
-            **{name: round(share, 4) for name, share in shares.items()},
+            "OfWhiteMatter": round(self.of_white, 4),
+            "OfContrast": round(self.of_contrast, 4),
         }
+        return {name: value if self.sd > 0 else None for name, value in fields.items()}
+
+
+NO_NOISE = Noise(0.0, 0.0, 0.0)
+"""Also stands for noise that could not be measured."""
 
 
 def estimate_noise(data: np.ndarray, mask: np.ndarray) -> Noise:
@@ -82,7 +90,7 @@ def estimate_noise(data: np.ndarray, mask: np.ndarray) -> Noise:
     Returns
     -------
     Noise
-        All 0 where white matter has too few voxels, as in images of 4 mm, or nothing varies.
+        :data:`NO_NOISE` where white matter has too few voxels, as at 4 mm, or nothing varies.
 
     References
     ----------
@@ -93,14 +101,18 @@ def estimate_noise(data: np.ndarray, mask: np.ndarray) -> Noise:
     from skimage.filters import threshold_multiotsu
 
     mean, detail, inside = _blocks(data, mask > 0)
-    values = mean[inside]
-    if np.unique(values).size < 3:
-        return Noise(0.0, 0.0, 0.0)
-    low, high = threshold_multiotsu(values, classes=3)
+    if not inside.any():
+        return NO_NOISE
+    # one bright voxel must not bring all others into one bin
+    values = np.clip(mean[inside], *np.percentile(mean[inside], [0.5, 99.5]))
+    counts, _ = np.histogram(values, LEVELS)
+    if np.count_nonzero(counts) < 3:
+        return NO_NOISE
+    low, high = threshold_multiotsu(values, classes=3, nbins=LEVELS)
     gray = inside & (mean > low) & (mean <= high)
     core = ndimage.binary_erosion(inside & (mean > high))
     if np.count_nonzero(core) < ENOUGH_BLOCKS:
-        return Noise(0.0, 0.0, 0.0)
+        return NO_NOISE
     level = float(np.median(mean[core]))
     return Noise(
         sd=float(np.median(np.abs(detail[core]))) / _MAD_PER_SIGMA,

@@ -11,7 +11,7 @@ from fusionprep.bids import names
 from fusionprep.bids.participants import participant_age
 from fusionprep.bids.sidecars import still_true
 from fusionprep.bids.types import ImageFile
-from fusionprep.config import Config
+from fusionprep.config import Config, Processing
 from fusionprep.image.denoising import FROM_NOISE
 from fusionprep.image.segmentation import TISSUES
 from fusionprep.interfaces.anatomical import (
@@ -76,10 +76,7 @@ def init_anatomical_wf(
         The T1w's sidecar fields ``SkullStripped`` and ``Denoised``.
     """
     workflow = LiterateWorkflow(name=name)
-    workflow.__desc__ = DESCRIPTION.format(
-        brain=BRAIN_TEXT[config.processing.skull_strip_t1w],
-        noise=NOISE_TEXT[config.processing.denoise_t1w],
-    )
+    workflow.__desc__ = _methods(config.processing)
     outputs = ("conformed", "t1w", "brain", "mask", "dseg", "gm", "wm", "csf", "metadata")
     outputnode = pe.Node(niu.IdentityInterface(fields=list(outputs)), name="outputnode")
     read = Conform(in_file=str(t1w.path), name=T1W.label, from_zero=True)
@@ -135,6 +132,12 @@ def init_anatomical_wf(
     drawn = {name: image for name, (image, _) in images.items()}
     _draw(workflow, config, t1w, {**drawn, "before": (remove_noise, "before")})
     return workflow
+
+
+def _methods(processing: Processing) -> str:
+    return DESCRIPTION.format(
+        brain=BRAIN_TEXT[processing.skull_strip_t1w], noise=NOISE_TEXT[processing.denoise_t1w]
+    )
 
 
 def _merged(workflow: pe.Workflow, name: str, ports: Sequence[Port]) -> pe.Node:

@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from fusionprep.image.denoising import FROM_NOISE, Noise, decide, denoise, estimate_noise
+from fusionprep.image.denoising import FROM_NOISE, NO_NOISE, Noise, decide, denoise, estimate_noise
 from fusionprep.image.masks import dice
 from fusionprep.image.segmentation import segment_tissues
 
@@ -54,8 +54,22 @@ def test_what_the_image_measures_in_plays_no_role(brain):
 def test_an_image_without_noise_has_none(brain):
     assert estimate_noise(brain.t1w, brain.mask).of_contrast < 0.05
     for flat in (np.zeros_like(brain.t1w), np.ones_like(brain.t1w)):
-        assert estimate_noise(flat, brain.mask) == Noise(0, 0, 0)
-    assert estimate_noise(brain.t1w, np.zeros_like(brain.mask)) == Noise(0, 0, 0)
+        assert estimate_noise(flat, brain.mask) == NO_NOISE
+    assert estimate_noise(brain.t1w, np.zeros_like(brain.mask)) == NO_NOISE
+    assert set(NO_NOISE.as_fields().values()) == {None}
+
+
+def test_one_bright_voxel_changes_nothing(brain):
+    noisy = brain.noisy(20.0)
+    noise = estimate_noise(noisy, brain.mask)
+    noisy[tuple(np.argwhere(brain.mask)[1000])] = 1e6
+    assert estimate_noise(noisy, brain.mask).sd == pytest.approx(noise.sd, rel=0.01)
+
+
+def test_large_voxels_leave_too_little_white_matter_to_measure_noise(brain):
+    """Anatomy would be taken for noise, and be taken out."""
+    coarse = brain.t1w[::3, ::3, ::3]
+    assert estimate_noise(coarse, brain.mask[::3, ::3, ::3]) == NO_NOISE
 
 
 @pytest.mark.parametrize(("sd", "left"), [(20.0, 0.95), (60.0, 0.75)])
@@ -87,7 +101,7 @@ def test_what_lies_outside_the_mask_stays_as_it_is_and_runs_agree(brain):
     np.testing.assert_array_equal(clean, again)
     np.testing.assert_array_equal(clean[~brain.mask], noisy[~brain.mask])
     assert clean.dtype == np.float32
-    assert (clean[brain.mask] != noisy[brain.mask]).mean() > 0.99
+    assert (clean[brain.mask] != noisy[brain.mask]).mean() > 0.9
 
 
 def test_a_brain_that_fills_the_grid_is_denoised():
