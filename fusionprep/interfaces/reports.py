@@ -102,8 +102,10 @@ class PlotDenoised(_Figure):
     def _draw(self, path: Path) -> None:
         from fusionprep.reports.figures.plots import plot_denoised
 
-        images = (load_image(getattr(self.inputs, n)) for n in ("before", "after", "mask"))
-        plot_denoised(*images, path)
+        before, after, mask = (
+            load_image(getattr(self.inputs, n)) for n in ("before", "after", "mask")
+        )
+        plot_denoised(before, after, mask, path)
 
 
 class _PlotCoregistrationInputSpec(_FigureInputSpec):
