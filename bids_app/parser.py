@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from bids_app.anat_options import add_anat_options
 from bids_app.checks import check
 from bids_app.filter_file import read_filters
 from bids_app.pet_options import add_pet_options, complete_region
@@ -21,7 +22,6 @@ from fusionprep.choices import (
     Device,
     Method,
     Planes,
-    SkullStrip,
     choices,
 )
 from fusionprep.config import Config
@@ -147,11 +147,7 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         choices=choices(Backend),
         help="non-linear registration to the template (default: greedy)",
     )
-    group.add_argument(
-        "--skull-strip-t1w",
-        choices=choices(SkullStrip),
-        help="auto leaves a skull-stripped T1w as it is (default: auto)",
-    )
+    add_anat_options(group)
     add_pet_options(group)
     add_resolution_options(group)
     group.add_argument(

@@ -13,6 +13,9 @@ Backend = Literal["greedy", "ants"]
 """Registration of the T1w to a template."""
 
 SkullStrip = Literal["auto", "skip", "force"]
+Denoising = Literal["auto", "on", "off"]
+"""Whether noise is taken out of the T1w: where there is much of it, always, or never."""
+
 Planes = Literal["axial", "triplanar"]
 """Fusion of axial slices, or the mean of the three orientations."""
 

@@ -2,7 +2,15 @@
 
 import dataclasses
 
-from fusionprep.choices import NO_CORRECTION, Backend, Correction, Method, SkullStrip, choices
+from fusionprep.choices import (
+    NO_CORRECTION,
+    Backend,
+    Correction,
+    Denoising,
+    Method,
+    SkullStrip,
+    choices,
+)
 from fusionprep.config_checks import Checked, check_names
 from fusionprep.errors import UsageError
 from fusionprep.frame_windows import AUTO_FRAMES, parse_frames
@@ -25,6 +33,8 @@ class Processing(Checked):
         Software of the registration to templates.
     skull_strip_t1w
         Extract the brain: where it is not done yet, never, or always.
+    denoise_t1w
+        Take noise out of the T1w: where there is much of it, always, or never.
     frames
         Frames of dynamic PET that are averaged: ``auto`` takes the usual window of the tracer,
         ``all``, or ``START-END`` in minutes after injection.
@@ -52,6 +62,7 @@ class Processing(Checked):
     pet2anat_method: Method = "rigid"
     registration_backend: Backend = "greedy"
     skull_strip_t1w: SkullStrip = "auto"
+    denoise_t1w: Denoising = "auto"
     frames: str = AUTO_FRAMES
     suvr_region: str = AUTO_REGION
     pvc: tuple[str, ...] = (NO_CORRECTION,)

@@ -77,7 +77,7 @@ MORPH, TACS = "morph", "tacs"
 TABLE = ".tsv"
 PREPROC, BRAIN, SUV, SUVR, SD = "preproc", "brain", "suv", "suvr", "sd"
 COREG, FRAMES, NORM, TISSUE = "coreg", "frames", "norm", "tissue"
-ATLAS, REGIONS = "atlas", "regions"
+ATLAS, REGIONS, DENOISED = "atlas", "regions", "denoised"
 """Labels of figures."""
 
 SUMMARY, VIEWER, ANATOMICAL, METHODS, ABOUT, ERRORS = (

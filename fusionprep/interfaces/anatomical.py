@@ -14,7 +14,7 @@ from nipype.interfaces.base import (
 )
 
 from fusionprep.bids.names import NOTES
-from fusionprep.choices import Device, SkullStrip, choices
+from fusionprep.choices import Denoising, Device, SkullStrip, choices
 from fusionprep.image.io import new_image, read_volume
 from fusionprep.image.resample import remove_shear
 from fusionprep.image.zero_level import from_zero
@@ -180,6 +180,50 @@ class CorrectBias(SimpleInterface):
         self._results["out_file"] = save(new_image(corrected, affine), runtime.cwd, "corrected")
         brain = new_image(corrected * (mask > 0), affine)
         self._results["out_brain"] = save(brain, runtime.cwd, "brain")
+        return runtime
+
+
+class _DenoiseInputSpec(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="corrected for intensity non-uniformity")
+    in_brain = File(exists=True, mandatory=True, desc="the same, 0 outside the mask")
+    mask = File(exists=True, mandatory=True)
+    choice = traits.Enum(*choices(Denoising), usedefault=True)
+
+
+class _DenoiseOutputSpec(TraitedSpec):
+    out_file = File(exists=True, desc="the input where no noise was taken out")
+    out_brain = File(exists=True, desc="the same, 0 outside the mask")
+    before = File(exists=True, desc="the input; none where no noise was taken out")
+    metadata = traits.Dict(desc="sidecar fields of the output: why, and how much noise there was")
+    t1w_metadata = traits.Dict(desc="sidecar field of any image of the T1w: Denoised")
+
+
+class Denoise(SimpleInterface):
+    """Measure the noise of a T1w, and take it out where that is wanted."""
+
+    input_spec = _DenoiseInputSpec
+    output_spec = _DenoiseOutputSpec
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from fusionprep.image.denoising import decide, denoise, estimate_noise
+
+        data, affine = load(self.inputs.in_file)
+        mask, _ = load(self.inputs.mask)
+        noise = estimate_noise(data, mask)
+        wanted, reason = decide(self.inputs.choice, noise)
+        self._results["t1w_metadata"] = {"Denoised": wanted}
+        self._results["metadata"] = {
+            "DenoisingReason": reason,
+            "NoiseEstimate": noise.as_fields(),
+        }
+        self._results["out_file"] = self.inputs.in_file
+        self._results["out_brain"] = self.inputs.in_brain
+        if wanted:
+            clean = denoise(data, mask, noise.sd)
+            self._results["before"] = self.inputs.in_file
+            self._results["out_file"] = save(new_image(clean, affine), runtime.cwd, "denoised")
+            brain = new_image(clean * (mask > 0), affine)
+            self._results["out_brain"] = save(brain, runtime.cwd, "brain")
         return runtime
 
 

@@ -82,6 +82,32 @@ class PlotTissue(_Figure):
         plot_tissue(t1w, dseg, mask, path)
 
 
+class _PlotDenoisedInputSpec(_FigureInputSpec):
+    before = File(exists=True, desc="T1w with its noise, none for no figure")
+    after = File(exists=True, mandatory=True)
+    mask = File(exists=True, mandatory=True, desc="brain mask")
+
+
+class PlotDenoised(_Figure):
+    """The T1w before and after its noise was taken out; where it was not, no figure is left."""
+
+    input_spec = _PlotDenoisedInputSpec
+
+    def _run_interface(self, runtime: Any) -> Any:
+        if not isdefined(self.inputs.before):
+            self._target.unlink(missing_ok=True)
+            return runtime
+        return super()._run_interface(runtime)
+
+    def _draw(self, path: Path) -> None:
+        from fusionprep.reports.figures.plots import plot_denoised
+
+        before, after, mask = (
+            load_image(getattr(self.inputs, n)) for n in ("before", "after", "mask")
+        )
+        plot_denoised(before, after, mask, path)
+
+
 class _PlotCoregistrationInputSpec(_FigureInputSpec):
     t1w = File(exists=True, mandatory=True)
     moving = File(exists=True, mandatory=True, desc="on its own grid")

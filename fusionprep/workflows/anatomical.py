@@ -1,6 +1,6 @@
 """T1w: conform, brain mask, bias correction, tissues, and their derivatives."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nipype.interfaces import utility as niu
@@ -11,22 +11,38 @@ from fusionprep.bids import names
 from fusionprep.bids.participants import participant_age
 from fusionprep.bids.sidecars import still_true
 from fusionprep.bids.types import ImageFile
-from fusionprep.config import Config
+from fusionprep.config import Config, Processing
+from fusionprep.image.denoising import FROM_NOISE
 from fusionprep.image.segmentation import TISSUES
-from fusionprep.interfaces.anatomical import Conform, CorrectBias, ExtractBrain, Segment
+from fusionprep.interfaces.anatomical import (
+    Conform,
+    CorrectBias,
+    Denoise,
+    ExtractBrain,
+    Segment,
+)
 from fusionprep.interfaces.quality import AssessT1w
-from fusionprep.interfaces.reports import PlotTissue
+from fusionprep.interfaces.reports import PlotDenoised, PlotTissue
 from fusionprep.modalities import T1W
 from fusionprep.workflows.nodes import Port, derivative_node, figure_node, node
 
 DESCRIPTION = """
 The T1-weighted (T1w) image was reoriented to RAS without resampling. {brain}
 Intensity non-uniformity was corrected with N4 [@n4] inside the brain mask, as implemented in
-*SimpleITK* [@simpleitk], on voxels of about 6 mm. The fractions of gray matter, white matter and
-cerebrospinal fluid in each voxel were estimated with a Gaussian mixture of the three and of voxels
-that hold two of them [@pve], starting from *scikit-learn* [@sklearn], and one update of a
-neighbourhood prior in the manner of @hmrf.
+*SimpleITK* [@simpleitk], on voxels of about 6 mm. {noise}
+The fractions of gray matter, white matter and cerebrospinal fluid in each voxel were estimated with
+a Gaussian mixture of the three and of voxels that hold two of them [@pve], starting from
+*scikit-learn* [@sklearn], and one update of a neighbourhood prior in the manner of @hmrf.
 """
+NOISE_TEXT = {
+    "auto": "Noise was measured by the finest differences between voxels of white matter"
+    " [@wavelet_noise]; where its standard deviation was at least"
+    f" {FROM_NOISE:g} of the contrast of gray and white matter, it was taken out inside the brain"
+    " mask by non-local means [@nlm] [@nlm_mri].",
+    "on": "Noise was measured by the finest differences between voxels of white matter"
+    " [@wavelet_noise], and taken out inside the brain mask by non-local means [@nlm] [@nlm_mri].",
+    "off": "",
+}
 BRAIN_TEXT = {
     "auto": "The brain was extracted with *deepbet* [@deepbet], unless the image showed only that.",
     "force": "The brain was extracted with *deepbet* [@deepbet].",
@@ -51,16 +67,16 @@ def init_anatomical_wf(
     conformed
         T1w in RAS, intensities as acquired.
     t1w
-        The same, bias-corrected.
+        The same, bias-corrected and, where that is wanted, denoised.
     brain
         The same inside the brain mask.
     mask, dseg, gm, wm, csf
         Brain mask, labels (1 GM, 2 WM, 3 CSF) and fractions on the T1w grid.
     metadata
-        The T1w's sidecar field ``SkullStripped``.
+        The T1w's sidecar fields ``SkullStripped`` and ``Denoised``.
     """
     workflow = LiterateWorkflow(name=name)
-    workflow.__desc__ = DESCRIPTION.format(brain=BRAIN_TEXT[config.processing.skull_strip_t1w])
+    workflow.__desc__ = _methods(config.processing)
     outputs = ("conformed", "t1w", "brain", "mask", "dseg", "gm", "wm", "csf", "metadata")
     outputnode = pe.Node(niu.IdentityInterface(fields=list(outputs)), name="outputnode")
     read = Conform(in_file=str(t1w.path), name=T1W.label, from_zero=True)
@@ -72,8 +88,12 @@ def init_anatomical_wf(
     extract = node(interface, "extract_brain", config, on=[t1w])
     iterations = [10, 10, 5] if processing.sloppy else [50, 50, 30]
     correct = node(CorrectBias(iterations=iterations), "correct_bias", config, on=[t1w])
+    remove_noise = node(Denoise(choice=processing.denoise_t1w), "denoise", config, on=[t1w])
     segment = node(Segment(seed=processing.random_seed), "segment", config, on=[t1w])
     assess = node(AssessT1w(), "assess", config, on=[t1w])
+    told = _merged(
+        workflow, "t1w_metadata", [(step, "t1w_metadata") for step in (extract, remove_noise)]
+    )
     age = participant_age(config.bids_dir, t1w.subject)
     if age is not None:
         assess.inputs.age = age
@@ -85,37 +105,60 @@ def init_anatomical_wf(
         (conform, extract, [("out_file", "in_file")]),
         (conform, correct, [("out_file", "in_file")]),
         (extract, correct, [("out_mask", "mask")]),
-        (correct, segment, [("out_file", "in_file")]),
+        (correct, remove_noise, [("out_file", "in_file"), ("out_brain", "in_brain")]),
+        (extract, remove_noise, [("out_mask", "mask")]),
+        (remove_noise, segment, [("out_file", "in_file")]),
         (extract, segment, [("out_mask", "mask")]),
-        (correct, outputnode, [("out_file", "t1w"), ("out_brain", "brain")]),
+        (remove_noise, outputnode, [("out_file", "t1w"), ("out_brain", "brain")]),
         (conform, outputnode, [("out_file", "conformed")]),
-        (extract, outputnode, [("out_mask", "mask"), ("t1w_metadata", "metadata")]),
+        (extract, outputnode, [("out_mask", "mask")]),
+        (told, outputnode, [("out", "metadata")]),
         (segment, outputnode, [
             ("out_dseg", "dseg"), ("out_gm", "gm"), ("out_wm", "wm"), ("out_csf", "csf"),
         ]),
     ])  # fmt: skip
-    found = pe.Node(niu.Merge(3), name="computed_metadata")
-    workflow.connect([
-        (extract, found, [("t1w_metadata", "in1")]),
-        (assess, found, [("metadata", "in2")]),
-        (conform, found, [("metadata", "in3")]),
-    ])  # fmt: skip
+    found = _merged(
+        workflow,
+        "computed_metadata",
+        [(told, "out"), *((step, "metadata") for step in (assess, conform, remove_noise))],
+    )
     images: dict[str, tuple[Port, Port | None]] = {
-        "t1w": ((correct, "out_file"), (found, "out")),
+        "t1w": ((remove_noise, "out_file"), (found, "out")),
         "mask": ((extract, "out_mask"), (extract, "metadata")),
         "dseg": ((segment, "out_dseg"), (segment, "metadata")),
         **{name: ((segment, f"out_{name}"), None) for name in ("gm", "wm", "csf")},
     }
     _write(workflow, config, t1w, images)
-    figure = figure_node(
-        config, PlotTissue, t1w_path(t1w, desc=names.TISSUE), ".svg", "plot_tissue"
-    )
-    workflow.connect([
-        (correct, figure, [("out_file", "t1w")]),
-        (extract, figure, [("out_mask", "mask")]),
-        (segment, figure, [("out_dseg", "dseg")]),
-    ])  # fmt: skip
+    drawn = {name: image for name, (image, _) in images.items()}
+    _draw(workflow, config, t1w, {**drawn, "before": (remove_noise, "before")})
     return workflow
+
+
+def _methods(processing: Processing) -> str:
+    return DESCRIPTION.format(
+        brain=BRAIN_TEXT[processing.skull_strip_t1w], noise=NOISE_TEXT[processing.denoise_t1w]
+    )
+
+
+def _merged(workflow: pe.Workflow, name: str, ports: Sequence[Port]) -> pe.Node:
+    """A node that hands over fields of the sidecar from several nodes as a list."""
+    merge = pe.Node(niu.Merge(len(ports)), name=name)
+    for number, (source, field) in enumerate(ports, 1):
+        workflow.connect(source, field, merge, f"in{number}")
+    return merge
+
+
+def _draw(
+    workflow: pe.Workflow, config: Config, t1w: ImageFile, images: Mapping[str, Port]
+) -> None:
+    """Add the figures of a T1w to the report: its tissues, and what denoising did."""
+    for interface, desc, fields in (
+        (PlotTissue, names.TISSUE, {"t1w": "t1w", "mask": "mask", "dseg": "dseg"}),
+        (PlotDenoised, names.DENOISED, {"before": "before", "after": "t1w", "mask": "mask"}),
+    ):
+        figure = figure_node(config, interface, t1w_path(t1w, desc=desc), ".svg", f"plot_{desc}")
+        for field, image in fields.items():
+            workflow.connect(*images[image], figure, field)
 
 
 def t1w_path(

@@ -38,6 +38,7 @@ CLAIMS: Mapping[str, Claim] = {
     "CorrectBias": Claim(0.2, 26),
     # fractions of five regions, sharp and blurred, and images of them
     "CorrectPartialVolume": Claim(0.25, 100),
+    "Denoise": Claim(0.25, 20),
     "ExtractBrain": Claim(1.15, 12),
     "Fuse": Claim(0.3, 50),
     # places of the labelled voxels, and one frame

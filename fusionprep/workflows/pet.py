@@ -115,7 +115,7 @@ def init_pet_wf(
     of_runs = [] if series is None else [(series[0], "metadata")]
     ports = [(average, "metadata"), branch.registration, *of_runs]
     found = _merged(branch, *ports, name="computed_metadata")
-    assess = _assess_node(branch, facts)
+    assess = _assess_node(branch, facts, average)
     if image.n_frames > 1:
         _draw_frames(branch, facts)
     quantities = [*_suv(facts, assess), *_suvr(branch, facts)]
@@ -197,7 +197,7 @@ def _describe_frames(facts: PETFacts) -> str:
     return f"The {frames} whose middle was {begin:g} to {end:g} min after injection"
 
 
-def _assess_node(branch: Branch, facts: PETFacts) -> pe.Node:
+def _assess_node(branch: Branch, facts: PETFacts, average: pe.Node) -> pe.Node:
     """Quality of the PET in T1w space, what is doubtful about it, and whether its SUV can be."""
     interface = AssessPET(doubts=list(facts.doubts), tracer=facts.tracer or "")
     if facts.suv is not None:
@@ -206,7 +206,7 @@ def _assess_node(branch: Branch, facts: PETFacts) -> pe.Node:
     assess = node(interface, "assess", branch.config, on=grids)
     branch.connect((branch.inputnode, "dseg"), assess, "dseg")
     branch.connect(branch.source, assess, "static")
-    branch.connect((branch.source[0], "doubts"), assess, "found_doubts")
+    branch.connect((average, "doubts"), assess, "found_doubts")
     branch.connect(branch.moved, assess, "pet")
     branch.connect(branch.transform, assess, "transform")
     branch.connect(branch.registration, assess, "registration")

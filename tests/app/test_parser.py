@@ -18,7 +18,8 @@ raw out participant --participant-label 01 --session-label a --tracer-label x --
 --modalities pet ct flair --max-day-gap 0 --anat-session ses-b
 --output-spaces T1w MNI152NLin2009aSym:res-2 --pet2anat-method auto --registration-backend ants
 --anat-contrast FLAIR
---skull-strip-t1w force --frames 50-70 --suvr-region pons.nii.gz --random-seed 7 --sloppy
+--skull-strip-t1w force --denoise-t1w on
+--frames 50-70 --suvr-region pons.nii.gz --random-seed 7 --sloppy
 --atlas dk space-T1w_seg-Lab_dseg.nii --atlas-labels names.tsv --fs-subjects-dir freesurfer
 --pvc mg iy --psf 5.5x5.5x6 --target-resolution 8 --combine-runs
 --fusion-model average densefuse unet --fusion-weights unet=own/unet.safetensors
@@ -103,6 +104,7 @@ def test_every_option_reaches_the_configuration(here, write_weights):
         max_day_gap=0,
         anat_session="b",
         skull_strip_t1w="force",
+        denoise_t1w="on",
         anat_contrast="FLAIR",
         frames="50-70",
         suvr_region=str(here / "pons.nii.gz"),

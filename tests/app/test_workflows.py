@@ -137,7 +137,7 @@ def anatomical_inputs(built) -> dict[tuple[str, ...], tuple[str, str, str]]:
 def test_models_of_the_gray_matter_get_its_map_and_leave_the_ct_out(tmp_path):
     built = workflow(tmp_path, models=("average", "gmpet"))
     template, stem = "MNI152NLin2009aSym", "bids::sub-01/anat/sub-01_"
-    t1w = ("correct_bias", "out_file", f"{stem}desc-preproc_T1w.nii.gz")
+    t1w = ("denoise", "out_file", f"{stem}desc-preproc_T1w.nii.gz")
     gm = ("segment", "out_gm", f"{stem}label-GM_probseg.nii.gz")
     there = f"{stem}space-{template}_res-1_"
     t1w_there = (f"resample_t1w_{template}_1", "out_file", f"{there}desc-preproc_T1w.nii.gz")
@@ -383,7 +383,7 @@ def test_the_gray_matter_models_are_judged_by_the_t1w(tmp_path):
                 found[tuple(target.fullname.split(".")[-2:])] = (origin.name, field)
     template = "MNI152NLin2009aSym_1"
     assert found == {
-        ("fusion_t1w_wf", "fuse_gmpet"): ("correct_bias", "out_file"),
+        ("fusion_t1w_wf", "fuse_gmpet"): ("denoise", "out_file"),
         (f"fusion_{template}_wf", "fuse_gmpet"): (f"resample_t1w_{template}", "out_file"),
     }
 

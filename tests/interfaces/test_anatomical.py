@@ -1,11 +1,13 @@
 import nibabel as nib
 import numpy as np
 import pytest
+from nipype.interfaces.base import isdefined
 
 from fusionprep.errors import DataError
 from fusionprep.interfaces.anatomical import (
     Conform,
     CorrectBias,
+    Denoise,
     ExtractBrain,
     RemoveTable,
     Segment,
@@ -164,3 +166,44 @@ def test_an_mri_begins_at_zero_and_says_so(tmp_path):
     np.testing.assert_allclose(moved, plain, atol=1e-3)
     assert nothing == {}
     assert told["Notes"] == ["-500 was subtracted from the intensities, so that air is 0"]
+
+
+@pytest.fixture
+def ball():
+    """A T1w of white in gray matter in fluid (48, 48, 48), and its brain mask."""
+    radius = np.linalg.norm(np.indices((48, 48, 48)) - 23.5, axis=0)
+    return np.select([radius < 16, radius < 19, radius < 22], [630.0, 440.0, 170.0]), radius < 22
+
+
+def denoised(ball, tmp_path, choice: str, sd: float):
+    """Outputs for a T1w with such noise, and its paths."""
+    head, mask = ball
+    noisy = np.abs(head + np.random.default_rng(0).normal(0, sd, head.shape)).astype(np.float32)
+    image = write(tmp_path / "noisy.nii", noisy, np.eye(4))
+    alone = write(tmp_path / "alone.nii", noisy * mask, np.eye(4))
+    mask_path = write(tmp_path / "mask.nii", mask.astype(np.uint8), np.eye(4))
+    inputs = {"in_file": image, "in_brain": alone, "mask": mask_path, "choice": choice}
+    return Denoise(**inputs).run(cwd=str(tmp_path)).outputs, image, alone
+
+
+@pytest.mark.parametrize(("choice", "sd"), [("off", 60.0), ("auto", 15.0)])
+def test_a_t1w_without_much_noise_is_handed_on_as_it_is(ball, tmp_path, choice, sd):
+    found, image, alone = denoised(ball, tmp_path, choice, sd)
+    assert (found.out_file, found.out_brain) == (image, alone)
+    assert not isdefined(found.before)
+    assert found.t1w_metadata == {"Denoised": False}
+    assert set(found.metadata) == {"DenoisingReason", "NoiseEstimate"}
+    assert found.metadata["NoiseEstimate"]["StandardDeviation"] == pytest.approx(sd, rel=0.1)
+
+
+@pytest.mark.parametrize(("choice", "sd"), [("on", 15.0), ("auto", 60.0)])
+def test_noise_is_taken_out_of_head_and_brain(ball, tmp_path, choice, sd):
+    head, mask = ball
+    found, image, _ = denoised(ball, tmp_path, choice, sd)
+    whole, alone = load(found.out_file)[0], load(found.out_brain)[0]
+    np.testing.assert_array_equal(alone, whole * mask)
+    assert found.before == image
+    assert found.t1w_metadata == {"Denoised": True}
+    assert found.metadata["DenoisingReason"]
+    before, after = (np.std((values - head)[mask]) for values in (load(image)[0], whole))
+    assert after < 0.8 * before

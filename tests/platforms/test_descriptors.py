@@ -10,6 +10,7 @@ from fusionprep.choices import (
     Backend,
     ColourMapName,
     Correction,
+    Denoising,
     Device,
     Method,
     Planes,
@@ -28,6 +29,7 @@ TABLES = {
     "AnalysisLevel": choices(AnalysisLevel),
     "AnatContrast": tuple(modality.label for modality in CONTRASTS),
     "ColourMap": choices(ColourMapName),
+    "DenoiseT1w": choices(Denoising),
     "Device": choices(Device),
     "FusionModel": model_names(),
     "Modalities": tuple(modality.name for modality in MOVED),
@@ -40,6 +42,7 @@ TABLES = {
 DEFAULTS = {
     "AnatContrast": Fusion.anat_contrast,
     "ColourMap": Fusion.colour_map,
+    "DenoiseT1w": Processing.denoise_t1w,
     "Device": Fusion.device,
     "FusionModel": " ".join(Fusion.models),
     "MaxDayGap": Selection.max_day_gap,

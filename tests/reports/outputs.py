@@ -57,8 +57,15 @@ def write_anatomy(out: Path, entities: str, *, verdict: str = "pass", resolution
     folder = out.joinpath(*entities.split("_")) / "anat"
     prefix = str(folder / entities)
     common = {"SkullStripped": False, "Sources": [f"bids:raw:{entities}_T1w.nii.gz"]}
+    noise = {"StandardDeviation": 31.5, "OfWhiteMatter": 0.0525, "OfContrast": 0.21}
     write_image(
-        Path(f"{prefix}_desc-preproc_T1w"), data["t1w"], BiasCorrection="N4 (SimpleITK)", **common
+        Path(f"{prefix}_desc-preproc_T1w"),
+        data["t1w"],
+        BiasCorrection="N4 (SimpleITK)",
+        Denoised=True,
+        DenoisingReason="the noise is high",
+        NoiseEstimate=noise,
+        **common,
     )
     write_image(
         Path(f"{prefix}_desc-brain_mask"),
@@ -167,6 +174,8 @@ def write_figures(out: Path, subject: str, anatomy: str, pets: tuple[str, ...]) 
     moved = nib.Nifti1Image(data["pet"].dataobj, _shifted(data["pet"].affine))
     mask = data["mask"]
     plots.plot_tissue(data["t1w"], data["dseg"], mask, figures / f"{anatomy}_desc-tissue_T1w.svg")
+    t1w = data["t1w"]
+    plots.plot_denoised(t1w, t1w, mask, figures / f"{anatomy}_desc-denoised_T1w.svg")
     plots.plot_normalization(
         data["t1w"],
         data["t1w"],

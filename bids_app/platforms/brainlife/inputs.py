@@ -31,6 +31,7 @@ PARAMETERS = {
     "pet2anat_method": "--pet2anat-method",
     "registration_backend": "--registration-backend",
     "skull_strip_t1w": "--skull-strip-t1w",
+    "denoise_t1w": "--denoise-t1w",
     "planes": "--planes",
     "colour_map": "--colour-map",
     "max_day_gap": "--max-day-gap",

@@ -274,14 +274,14 @@ def _smoothed(images: torch.Tensor, step: int, axis: int) -> torch.Tensor:
 
     Sums of shifted images: several times faster on a CPU than PyTorch's dilated convolutions.
     """
-    room = (2 * step, 2 * step)
-    padded = nnf.pad(images, room if axis == -1 else (0, 0, *room))
-    taps = [padded.narrow(axis, tap * step, images.shape[axis]) for tap in range(5)]
     outer, inner, centre = B3_SPLINE
-    smooth = centre * taps[2]
-    # added in place: half the time goes into new tensors
-    for weight, one, other in ((inner, 1, 3), (outer, 0, 4)):
-        smooth.add_(taps[one], alpha=weight).add_(taps[other], alpha=weight)
+    smooth = centre * images
+    for weight, shift in ((inner, step), (outer, 2 * step)):
+        rest = images.shape[axis] - shift
+        if rest > 0:
+            # added in place: half the time goes into new tensors
+            for to, of in ((shift, 0), (0, shift)):
+                smooth.narrow(axis, to, rest).add_(images.narrow(axis, of, rest), alpha=weight)
     return smooth
 
 

@@ -26,6 +26,7 @@ from fusionprep.reports.figures.slices import (
 
 __all__ = [
     "plot_coregistration",
+    "plot_denoised",
     "plot_fused_mosaic",
     "plot_normalization",
     "plot_region",
@@ -67,6 +68,35 @@ def plot_tissue(t1w: Image, dseg: Image, mask: Image, out_svg: Path) -> Path:
     }
     layers = {"T1w": Volume.from_image(t1w)}
     return _draw(layers, contours, mask, out_svg, title="T1w", description="Tissues on the T1w")
+
+
+def plot_denoised(before: Image, after: Image, mask: Image, out_svg: Path) -> Path:
+    """Draw a T1w before and after its noise was taken out, in one window of gray.
+
+    Under the pointer, the picture shows the T1w before; otherwise it shows it after.
+
+    Parameters
+    ----------
+    before, after, mask
+        T1w and brain mask, on one grid.
+    out_svg
+        File to write.
+
+    Returns
+    -------
+    pathlib.Path
+        ``out_svg``.
+    """
+    layers = {"denoised": Volume.from_image(after), "before": Volume.from_image(before)}
+    return _draw(
+        layers,
+        {},
+        mask,
+        out_svg,
+        title="Noise of the T1w",
+        description="T1w with and without noise",
+        windowed_as="denoised",
+    )
 
 
 def plot_coregistration(

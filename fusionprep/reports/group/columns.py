@@ -73,6 +73,7 @@ MEASURES = (
     Measure("t1w_cnr", "Contrast to noise of the T1w", _T1W, of="anatomy"),
     Measure("t1w_cjv", "Joint variation of the T1w", _T1W, of="anatomy"),
     Measure("t1w_snr_wm", "Signal to noise of the T1w", _T1W, of="anatomy"),
+    Measure("t1w_noise", "Noise of the T1w", _T1W, of="anatomy", least_spread=0.01),
     Measure("brain_volume", "Brain volume", _T1W, "mL", of="anatomy"),
     Measure("gm_volume", "Gray matter volume", _T1W, "mL", of="anatomy"),
     Measure("wm_volume", "White matter volume", _T1W, "mL", of="anatomy"),
@@ -198,6 +199,14 @@ _COLUMNS: dict[str, dict[str, Any]] = {
     "t1w_snr_wm": {
         "Description": "Signal to noise in white matter of the T1w, as MRIQC defines it (Dietrich "
         "et al., JMRI 2007;26:375-385); higher is better"
+    },
+    "t1w_noise": {
+        "Description": "Noise of the T1w before denoising, as a share of the contrast of gray and "
+        "white matter: NoiseEstimate.OfContrast of its sidecar; lower is better"
+    },
+    "t1w_denoised": {
+        "Description": "Whether noise was taken out of the T1w",
+        "Levels": {"true": "its tissues are those of the denoised image", "false": "as it was"},
     },
     "brain_volume": {"Description": "Volume of the brain mask", "Units": "mL"},
     "gm_volume": {"Description": "Volume of gray matter", "Units": "mL"},

@@ -294,6 +294,8 @@ def _anatomy_values(record: SubjectRecord, anatomy: ImageFile | None) -> dict[st
     volumes = {f"{tissue.lower()}_volume": tissue for tissue in ("GM", "WM", "CSF")}
     return {
         **_numbers(anatomy, "Quality", _T1W_QUALITY),
+        "t1w_noise": finite(_recorded(anatomy, "NoiseEstimate", "OfContrast")),
+        "t1w_denoised": _recorded(anatomy, "Denoised"),
         "brain_volume": finite(_recorded(mask, "BrainVolumeMillilitres")),
         **_numbers(dseg, "TissueVolumesMillilitres", volumes),
         "t1w_verdict": _recorded(anatomy, "Plausibility", "Verdict"),

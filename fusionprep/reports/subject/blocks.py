@@ -174,6 +174,11 @@ def anatomical_block(record: SubjectRecord, anatomy: ImageFile) -> Markup:
         ("T1w", _name(anatomy)),
         ("Bias correction", show(anatomy.get("BiasCorrection"))),
     ]
+    if anatomy.get("NoiseEstimate") is not None:
+        noise = finite(anatomy.get("NoiseEstimate", "OfContrast"))
+        rows.append(("Noise, of the contrast of gray and white matter", show(noise)))
+        done = "yes" if anatomy.get("Denoised") is True else "no"
+        rows.append(("Denoised", show(f"{done}: {anatomy.get('DenoisingReason') or ''}")))
     if notes := _notes(anatomy):
         rows.append(("What was changed", " ".join(notes)))
     if mask is not None:

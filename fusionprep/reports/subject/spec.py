@@ -81,6 +81,15 @@ def _anatomical() -> dict[str, Any]:
         "Anatomical",
         _figure(names.ANATOMICAL),
         _figure(
+            names.DENOISED,
+            extensions=[".svg"],
+            subtitle="Noise",
+            description="The T1w without its noise; under the pointer, or with the keyboard's"
+            " focus, as it was. What is seen before should be seen after: folds, nuclei and"
+            " vessels stay, grain goes.",
+            moving=True,
+        ),
+        _figure(
             names.TISSUE,
             extensions=[".svg"],
             subtitle="Brain mask and tissues",

@@ -67,6 +67,7 @@ def test_values_and_missing_values(written):
     assert (first.mi_before, first.mi_after, first.day_gap) == ("0.41", "0.82", "0")
     assert first.verdict == "pass"
     assert float(first.brain_volume) == 1432.25
+    assert (first.t1w_noise, first.t1w_denoised) == ("0.21", "true")
     second = table[(table.space != "T1w") & (table.participant_id == "sub-02")].iloc[0]
     assert second.session_id == "ses-d0423"
     assert second.tracer == "n/a"

@@ -92,7 +92,7 @@ def test_sections_figures_and_values(out):
     for word in ("Summary", "Anatomical", "PET", "Methods", "About", "Errors"):
         assert f"#{word.lower()}" in page.addresses
     drawn = [address for address in page.addresses if address.endswith((".svg", ".jpg"))]
-    assert len({Path(address).name for address in drawn}) == 6
+    assert len({Path(address).name for address in drawn}) == 7
     for words in (
         "DenseFuse",
         "MNI152NLin2009aSym_res-1",
@@ -100,6 +100,8 @@ def test_sections_figures_and_values(out):
         "0.41 before, 0.82 after",
         "11.2 mm",
         "1432 mL",
+        "0.21",
+        "yes: the noise is high",
         "No errors to report.",
         "PET and T1w images were fused with fusionprep <0.1>.",
         "Bq/mL",
