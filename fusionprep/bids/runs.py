@@ -10,6 +10,7 @@ from fusionprep.bids.clock import day_time, scan_time
 from fusionprep.bids.decay import is_uncorrected
 from fusionprep.bids.decay_reference import (
     FACTOR_FIELDS,
+    assumed_reference,
     check_injection,
     decay_corrected,
     decay_reference,
@@ -45,12 +46,13 @@ class ScanRun:
     factors
         What each of its frames is multiplied by, into the units of the scan and to its time of
         decay correction.
-    durations
-        Of its frames, s.
+    starts, durations
+        Of its frames, s, from the injection.
     """
 
     path: Path
     factors: tuple[float, ...]
+    starts: tuple[float, ...]
     durations: tuple[float, ...]
 
 
@@ -102,7 +104,10 @@ def _settled(image: ImageFile, config: Config, participants: Participants | None
     # those of each run on its times: gaps between runs are as they should be
     others = (doubt for doubt in facts.doubts if doubt not in facts.timing.doubts)
     doubts = tuple(dict.fromkeys((*image.pet.doubts, *others)))
-    facts = replace(facts, doubts=doubts, point_spread=spread, smoothing=smoothing)
+    # nothing is assumed of decay that was not of a run
+    assumed = assumed_reference(image.metadata, image.n_frames)
+    notes = (*image.pet.notes, *(note for note in facts.notes if note != assumed))
+    facts = replace(facts, notes=notes, doubts=doubts, point_spread=spread, smoothing=smoothing)
     return replace(image, pet=facts)
 
 
@@ -284,7 +289,7 @@ def _scan(runs: Sequence[_Timed], *, keep_run: bool) -> ImageFile:
         later = run.reference - run.injection - reference
         scale = math.exp(constant * later)
         factors = tuple(scale * factor for factor in run.factors)
-        parts.append(ScanRun(run.image.path, factors, run.durations))
+        parts.append(ScanRun(run.image.path, factors, run.starts, run.durations))
     metadata = {
         **_common(runs),
         "Units": facts.units,
@@ -300,13 +305,15 @@ def _scan(runs: Sequence[_Timed], *, keep_run: bool) -> ImageFile:
     image = first.image
     of_times = (run.image.pet.timing.doubts for run in runs if run.image.pet is not None)
     doubts = tuple(doubt for told in of_times for doubt in told)
+    assumed = (assumed_reference(run.image.metadata, run.image.n_frames) for run in runs)
+    notes = tuple(dict.fromkeys(filter(None, assumed)))
     entities = {key: label for key, label in image.entities.items() if keep_run or key != "run"}
     return replace(
         image,
         entities=entities,
         metadata=metadata,
         shape=(*image.shape[:3], sum(len(part.factors) for part in parts)),
-        pet=replace(facts, doubts=doubts),
+        pet=replace(facts, notes=notes, doubts=doubts),
         runs=tuple(parts),
         notes=(*image.notes, f"combined of {', '.join(part.path.name for part in parts)}"),
     )

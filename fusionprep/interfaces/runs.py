@@ -26,6 +26,7 @@ class _CombineInputSpec(BaseInterfaceInputSpec):
     factors = traits.List(
         traits.List(traits.Float), mandatory=True, desc="what each frame of each run is scaled by"
     )
+    starts = traits.List(traits.List(traits.Float), mandatory=True, desc="from the injection, s")
     durations = traits.List(traits.List(traits.Float), mandatory=True, desc="of the frames, s")
     sources = traits.List(traits.Str, mandatory=True, desc="what the runs are called in sidecars")
     sloppy = traits.Bool(False, usedefault=True)
@@ -46,15 +47,15 @@ class CombineRuns(SimpleInterface):
         from fusionprep.image.io import read_frames
         from fusionprep.image.run_alignment import STILL_MM, align_runs, write_series
 
-        first, sources = self._mean(0), self.inputs.sources
+        first = self._mean(0)
         moves: list[np.ndarray | None] = [None]
-        told: list[dict[str, Any]] = [{"Run": sources[0]}]
+        told = [self._times(0)]
         for number in range(1, len(self.inputs.in_files)):
             pose, distance = align_runs(first, self._mean(number), sloppy=self.inputs.sloppy)
             moves.append(pose if distance >= STILL_MM else None)
             told.append(
                 {
-                    "Run": sources[number],
+                    **self._times(number),
                     "MovedMillimetres": round(distance, 2),
                     "Realigned": moves[-1] is not None,
                     "FirstFromRun": np.round(pose, 5).tolist(),
@@ -68,6 +69,14 @@ class CombineRuns(SimpleInterface):
         self._results["out_file"] = str(path)
         self._results["metadata"] = {RUNS: told}
         return runtime
+
+    def _times(self, number: int) -> dict[str, Any]:
+        """What is said of any run."""
+        return {
+            "Run": self.inputs.sources[number],
+            "FrameTimesStart": list(self.inputs.starts[number]),
+            "FrameDuration": list(self.inputs.durations[number]),
+        }
 
     def _mean(self, number: int) -> "nib.Nifti1Image":
         """Over the frames of a run, by their duration."""

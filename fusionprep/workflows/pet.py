@@ -176,7 +176,7 @@ def _describe(config: Config, image: ImageFile, facts: PETFacts) -> str:
     text = describe_runs(image)
     if image.n_frames > 1:
         weighted = facts.timing.durations is not None
-        text = FRAMES_TEXT.format(
+        text += FRAMES_TEXT.format(
             weights=", weighted by their duration" if weighted else "",
             corrected="corrected for decay and " if facts.frame_factors else "",
             which=_describe_frames(facts),

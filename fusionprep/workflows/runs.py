@@ -28,6 +28,7 @@ def add_series(workflow: pe.Workflow, config: Config, image: ImageFile) -> Port 
     interface = CombineRuns(
         in_files=[str(run.path) for run in image.runs],
         factors=[list(run.factors) for run in image.runs],
+        starts=[list(run.starts) for run in image.runs],
         durations=[list(run.durations) for run in image.runs],
         sources=uris,
         sloppy=config.processing.sloppy,

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -163,10 +164,12 @@ def test_two_runs_are_one_scan_without_run_in_its_names(two_runs, finished, tmp_
     assert [Path(uri).name for uri in told["Sources"]] == [
         f"sub-01_trc-18FFDG_run-{number}_pet.nii.gz" for number in "12"
     ]
-    second = told["CombinedRuns"][1]
+    first, second = told["CombinedRuns"]
+    # seconds after the injection, whatever each file counts from
+    assert first["FrameTimesStart"] == [0, 1200]
+    assert second["FrameTimesStart"] == [3000, 3600]
     assert second["Realigned"]
     np.testing.assert_allclose(np.array(second["FirstFromRun"])[:3, 3], -SHIFT, atol=1.0)
-    assert told["FrameTimesStart"] == [0, 1200, 3000, 3600]
     assert told["FrameSelection"]["Frames"] == [3, 4]
     # the frames of the second run, decay-corrected, at the place of the first
     static = voxels(finished.image("01", "preproc"))
@@ -175,7 +178,10 @@ def test_two_runs_are_one_scan_without_run_in_its_names(two_runs, finished, tmp_
         1.05 * static[mask].mean(), rel=0.02
     )
     assert not validator.issues(out)
-    assert "of one injection were combined" in (out / "logs" / "CITATION.md").read_text("utf-8")
+    page = (out / "sub-01.html").read_text("utf-8")
+    assert re.search(r"0 to 30 min; 50 to 70 min \(head moved by \d+\.\d mm at most, brought", page)
+    text = (out / "logs" / "CITATION.md").read_text("utf-8")
+    assert "2 runs of one injection were combined" in " ".join(text.split())
 
 
 def test_a_dry_run_tells_what_is_combined(two_runs, tmp_path):

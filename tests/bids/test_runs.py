@@ -85,6 +85,21 @@ def test_a_window_that_the_second_run_alone_covers(tmp_path):
     assert facts.suv.to_dict()["DecayedDoseBecquerel"] == pytest.approx(500e6)
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_of_decay_is_assumed_what_is_of_a_run(tmp_path, given):
+    names = ("raw", "out", "work")
+    raw, out, work = (tmp_path / name for name in names)
+    config = Config.from_options(bids_dir=raw, output_dir=out, work_dir=work)
+    rate, runs = math.log(2) / HALF_LIFE, []
+    for number, fields in enumerate((EARLY, LATE), 1):
+        times = zip(fields["FrameTimesStart"], fields["FrameDuration"], strict=True)
+        factors = [rate * d / (math.exp(-rate * s) - math.exp(-rate * (s + d))) for s, d in times]
+        runs.append(run(number, tmp_path, **fields, DecayCorrectionFactor=factors * given or None))
+    (scan,), _ = combined_scans(runs, config)
+    assert scan.pet is not None
+    assert any("taken to be decay-corrected" in note for note in scan.pet.notes) is not given
+
+
 def test_time_zero_of_each_run_is_its_own_start(tmp_path):
     late = moved(3000, LATE)
     # values refer to the start of the second run, when less was left

@@ -106,7 +106,12 @@ def test_scanners_of_4_and_6_mm_agree_at_8_mm_also_at_the_edge():
     for region in (brain, shell):
         one, other = (image[region].mean() for image in together)
         assert one == pytest.approx(other, rel=0.01)
-    assert np.abs(together[0] - together[1]).max() < 0.025
+    # Linear interpolation of voxels of 3 mm is sharper at their centres and softer halfway than the
+    # mean that kernels account for, which makes up to 2 % at an edge: with 2 mm there is hardly any
+    exact = ball(target.shape, target.affine, TARGET)
+    assert np.abs(together[0] - exact).max() < 0.003
+    assert np.abs(together[1] - exact).max() < 0.025
+    assert np.sqrt(np.mean((together[0] - together[1]) ** 2)) < 0.005
     assert abs(apart[0] - apart[1])[shell].mean() > 0.04
 
 

@@ -71,6 +71,7 @@ def combined(tmp_path: Path, late: np.ndarray, once: np.ndarray, affine: np.ndar
     combine = CombineRuns(
         in_files=files,
         factors=[[1.0] * 3, [1 / share for share in left]],
+        starts=[list(STARTS[:3]), list(STARTS[3:])],
         durations=[[LENGTH] * 3, [LENGTH] * 2],
         sources=["bids:raw:one", "bids:raw:two"],
     )
