@@ -19,6 +19,7 @@ from fusionprep.choices import (
     Backend,
     ColourMapName,
     Device,
+    Ignored,
     Method,
     Planes,
     choices,
@@ -125,6 +126,13 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         help="largest gap between a PET and its T1w, of whichever session (default: 365)",
     )
     group.add_argument("--anat-session", metavar="LABEL", help="take the T1w from this session")
+    group.add_argument(
+        "--ignore",
+        nargs="+",
+        choices=choices(Ignored),
+        help="do not use what the dataset has: lesions, masks of them beside the T1w or in"
+        " derivatives",
+    )
 
 
 def _add_processing(group: argparse._ArgumentGroup) -> None:

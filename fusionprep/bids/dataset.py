@@ -95,14 +95,15 @@ def refuse_other_dataset(out: Path) -> None:
     OutputError
         When the folder holds such a dataset.
     """
-    if (out / "dataset_description.json").exists() and _made_by(out).get("Name") != "fusionprep":
+    if (out / "dataset_description.json").exists() and made_by(out).get("Name") != "fusionprep":
         raise OutputError(
             f"the output folder {out} holds a dataset that fusionprep did not make;"
             " choose another, such as a new folder below it"
         )
 
 
-def _made_by(out: Path) -> dict[str, Any]:
+def made_by(out: Path) -> dict[str, Any]:
+    """What a folder of derivatives says made it: the first of ``GeneratedBy``; empty if nothing."""
     generated = _read_json(out / "dataset_description.json").get("GeneratedBy")
     first = generated[0] if isinstance(generated, list) and generated else None
     return first if isinstance(first, dict) else {}
@@ -110,10 +111,10 @@ def _made_by(out: Path) -> dict[str, Any]:
 
 def other_version(output_dir: Path) -> str | None:
     """The version that made what is in the output folder, where it is not this one."""
-    made_by = _made_by(output_dir)
-    if made_by.get("Name") != "fusionprep":
+    maker = made_by(output_dir)
+    if maker.get("Name") != "fusionprep":
         return None
-    version = made_by.get("Version")
+    version = maker.get("Version")
     return version if version not in (None, __version__) else None
 
 

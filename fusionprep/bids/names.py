@@ -75,7 +75,7 @@ MORPH, TACS = "morph", "tacs"
 """Tables of regions, as petprep calls them: volume and static uptake, time-activity curves."""
 
 TABLE = ".tsv"
-PREPROC, BRAIN, SUV, SUVR, SD = "preproc", "brain", "suv", "suvr", "sd"
+PREPROC, BRAIN, LESION, SUV, SUVR, SD = "preproc", "brain", "lesion", "suv", "suvr", "sd"
 COREG, FRAMES, NORM, TISSUE = "coreg", "frames", "norm", "tissue"
 ATLAS, REGIONS, DENOISED = "atlas", "regions", "denoised"
 """Labels of figures."""

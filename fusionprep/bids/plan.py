@@ -18,6 +18,7 @@ from fusionprep.bids.filters import options_used
 from fusionprep.bids.headers import check_header
 from fusionprep.bids.images import find_images
 from fusionprep.bids.layout import find_subjects, unknown_subjects
+from fusionprep.bids.lesions import with_lesions
 from fusionprep.bids.names import BIDS, kept_entities
 from fusionprep.bids.odd_names import too_long
 from fusionprep.bids.pairing import find_contrast, pair_images
@@ -209,7 +210,7 @@ def _check_image(
             spread = point_spread(checked, config.processing.psf)
             facts = dataclasses.replace(facts, point_spread=spread)
         return dataclasses.replace(checked, pet=facts)
-    return checked
+    return with_lesions(checked, config) if modality == T1W else checked
 
 
 def _nothing_found(subject: str, selection: Selection) -> str:

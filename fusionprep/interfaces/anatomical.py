@@ -150,6 +150,7 @@ class ExtractBrain(SimpleInterface):
 class _CorrectBiasInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True)
     mask = File(exists=True, mandatory=True)
+    lesion = File(exists=True, desc="left out of the model; none where there is none")
     iterations = traits.List(traits.Int, [50, 50, 30], usedefault=True)
     n_threads = traits.Int(1, usedefault=True, nohash=True)
 
@@ -172,7 +173,7 @@ class CorrectBias(SimpleInterface):
         mask, _ = load(self.inputs.mask)
         corrected = correct_bias(
             data,
-            mask,
+            mask if (lesion := _lesion(self.inputs)) is None else (mask > 0) & ~lesion,
             nib.affines.voxel_sizes(affine),
             iterations=tuple(self.inputs.iterations),
             n_threads=self.inputs.n_threads,
@@ -181,6 +182,11 @@ class CorrectBias(SimpleInterface):
         brain = new_image(corrected * (mask > 0), affine)
         self._results["out_brain"] = save(brain, runtime.cwd, "brain")
         return runtime
+
+
+def _lesion(inputs: Any) -> np.ndarray | None:
+    """The lesion, bool, on the grid of the images; None where there is none."""
+    return load(inputs.lesion)[0] > 0 if isdefined(inputs.lesion) else None
 
 
 class _DenoiseInputSpec(BaseInterfaceInputSpec):
@@ -230,6 +236,7 @@ class Denoise(SimpleInterface):
 class _SegmentInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True)
     mask = File(exists=True, mandatory=True)
+    lesion = File(exists=True, desc="none of the tissues; none where there is none")
     seed = traits.Int(0, usedefault=True)
 
 
@@ -254,7 +261,11 @@ class Segment(SimpleInterface):
         data, affine = load(self.inputs.in_file)
         mask, _ = load(self.inputs.mask)
         tissues = segment_tissues(
-            data, mask, nib.affines.voxel_sizes(affine), seed=self.inputs.seed
+            data,
+            mask,
+            nib.affines.voxel_sizes(affine),
+            seed=self.inputs.seed,
+            lesion=_lesion(self.inputs),
         )
         volumes = {}
         for name, fraction in tissues.fraction.items():

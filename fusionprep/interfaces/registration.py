@@ -72,6 +72,7 @@ class _RegisterTemplateInputSpec(BaseInterfaceInputSpec):
     t1w_brain = File(exists=True, mandatory=True)
     mask = File(exists=True, mandatory=True)
     gm = File(exists=True, mandatory=True)
+    lesion = File(exists=True, desc="filled beforehand, not judged; none where there is none")
     template = traits.Str(mandatory=True, desc="e.g. MNI152NLin2009aSym:res-1")
     backend = traits.Enum(*choices(Backend), usedefault=True)
     seed = traits.Int(0, usedefault=True)
@@ -99,6 +100,7 @@ class RegisterTemplate(SimpleInterface):
 
         brain = load_image(self.inputs.t1w_brain)
         template = tpl.load_template(TemplateSpace.parse(self.inputs.template))
+        lesion = load_image(self.inputs.lesion) if isdefined(self.inputs.lesion) else None
         found = tpl.register_template(
             template.brain,
             brain,
@@ -106,6 +108,7 @@ class RegisterTemplate(SimpleInterface):
             seed=self.inputs.seed,
             n_threads=self.inputs.n_threads,
             sloppy=self.inputs.sloppy,
+            lesion=lesion,
         )
 
         self._results["metadata"] = {
@@ -118,6 +121,7 @@ class RegisterTemplate(SimpleInterface):
                     load_image(self.inputs.mask),
                     load_image(self.inputs.gm),
                     found.template_from_t1w,
+                    lesion=lesion,
                 ),
             }
         }

@@ -20,6 +20,7 @@ from fusionprep.workflows.nodes import (
     Space,
     derivative_node,
     figure_node,
+    lesion_fields,
     node,
     template_images,
 )
@@ -35,7 +36,11 @@ DESCRIPTION = """
 The brain-extracted T1w was registered to {template} [@mni] at 2 mm: {backend}. Images were brought
 to template space in one interpolation through the concatenated transforms.
 """
-
+LESION_TEXT = """
+For this registration the lesion was filled from the other side of the brain
+[@enantiomorphic], or with the template's intensities where that had a lesion, too, or was less like
+what is around it.
+"""
 
 REGISTRATION = "registration"
 """What the field begins with that hands over how good the registration is."""
@@ -63,6 +68,10 @@ IMAGES: Mapping[str, _Image] = {
         "linear",
         {"Description": "Fraction of GM of the subject in template space"},
     ),
+    names.LESION: _Image(
+        "nearest",
+        {"Description": "Lesion of the subject in template space", "Type": "Lesion"},
+    ),
 }
 
 
@@ -78,7 +87,7 @@ def init_template_wf(
 
     Inputs
     ------
-    t1w, brain, mask, gm, metadata
+    t1w, brain, mask, gm, metadata, and the T1w's lesion where it has one
         Outputs of :func:`~fusionprep.workflows.anatomical.init_anatomical_wf`.
 
     Outputs
@@ -92,9 +101,10 @@ def init_template_wf(
     template, processing = spaces[0].template, config.processing
     if template is None:
         raise ValueError("the T1w's own space is not a template")
-    backend = BACKENDS[processing.registration_backend]
+    backend, lesion = BACKENDS[processing.registration_backend], lesion_fields(t1w)
     workflow.__desc__ = DESCRIPTION.format(template=template.name, backend=backend)
-    fields = ["t1w", "brain", "mask", "gm", "metadata"]
+    workflow.__desc__ += LESION_TEXT.lstrip() if lesion else ""
+    fields = ["t1w", "brain", "mask", "gm", "metadata", *lesion]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     register = node(
         RegisterTemplate(
@@ -110,14 +120,15 @@ def init_template_wf(
     )
     computed = pe.Node(niu.Merge(2), name="computed_metadata")
     workflow.connect([
-        (inputnode, register, [("brain", "t1w_brain"), ("mask", "mask"), ("gm", "gm")]),
+        (inputnode, register, [("brain", "t1w_brain")]),
+        (inputnode, register, [(field, field) for field in ("mask", "gm", *lesion)]),
         (inputnode, computed, [("metadata", "in1")]),
         (register, computed, [("metadata", "in2")]),
     ])  # fmt: skip
     outputs = _write_transforms(workflow, config, t1w, template.name, register)
     outputs[f"{REGISTRATION}_{template.name}"] = register, "metadata"
     for space in spaces:
-        for image in template_images(config.fusion):
+        for image in template_images(config.fusion, t1w):
             moved = _resample_node(config, t1w, space, image)
             workflow.connect([
                 (inputnode, moved, [(image, "in_file")]),
@@ -136,8 +147,9 @@ def init_template_wf(
         f"plot{spaces[0].tag}",
         template=str(template),
     )
-    drawn = outputs[spaces[0].anatomy_field("t1w")]
-    workflow.connect(drawn[0], drawn[1], figure, "t1w")
+    for field in ("t1w", *lesion):
+        drawn = outputs[spaces[0].anatomy_field(field)]
+        workflow.connect(drawn[0], drawn[1], figure, field)
     outputnode = pe.Node(niu.IdentityInterface(fields=list(outputs)), name="outputnode")
     for name, port in outputs.items():
         workflow.connect(port[0], port[1], outputnode, name)

@@ -212,6 +212,10 @@ _COLUMNS: dict[str, dict[str, Any]] = {
     "gm_volume": {"Description": "Volume of gray matter", "Units": "mL"},
     "wm_volume": {"Description": "Volume of white matter", "Units": "mL"},
     "csf_volume": {"Description": "Volume of CSF inside the brain mask", "Units": "mL"},
+    "lesion_volume": {
+        "Description": "Volume of the lesion that a mask in the dataset marks; n/a without a mask",
+        "Units": "mL",
+    },
     "frames_used": {"Description": "How many frames the static PET is the mean of"},
     "frames_start": {
         "Description": "Begin of the first frame used, after the injection",

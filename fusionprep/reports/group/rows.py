@@ -287,16 +287,18 @@ def _numbers(image: ImageFile | None, group: str, keys: Mapping[str, str]) -> di
 
 
 def _anatomy_values(record: SubjectRecord, anatomy: ImageFile | None) -> dict[str, Any]:
-    mask = dseg = None
+    mask = dseg = lesion = None
     if anatomy is not None:
         mask = record.beside(anatomy, names.MASK, desc=names.BRAIN, space=None)
         dseg = record.beside(anatomy, names.DSEG, space=None)
+        lesion = record.beside(anatomy, names.MASK, label=names.LESION, desc=None, space=None)
     volumes = {f"{tissue.lower()}_volume": tissue for tissue in ("GM", "WM", "CSF")}
     return {
         **_numbers(anatomy, "Quality", _T1W_QUALITY),
         "t1w_noise": finite(_recorded(anatomy, "NoiseEstimate", "OfContrast")),
         "t1w_denoised": _recorded(anatomy, "Denoised"),
         "brain_volume": finite(_recorded(mask, "BrainVolumeMillilitres")),
+        "lesion_volume": finite(_recorded(lesion, "LesionVolumeMillilitres")),
         **_numbers(dseg, "TissueVolumesMillilitres", volumes),
         "t1w_verdict": _recorded(anatomy, "Plausibility", "Verdict"),
     }

@@ -185,6 +185,10 @@ def anatomical_block(record: SubjectRecord, anatomy: ImageFile) -> Markup:
         volume = finite(mask.get("BrainVolumeMillilitres"))
         rows.append(("Brain mask", show(mask.get("Method"))))
         rows.append(("Brain volume", show(volume, unit="mL", digits=4)))
+    lesion = record.beside(anatomy, names.MASK, label=names.LESION, desc=None, space=None)
+    if lesion is not None:
+        volume = finite(lesion.get("LesionVolumeMillilitres"))
+        rows.append(("Lesion, left out of models", show(volume, unit="mL", digits=4)))
     if dseg is not None:
         for tissue, name in (("GM", "Gray matter"), ("WM", "White matter"), ("CSF", "CSF")):
             volume = finite(dseg.get("TissueVolumesMillilitres", tissue))
