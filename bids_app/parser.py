@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bids_app.checks import check
+from bids_app.derivative_options import add_derivative_options, completed_derivatives
 from bids_app.filter_file import read_filters
 from bids_app.pet_options import add_pet_options, complete_region
 from bids_app.plugins.plugin_file import check_plugin_settings, read_plugin_file
@@ -125,6 +126,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         help="largest gap between a PET and its T1w, of whichever session (default: 365)",
     )
     group.add_argument("--anat-session", metavar="LABEL", help="take the T1w from this session")
+    add_derivative_options(group)
 
 
 def _add_processing(group: argparse._ArgumentGroup) -> None:
@@ -362,6 +364,7 @@ def _completed(options: dict[str, Any]) -> dict[str, Any]:
             options[name] = options[name].absolute()
     weights = options.get("weights", {})
     options["weights"] = {name: Path(os.path.realpath(file)) for name, file in weights.items()}
+    completed_derivatives(options)
     completed_regions(options)
     complete_region(options)
     return options
