@@ -64,9 +64,7 @@ class Atlas:
 
 
 def file_of_subject(pattern: str, subject: str, session: str | None) -> Path | None:
-    """The file that a path with ``{subject}`` and ``{session}`` in it is, as
-    :meth:`Atlas.file_of` has it; None where there is none.
-    """
+    """The file of a path that holds ``{subject}`` and ``{session}``; see :meth:`Atlas.file_of`."""
     without = re.sub(r"_ses-\{session\}|(?<=/)ses-\{session\}[_/]?", "", pattern)
     forms = [pattern, without] if session else [without]
     for form in forms:

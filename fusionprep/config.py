@@ -227,7 +227,7 @@ class Config(Checked):
         for name, folder in self.selection.derivatives.items():
             if folder == output_dir:
                 raise UsageError(
-                    f"--derivatives {name}={folder} is the output folder; choose another to write to"
+                    f"--derivatives {name}={folder} is the output folder; write to another"
                 )
         derivatives = bids_dir / "derivatives"
         if output_dir.is_relative_to(bids_dir) and not output_dir.is_relative_to(derivatives):

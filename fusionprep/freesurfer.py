@@ -14,7 +14,7 @@ STAMP = PurePath("scripts", "build-stamp.txt")
 """Names the version, e.g. ``freesurfer-linux-centos7_x86_64-7.3.2-20220804-6354275``."""
 
 ERASED = 1
-"""Value of :data:`BRAIN` where somebody took away what was no brain."""
+"""Value of :data:`BRAIN` where somebody took away what is not brain."""
 
 FIRST_CORTICAL = 1000
 """Labels from here on are of the cerebral cortex."""

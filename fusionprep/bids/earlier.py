@@ -294,9 +294,7 @@ def _tissues(
     plain = {"desc": None, "space": [None, NATIVE], "res": None, "seg": None, "atlas": None}
     wanted = plain | earlier_filter("probseg", config.selection)
     maps = {
-        tissue: dataset.find(
-            t1w, datatype, names.PROBSEG, _VOLUMES, {**wanted, "label": tissue}
-        )
+        tissue: dataset.find(t1w, datatype, names.PROBSEG, _VOLUMES, {**wanted, "label": tissue})
         for tissue in TISSUES
     }
     their_t1w = _their_t1w(dataset, t1w)

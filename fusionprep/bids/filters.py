@@ -91,7 +91,9 @@ def earlier_filter(query: str, selection: Selection) -> dict[str, Any]:
             return words[value]
         return plain_label(value, f"{entity}-") if isinstance(value, str) else value
 
-    named = {_short_name(key): value for key, value in selection.bids_filters.get(query, {}).items()}
+    named = {
+        _short_name(key): value for key, value in selection.bids_filters.get(query, {}).items()
+    }
     return {
         entity: [plain(entity, item) for item in value]
         if isinstance(value, (list, tuple))

@@ -120,7 +120,7 @@ NOTES = "Notes"
 """Field of sidecars that lists what was corrected or assumed, a phrase each."""
 
 TAKEN_OVER = "TakenOver"
-"""Field that tells of what other software made an image or a transform."""
+"""Field that says which other software made an image or a transform."""
 
 FUSED, THUMBNAIL, PLANES = "fused", "thumb", "planes"
 """What labels of fused images and of their figures begin with."""

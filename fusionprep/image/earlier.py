@@ -143,9 +143,7 @@ def likeness(
         for image in (t1w, new_image(mask.astype(np.float32), t1w.affine))
     )
     brain = np.asarray(inside.dataobj) > 0.5
-    moved = resample(
-        downsample(remove_shear(other), LIKENESS_MM), coarse, n_threads=n_threads
-    )
+    moved = resample(downsample(remove_shear(other), LIKENESS_MM), coarse, n_threads=n_threads)
     first, second = (np.asarray(image.dataobj)[brain] for image in (coarse, moved))
     if brain.sum() < 2 or first.std() == 0 or second.std() == 0:
         return 0.0
@@ -165,8 +163,8 @@ def check_likeness(
     found = likeness(other, t1w, mask, n_threads=n_threads)
     if found < LEAST_LIKENESS:
         raise DataError(
-            f"the T1w it was made of is another, or lies elsewhere: they correlate by {found:.2f} in"
-            f" the brain, at least {LEAST_LIKENESS} is wanted"
+            f"the T1w it was made of is another, or lies elsewhere: they correlate by {found:.2f}"
+            f" in the brain, at least {LEAST_LIKENESS} is wanted"
         )
     return found
 
@@ -187,9 +185,7 @@ def brain_of_freesurfer(
     return new_image(filled.astype(np.float32), brain.affine)
 
 
-def check_brain(
-    mask: np.ndarray, t1w: nib.Nifti1Image, *, n_threads: int = 1
-) -> dict[str, float]:
+def check_brain(mask: np.ndarray, t1w: nib.Nifti1Image, *, n_threads: int = 1) -> dict[str, float]:
     """Scores of a brain mask that is said to be of a T1w.
 
     Parameters
@@ -317,10 +313,7 @@ def fractions_of_maps(
         When they are below 0, or more than 1 together.
     """
     moved = np.stack(
-        [
-            on_grid(maps[name], t1w, interpolation="linear", n_threads=n_threads)
-            for name in TISSUES
-        ]
+        [on_grid(maps[name], t1w, interpolation="linear", n_threads=n_threads) for name in TISSUES]
     )
     least, total = float(moved.min()), moved.sum(axis=0)
     if least < -SUM_TOLERANCE or total.max() > 1 + SUM_TOLERANCE:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
 EDGE_MM = 4.5
-"""By which the field of a warp may end before or beyond the grid of its template; grids of different
-MNI templates end 6 mm or more apart."""
+"""By which the field of a warp may end before or beyond the grid of its template; grids of other
+MNI templates end 6 mm or more away."""
 
 LARGEST_WARP_MM = 40.0
 """Displacement in the brain beside the affine part."""
@@ -78,7 +78,7 @@ def read_pair(
     off = float(np.linalg.norm(_through(back, in_t1w) - points, axis=1).mean())
     if not off <= ROUND_TRIP_MM:
         raise DataError(
-            f"there and back leads {off:.1f} mm away on average: the two files do not belong together"
+            f"there and back leads {off:.1f} mm away on average: the files do not belong together"
         )
     return there, back
 
@@ -104,7 +104,7 @@ def _check_field(transform: "sitk.Transform", grid: nib.Nifti1Image) -> None:
         )
         if off > EDGE_MM:
             raise DataError(
-                f"its warp ends {off:.0f} mm from where the template does: it is of another template"
+                f"its warp ends {off:.0f} mm off the template's grid: it is of another template"
             )
 
 

@@ -8,17 +8,17 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep.bids import names
-from fusionprep.bids.earlier import EarlierWork, earlier_work
+from fusionprep.bids.earlier import earlier_work
 from fusionprep.bids.participants import participant_age
 from fusionprep.bids.sidecars import still_true
 from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config
 from fusionprep.image.segmentation import TISSUES
 from fusionprep.interfaces.anatomical import Conform, CorrectBias, ExtractBrain, Segment
-from fusionprep.interfaces.earlier import TakeOver
 from fusionprep.interfaces.quality import AssessT1w
 from fusionprep.interfaces.reports import PlotTissue
 from fusionprep.modalities import T1W
+from fusionprep.workflows.earlier import add_earlier, describe_earlier
 from fusionprep.workflows.nodes import Port, derivative_node, figure_node, node
 
 DESCRIPTION = """
@@ -34,17 +34,6 @@ BRAIN_TEXT = {
     "force": "The brain was extracted with *deepbet* [@deepbet].",
     "skip": "The image was taken to be skull-stripped already.",
 }
-EARLIER_BRAIN = """
-The brain mask that {software} had made of the T1w took the place of the extraction.
-"""
-EARLIER_TISSUES = """
-The fractions of the tissues that {software} had found took the place of our own.
-"""
-EARLIER_CHECKED = """
-Both were used only where they agreed with the T1w by an overlap with a rough mask of the brain, by
-a correlation with the T1w that they had been made of, and by the order of intensities; each image
-names its source.
-"""
 OUTPUT_FILES: Mapping[str, tuple[str, dict[str, str]]] = {
     "t1w": (names.BIDS[T1W].suffix, {"desc": names.PREPROC}),
     "mask": (names.MASK, {"desc": names.BRAIN}),
@@ -109,17 +98,11 @@ def init_anatomical_wf(
             ("out_dseg", "dseg"), ("out_gm", "gm"), ("out_wm", "wm"), ("out_csf", "csf"),
         ]),
     ])  # fmt: skip
-    take = _take_over(workflow, config, t1w, earlier, (conform, extract, segment))
-    found = pe.Node(niu.Merge(3 if take is None else 5), name="computed_metadata")
-    workflow.connect([
-        (extract, found, [("t1w_metadata", "in1")]),
-        (assess, found, [("metadata", "in2")]),
-        (conform, found, [("metadata", "in3")]),
-    ])  # fmt: skip
-    if take is not None:
-        workflow.connect([
-            (take, found, [("metadata", "in4")]), (segment, found, [("notes", "in5")]),
-        ])  # fmt: skip
+    computed = [(extract, "t1w_metadata"), (assess, "metadata"), (conform, "metadata")]
+    computed += add_earlier(workflow, config, t1w, earlier, (conform, extract, segment))
+    found = pe.Node(niu.Merge(len(computed)), name="computed_metadata")
+    for number, port in enumerate(computed, start=1):
+        workflow.connect(port[0], port[1], found, f"in{number}")
     origin = None if earlier.tissues is None else (segment, "origin")
     images: dict[str, tuple[Port, Port | None]] = {
         "t1w": ((correct, "out_file"), (found, "out")),
@@ -137,55 +120,6 @@ def init_anatomical_wf(
         (segment, figure, [("out_dseg", "dseg")]),
     ])  # fmt: skip
     return workflow
-
-
-def describe_earlier(earlier: EarlierWork) -> str:
-    """What is said of earlier work in the methods text."""
-    taken = [
-        text.format(software=files.software)
-        for files, text in ((earlier.brain, EARLIER_BRAIN), (earlier.tissues, EARLIER_TISSUES))
-        if files is not None
-    ]
-    return "".join(taken).lstrip() + (EARLIER_CHECKED if taken else "").lstrip()
-
-
-def _take_over(
-    workflow: pe.Workflow,
-    config: Config,
-    t1w: ImageFile,
-    earlier: EarlierWork,
-    steps: tuple[pe.Node, pe.Node, pe.Node],
-) -> pe.Node | None:
-    """Add the step that checks what was made before; nothing is added where nothing was.
-
-    Parameters
-    ----------
-    steps
-        Those that conform the T1w, extract the brain and segment it.
-    """
-    brain, tissues = earlier.brain, earlier.tissues
-    if brain is None and tissues is None:
-        return None
-    inputs: dict[str, Any] = {}
-    if brain is not None:
-        keys = {"mask": "mask", "labels": "mask_labels", "t1w": "mask_t1w"}
-        inputs |= {keys[key]: str(path) for key, path in brain.files.items()}
-        inputs |= {"mask_from": brain.to_dict(), "mask_freesurfer": brain.from_freesurfer}
-    if tissues is not None:
-        keys = {"t1w": "tissues_t1w"}
-        inputs |= {keys.get(key, key): str(path) for key, path in tissues.files.items()}
-        inputs |= {"tissues_from": tissues.to_dict(), "tissues_freesurfer": tissues.from_freesurfer}
-    take = node(TakeOver(**inputs), "take_over", config, on=[t1w])
-    conform, extract, segment = steps
-    workflow.connect([
-        (conform, take, [("out_file", "t1w")]),
-        (take, extract, [("out_mask", "earlier"), ("brain_from", "earlier_from")]),
-        (take, segment, [
-            ("fractions", "earlier"), ("tissues_from", "earlier_from"),
-            ("rest_is_fluid", "rest_is_fluid"),
-        ]),
-    ])  # fmt: skip
-    return take
 
 
 def t1w_path(

@@ -8,12 +8,14 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep.bids import names
+from fusionprep.bids.earlier import earlier_work
 from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config
 from fusionprep.interfaces.registration import RegisterTemplate, Resample
 from fusionprep.interfaces.reports import PlotNormalization
 from fusionprep.spaces import NATIVE, TemplateSpace
 from fusionprep.workflows.anatomical import t1w_output, t1w_path
+from fusionprep.workflows.earlier import TRANSFORM, earlier_inputs
 from fusionprep.workflows.memory import GB_OF_ANTS
 from fusionprep.workflows.nodes import (
     Port,
@@ -94,6 +96,10 @@ def init_template_wf(
         raise ValueError("the T1w's own space is not a template")
     backend = BACKENDS[processing.registration_backend]
     workflow.__desc__ = DESCRIPTION.format(template=template.name, backend=backend)
+    earlier = earlier_work(config, t1w).templates.get(template.name)
+    if earlier is not None:
+        told = TRANSFORM.format(template=template.name, software=earlier.software)
+        workflow.__desc__ += told.lstrip()
     fields = ["t1w", "brain", "mask", "gm", "metadata"]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     register = node(
@@ -102,6 +108,7 @@ def init_template_wf(
             backend=processing.registration_backend,
             seed=processing.random_seed,
             sloppy=processing.sloppy,
+            **earlier_inputs(earlier),
         ),
         "register",
         config,
