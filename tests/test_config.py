@@ -48,6 +48,7 @@ def test_every_option_survives_the_file(tmp_path):
         registration_backend="ants",
         max_day_gap=3,
         anat_session="b",
+        derivatives={"fmriprep": Path("/fmriprep")},
         skull_strip_t1w="skip",
         anat_contrast="FLAIR",
         frames="50-70",

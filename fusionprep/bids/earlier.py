@@ -264,8 +264,10 @@ def earlier_work(config: Config, t1w: ImageFile) -> EarlierWork:
 def _one(found: list[Path], what: str, lacks: list[str]) -> Path | None:
     if len(found) > 1:
         listed = ", ".join(path.name for path in found)
-        lacks.append(f"{what} was not taken over: there are several ({listed}); choose one with"
-                     " --bids-filter-file")  # fmt: skip
+        lacks.append(
+            f"did not take over {what}: there are several ({listed}); choose one with"
+            " --bids-filter-file"
+        )
         return None
     return found[0] if found else None
 
@@ -346,7 +348,7 @@ def _to_template(
     there, back = find(**{"from": NATIVE, "to": template}), find(**{"from": template, "to": NATIVE})
     if len(there) == 1 and len(back) == 1:
         return dataset.files(there=there[0], back=back[0])
-    what = f"the transform of {dataset.name} to {template} was not taken over"
+    what = f"did not take over the transform of {dataset.name} to {template}"
     if there and back:
         lacks.append(f"{what}: there are several")
     elif there or back:

@@ -15,7 +15,7 @@ from fusionprep.errors import DataError
 from fusionprep.image.masks import box_corners
 from fusionprep.image.registration import FINE, MIDDLE, NEAR_MM, WORKING_MM, RigidResult, refine
 from fusionprep.image.registration_quality import OFF_MM
-from fusionprep.image.resample import LPS_FROM_RAS, downsample, ras_from_itk, read_transforms
+from fusionprep.image.resample import LPS_FROM_RAS, downsample, ras_from_itk
 from fusionprep.image.rigid import Brain, near_brain
 from fusionprep.image.similarity import Similarity, emphasised
 from fusionprep.image.template import Template
@@ -84,8 +84,10 @@ def read_pair(
 
 
 def _read(path: Path) -> "sitk.Transform":
+    import SimpleITK as sitk
+
     try:
-        return read_transforms([path])
+        return sitk.ReadTransform(str(path))
     except RuntimeError as error:
         raise DataError(f"{path.name} is not an ITK transform that can be read") from error
 

@@ -27,7 +27,7 @@ BRAIN_MASK, TISSUES = "brain mask", "tissues"
 
 def not_taken(what: str, dataset: str, error: DataError) -> dict[str, list[str]]:
     """The sidecar's field Notes about what was refused, and why."""
-    return {NOTES: [f"the {what} of {dataset} was not taken over: {error}"]}
+    return {NOTES: [f"did not take over the {what} of {dataset}: {error}"]}
 
 
 def taken_over(origin: Mapping[str, Any], scores: Mapping[str, float]) -> dict[str, Any]:
