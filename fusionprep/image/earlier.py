@@ -36,7 +36,8 @@ LEAST_LIKENESS = 0.9
 without N4 one real head has 0.99, 0.95 when shifted by 2 mm and 0.77 to 0.88 by 4 mm; two heads have
 0.2 to 0.5, two in the space of one template 0.87."""
 
-LIKENESS_MM = 4.0
+LIKENESS_MM, FLAT_MM = 4.0, 24.0
+"""Voxel size, and standard deviation of the Gaussian that stands for non-uniformity."""
 
 SUM_TOLERANCE = 0.02
 """By which fractions may leave 0 to 1, alone or added up: those of eight bits are rounded."""
@@ -136,6 +137,9 @@ def likeness(
 ) -> float:
     """Correlation in the brain of two T1w at 4 mm, by their places in the scanner.
 
+    Both are divided by what a Gaussian makes of them in the brain, so that one may be corrected for
+    intensity non-uniformity.
+
     Parameters
     ----------
     mask
@@ -147,10 +151,19 @@ def likeness(
     )
     brain = np.asarray(inside.dataobj) > 0.5
     moved = resample(downsample(remove_shear(other), LIKENESS_MM), coarse, n_threads=n_threads)
-    first, second = (np.asarray(image.dataobj)[brain] for image in (coarse, moved))
+    first, second = (_flat(np.asarray(image.dataobj), brain) for image in (coarse, moved))
     if brain.sum() < 2 or first.std() == 0 or second.std() == 0:
         return 0.0
     return float(np.corrcoef(first, second)[0, 1])
+
+
+def _flat(data: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """Values (N,) in the brain over those around them."""
+    from scipy import ndimage
+
+    sigma = FLAT_MM / LIKENESS_MM
+    smooth = ndimage.gaussian_filter(np.where(brain, data, 0).astype(np.float64), sigma)[brain]
+    return data[brain] / np.maximum(smooth, 1e-6 * max(float(smooth.max(initial=0)), 1e-6))
 
 
 def check_likeness(

@@ -63,8 +63,8 @@ def init_anatomical_wf(
     """
     workflow = LiterateWorkflow(name=name)
     earlier = earlier_work(config, t1w)
-    described = BRAIN_TEXT[config.processing.skull_strip_t1w]
-    workflow.__desc__ = DESCRIPTION.format(brain=described) + describe_earlier(earlier)
+    workflow.__desc__ = DESCRIPTION.format(brain=BRAIN_TEXT[config.processing.skull_strip_t1w])
+    workflow.__desc__ += describe_earlier(earlier)
     outputs = ("conformed", "t1w", "brain", "mask", "dseg", "gm", "wm", "csf", "metadata")
     outputnode = pe.Node(niu.IdentityInterface(fields=list(outputs)), name="outputnode")
     read = Conform(in_file=str(t1w.path), name=T1W.label, from_zero=True)
@@ -100,12 +100,10 @@ def init_anatomical_wf(
     ])  # fmt: skip
     computed = [(extract, "t1w_metadata"), (assess, "metadata"), (conform, "metadata")]
     computed += add_earlier(workflow, config, t1w, earlier, (conform, extract, segment))
-    found = pe.Node(niu.Merge(len(computed)), name="computed_metadata")
-    for number, port in enumerate(computed, start=1):
-        workflow.connect(port[0], port[1], found, f"in{number}")
+    found = _merged(workflow, computed)
     origin = None if earlier.tissues is None else (segment, "origin")
     images: dict[str, tuple[Port, Port | None]] = {
-        "t1w": ((correct, "out_file"), (found, "out")),
+        "t1w": ((correct, "out_file"), found),
         "mask": ((extract, "out_mask"), (extract, "metadata")),
         "dseg": ((segment, "out_dseg"), (segment, "metadata")),
         **{name: ((segment, f"out_{name}"), origin) for name in ("gm", "wm", "csf")},
@@ -120,6 +118,13 @@ def init_anatomical_wf(
         (segment, figure, [("out_dseg", "dseg")]),
     ])  # fmt: skip
     return workflow
+
+
+def _merged(workflow: pe.Workflow, ports: list[Port]) -> Port:
+    found = pe.Node(niu.Merge(len(ports)), name="computed_metadata")
+    for number, port in enumerate(ports, start=1):
+        workflow.connect(port[0], port[1], found, f"in{number}")
+    return found, "out"
 
 
 def t1w_path(

@@ -42,6 +42,13 @@ def describe_earlier(earlier: EarlierWork) -> str:
     return "".join(text.lstrip() for text in (*taken, CHECKED)) if taken else ""
 
 
+def describe_transform(files: EarlierFiles | None, template: str) -> str:
+    """What the methods text says of a transform to a template from elsewhere."""
+    if files is None:
+        return ""
+    return TRANSFORM.format(template=template, software=files.software).lstrip()
+
+
 def earlier_inputs(files: EarlierFiles | None) -> dict[str, Any]:
     """Inputs of a registration: files of a transform found before, and where it is from."""
     if files is None:

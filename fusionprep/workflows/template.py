@@ -15,7 +15,7 @@ from fusionprep.interfaces.registration import RegisterTemplate, Resample
 from fusionprep.interfaces.reports import PlotNormalization
 from fusionprep.spaces import NATIVE, TemplateSpace
 from fusionprep.workflows.anatomical import t1w_output, t1w_path
-from fusionprep.workflows.earlier import TRANSFORM, earlier_inputs
+from fusionprep.workflows.earlier import describe_transform, earlier_inputs
 from fusionprep.workflows.memory import GB_OF_ANTS
 from fusionprep.workflows.nodes import (
     Port,
@@ -97,9 +97,7 @@ def init_template_wf(
     backend = BACKENDS[processing.registration_backend]
     workflow.__desc__ = DESCRIPTION.format(template=template.name, backend=backend)
     earlier = earlier_work(config, t1w).templates.get(template.name)
-    if earlier is not None:
-        told = TRANSFORM.format(template=template.name, software=earlier.software)
-        workflow.__desc__ += told.lstrip()
+    workflow.__desc__ += describe_transform(earlier, template.name)
     fields = ["t1w", "brain", "mask", "gm", "metadata"]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     register = node(

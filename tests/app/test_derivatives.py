@@ -83,6 +83,7 @@ def test_a_second_run_takes_over_all_of_the_first(phantom, first, tmp_path):
         assert in_template[column].startswith("fusionprep ")
 
 
+@pytest.mark.slow
 def test_what_is_of_another_head_is_made_again(phantom, finished, tmp_path):
     """Each thing is wrong in its own way; the run says so and gives what it gave without them."""
     lab = tmp_path / "lab" / "sub-01"
@@ -118,6 +119,7 @@ def test_what_is_of_another_head_is_made_again(phantom, finished, tmp_path):
         assert "TakenOver" not in fields(became)
 
 
+@pytest.mark.slow
 def test_freesurfer_gives_brain_and_tissues(phantom, finished, tmp_path):
     mri = tmp_path / "fs" / "sub-01" / "mri"
     mri.mkdir(parents=True)
