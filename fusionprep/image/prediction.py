@@ -73,12 +73,10 @@ class Classes:
         levels = np.asarray(t1w.dataobj)[part].astype(np.float32)
         levels /= _local_mean(levels, brain, sizes)
         knots = np.percentile(levels[brain], np.linspace(2, 98, BRAIN_CLASSES))
-        outside = np.interp(
-            levels, np.linspace(0, knots[-1], HEAD_CLASSES + 1), range(HEAD_CLASSES + 1)
-        )
-        inside = HEAD_CLASSES + 1 + np.interp(levels, knots, range(BRAIN_CLASSES))
+        ranks = _ranks(levels, np.linspace(0, knots[-1], HEAD_CLASSES + 1))
+        ranks[brain] = HEAD_CLASSES + 1 + _ranks(levels[brain], knots)
         block = np.maximum(1, np.rint(CELL_MM / sizes)).astype(int)
-        shares = _shares(np.where(brain, inside, outside), block)
+        shares = _shares(ranks, block)
         first = np.array([axis.start for axis in part]) + (block - 1) / 2
         affine = nib.affines.from_matvec(
             t1w.affine[:3, :3] * block, nib.affines.apply_affine(t1w.affine, first)
@@ -131,6 +129,11 @@ def _between_cells(means: np.ndarray, axis: int, size: int, width: int) -> np.nd
     share = (places - lower).astype(np.float32).reshape(along)
     low, high = np.take(means, lower, axis), np.take(means, upper, axis)
     return low + share * (high - low)
+
+
+def _ranks(levels: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Where levels lie among knots, from 0 to one less than there are; float32, same shape."""
+    return np.interp(levels, knots, range(len(knots))).astype(np.float32)
 
 
 def _shares(ranks: np.ndarray, block: np.ndarray) -> np.ndarray:
@@ -261,16 +264,20 @@ class _Blurred:
 
     def _predicted(self, weights: np.ndarray) -> np.ndarray:
         """The prediction (X, Y, Z) on the grid of the classes."""
-        n_classes, shape = len(self.shares), self.shares.shape[1:]
-        levels, trends = weights[:n_classes], weights[n_classes:].reshape(3, -1)
-        predicted = np.tensordot(levels, self.shares, 1)
+        shares = self.shares.reshape(len(self.shares), -1)
+        # in the shares' own precision: NumPy would copy all of them to another
+        weights = weights.astype(shares.dtype)
+        trends = weights[len(shares) :].reshape(3, -1)
+        predicted = weights[: len(shares)] @ shares
+        changes = trends @ shares[-BRAIN_CLASSES:]
+        shape = self.shares.shape[1:]
+        predicted, changes = predicted.reshape(shape), changes.reshape(3, *shape)
         grid = np.ogrid[tuple(slice(size) for size in shape)]
-        for row, offset, trend in zip(
-            self.affine[:3, :3], self.affine[:3, 3] - self.centre, trends, strict=True
+        for row, offset, change in zip(
+            self.affine[:3, :3], self.affine[:3, 3] - self.centre, changes, strict=True
         ):
             position = sum(along * axis for along, axis in zip(row, grid, strict=True)) + offset
-            changed = np.tensordot(trend, self.shares[-BRAIN_CLASSES:], 1)
-            predicted += position / RADIUS_MM * changed
+            predicted += (position / RADIUS_MM).astype(shares.dtype) * change
         return predicted
 
     def _voxels(self, world: np.ndarray) -> np.ndarray:

@@ -68,7 +68,7 @@ class Similarity:
     lower_bins, lower_shares
         (N,) histogram bin of each sample and its share there; the rest is in the next bin.
     t1w
-        (X, Y, Z) in bins.
+        (X, Y, Z) float32 in bins, half as much for the cache to hold.
     voxel_from_t1w
         (4, 4), world coordinates to voxels of `t1w`.
     bins
@@ -128,7 +128,7 @@ class Similarity:
             levels,
             lower,
             share,
-            np.clip(head.get_fdata(), 0, 1) * (level.bins - 1),
+            np.clip(head.get_fdata(dtype=np.float32), 0, 1) * (level.bins - 1),
             np.linalg.inv(head.affine),
             level.bins,
         )

@@ -274,15 +274,20 @@ def _smoothed(images: torch.Tensor, step: int, axis: int) -> torch.Tensor:
 
     Sums of shifted images: several times faster on a CPU than PyTorch's dilated convolutions.
     """
-    room = (2 * step, 2 * step)
-    padded = nnf.pad(images, room if axis == -1 else (0, 0, *room))
-    taps = [padded.narrow(axis, tap * step, images.shape[axis]) for tap in range(5)]
     outer, inner, centre = B3_SPLINE
-    smooth = centre * taps[2]
-    # added in place: half the time goes into new tensors
-    for weight, one, other in ((inner, 1, 3), (outer, 0, 4)):
-        smooth.add_(taps[one], alpha=weight).add_(taps[other], alpha=weight)
+    smooth = centre * images
+    for weight, shift in ((inner, step), (outer, 2 * step)):
+        rest = images.shape[axis] - shift
+        if rest > 0:
+            # added in place: half the time goes into new tensors
+            ahead, behind = (slice(shift, None), slice(rest))
+            for to, of in ((ahead, behind), (behind, ahead)):
+                _along(smooth, axis, to).add_(_along(images, axis, of), alpha=weight)
     return smooth
+
+
+def _along(images: torch.Tensor, axis: int, part: slice) -> torch.Tensor:
+    return images[..., part] if axis == -1 else images[..., part, :]
 
 
 def compressed(fused: torch.Tensor) -> torch.Tensor:
