@@ -47,7 +47,9 @@ def test_a_second_run_takes_over_all_of_the_first(phantom, first, tmp_path):
         pet / f"{stem}-T1w_desc-fusedAverage_pet.nii.gz",
         pet / f"{stem}-{TEMPLATE}_res-2_desc-fusedAverage_pet.nii.gz",
     ):
-        was, became = (voxels(out / path).astype(float) for out in (first.output_dir, run.output_dir))
+        was, became = (
+            voxels(out / path).astype(float) for out in (first.output_dir, run.output_dir)
+        )
         np.testing.assert_allclose(became, was, atol=1e-5 * max(1.0, np.abs(was).max()))
     # where each came from
     mask = fields(run.output_dir / anat / "sub-01_desc-brain_mask.nii.gz")

@@ -79,7 +79,9 @@ def test_fmriprep(tmp_path, fmriprep, name):
         *(f"sub-01_label-{tissue}_probseg.nii.gz" for tissue in ("GM", "WM", "CSF")),
         "sub-01_desc-preproc_T1w.nii.gz",
     }
-    assert found.templates[ASYM].files["there"].name == f"sub-01_from-T1w_to-{ASYM}_mode-image_xfm.h5"
+    assert (
+        found.templates[ASYM].files["there"].name == f"sub-01_from-T1w_to-{ASYM}_mode-image_xfm.h5"
+    )
     assert not found.lacks
 
 
@@ -117,7 +119,10 @@ def test_labels_stand_in_for_fractions_with_the_table_that_is_inherited(tmp_path
     anat = root / "sub-01" / "anat"
     touch(anat / "sub-01_dseg.nii.gz", root / "dseg.tsv", anat / "sub-01_label-GM_probseg.nii.gz")
     found = earlier_work(config(tmp_path, "lab"), image(tmp_path, "sub-01_T1w"))
-    assert found.tissues.files == {"labels": anat / "sub-01_dseg.nii.gz", "table": root / "dseg.tsv"}
+    assert found.tissues.files == {
+        "labels": anat / "sub-01_dseg.nii.gz",
+        "table": root / "dseg.tsv",
+    }
     assert found.tissues.software == "lab"
 
 

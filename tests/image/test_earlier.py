@@ -69,10 +69,10 @@ def test_masks_come_as_flags_and_as_probabilities(head):
 
 def test_fractions_stay_as_they_are_on_the_grid_of_the_t1w(head):
     t1w, mask, fractions = head
-    maps = {name: image_of(one, t1w) for name, one in zip(("GM", "WM", "CSF"), fractions, strict=True)}
-    taken = earlier.confined(
-        earlier.fractions_of_maps(maps, t1w), np.asarray(t1w.dataobj), mask
-    )
+    maps = {
+        name: image_of(one, t1w) for name, one in zip(("GM", "WM", "CSF"), fractions, strict=True)
+    }
+    taken = earlier.confined(earlier.fractions_of_maps(maps, t1w), np.asarray(t1w.dataobj), mask)
     for name, one in zip(("GM", "WM", "CSF"), fractions, strict=True):
         np.testing.assert_allclose(taken.fraction[name], one, atol=0.01)
     assert ((taken.labels > 0) == mask).mean() > 0.99
@@ -81,9 +81,11 @@ def test_fractions_stay_as_they_are_on_the_grid_of_the_t1w(head):
 def test_wrong_fractions_are_refused(head):
     t1w, mask, fractions = head
     data = np.asarray(t1w.dataobj)
-    maps = {name: image_of(one, t1w) for name, one in zip(("GM", "WM", "CSF"), fractions, strict=True)}
+    maps = {
+        name: image_of(one, t1w) for name, one in zip(("GM", "WM", "CSF"), fractions, strict=True)
+    }
     with pytest.raises(DataError, match="added up, not 0 to 1"):
-        earlier.fractions_of_maps({**maps, "CSF": image_of(mask * 2.0, t1w)}, t1w) 
+        earlier.fractions_of_maps({**maps, "CSF": image_of(mask * 2.0, t1w)}, t1w)
     # FSL's FAST counts CSF first
     with pytest.raises(DataError, match="are its labels in another order"):
         earlier.confined(fractions[[2, 0, 1]], data, mask)

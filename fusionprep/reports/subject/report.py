@@ -201,7 +201,7 @@ def _component(content: str, subtitle: str | None, caption: str) -> tuple[Markup
 
 def _caption(content: str, region_captions: Mapping[str, str]) -> str:
     """Model and space of a fused mosaic, or what is known of a figure of a reference region."""
-    found = re.search(r'src="[^"]*/([^"/]+)\.(png|jpg|svg)"', content)
+    found = re.search(r'(?:src|data)="[^"]*/([^"/]+)\.(png|jpg|svg)"', content)
     if found is None:
         return ""
     if found[2] == "svg":
