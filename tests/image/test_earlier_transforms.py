@@ -97,7 +97,7 @@ def test_wrong_pairs_are_refused(tmp_path, template):
 PETPREP = """#Insight Transform File V1.0
 #Transform 0
 Transform: AffineTransform_float_3_3
-Parameters: 0.999092 -0.01195 0.040894 0.017818 0.98908 -0.146305 -0.0387 0.1469 0.98839 2.6 -24.7 -21
+Parameters: 0.999092 -0.01195 0.040894 0.017818 0.98908 -0.1463 -0.0387 0.1469 0.9884 2.6 -24.7 -21
 FixedParameters: 0 0 0
 """
 
