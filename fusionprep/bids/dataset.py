@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from fusionprep._version import __version__
+from fusionprep.bids.earlier import description_of, software_of
 from fusionprep.bids.names import DESCRIPTIONS, IMAGE, fused_descriptions
-from fusionprep.bids.provenance import authors, container, raw_link
+from fusionprep.bids.provenance import authors, container, dataset_link, raw_link
 from fusionprep.bids.subject_tables import PARTICIPANTS
 from fusionprep.config import Config
+from fusionprep.config_checks import RAW
 from fusionprep.errors import OutputError, UnreadableFileError
 from fusionprep.files import (
     json_text,
@@ -72,12 +74,22 @@ def describe_dataset(config: Config) -> dict[str, object]:
         "GeneratedBy": [generated_by],
         "HowToAcknowledge": "Please cite the works listed in logs/CITATION.md.",
     }
+    links, sources = {}, []
     if link := raw_link(config.bids_dir, config.output_dir, raw):
-        description["DatasetLinks"] = {"raw": link}
+        links[RAW] = link
     if text := _text(raw, "License"):
         description["License"] = text
     if doi := _text(raw, "DatasetDOI"):
-        description["SourceDatasets"] = [{"DOI": doi}]
+        sources.append({"DOI": doi})
+    for name, folder in config.selection.derivatives.items():
+        own = description_of(folder)
+        if link := dataset_link(folder, config.output_dir, own):
+            links[name] = link
+        doi = _text(own, "DatasetDOI")
+        known = {"Name": name, "Version": software_of(name, folder), "DOI": doi}
+        sources.append({key: value for key, value in known.items() if value})
+    description |= {"DatasetLinks": links} if links else {}
+    description |= {"SourceDatasets": sources} if sources else {}
     return description
 
 

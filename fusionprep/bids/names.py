@@ -119,6 +119,9 @@ NOT_COMPUTED = {SUV: "SUVNotComputed", SUVR: "SUVRNotComputed"}
 NOTES = "Notes"
 """Field of sidecars that lists what was corrected or assumed, a phrase each."""
 
+TAKEN_OVER = "TakenOver"
+"""Field that says which other software made an image or a transform."""
+
 FUSED, THUMBNAIL, PLANES = "fused", "thumb", "planes"
 """What labels of fused images and of their figures begin with."""
 

@@ -14,6 +14,7 @@ from fusionprep.bids.contents import (
     tells_correction,
 )
 from fusionprep.bids.dates import days, read_dates
+from fusionprep.bids.earlier import with_lacks
 from fusionprep.bids.filters import options_used
 from fusionprep.bids.headers import check_header
 from fusionprep.bids.images import find_images
@@ -100,7 +101,7 @@ def plan_subject(
     # Where every T1w is faulty, the faults have been named; that there is no other adds nothing.
     if usable.of(T1W) or T1W not in faulty:
         pairings, unpaired = pair_images(usable, dates, config.selection)
-    pairings, clashes = _without_clashes(_told_apart(pairings))
+    pairings, clashes = _without_clashes(_told_apart(with_lacks(config, pairings)))
     pairings, without_contrast = _with_contrast(pairings, config.fusion.contrast)
     return SubjectPlan(
         subject,

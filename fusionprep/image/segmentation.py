@@ -37,6 +37,11 @@ class Tissues:
     fraction: dict[str, np.ndarray]
     labels: np.ndarray
 
+    def without(self, lesion: np.ndarray) -> "Tissues":
+        """The same but for a lesion (X, Y, Z), which has a label of its own and no tissue."""
+        fraction = {tissue: np.where(lesion, 0, share) for tissue, share in self.fraction.items()}
+        return Tissues(fraction, np.where(lesion, np.uint8(LESION), self.labels))
+
 
 def segment_tissues(
     data: np.ndarray,
@@ -91,9 +96,8 @@ def segment_tissues(
     labels = np.zeros_like(data, dtype=np.uint8)
     largest = np.stack([shares[tissue] for tissue in TISSUES]).argmax(axis=0)
     labels[box] = _volume((largest + 1).astype(np.uint8), inside)
-    if lesion is not None:
-        labels[brain & lesion] = LESION
-    return Tissues(fraction, labels)
+    tissues = Tissues(fraction, labels)
+    return tissues if lesion is None else tissues.without(brain & lesion)
 
 
 def _shares(

@@ -9,6 +9,7 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep.bids import names
+from fusionprep.bids.earlier import earlier_work
 from fusionprep.bids.participants import participant_age
 from fusionprep.bids.sidecars import still_true
 from fusionprep.bids.types import ImageFile
@@ -26,6 +27,7 @@ from fusionprep.interfaces.lesions import PlaceLesion
 from fusionprep.interfaces.quality import AssessT1w
 from fusionprep.interfaces.reports import PlotDenoised, PlotTissue
 from fusionprep.modalities import T1W
+from fusionprep.workflows.earlier import add_earlier, describe_earlier
 from fusionprep.workflows.nodes import (
     Port,
     derivative_node,
@@ -91,7 +93,8 @@ def init_anatomical_wf(
         Of a T1w that has one, on its grid.
     """
     workflow, lesion = LiterateWorkflow(name=name), lesion_fields(t1w)
-    workflow.__desc__ = _methods(config.processing, t1w)
+    earlier = earlier_work(config, t1w)
+    workflow.__desc__ = _methods(config.processing, t1w) + describe_earlier(earlier)
     outputs = ("conformed", "t1w", "brain", "mask", "dseg", "gm", "wm", "csf", "metadata", *lesion)
     outputnode = pe.Node(niu.IdentityInterface(fields=list(outputs)), name="outputnode")
     read = Conform(in_file=str(t1w.path), name=T1W.label, from_zero=True)
@@ -106,18 +109,11 @@ def init_anatomical_wf(
     correct = node(CorrectBias(iterations=iterations), "correct_bias", config, on=[t1w])
     remove_noise = node(Denoise(choice=processing.denoise_t1w), "denoise", config, on=[t1w])
     segment = node(Segment(seed=processing.random_seed), "segment", config, on=[t1w])
-    assess = node(AssessT1w(), "assess", config, on=[t1w])
+    assess = _assessed(workflow, config, t1w, (conform, correct, segment, brain))
     told = _merged(
         workflow, "t1w_metadata", [(step, "t1w_metadata") for step in (extract, remove_noise)]
     )
-    age = participant_age(config.bids_dir, t1w.subject)
-    if age is not None:
-        assess.inputs.age = age
     workflow.connect([
-        (conform, assess, [("out_file", "acquired")]),
-        (correct, assess, [("out_file", "t1w")]),
-        (segment, assess, [("out_dseg", "dseg"), ("metadata", "tissues")]),
-        (brain, assess, [("metadata", "brain")]),
         (conform, extract, [("out_file", "in_file")]),
         (conform, correct, [("out_file", "in_file")]),
         (brain, correct, [("out_mask", "mask")]),
@@ -133,16 +129,15 @@ def init_anatomical_wf(
             ("out_dseg", "dseg"), ("out_gm", "gm"), ("out_wm", "wm"), ("out_csf", "csf"),
         ]),
     ])  # fmt: skip
-    found = _merged(
-        workflow,
-        "computed_metadata",
-        [(told, "out"), *((step, "metadata") for step in (assess, conform, remove_noise))],
-    )
+    computed = [(told, "out"), *((step, "metadata") for step in (assess, conform, remove_noise))]
+    computed += add_earlier(workflow, config, t1w, earlier, (conform, extract, segment))
+    found = _merged(workflow, "computed_metadata", computed)
+    origin = None if earlier.tissues is None else (segment, "origin")
     images: dict[str, tuple[Port, Port | None]] = {
         "t1w": ((remove_noise, "out_file"), (found, "out")),
         "mask": ((brain, "out_mask"), (brain, "metadata")),
         "dseg": ((segment, "out_dseg"), (segment, "metadata")),
-        **{name: ((segment, f"out_{name}"), None) for name in ("gm", "wm", "csf")},
+        **{name: ((segment, f"out_{name}"), origin) for name in ("gm", "wm", "csf")},
         **dict.fromkeys(lesion, ((brain, "out_lesion"), (brain, "lesion_metadata"))),
     }
     _write(workflow, config, t1w, images)
@@ -158,6 +153,27 @@ def _methods(processing: Processing, t1w: ImageFile) -> str:
         brain=BRAIN_TEXT[processing.skull_strip_t1w], noise=NOISE_TEXT[processing.denoise_t1w]
     )
     return text + (LESION_TEXT.lstrip() if t1w.lesions else "")
+
+
+def _assessed(
+    workflow: pe.Workflow,
+    config: Config,
+    t1w: ImageFile,
+    steps: tuple[pe.Node, pe.Node, pe.Node, pe.Node],
+) -> pe.Node:
+    """A node that judges the T1w by what conforming, correction, segmentation and mask gave."""
+    assess = node(AssessT1w(), "assess", config, on=[t1w])
+    age = participant_age(config.bids_dir, t1w.subject)
+    if age is not None:
+        assess.inputs.age = age
+    conform, correct, segment, brain = steps
+    workflow.connect([
+        (conform, assess, [("out_file", "acquired")]),
+        (correct, assess, [("out_file", "t1w")]),
+        (segment, assess, [("out_dseg", "dseg"), ("metadata", "tissues")]),
+        (brain, assess, [("metadata", "brain")]),
+    ])  # fmt: skip
+    return assess
 
 
 def _merged(workflow: pe.Workflow, name: str, ports: Sequence[Port]) -> pe.Node:

@@ -48,6 +48,8 @@ CLAIMS: Mapping[str, Claim] = {
     "Resample": Claim(0.4, 8),
     "Segment": Claim(0.45, 8),
     "SubjectRegion": Claim(0.1, 12),
+    # a map of each tissue as stored and on the grid of the T1w, and the rough brain mask
+    "TakeOver": Claim(0.6, 60),
     "WriteDerivative": Claim(0.1, 8),
 }
 GB_OF_SLICE = 0.1

@@ -1,6 +1,6 @@
 """T1w to a template, and the T1w there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nipype.interfaces import utility as niu
@@ -8,12 +8,14 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep.bids import names
+from fusionprep.bids.earlier import EarlierFiles, earlier_work
 from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config
 from fusionprep.interfaces.registration import RegisterTemplate, Resample
 from fusionprep.interfaces.reports import PlotNormalization
 from fusionprep.spaces import NATIVE, TemplateSpace
 from fusionprep.workflows.anatomical import t1w_output, t1w_path
+from fusionprep.workflows.earlier import describe_transform, earlier_inputs
 from fusionprep.workflows.memory import GB_OF_ANTS
 from fusionprep.workflows.nodes import (
     Port,
@@ -101,23 +103,20 @@ def init_template_wf(
     template, processing = spaces[0].template, config.processing
     if template is None:
         raise ValueError("the T1w's own space is not a template")
-    backend, lesion = BACKENDS[processing.registration_backend], lesion_fields(t1w)
-    workflow.__desc__ = DESCRIPTION.format(template=template.name, backend=backend)
-    workflow.__desc__ += LESION_TEXT.lstrip() if lesion else ""
+    lesion = lesion_fields(t1w)
+    earlier = earlier_work(config, t1w).templates.get(template.name)
+    workflow.__desc__ = _methods(template.name, processing.registration_backend, lesion, earlier)
     fields = ["t1w", "brain", "mask", "gm", "metadata", *lesion]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
-    register = node(
-        RegisterTemplate(
-            template=str(template),
-            backend=processing.registration_backend,
-            seed=processing.random_seed,
-            sloppy=processing.sloppy,
-        ),
-        "register",
-        config,
-        on=[t1w],
-        more_gb=GB_OF_ANTS * (processing.registration_backend == "ants"),
+    interface = RegisterTemplate(
+        template=str(template),
+        backend=processing.registration_backend,
+        seed=processing.random_seed,
+        sloppy=processing.sloppy,
+        **earlier_inputs(earlier),
     )
+    more_gb = GB_OF_ANTS * (processing.registration_backend == "ants")
+    register = node(interface, "register", config, on=[t1w], more_gb=more_gb)
     computed = pe.Node(niu.Merge(2), name="computed_metadata")
     workflow.connect([
         (inputnode, register, [("brain", "t1w_brain")]),
@@ -154,6 +153,15 @@ def init_template_wf(
     for name, port in outputs.items():
         workflow.connect(port[0], port[1], outputnode, name)
     return workflow
+
+
+def _methods(
+    template: str, backend: str, lesion: Sequence[str], earlier: EarlierFiles | None
+) -> str:
+    text = DESCRIPTION.format(template=template, backend=BACKENDS[backend])
+    if lesion:
+        text += LESION_TEXT.lstrip()
+    return text + describe_transform(earlier, template)
 
 
 def _write_transforms(

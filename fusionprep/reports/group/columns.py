@@ -169,6 +169,10 @@ _COLUMNS: dict[str, dict[str, Any]] = {
         "Description": "Verdict on the registration of the PET or CT to the T1w",
         "Levels": _VERDICTS,
     },
+    "registration_from": {
+        "Description": "Earlier work that the transform to the T1w was taken over from; n/a where"
+        " it was found here"
+    },
     "template_mask_dice": {
         "Description": "Dice of the T1w's brain mask and the template's; template spaces only"
     },
@@ -183,6 +187,18 @@ _COLUMNS: dict[str, dict[str, Any]] = {
     "template_verdict": {
         "Description": "Verdict on the registration of the T1w to the template",
         "Levels": _VERDICTS,
+    },
+    "template_from": {
+        "Description": "Earlier work that the transform to the template was taken over from; n/a"
+        " where it was found here"
+    },
+    "mask_from": {
+        "Description": "Earlier work that the brain mask was taken over from; n/a where it was made"
+        " here"
+    },
+    "tissues_from": {
+        "Description": "Earlier work that the tissues were taken over from; n/a where they were"
+        " found here"
     },
     "t1w_verdict": {
         "Description": "Verdict on the volumes and intensities of the T1w's tissues",
