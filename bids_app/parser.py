@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from bids_app.anat_options import add_anat_options
 from bids_app.checks import check
+from bids_app.derivative_options import add_derivative_options, completed_derivatives
 from bids_app.filter_file import read_filters
 from bids_app.pet_options import add_pet_options, complete_region
 from bids_app.plugins.plugin_file import check_plugin_settings, read_plugin_file
@@ -20,6 +21,7 @@ from fusionprep.choices import (
     Backend,
     ColourMapName,
     Device,
+    Ignored,
     Method,
     Planes,
     choices,
@@ -126,6 +128,14 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         help="largest gap between a PET and its T1w, of whichever session (default: 365)",
     )
     group.add_argument("--anat-session", metavar="LABEL", help="take the T1w from this session")
+    group.add_argument(
+        "--ignore",
+        nargs="+",
+        choices=choices(Ignored),
+        help="do not use what the dataset has: lesions, masks of them beside the T1w or in"
+        " derivatives",
+    )
+    add_derivative_options(group)
 
 
 def _add_processing(group: argparse._ArgumentGroup) -> None:
@@ -360,6 +370,7 @@ def _completed(options: dict[str, Any]) -> dict[str, Any]:
             options[name] = options[name].absolute()
     weights = options.get("weights", {})
     options["weights"] = {name: Path(os.path.realpath(file)) for name, file in weights.items()}
+    completed_derivatives(options)
     completed_regions(options)
     complete_region(options)
     return options

@@ -28,6 +28,9 @@ region-based voxelwise, iterative Yang."""
 
 NO_CORRECTION = "none"
 
+Ignored = Literal["lesions"]
+"""What is found in a dataset and used, unless it is to be ignored."""
+
 Device = Literal["auto", "cpu", "cuda"]
 
 

@@ -7,6 +7,7 @@ from fusionprep.choices import (
     Backend,
     Correction,
     Denoising,
+    Ignored,
     Method,
     SkullStrip,
     choices,
@@ -35,6 +36,8 @@ class Processing(Checked):
         Extract the brain: where it is not done yet, never, or always.
     denoise_t1w
         Take noise out of the T1w: where there is much of it, always, or never.
+    ignore
+        What is found in the dataset and not to be used: ``lesions`` are masks of the T1w's.
     frames
         Frames of dynamic PET that are averaged: ``auto`` takes the usual window of the tracer,
         ``all``, or ``START-END`` in minutes after injection.
@@ -63,6 +66,7 @@ class Processing(Checked):
     registration_backend: Backend = "greedy"
     skull_strip_t1w: SkullStrip = "auto"
     denoise_t1w: Denoising = "auto"
+    ignore: tuple[str, ...] = ()
     frames: str = AUTO_FRAMES
     suvr_region: str = AUTO_REGION
     pvc: tuple[str, ...] = (NO_CORRECTION,)
@@ -75,6 +79,8 @@ class Processing(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.ignore:
+            check_names("--ignore", self.ignore, choices(Ignored))
         parse_frames(self.frames)
         check_names("--pvc", self.pvc, (NO_CORRECTION, *choices(Correction)))
         if NO_CORRECTION in self.pvc and len(self.pvc) > 1:
@@ -113,6 +119,11 @@ class Processing(Checked):
     def templates(self) -> list[TemplateSpace]:
         """The templates among the output spaces, in order."""
         return template_spaces(self.output_spaces)
+
+    @property
+    def with_lesions(self) -> bool:
+        """Whether masks of lesions are looked for."""
+        return "lesions" not in self.ignore
 
     @property
     def with_suvr(self) -> bool:

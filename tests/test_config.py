@@ -48,6 +48,8 @@ def test_every_option_survives_the_file(tmp_path):
         registration_backend="ants",
         max_day_gap=3,
         anat_session="b",
+        ignore=("lesions",),
+        derivatives={"fmriprep": Path("/fmriprep")},
         skull_strip_t1w="skip",
         denoise_t1w="on",
         anat_contrast="FLAIR",

@@ -75,7 +75,7 @@ MORPH, TACS = "morph", "tacs"
 """Tables of regions, as petprep calls them: volume and static uptake, time-activity curves."""
 
 TABLE = ".tsv"
-PREPROC, BRAIN, SUV, SUVR, SD = "preproc", "brain", "suv", "suvr", "sd"
+PREPROC, BRAIN, LESION, SUV, SUVR, SD = "preproc", "brain", "lesion", "suv", "suvr", "sd"
 COREG, FRAMES, NORM, TISSUE = "coreg", "frames", "norm", "tissue"
 ATLAS, REGIONS, DENOISED = "atlas", "regions", "denoised"
 """Labels of figures."""
@@ -118,6 +118,9 @@ NOT_COMPUTED = {SUV: "SUVNotComputed", SUVR: "SUVRNotComputed"}
 
 NOTES = "Notes"
 """Field of sidecars that lists what was corrected or assumed, a phrase each."""
+
+TAKEN_OVER = "TakenOver"
+"""Field that says which other software made an image or a transform."""
 
 FUSED, THUMBNAIL, PLANES = "fused", "thumb", "planes"
 """What labels of fused images and of their figures begin with."""

@@ -240,6 +240,8 @@ class ImageFile:
         What its name or its header made to be corrected or assumed, a phrase each.
     runs
         That a scan is combined from.
+    lesions
+        Of a T1w the masks that mark what is a lesion in it.
     """
 
     path: Path
@@ -251,6 +253,7 @@ class ImageFile:
     pet: PETFacts | None = None
     notes: tuple[str, ...] = ()
     runs: "tuple[ScanRun, ...]" = ()
+    lesions: "tuple[ImageFile, ...]" = ()
 
     @property
     def subject(self) -> str:

@@ -68,6 +68,7 @@ class _PlotTissueInputSpec(_FigureInputSpec):
     t1w = File(exists=True, mandatory=True)
     dseg = File(exists=True, mandatory=True)
     mask = File(exists=True, mandatory=True)
+    lesion = File(exists=True, desc="none where there is none")
 
 
 class PlotTissue(_Figure):
@@ -79,7 +80,8 @@ class PlotTissue(_Figure):
         from fusionprep.reports.figures.plots import plot_tissue
 
         t1w, dseg, mask = (load_image(getattr(self.inputs, n)) for n in ("t1w", "dseg", "mask"))
-        plot_tissue(t1w, dseg, mask, path)
+        lesion = load_image(self.inputs.lesion) if isdefined(self.inputs.lesion) else None
+        plot_tissue(t1w, dseg, mask, path, lesion=lesion)
 
 
 class _PlotDenoisedInputSpec(_FigureInputSpec):
@@ -139,6 +141,7 @@ class PlotCoregistration(_Figure):
 class _PlotNormalizationInputSpec(_FigureInputSpec):
     template = traits.Str(mandatory=True)
     t1w = File(exists=True, mandatory=True, desc="on the template's grid")
+    lesion = File(exists=True, desc="there; none where there is none")
 
 
 class PlotNormalization(_Figure):
@@ -163,6 +166,7 @@ class PlotNormalization(_Figure):
             contour,
             path,
             mask=template.mask,
+            lesion=load_image(self.inputs.lesion) if isdefined(self.inputs.lesion) else None,
             template_name=space.name,
             contour_name=name,
         )

@@ -118,6 +118,18 @@ class SubjectRecord:
         return tuple(_scan(MOVED[rank], items) for (rank, _), items in sorted(groups.items()))
 
 
+def taken_from(image: ImageFile | None, *keys: str) -> str:
+    """The software that made an image, or a registration, before; empty where we did.
+
+    Parameters
+    ----------
+    keys
+        Of the sidecar's field that says so, e.g. ``"Registration"``; none for the image itself.
+    """
+    software = None if image is None else image.get(*keys, names.TAKEN_OVER, "Software")
+    return software if isinstance(software, str) else ""
+
+
 def _entities_of(modality: Modality) -> tuple[str, ...]:
     """What tells the scans of a modality apart."""
     return ("ses", *names.BIDS[modality].kept)

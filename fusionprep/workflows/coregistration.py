@@ -8,6 +8,7 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep.bids import names
+from fusionprep.bids.earlier import earlier_registration
 from fusionprep.bids.types import Pairing
 from fusionprep.choices import Method
 from fusionprep.config import Config
@@ -17,6 +18,7 @@ from fusionprep.interfaces.reports import PlotCoregistration
 from fusionprep.modalities import Modality
 from fusionprep.spaces import NATIVE
 from fusionprep.workflows.anatomical import t1w_output
+from fusionprep.workflows.earlier import RIGID, earlier_inputs
 from fusionprep.workflows.nodes import Port, Space, derivative_node, figure_node, node
 
 FROM_T1W = ("conformed", "t1w", "mask", "dseg")
@@ -76,12 +78,22 @@ def init_coregistration_wf(
     modality, grids = pairing.modality, [pairing.image, pairing.t1w]
     method: Method = config.processing.pet2anat_method if modality.tracer else "rigid"
     workflow.__desc__ = _description(method, modality)
+    earlier, _ = earlier_registration(config, pairing)
+    if method == "identity":
+        earlier = None
+    if earlier is not None:
+        workflow.__desc__ += RIGID.format(software=earlier.software).lstrip()
     inputnode = pe.Node(niu.IdentityInterface(fields=["moving", *FROM_T1W]), name="inputnode")
     outputnode = pe.Node(
         niu.IdentityInterface(fields=["transform", "moved", "metadata"]), name="outputnode"
     )
     register = node(
-        RegisterRigid(method=method, modality=modality.name, sloppy=config.processing.sloppy),
+        RegisterRigid(
+            method=method,
+            modality=modality.name,
+            sloppy=config.processing.sloppy,
+            **earlier_inputs(earlier),
+        ),
         "register",
         config,
         on=grids,

@@ -29,6 +29,7 @@ from fusionprep.workflows.nodes import (
     derivative_node,
     figure_node,
     is_drawn,
+    lesion_fields,
     node,
 )
 from fusionprep.workflows.smoothing import smoothing_fields
@@ -138,12 +139,15 @@ def init_fusion_wf(config: Config, pair: FusionPair) -> LiterateWorkflow:
         only what a model uses.
     scaling
         Of a CT without Hounsfield units, for the sidecar.
+    lesion
+        Of a T1w that has one.
     """
     workflow = LiterateWorkflow(name=f"fusion{pair.space.tag}_wf")
     entries = fusion_entries(config.fusion, pair.modality)
     workflow.__desc__ = _describe(config.fusion, pair.modality, entries)
     anatomy = [field for entry in entries for field in _anatomy(config.fusion, entry)]
-    fields = [*dict.fromkeys(anatomy), "mask", "functional"]
+    lesion = lesion_fields(pair.t1w)
+    fields = [*dict.fromkeys(anatomy), "mask", "functional", *lesion]
     if pair.modality.hounsfield:
         fields.append(SCALING)
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
@@ -159,8 +163,8 @@ def init_fusion_wf(config: Config, pair: FusionPair) -> LiterateWorkflow:
         ])  # fmt: skip
         if given != shown:
             workflow.connect(inputnode, shown, fuse, "reference")
-        if SCALING in fields:
-            workflow.connect(inputnode, SCALING, fuse, SCALING)
+        for field in filter(fields.__contains__, (SCALING, names.LESION)):
+            workflow.connect(inputnode, field, fuse, field)
         _write(workflow, config, pair, entry, desc, fuse)
         if not drawn:
             continue

@@ -52,6 +52,8 @@ CLAIMS: Mapping[str, Claim] = {
     # the image and the brain as shares of voxels, as they were and smoothed
     "SmoothPET": Claim(0.2, 24),
     "SubjectRegion": Claim(0.1, 12),
+    # a map of each tissue as stored and on the grid of the T1w, and the rough brain mask
+    "TakeOver": Claim(0.6, 60),
     "WriteDerivative": Claim(0.1, 8),
 }
 GB_OF_SLICE = 0.1

@@ -96,7 +96,7 @@ def init_pet_wf(
     workflow.__desc__ = _describe(config, image, facts)
     atlases = t1w_atlases(config, pairing.t1w)
     fields = [
-        *fusion_fields(config),
+        *fusion_fields(config, pairing.t1w),
         *region_fields(config.processing, facts),
         *atlas_fields(atlases),
     ]
