@@ -109,7 +109,7 @@ class Scanner:
     def brought(self, image: np.ndarray, head: Head) -> np.ndarray:
         """On the grid of the T1w, as the App brings it there."""
         own = nib.Nifti1Image(image, self.affine)
-        moved = resample(own, head.image, itk_from_ras(np.linalg.inv(self.t1w_from_pet)))
+        moved = resample(own, head.image, itk_from_ras(self.t1w_from_pet))
         return np.asarray(moved.dataobj)
 
     def inside(self, head: Head, brain: np.ndarray | None = None) -> BrainOnGrid:
@@ -265,7 +265,7 @@ def apart(head: Head, sharp: np.ndarray, soft: np.ndarray, truth: np.ndarray) ->
         cells[f"voxels of {name}, root mean square"] = f"{unit * np.sqrt(np.mean(off**2)):.2f}"
     for name, ratio in zip(SCANNERS, ratios, strict=False):
         worst = np.abs(100 * (ratio / ratios[2] - 1)).max()
-        cells[f"SUVR of regions, largest, {name} to the truth at 8 mm"] = f"{worst:.2f}"
+        cells[f"SUVR of regions, {name} against the truth at 8 mm, largest"] = f"{worst:.2f}"
     return cells
 
 
@@ -396,13 +396,12 @@ def runs_table(head: Head) -> str:
     scanner = Scanner.around(head, RUN_MM, RUN_VOXEL_MM, pose(0))
     late = slice(len(starts(True)), None)
     columns = {}
-    for name, degrees, mm, noise in (
-        ("head still", 0.0, 0.0, 0.0),
-        ("head moved by 3 mm and 3 degrees", 3.0, 3.0, 0.0),
-        ("by 10 mm and 10 degrees", 10.0, 10.0, 0.0),
-        ("the same with noise", 10.0, 10.0, 0.03),
-    ):
-        move = around_middle(head, scanner, pose(7, degrees, mm)) if degrees else np.eye(4)
+    for extent, noise in ((0.0, 0.0), (3.0, 0.0), (10.0, 0.0), (10.0, 0.01)):
+        move = np.eye(4)
+        if extent:
+            move = around_middle(head, scanner, pose(7, degrees=extent, mm=extent))
+        name = f"head moved by {pose_error(head, scanner, move):.1f} mm" if extent else "head still"
+        name += ", noise" * (noise > 0)
         scan = cut(head, scanner, move, noise)
         truth = region_means(head, scanner, frames_seen(head, scanner, starts(False)))
         told, frames = combined(scan, scanner)

@@ -385,11 +385,6 @@ def raw_uri(image: ImageFile, bids_dir: Path) -> str:
     return f"bids:raw:{PurePosixPath(image.path.relative_to(bids_dir))}"
 
 
-def raw_uris(image: ImageFile, bids_dir: Path) -> list[str]:
-    """The same of every run that a scan is combined from."""
-    return [raw_uri(replace(image, path=run.path), bids_dir) for run in image.runs or (image,)]
-
-
 OWN = "bids::"
 
 

@@ -15,6 +15,7 @@ from fusionprep.bids.decay_reference import (
     decay_corrected,
     decay_reference,
 )
+from fusionprep.bids.names import raw_uri
 from fusionprep.bids.pet_facts import pet_facts
 from fusionprep.bids.radionuclides import HALF_LIVES, decay_constant, within_frame
 from fusionprep.bids.sidecars import FRAME_TABLE
@@ -85,6 +86,11 @@ class _Timed:
     @property
     def minutes(self) -> str:
         return f"{self.starts[0] / 60:.3g} to {self.end / 60:.3g} min"
+
+
+def raw_uris(image: ImageFile, bids_dir: Path) -> list[str]:
+    """BIDS URIs of the raw files that an image is made from: of each run of a scan of several."""
+    return [raw_uri(replace(image, path=run.path), bids_dir) for run in image.runs or (image,)]
 
 
 def combined_scans(

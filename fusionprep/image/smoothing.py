@@ -9,6 +9,7 @@ for scanners to agree.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import nibabel as nib
 import numpy as np
@@ -22,7 +23,7 @@ REACH_SIGMAS = 5.0
 NARROWEST = 0.05
 """Standard deviation, in voxels, of a sampled Gaussian that leaves an image as it is."""
 
-LEAST_SHARE = 1e-3
+LEAST_SHARE = 1e-5
 """Share of the brain under the kernel below which there is no mean inside it."""
 
 Triple = Sequence[float]
@@ -198,7 +199,7 @@ class Smoother:
     brain
         Where there is one, what is outside has no part in the values inside, nor in those of the
         voxels around it that are interpolated with them: a normalised convolution (Knutsson &
-        Westin 1993, CVPR). All others have the plain one.
+        Westin 1993, CVPR). From there it goes over to the plain one within a kernel's width.
     """
 
     fwhm: Triple
@@ -211,10 +212,24 @@ class Smoother:
         plain = smoothed(image, self.fwhm, self.voxel_sizes)
         if self.brain is None:
             return plain
-        share = smoothed(self.brain.share, self.fwhm, self.voxel_sizes)
+        share, part = self._within
         seen = smoothed(image * self.brain.share, self.fwhm, self.voxel_sizes)
-        within = self.brain.near & (share > LEAST_SHARE)
-        return np.divide(seen, share, out=plain, where=within)
+        inside = np.divide(seen, share, out=plain.copy(), where=part > 0)
+        return part * inside + (1 - part) * plain
+
+    @cached_property
+    def _within(self) -> tuple[np.ndarray, np.ndarray]:
+        """Share of the brain under the kernel, and the part of a value that is its mean there."""
+        from scipy import ndimage
+
+        if self.brain is None:
+            raise ValueError("there is no brain to stay within")
+        share = smoothed(self.brain.share, self.fwhm, self.voxel_sizes)
+        if not self.brain.near.any():
+            return share, np.zeros_like(share)
+        away = ndimage.distance_transform_edt(~self.brain.near, self.voxel_sizes)
+        part = np.clip(1 - away / max(self.fwhm), 0, 1).astype(np.float32)
+        return share, part * (share > LEAST_SHARE)
 
 
 def along_axes(widths: Triple, affine: np.ndarray) -> list[float]:

@@ -9,6 +9,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep.bids import names
 from fusionprep.bids.earlier import earlier_registration
+from fusionprep.bids.runs import raw_uris
 from fusionprep.bids.types import Pairing
 from fusionprep.choices import Method
 from fusionprep.config import Config
@@ -248,7 +249,7 @@ def paired_metadata(config: Config, pairing: Pairing) -> dict[str, Any]:
     notes = {names.NOTES: list(pairing.notes)} if pairing.notes else {}
     return {
         **notes,
-        "Sources": names.raw_uris(pairing.image, config.bids_dir),
+        "Sources": raw_uris(pairing.image, config.bids_dir),
         "SkullStripped": False,
         "SpatialReference": names.own_uri(t1w_output(pairing.t1w, "t1w")),
         "Pairing": {

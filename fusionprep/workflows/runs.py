@@ -2,7 +2,7 @@
 
 from nipype.pipeline import engine as pe
 
-from fusionprep.bids import names
+from fusionprep.bids.runs import raw_uris
 from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config
 from fusionprep.interfaces.runs import CombineRuns
@@ -24,7 +24,7 @@ def add_series(workflow: pe.Workflow, config: Config, image: ImageFile) -> Port 
     """What hands over the frames of a scan of several runs; None where there is one."""
     if not image.runs:
         return None
-    uris = names.raw_uris(image, config.bids_dir)
+    uris = raw_uris(image, config.bids_dir)
     interface = CombineRuns(
         in_files=[str(run.path) for run in image.runs],
         factors=[list(run.factors) for run in image.runs],

@@ -67,7 +67,7 @@ def line(x: np.ndarray, y: np.ndarray, colour: str, after_pause: Collection[int]
 
 
 def path(x: np.ndarray, y: np.ndarray, after_pause: Collection[int] = ()) -> str:
-    """Between points, without those that are not finite; it begins anew after each pause."""
+    """Between points, without those that are not finite; a new line begins after each pause."""
     parts, mark = [], "M"
     for number, (a, b) in enumerate(zip(x, y, strict=True)):
         mark = "M" if number in after_pause else mark
