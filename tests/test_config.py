@@ -60,6 +60,8 @@ def test_every_option_survives_the_file(tmp_path):
         fs_subjects_dir=Path("/freesurfer"),
         pvc=("mg", "gtm"),
         psf="5x5x6",
+        hmc="on",
+        keep_frames=True,
         nprocs=4,
         omp_nthreads=2,
         mem_gb=7.5,

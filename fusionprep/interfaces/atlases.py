@@ -15,7 +15,7 @@ from nipype.interfaces.base import (
 )
 
 from fusionprep.files import table_text
-from fusionprep.interfaces.files import load, save
+from fusionprep.interfaces.files import load, load_moves, save
 
 if TYPE_CHECKING:
     from fusionprep.image.region_values import RegionCurves, RegionValue
@@ -165,6 +165,7 @@ class _MeasureFramesInputSpec(BaseInterfaceInputSpec):
     frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
     factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
     suv_factor = traits.Float(desc="turns activity into SUV")
+    moves = File(exists=True, desc="(frames, 4, 4) reference_from_frame, where the head moved")
 
 
 class _MeasureFramesOutputSpec(TraitedSpec):
@@ -207,6 +208,8 @@ class MeasureFrames(SimpleInterface):
         measured = [value.index for value in values if not value.absent]
         pet_affine, frames = read_frames(self.inputs.in_file)
         t1w_from_pet = ras_from_itk(read_transforms([Path(self.inputs.transform)]))
+        if (moves := _given(self.inputs, "moves")) is not None:
+            t1w_from_pet = t1w_from_pet @ load_moves(moves)
         scales = _given(self.inputs, "frame_factors")
         factor = self.inputs.factor
         region = _given(self.inputs, "region")

@@ -242,6 +242,15 @@ _COLUMNS: dict[str, dict[str, Any]] = {
         "Units": "min",
     },
     "frames_reason": {"Description": "Why these frames"},
+    "motion": {
+        "Description": "Largest distance between the places of a voxel of the brain in two frames"
+        " of a dynamic PET",
+        "Units": "mm",
+    },
+    "motion_corrected": {
+        "Description": "Whether frames were aligned",
+        "Levels": {"true": "aligned", "false": "averaged as they were"},
+    },
     "suvr_region": {"Description": "Reference region of SUVR"},
     "suvr_region_reason": {"Description": "Why this region"},
     "suvr_region_doubt": {
