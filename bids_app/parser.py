@@ -10,6 +10,7 @@ from bids_app.anat_options import add_anat_options
 from bids_app.checks import check
 from bids_app.derivative_options import add_derivative_options, completed_derivatives
 from bids_app.filter_file import read_filters
+from bids_app.motion_options import add_motion_options
 from bids_app.pet_options import add_pet_options, complete_region
 from bids_app.plugins.plugin_file import check_plugin_settings, read_plugin_file
 from bids_app.region_options import add_region_options, completed_regions
@@ -159,6 +160,7 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
     )
     add_anat_options(group)
     add_pet_options(group)
+    add_motion_options(group)
     add_resolution_options(group)
     group.add_argument(
         "--random-seed",

@@ -9,6 +9,7 @@ from fusionprep.choices import (
     Denoising,
     Ignored,
     Method,
+    MotionCorrection,
     SkullStrip,
     choices,
 )
@@ -41,6 +42,11 @@ class Processing(Checked):
     frames
         Frames of dynamic PET that are averaged: ``auto`` takes the usual window of the tracer,
         ``all``, or ``START-END`` in minutes after injection.
+    hmc
+        Correction of motion of the head between frames of dynamic PET; ``auto`` leaves scans alone
+        in which it does not move.
+    keep_frames
+        Write the frames too.
     suvr_region
         Name of one of :data:`~fusionprep.suvr_regions.REFERENCE_REGIONS`, ``auto`` for the usual
         one of each tracer, ``none``, or the path of a mask in the first template's space.
@@ -68,6 +74,8 @@ class Processing(Checked):
     denoise_t1w: Denoising = "auto"
     ignore: tuple[str, ...] = ()
     frames: str = AUTO_FRAMES
+    hmc: MotionCorrection = "auto"
+    keep_frames: bool = False
     suvr_region: str = AUTO_REGION
     pvc: tuple[str, ...] = (NO_CORRECTION,)
     psf: str | None = None

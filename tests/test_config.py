@@ -62,6 +62,8 @@ def test_every_option_survives_the_file(tmp_path):
         psf="5x5x6",
         target_resolution=8.0,
         combine_runs=True,
+        hmc="on",
+        keep_frames=True,
         nprocs=4,
         omp_nthreads=2,
         mem_gb=7.5,

@@ -8,7 +8,8 @@ from typing import Any
 
 from fusionprep._version import __version__
 from fusionprep.bids.earlier import description_of, software_of
-from fusionprep.bids.names import DESCRIPTIONS, IMAGE, fused_descriptions
+from fusionprep.bids.fused_names import fused_descriptions
+from fusionprep.bids.names import DESCRIPTIONS, IMAGE
 from fusionprep.bids.provenance import authors, container, dataset_link, raw_link
 from fusionprep.bids.subject_tables import PARTICIPANTS
 from fusionprep.config import Config

@@ -33,7 +33,15 @@ SAME_INJECTION_S = 60.0
 
 _ROUNDING_S = 1.0
 _DAY_S = 86400.0
-_OF_ONE_RUN = (*FACTOR_FIELDS, "DecayCorrection", "Time", FRAME_TABLE, "ScanStart", "TimeZero")
+_OF_ONE_RUN = (
+    *FACTOR_FIELDS,
+    "FrameReferenceTime",
+    "DecayCorrection",
+    "Time",
+    FRAME_TABLE,
+    "ScanStart",
+    "TimeZero",
+)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Atlases and the uptake of their regions as Nipype interfaces."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,8 @@ from nipype.interfaces.base import (
 )
 
 from fusionprep.files import table_text
-from fusionprep.interfaces.files import load, save
-from fusionprep.interfaces.smoothing import given_file, make_smoother
+from fusionprep.interfaces.files import load, load_moves, save
+from fusionprep.interfaces.smoothing import SmoothedFramesSpec, smoothed_frames
 
 if TYPE_CHECKING:
     from fusionprep.image.region_values import RegionCurves, RegionValue
@@ -154,7 +154,7 @@ class MeasureRegions(SimpleInterface):
         }
 
 
-class _MeasureFramesInputSpec(BaseInterfaceInputSpec):
+class _MeasureFramesInputSpec(SmoothedFramesSpec):
     in_file = File(exists=True, mandatory=True, desc="dynamic PET as acquired")
     static = File(exists=True, mandatory=True, desc="its mean on the T1w grid")
     transform = File(exists=True, mandatory=True, desc="ITK file that resamples it onto the T1w")
@@ -166,8 +166,7 @@ class _MeasureFramesInputSpec(BaseInterfaceInputSpec):
     frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
     factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
     suv_factor = traits.Float(desc="turns activity into SUV")
-    kernel = traits.List(traits.Float, desc="FWHM that frames are smoothed by, mm, RAS")
-    mask = File(exists=True, desc="brain on the T1w grid that it goes by; none smooths everything")
+    moves = File(exists=True, desc="(frames, 4, 4) reference_from_frame, where the head moved")
 
 
 class _MeasureFramesOutputSpec(TraitedSpec):
@@ -210,11 +209,16 @@ class MeasureFrames(SimpleInterface):
         measured = [value.index for value in values if not value.absent]
         pet_affine, frames = read_frames(self.inputs.in_file)
         t1w_from_pet = ras_from_itk(read_transforms([Path(self.inputs.transform)]))
+        moves = None
+        if (given := _given(self.inputs, "moves")) is not None:
+            moves = load_moves(given)
+            t1w_from_pet = t1w_from_pet @ moves
+        frames = smoothed_frames(self.inputs, frames, pet_affine, moves)
         scales = _given(self.inputs, "frame_factors")
         factor = self.inputs.factor
         region = _given(self.inputs, "region")
         return region_curves(
-            (frame * np.float32(factor) for frame in self._smoothed(frames, pet_affine)),
+            (frame * np.float32(factor) for frame in frames),
             np.linalg.inv(t1w_from_pet @ pet_affine) @ affine,
             labels,
             measured,
@@ -222,22 +226,6 @@ class MeasureFrames(SimpleInterface):
             reference=None if region is None else load(region)[0],
             factors=scales,
         )
-
-    def _smoothed(self, frames: Iterable[np.ndarray], affine: np.ndarray) -> Iterator[np.ndarray]:
-        kernel = _given(self.inputs, "kernel")
-        smoother = None
-        for frame in frames:
-            # without any signal it has no values, which smoothing must not hide
-            if kernel and frame.any():
-                smoother = smoother or make_smoother(
-                    list(kernel),
-                    affine,
-                    frame.shape,
-                    given_file(self.inputs, "mask"),
-                    Path(self.inputs.transform),
-                )
-                frame = smoother(frame)
-            yield frame
 
     def _table(self, indices: Sequence[int], values: np.ndarray, names: dict[int, str]) -> str:
         columns = list(names.values())

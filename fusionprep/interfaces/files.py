@@ -1,4 +1,4 @@
-"""Reading and writing the uncompressed images that nodes hand to each other."""
+"""Reading and writing the images and transforms that nodes hand to each other."""
 
 from pathlib import Path
 
@@ -12,6 +12,11 @@ def load(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Voxels in their stored type, in memory, and the affine."""
     image = load_image(path)
     return np.array(image.dataobj), image.affine
+
+
+def load_moves(path: str | Path) -> np.ndarray:
+    """Where the head of each frame lies in the reference, (T, 4, 4) ``reference_from_frame``."""
+    return np.load(path, allow_pickle=False)
 
 
 def save(image: nib.Nifti1Image, folder: str | Path, name: str) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import nibabel as nib
+    import SimpleITK as sitk
 
     from fusionprep.image.registration import RigidResult
     from fusionprep.image.template import Template, TemplateTransforms
@@ -195,7 +196,9 @@ class RegisterTemplate(SimpleInterface):
         return found, {**method, **scores, TAKEN_OVER: origin}
 
 
-class _ResampleInputSpec(BaseInterfaceInputSpec):
+class ResampleInputSpec(BaseInterfaceInputSpec):
+    """Of :class:`Resample`."""
+
     in_file = File(exists=True, mandatory=True)
     reference = File(exists=True, desc="image whose grid is wanted")
     template = traits.Str(desc="or the template whose grid is wanted", xor=["reference"])
@@ -214,24 +217,17 @@ class _ResampleOutputSpec(TraitedSpec):
 class Resample(SimpleInterface):
     """Resample once through a chain of transforms; masks (uint8, nearest) stay uint8."""
 
-    input_spec = _ResampleInputSpec
+    input_spec = ResampleInputSpec
     output_spec = _ResampleOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
         from fusionprep.image.io import load_image, new_image
-        from fusionprep.image.resample import read_transforms, resample
-        from fusionprep.image.template import load_template
+        from fusionprep.image.resample import resample
 
-        if isdefined(self.inputs.reference):
-            reference = load_image(self.inputs.reference)
-        else:
-            reference = load_template(TemplateSpace.parse(self.inputs.template)).brain
-        image = load_image(self.inputs.in_file)
-        chain = self.inputs.transforms if isdefined(self.inputs.transforms) else []
         moved = resample(
-            image,
-            reference,
-            read_transforms(chain),
+            load_image(self.inputs.in_file),
+            self._grid(),
+            self._transform(),
             interpolation=self.inputs.interpolation,
             outside=self.inputs.outside,
             n_threads=self.inputs.n_threads,
@@ -240,3 +236,17 @@ class Resample(SimpleInterface):
             moved = new_image(np.asarray(moved.dataobj).astype(np.uint8), moved.affine)
         self._results["out_file"] = save(moved, runtime.cwd, "resampled")
         return runtime
+
+    def _grid(self) -> "nib.Nifti1Image":
+        """An image with the grid that is wanted."""
+        from fusionprep.image.io import load_image
+        from fusionprep.image.template import load_template
+
+        if isdefined(self.inputs.reference):
+            return load_image(self.inputs.reference)
+        return load_template(TemplateSpace.parse(self.inputs.template)).brain
+
+    def _transform(self) -> "sitk.Transform":
+        from fusionprep.image.resample import read_transforms
+
+        return read_transforms(self.inputs.transforms if isdefined(self.inputs.transforms) else [])

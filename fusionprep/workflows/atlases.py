@@ -17,7 +17,7 @@ from fusionprep.config import Config
 from fusionprep.image.region_values import FEWEST_VOXELS, SMALLEST_COVERAGE
 from fusionprep.image.regions import atlas_name
 from fusionprep.interfaces.atlases import BringAtlas, MeasureFrames, MeasureRegions
-from fusionprep.interfaces.reports import PlotAtlas, PlotRegions
+from fusionprep.interfaces.pet_figures import PlotAtlas, PlotRegions
 from fusionprep.spaces import NATIVE
 from fusionprep.workflows.anatomical import t1w_output, t1w_path
 from fusionprep.workflows.coregistration import Branch
@@ -291,10 +291,9 @@ def _measure_frames(
     branch.connect(branch.moved, frames, "static")
     branch.connect(branch.transform, frames, "transform")
     branch.give_frames(frames, "in_file")
-    if facts.smoothing is not None:
-        interface.inputs.kernel = list(facts.smoothing.kernel)
-        if facts.smoothing.target is None:
-            branch.connect((branch.inputnode, "mask"), frames, "mask")
+    branch.smooth_frames(frames)
+    if branch.moves is not None:
+        branch.connect(branch.moves, frames, "moves")
     if names.SUV in factors:
         branch.connect(factors[names.SUV], frames, "suv_factor")
     if names.SUVR in factors:

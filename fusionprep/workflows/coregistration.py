@@ -1,6 +1,7 @@
 """Another modality to the T1w: the rigid registration, its file and its figure."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nipype.interfaces import utility as niu
@@ -10,14 +11,16 @@ from niworkflows.engine.workflows import LiterateWorkflow
 from fusionprep.bids import names
 from fusionprep.bids.earlier import earlier_registration
 from fusionprep.bids.runs import raw_uris
-from fusionprep.bids.types import Pairing
+from fusionprep.bids.smoothing import Smoothing
+from fusionprep.bids.types import ImageFile, Pairing
 from fusionprep.choices import Method
 from fusionprep.config import Config
+from fusionprep.interfaces.motion import ResampleStatic
 from fusionprep.interfaces.quality import DoubtRegistration
 from fusionprep.interfaces.registration import RegisterRigid, Resample
 from fusionprep.interfaces.reports import PlotCoregistration
 from fusionprep.modalities import Modality
-from fusionprep.spaces import NATIVE
+from fusionprep.spaces import NATIVE, TemplateSpace
 from fusionprep.workflows.anatomical import t1w_output
 from fusionprep.workflows.earlier import RIGID, earlier_inputs
 from fusionprep.workflows.nodes import Port, Space, derivative_node, figure_node, node
@@ -146,8 +149,15 @@ class Branch:
         Of :func:`init_coregistration_wf`.
     moved
         The image on the T1w grid.
+    moves
+        Where the head of each frame lies in the PET's reference; none where frames are taken as
+        they are.
+    frames
+        What is known of the frames, for :class:`~fusionprep.interfaces.motion.ResampleStatic`.
     series
         Frames of a PET whose runs are combined; None where they are those of its file.
+    smoothing
+        What frames are smoothed by; None where they are taken as they are.
     """
 
     workflow: LiterateWorkflow
@@ -158,7 +168,10 @@ class Branch:
     source: Port
     coregister: LiterateWorkflow
     moved: Port
+    moves: Port | None = None
+    frames: Mapping[str, Any] = field(default_factory=dict)
     series: Port | None = None
+    smoothing: Smoothing | None = None
 
     @property
     def registration(self) -> Port:
@@ -179,7 +192,23 @@ class Branch:
         if self.series is not None:
             self.connect(self.series, target, field)
 
-    def of_part(self, source: Port, name: str = "resample_t1w") -> "Branch":
+    def smooth_frames(self, target: pe.Node) -> None:
+        """Tell a node that takes frames what they are smoothed by."""
+        if self.smoothing is None:
+            return
+        target.inputs.kernel = list(self.smoothing.kernel)
+        if self.smoothing.target is None:
+            self.connect((self.inputnode, "mask"), target, "mask")
+            self.connect(self.transform, target, "to_t1w")
+
+    def of_part(
+        self,
+        source: Port,
+        name: str = "resample_t1w",
+        *,
+        moves: Port | None = None,
+        frames: Mapping[str, Any] | None = None,
+    ) -> "Branch":
         """The same for another image of the scan, brought along by the same registration.
 
         Parameters
@@ -188,32 +217,41 @@ class Branch:
             The image, on the grid of the one that was registered.
         name
             Of the node that brings it to the T1w.
+        moves, frames
+            See :class:`Branch`.
         """
-        interface = Resample(outside=self.pairing.modality.outside)
-        grids = [self.pairing.image, self.pairing.t1w]
-        resample = node(interface, name, self.config, on=grids)
-        self.connect(source, resample, "in_file")
+        part = replace(self, source=source, moves=moves, frames=frames or {})
+        resample = part._resampling(name, self.pairing.t1w)
         self.connect((self.inputnode, "t1w"), resample, "reference")
         self.connect(self.transform, resample, "transforms")
-        return replace(self, source=source, moved=(resample, "out_file"))
+        return replace(part, moved=(resample, "out_file"))
+
+    def _resampling(self, name: str, grid: ImageFile | TemplateSpace, **inputs: Any) -> pe.Node:
+        """A node that brings the image, or the mean of its aligned frames, to a grid."""
+        inputs["outside"] = self.pairing.modality.outside
+        interface = (
+            Resample(**inputs) if self.moves is None else ResampleStatic(**inputs, **self.frames)
+        )
+        resample = node(interface, name, self.config, on=[self.pairing.image, grid])
+        self.connect(self.source, resample, "in_file")
+        if self.moves is not None:
+            self.connect(self.moves, resample, "moves")
+            self.give_frames(resample, "dynamic")
+            self.smooth_frames(resample)
+        return resample
 
     def in_space(self, space: Space) -> Port:
         """The image in an output space, in one interpolation from its own grid."""
         if space.template is None:
             return self.moved
         chain = pe.Node(niu.Merge(2), name=f"chain{space.tag}")
-        interface = Resample(template=str(space.template), outside=self.pairing.modality.outside)
-        resample = node(
-            interface,
-            f"resample{space.tag}",
-            self.config,
-            on=[self.pairing.image, space.template],
+        resample = self._resampling(
+            f"resample{space.tag}", space.template, template=str(space.template)
         )
         template_from_t1w = f"template_from_t1w_{space.template.name}"
         self.connect((self.inputnode, template_from_t1w), chain, "in1")
         self.connect(self.transform, chain, "in2")
         self.connect((chain, "out"), resample, "transforms")
-        self.connect(self.source, resample, "in_file")
         return resample, "out_file"
 
 

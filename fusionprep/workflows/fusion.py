@@ -9,7 +9,7 @@ from nipype.interfaces.base import Undefined
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids import names
+from fusionprep.bids import fused_names, names
 from fusionprep.bids.types import ImageFile, Pairing
 from fusionprep.config import Config, Fusion
 from fusionprep.devices import SLICES_ON_CPU
@@ -153,7 +153,7 @@ def init_fusion_wf(config: Config, pair: FusionPair) -> LiterateWorkflow:
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     drawn = is_drawn(config.processing, pair.space)
     for entry in entries:
-        desc = names.FusedDesc.for_model(entry, pair.modality, config.fusion.contrast)
+        desc = fused_names.FusedDesc.for_model(entry, pair.modality, config.fusion.contrast)
         given, shown = _anatomy(config.fusion, entry)
         fuse = _fuse_node(config, pair, entry, given)
         workflow.connect([
@@ -222,7 +222,7 @@ def _write(
     config: Config,
     pair: FusionPair,
     entry: ModelEntry,
-    desc: names.FusedDesc,
+    desc: fused_names.FusedDesc,
     fuse: pe.Node,
 ) -> None:
     """Write the fused image and, of a PET, that in colour."""
@@ -242,7 +242,7 @@ def _write(
             f"ds_{entry.name}{'_colour' * colour}",
             space=pair.space.code,
             metadata={
-                "Description": f"{names.describe_fused(entry, desc)} ({what})",
+                "Description": f"{fused_names.describe_fused(entry, desc)} ({what})",
                 "SkullStripped": not modality.hounsfield,
                 "Sources": list(fuse.inputs.sources),
                 **pair.metadata,
@@ -251,19 +251,19 @@ def _write(
         workflow.connect([(fuse, write, [(field, "in_file"), (computed, "computed")])])
 
 
-def _figure_like(pair: FusionPair, desc: names.FusedDesc, kind: str) -> str:
+def _figure_like(pair: FusionPair, desc: fused_names.FusedDesc, kind: str) -> str:
     """What a figure is named after: without the resolution, as one is drawn of each template."""
     return pair.outputs.fused(desc=desc.figure(kind), space=pair.space.entities["space"])
 
 
 def _mosaic_node(
-    config: Config, pair: FusionPair, entry: ModelEntry, desc: names.FusedDesc
+    config: Config, pair: FusionPair, entry: ModelEntry, desc: fused_names.FusedDesc
 ) -> pe.Node:
     """The mosaic of a fused image and its sources."""
     return figure_node(
         config,
         PlotFused,
-        _figure_like(pair, desc, names.FUSED),
+        _figure_like(pair, desc, fused_names.FUSED),
         ".jpg",
         f"plot_{entry.name}",
         contrast=desc.contrast.name,
@@ -273,11 +273,11 @@ def _mosaic_node(
 
 
 def _small_node(
-    config: Config, pair: FusionPair, entry: ModelEntry, desc: names.FusedDesc
+    config: Config, pair: FusionPair, entry: ModelEntry, desc: fused_names.FusedDesc
 ) -> pe.Node:
     """The small picture of a fused image for the group report."""
     if pair.space.template is None:
-        like, name = _figure_like(pair, desc, names.THUMBNAIL), f"thumbnail_{entry.name}"
+        like, name = _figure_like(pair, desc, fused_names.THUMBNAIL), f"thumbnail_{entry.name}"
         return figure_node(
             config,
             PlotThumbnail,
@@ -286,7 +286,7 @@ def _small_node(
             name,
             colour_map=config.fusion.colour_map,
         )
-    like, name = _figure_like(pair, desc, names.PLANES), f"planes_{entry.name}"
+    like, name = _figure_like(pair, desc, fused_names.PLANES), f"planes_{entry.name}"
     template = str(pair.space.template)
     return figure_node(config, PlotPlanes, like, ".png", name, template=template)
 

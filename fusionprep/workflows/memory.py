@@ -41,6 +41,10 @@ CLAIMS: Mapping[str, Claim] = {
     "Denoise": Claim(0.25, 20),
     "ExtractBrain": Claim(1.15, 12),
     "Fuse": Claim(0.3, 50),
+    # all frames at 4 mm, and one as stored
+    "FindMotion": Claim(0.35, 48),
+    # one frame, as stored and resampled
+    "KeepFrames": Claim(0.3, 24),
     # places of the labelled voxels, and one frame
     "MeasureFrames": Claim(0.2, 24),
     "MeasureRegions": Claim(0.2, 16),
@@ -48,6 +52,8 @@ CLAIMS: Mapping[str, Claim] = {
     "RegisterTemplate": Claim(0.65, 4),
     "RemoveTable": Claim(0.1, 24),
     "Resample": Claim(0.4, 8),
+    # one frame resampled, and sums of frames in float64
+    "ResampleStatic": Claim(0.4, 40),
     "Segment": Claim(0.45, 8),
     # the image and the brain as shares of voxels, as they were and smoothed
     "SmoothPET": Claim(0.2, 24),

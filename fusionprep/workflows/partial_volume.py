@@ -10,7 +10,7 @@ from fusionprep.config import Processing
 from fusionprep.image.partial_volume.brain import BRAIN_TISSUES
 from fusionprep.interfaces.partial_volume import TABLE_COLUMNS, CorrectPartialVolume
 from fusionprep.interfaces.pet import Scale
-from fusionprep.interfaces.reports import PlotCorrected
+from fusionprep.interfaces.pet_figures import PlotCorrected
 from fusionprep.suvr_regions import ReferenceRegion
 from fusionprep.workflows.anatomical import t1w_output
 from fusionprep.workflows.coregistration import Branch

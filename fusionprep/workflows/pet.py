@@ -1,6 +1,5 @@
 """PET: one volume, to the T1w and the templates, SUV and SUVR, fusion."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,8 +12,8 @@ from fusionprep.bids.sidecars import still_true
 from fusionprep.bids.types import ImageFile, Pairing, PETFacts
 from fusionprep.config import Config
 from fusionprep.interfaces.pet import AverageFrames, ReferenceMean, Scale
+from fusionprep.interfaces.pet_figures import PlotFrames, PlotReferenceRegion
 from fusionprep.interfaces.quality import AssessPET
-from fusionprep.interfaces.reports import PlotFrames, PlotReferenceRegion
 from fusionprep.workflows.atlases import (
     add_regions,
     atlas_fields,
@@ -23,6 +22,13 @@ from fusionprep.workflows.atlases import (
 )
 from fusionprep.workflows.coregistration import Branch, add_coregistration, paired_metadata
 from fusionprep.workflows.fusion import fuse_in_space
+from fusionprep.workflows.motion import (
+    add_motion,
+    describe_motion,
+    keep_frames,
+    known,
+    merged,
+)
 from fusionprep.workflows.nodes import (
     Port,
     Space,
@@ -46,7 +52,7 @@ from fusionprep.workflows.suvr import (
 )
 
 FRAMES_TEXT = """
-{which} were {corrected}averaged{weights}, without correction for motion between them.
+{which} were {corrected}averaged{weights}.
 """
 REGISTERED = """
 The mean over all frames was registered to the T1w.
@@ -108,27 +114,25 @@ def init_pet_wf(
     branch = add_coregistration(
         workflow, config, pairing, inputnode=inputnode, source=(average, "all_frames")
     )
-    branch = replace(branch, series=series)
-    if facts.frames.chosen is not None:
-        branch = branch.of_part((average, "out_file"))
+    branch, found = _aligned(replace(branch, series=series), facts, average)
     as_it_was, branch = branch, add_smoothing(branch, facts)
-    of_runs = [] if series is None else [(series[0], "metadata")]
-    ports = [(average, "metadata"), branch.registration, *of_runs]
-    found = _merged(branch, *ports, name="computed_metadata")
+    static = merged(branch, "computed_metadata", (average, "metadata"), *found)
     assess = _assess_node(branch, facts, average)
     if image.n_frames > 1:
         _draw_frames(branch, facts)
     quantities = [*_suv(facts, assess), *_suvr(branch, facts)]
     missing = [quantity.missing for quantity in quantities if quantity.missing is not None]
-    assessed = _merged(branch, found, (assess, "metadata"), *missing)
+    everything = (assess, "metadata"), *missing
+    assessed = merged(branch, "computed_metadata_t1w", static, *everything)
     as_acquired = _metadata(config, pairing, facts)
     metadata = {**as_acquired, **smoothing_fields(facts)}
+    keep_frames(branch, facts, metadata, *found)
     factors = {quantity.desc: quantity.factor for quantity in quantities}
     add_regions(branch, facts, atlases, factors, metadata)
     add_partial_volume(as_it_was, facts, as_acquired)
     for space in output_spaces(config.processing):
         moved = branch.in_space(space)
-        computed = assessed if space.template is None else found
+        computed = assessed if space.template is None else static
         preproc = _write_static(branch, space, moved, computed, metadata)
         for quantity in quantities:
             _write_quantity(branch, space, moved, preproc, quantity, metadata)
@@ -141,16 +145,20 @@ def _average_node(config: Config, image: ImageFile, facts: PETFacts) -> pe.Node:
     return node(interface, "average_frames", config, on=[image])
 
 
-def _of_frames(facts: PETFacts) -> dict[str, list[float] | list[int]]:
+def _of_frames(facts: PETFacts) -> dict[str, list[Any]]:
     """What is known of each frame, and which are averaged, as interfaces take it."""
-    known: dict[str, Sequence[float] | Sequence[int] | None] = {
-        # The frames of a mean may have had pauses between them, so that its end is not known.
-        "starts": facts.timing.starts if facts.timing.averaged == 1 else None,
-        "durations": facts.timing.durations,
-        "frame_factors": facts.frame_factors,
-    }
-    known["chosen"] = facts.frames.chosen
-    return {name: list(values) for name, values in known.items() if values is not None}
+    # The frames of a mean may have had pauses between them, so that its end is not known.
+    starts = facts.timing.starts if facts.timing.averaged == 1 else None
+    return known(starts=starts) | _averaged(facts)
+
+
+def _averaged(facts: PETFacts) -> dict[str, list[Any]]:
+    """How frames are averaged."""
+    return known(
+        durations=facts.timing.durations,
+        frame_factors=facts.frame_factors,
+        chosen=facts.frames.chosen,
+    )
 
 
 def _metadata(config: Config, pairing: Pairing, facts: PETFacts) -> dict[str, Any]:
@@ -183,6 +191,7 @@ def _describe(config: Config, image: ImageFile, facts: PETFacts) -> str:
         )
         if facts.frames.chosen is not None:
             text += REGISTERED.lstrip()
+    text += describe_motion(config, image)
     if has_suvr(config.processing, facts):
         text += describe_region(config.processing, facts)
     return text + describe_correction(config.processing, facts) + describe_smoothing(facts)
@@ -213,12 +222,23 @@ def _assess_node(branch: Branch, facts: PETFacts, average: pe.Node) -> pe.Node:
     return assess
 
 
-def _merged(branch: Branch, *ports: Port, name: str = "computed_metadata_t1w") -> Port:
-    """All that is found about the PET, by default in T1w space."""
-    computed = pe.Node(niu.Merge(len(ports), ravel_inputs=True), name=name)
-    for number, port in enumerate(ports, start=1):
-        branch.connect(port, computed, f"in{number}")
-    return computed, "out"
+def _aligned(branch: Branch, facts: PETFacts, average: pe.Node) -> tuple[Branch, list[Port]]:
+    """The branch of the frames that are averaged, aligned where the head moved; what is found."""
+    found = [branch.registration]
+    if branch.series is not None:
+        found.append((branch.series[0], "metadata"))
+    image = branch.pairing.image
+    motion = add_motion(branch.workflow, branch.config, image, facts, branch.outputs)
+    if motion is not None:
+        branch.give_frames(motion, "in_file")
+        branch.connect((motion, "moves"), average, "moves")
+        found.append((motion, "metadata"))
+        frames = {"dynamic": str(image.path), "factor": facts.factor, **_averaged(facts)}
+        moves = (motion, "moves")
+        branch = branch.of_part((average, "out_file"), moves=moves, frames=frames)
+    elif facts.frames.chosen is not None:
+        branch = branch.of_part((average, "out_file"))
+    return branch, found
 
 
 def _draw_frames(branch: Branch, facts: PETFacts) -> None:
@@ -237,6 +257,8 @@ def _draw_frames(branch: Branch, facts: PETFacts) -> None:
         branch.connect((branch.inputnode, name), figure, name)
     branch.connect(branch.transform, figure, "transform")
     branch.give_frames(figure, "pet")
+    if branch.moves is not None:
+        branch.connect(branch.moves, figure, "moves")
 
 
 def _suv(facts: PETFacts, assess: pe.Node) -> list[_Quantity]:

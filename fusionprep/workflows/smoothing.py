@@ -1,5 +1,6 @@
 """Smoothing of a PET, between its average and all that is made of it."""
 
+from dataclasses import replace
 from typing import Any
 
 from fusionprep.bids.types import PETFacts
@@ -52,15 +53,15 @@ def add_smoothing(branch: Branch, facts: PETFacts) -> Branch:
     """The branch of the smoothed PET; the branch itself where nothing is smoothed.
 
     PET is smoothed on its own grid: the blur of a scanner differs along its own axes, which those
-    of the T1w are not.
+    of the T1w are not. Frames that are aligned are smoothed one by one, before their interpolation.
     """
     if facts.smoothing is None:
         return branch
     grids = [branch.pairing.image, branch.pairing.t1w]
     smooth = node(SmoothPET(), "smooth", branch.config, on=grids)
     branch.connect(branch.source, smooth, "in_file")
-    smooth.inputs.kernel = list(facts.smoothing.kernel)
-    if facts.smoothing.target is None:
-        branch.connect((branch.inputnode, "mask"), smooth, "mask")
-        branch.connect(branch.transform, smooth, "transform")
-    return branch.of_part((smooth, "out_file"), "resample_smoothed")
+    smoothed = replace(branch, smoothing=facts.smoothing)
+    smoothed.smooth_frames(smooth)
+    return smoothed.of_part(
+        (smooth, "out_file"), "resample_smoothed", moves=branch.moves, frames=branch.frames
+    )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fusionprep.bids.names import NOTES, TAKEN_OVER
+from fusionprep.image.segmentation import LESION
 from fusionprep.interfaces.anatomical import Conform, ExtractBrain, Segment
 from fusionprep.interfaces.earlier import TakeOver
 from fusionprep.interfaces.files import load, save
@@ -86,3 +87,25 @@ def test_what_does_not_fit_is_refused_with_its_reason(made, tmp_path):
     # as without them
     plain = Segment(in_file=conformed, mask=true_mask).run(cwd=tmp_path).outputs
     np.testing.assert_array_equal(load(segmented.out_dseg)[0], load(plain.out_dseg)[0])
+
+
+def test_tissues_of_others_have_none_in_a_lesion(made, tmp_path):
+    conformed, true_mask, _ = made
+    taken = take(made, tmp_path)
+    image = nib.load(true_mask)
+    lesion = np.zeros(image.shape, np.uint8)
+    lesion[tuple(slice(size // 2, size // 2 + 4) for size in image.shape)] = 1
+    segmented = Segment(
+        in_file=conformed,
+        mask=true_mask,
+        earlier=taken.fractions,
+        earlier_from=taken.tissues_from,
+        lesion=save(nib.Nifti1Image(lesion, image.affine), tmp_path, "lesion"),
+    )
+    segmented = segmented.run(cwd=tmp_path).outputs
+    assert segmented.origin
+    inside = (lesion > 0) & (load(true_mask)[0] > 0)
+    assert inside.any()
+    np.testing.assert_array_equal(load(segmented.out_dseg)[0] == LESION, inside)
+    for tissue in ("gm", "wm", "csf"):
+        assert not load(getattr(segmented, f"out_{tissue}"))[0][inside].any()

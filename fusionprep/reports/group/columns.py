@@ -252,6 +252,15 @@ _COLUMNS: dict[str, dict[str, Any]] = {
         " where its point spread is known",
         "Units": "mm",
     },
+    "motion": {
+        "Description": "Largest distance between the places of a voxel of the brain in two frames"
+        " of a dynamic PET",
+        "Units": "mm",
+    },
+    "motion_corrected": {
+        "Description": "Whether frames were aligned",
+        "Levels": {"true": "aligned", "false": "averaged as they were"},
+    },
     "suvr_region": {"Description": "Reference region of SUVR"},
     "suvr_region_reason": {"Description": "Why this region"},
     "suvr_region_doubt": {

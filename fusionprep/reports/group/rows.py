@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fusionprep.bids import names
+from fusionprep.bids import fused_names, names
 from fusionprep.bids.types import ImageFile
 from fusionprep.modalities import MOVED
 from fusionprep.reports.group.files import figure_of, find_figures, told_errors
@@ -359,8 +359,8 @@ def _fused_entry(
             for name, item in numbers
             if name != "Slices" and (value := finite(item)) is not None
         },
-        thumbnail=figure_of(figures, names.THUMBNAIL, fused),
-        planes=figure_of(figures, names.PLANES, fused),
+        thumbnail=figure_of(figures, fused_names.THUMBNAIL, fused),
+        planes=figure_of(figures, fused_names.PLANES, fused),
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
-from fusionprep.bids import names
+from fusionprep.bids import fused_names, names
 from fusionprep.config_file import CONFIG_FILE, read_logged
 from fusionprep.errors import DataError, UnreadableFileError
 from fusionprep.files import write_text
@@ -207,7 +207,7 @@ def _caption(content: str, region_captions: Mapping[str, str]) -> str:
     if found[2] == "svg":
         return region_captions.get(found[1], "")
     entities, _ = names.parse_name(found[1])
-    desc = names.FusedDesc.parse(entities.get("desc", ""))
+    desc = fused_names.FusedDesc.parse(entities.get("desc", ""))
     return "" if desc is None else f"{desc.title} in the space {entities.get('space', NATIVE)}"
 
 
