@@ -286,7 +286,6 @@ class Cut:
 
     whole: np.ndarray
     late: np.ndarray
-    moved: np.ndarray
 
 
 def starts(first: bool) -> np.ndarray:
@@ -335,7 +334,7 @@ def cut(head: Head, scanner: Scanner, move: np.ndarray, noise: float) -> Cut:
             # fewer counts are left
             level = noise * 2 ** (start / HALF_LIFE_S / 2)
             frame += np.float32(level * phantom.GREY_MATTER.pet / grain.std()) * grain
-    return Cut(whole, late * np.float32(decayed()), move)
+    return Cut(whole, late * np.float32(decayed()))
 
 
 def combined(scan: Cut, scanner: Scanner) -> tuple[dict[str, object], np.ndarray]:
