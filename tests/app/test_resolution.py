@@ -184,6 +184,18 @@ def test_two_runs_are_one_scan_without_run_in_its_names(two_runs, finished, tmp_
     assert "2 runs of one injection were combined" in " ".join(text.split())
 
 
+def test_runs_that_overlap_are_told_in_one_line_and_stay_two_images(two_runs, tmp_path):
+    folder = tmp_path / "bids"
+    shutil.copytree(two_runs, folder)
+    (second,) = folder.glob("sub-01/pet/*run-2_pet.nii.gz")
+    edit_sidecar(second, ScanStart=1500.0, FrameTimesStart=[1500.0, 2100.0])
+    run = run_app(folder, tmp_path / "out", "--combine-runs", "--dry-run")
+    assert "2 images of 1 of 1 subject to process" in run.stdout
+    (line,) = (line for line in run.stdout.splitlines() if "not combined" in line)
+    assert "run-2_pet.nii.gz is not combined with other runs: it was measured 25 to 45 min" in line
+    assert line.endswith("run-1_pet.nii.gz 0 to 30 min: they overlap")
+
+
 def test_a_dry_run_tells_what_is_combined(two_runs, tmp_path):
     run = run_app(two_runs, tmp_path / "out", "--combine-runs", "--dry-run")
     assert "1 image of 1 of 1 subject to process" in run.stdout
