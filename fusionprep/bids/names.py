@@ -136,8 +136,9 @@ DESCRIPTIONS = {
     **{
         corrected_suvr(method): f"SUVR corrected for partial volume ({name})"
         for method, name in CORRECTIONS.items()
-        if method != "gtm"
     },
+    "suvPvcGTM": "SUV corrected for partial volume (geometric transfer matrix)",
+    "variancePvcGTM": "Variance by noise of what is corrected for partial volume",
 }
 
 

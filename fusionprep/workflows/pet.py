@@ -129,8 +129,8 @@ def init_pet_wf(
     metadata = _metadata(config, pairing, facts)
     keep_frames(branch, facts, metadata, *found)
     factors = {quantity.desc: quantity.factor for quantity in quantities}
-    add_regions(branch, facts, atlases, factors, metadata)
-    add_partial_volume(branch, facts, metadata)
+    correct = add_partial_volume(branch, facts, metadata)
+    add_regions(branch, facts, atlases, factors, metadata, correct=correct)
     for space in output_spaces(config.processing):
         moved = branch.in_space(space)
         computed = assessed if space.template is None else static
