@@ -62,6 +62,17 @@ class Atlas:
             raise ValueError("the packaged atlas has no file for each subject")
         return file_of_subject(self.file, subject, session)
 
+    def missing_of(self, subject: str, session: str | None) -> str:
+        """Why :meth:`file_of` finds nothing for one T1w, without a path of this machine."""
+        if not self.freesurfer or self.file is None:
+            return f"there is no such file of sub-{subject}"
+        names = [f"sub-{subject}_ses-{session}"] * (session is not None) + [f"sub-{subject}"]
+        root = Path(self.file.split("/sub-{subject}", 1)[0])
+        for name in names:
+            if (root / name).is_dir():
+                return f"{name} has no {freesurfer.REGIONS} in the folder of subjects"
+        return f"there is no {' or '.join(names)} in the folder of subjects"
+
 
 def file_of_subject(pattern: str, subject: str, session: str | None) -> Path | None:
     """The file of a path that holds ``{subject}`` and ``{session}``; see :meth:`Atlas.file_of`."""

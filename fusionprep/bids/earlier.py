@@ -56,8 +56,7 @@ class EarlierFiles:
             "Dataset": self.dataset,
             "Software": self.software,
             "Files": [
-                f"bids:{self.dataset}:{path.relative_to(self.root).as_posix()}"
-                for path in self.files.values()
+                names.dataset_uri(path, {self.dataset: self.root}) for path in self.files.values()
             ],
         }
 

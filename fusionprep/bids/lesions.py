@@ -1,7 +1,8 @@
-"""Lesion masks of a T1w: in the raw dataset beside it, else among the dataset's derivatives."""
+"""Lesion masks of a T1w: in the raw dataset beside it, else among derivatives."""
 
 import dataclasses
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from fusionprep.bids.dataset import made_by
@@ -31,7 +32,9 @@ def with_lesions(t1w: ImageFile, config: Config) -> ImageFile:
     DataError
         When the header of one cannot be used.
     """
-    lesions = find_lesions(t1w, config.bids_dir) if config.processing.with_lesions else ()
+    if not config.processing.with_lesions:
+        return t1w
+    lesions = find_lesions(t1w, config.bids_dir, config.selection.derivatives.values())
     if not lesions:
         return t1w
     for lesion in lesions:
@@ -41,19 +44,22 @@ def with_lesions(t1w: ImageFile, config: Config) -> ImageFile:
     return dataclasses.replace(t1w, lesions=lesions, notes=(*t1w.notes, note))
 
 
-def find_lesions(t1w: ImageFile, bids_dir: Path) -> tuple[ImageFile, ...]:
+def find_lesions(
+    t1w: ImageFile, bids_dir: Path, derivatives: Iterable[Path] = ()
+) -> tuple[ImageFile, ...]:
     """The masks that mark what is a lesion in a T1w, sorted; together they are the lesion.
 
     A name tells it by ``label-lesion`` or ``desc-lesion`` and the suffix ``roi`` or ``mask``, as in
     ``sub-01_label-lesion_roi``, ``sub-01_T1w_label-lesion_roi`` or ``sub-01_desc-lesion_mask``. It
     belongs to the T1w when no entity of its name is another in the T1w's, and its space is the
-    T1w's own. What lies in the folder of the T1w comes first, else the first folder of
-    ``derivatives`` that has any; outputs of this program do not count.
+    T1w's own. What lies in the folder of the T1w comes first, then what is in `derivatives`, else
+    in the first folder of the dataset's ``derivatives`` that has any; outputs of this program do
+    not count.
     """
     if found := _in_folder(t1w.path.parent, t1w):
         return found
     below = t1w.path.parent.relative_to(bids_dir)
-    for folder in _listed(bids_dir / "derivatives"):
+    for folder in (*derivatives, *_listed(bids_dir / "derivatives")):
         found = _in_folder(folder / below, t1w)
         if found and made_by(folder).get("Name") != "fusionprep":
             return found

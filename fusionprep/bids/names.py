@@ -136,8 +136,9 @@ DESCRIPTIONS = {
     **{
         corrected_suvr(method): f"SUVR corrected for partial volume ({name})"
         for method, name in CORRECTIONS.items()
-        if method != "gtm"
     },
+    "suvPvcGTM": "SUV corrected for partial volume (geometric transfer matrix)",
+    "variancePvcGTM": "Variance by noise of what is corrected for partial volume",
 }
 
 
@@ -287,7 +288,19 @@ class OutputNames:
 
 def raw_uri(image: ImageFile, bids_dir: Path) -> str:
     """BIDS URI of a raw file, by the ``raw`` entry of DatasetLinks."""
-    return f"bids:raw:{PurePosixPath(image.path.relative_to(bids_dir))}"
+    return dataset_uri(image.path, {"raw": bids_dir})
+
+
+def dataset_uri(path: Path, datasets: Mapping[str, Path]) -> str:
+    """BIDS URI of a file of another dataset, the first of DatasetLinks whose folder it is in.
+
+    Examples
+    --------
+    >>> dataset_uri(Path("/lab/sub-01/anat/x.nii"), {"raw": Path("/bids"), "lab": Path("/lab")})
+    'bids:lab:sub-01/anat/x.nii'
+    """
+    name = next(name for name, root in datasets.items() if path.is_relative_to(root))
+    return f"bids:{name}:{path.relative_to(datasets[name]).as_posix()}"
 
 
 OWN = "bids::"

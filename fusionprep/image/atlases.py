@@ -20,6 +20,7 @@ from fusionprep.image.io import (
     read_image,
 )
 from fusionprep.image.masks import tight_box
+from fusionprep.image.partial_volume.regional import CSF, GM, PARENCHYMA, WM
 from fusionprep.image.regions import ATLAS_PACKAGE, load_atlas
 from fusionprep.image.resample import remove_shear, resample
 from fusionprep.reading import read_table
@@ -48,6 +49,9 @@ FreeSurferColorLUT.txt."""
 
 WHITE_MATTER = (2, 41, *CEREBELLAR_WHITE, *CALLOSUM)
 """FreeSurfer's cerebral and cerebellar white matter and the parts of the corpus callosum."""
+
+FLUID = (4, 5, 14, 15, 24, 43, 44, 72)
+"""FreeSurfer's ventricles and CSF."""
 
 LARGEST_LABEL = 2**24
 """Whole numbers up to here are exact in float32, in which images are resampled."""
@@ -173,6 +177,18 @@ def named_labels(labels: np.ndarray, names: Mapping[int, str]) -> dict[int, str]
     """
     present = np.flatnonzero(np.bincount(np.ravel(labels)))
     return {int(index): names.get(int(index), f"label_{index}") for index in present if index}
+
+
+def freesurfer_tissues() -> dict[int, str]:
+    """The tissue of each label of FreeSurfer, for correction of partial volume.
+
+    Nuclei and the brain stem have gray and white matter as one.
+    """
+    kinds = dict.fromkeys(freesurfer_names(), PARENCHYMA)
+    kinds |= {label: GM for label in kinds if label >= FIRST_CORTICAL}
+    kinds |= dict.fromkeys((3, 42, *CEREBELLAR_CORTEX), GM)
+    kinds |= dict.fromkeys((77, 78, 79, 192, *WHITE_MATTER), WM)
+    return kinds | dict.fromkeys(FLUID, CSF)
 
 
 def packaged_labels() -> nib.Nifti1Image:

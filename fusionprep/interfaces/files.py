@@ -1,9 +1,11 @@
-"""Reading and writing the images and transforms that nodes hand to each other."""
+"""What nodes hand to each other: images and transforms in files, and inputs that may be absent."""
 
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+from nipype.interfaces.base import isdefined
 
 from fusionprep.image.io import load_image
 
@@ -26,3 +28,11 @@ def save(image: nib.Nifti1Image, folder: str | Path, name: str) -> str:
     voxels = np.asfortranarray(image.dataobj)
     nib.save(type(image)(voxels, None, image.header), path)
     return str(path)
+
+
+def given(inputs: Any, name: str) -> Any:
+    """What an input holds, as plain Python; None where nothing was given."""
+    value = getattr(inputs, name)
+    if not isdefined(value):
+        return None
+    return list(value) if isinstance(value, list) else value

@@ -16,7 +16,7 @@ from nipype.interfaces.base import (
 
 from fusionprep.bids.names import NOTES
 from fusionprep.files import table_text
-from fusionprep.interfaces.files import load_moves, save
+from fusionprep.interfaces.files import given, load_moves, save
 from fusionprep.interfaces.registration import Resample, ResampleInputSpec
 from fusionprep.interfaces.smoothing import SmoothedFramesSpec, smoothed_frames
 
@@ -51,10 +51,7 @@ class FindMotion(SimpleInterface):
         from fusionprep.image.motion import NoHeadError, find_motion
 
         affine, frames = read_frames(self.inputs.in_file)
-        durations, remaining = (
-            list(value) if isdefined(value := getattr(self.inputs, name)) else None
-            for name in ("durations", "remaining")
-        )
+        durations, remaining = (given(self.inputs, name) for name in ("durations", "remaining"))
         try:
             motion = find_motion(frames, affine, durations, remaining)
         except NoHeadError as error:
@@ -144,12 +141,6 @@ class ResampleStatic(Resample):
         moved = new_image(mean * np.float32(self.inputs.factor), grid.affine)
         self._results["out_file"] = save(moved, runtime.cwd, "resampled")
         return runtime
-
-
-def given(inputs: Any, name: str) -> list[float] | None:
-    """A list among inputs; None where nothing was given."""
-    value = getattr(inputs, name)
-    return list(value) if isdefined(value) else None
 
 
 class _KeepFramesInputSpec(SmoothedFramesSpec):

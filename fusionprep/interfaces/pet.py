@@ -13,7 +13,7 @@ from nipype.interfaces.base import (
 )
 
 from fusionprep.bids.names import NOT_COMPUTED, NOTES, SUVR
-from fusionprep.interfaces.files import load, load_moves, save
+from fusionprep.interfaces.files import given, load, load_moves, save
 
 if TYPE_CHECKING:
     import nibabel as nib
@@ -75,7 +75,7 @@ class AverageFrames(SimpleInterface):
         from fusionprep.image.resample import remove_shear
 
         affine, frames = read_frames(self.inputs.in_file)
-        durations, factors = self._given("durations"), self._given("frame_factors")
+        durations, factors = given(self.inputs, "durations"), given(self.inputs, "frame_factors")
         mean = average_frames(frames, durations, factors, chosen)
         static = self._aligned(mean, affine) * np.float32(self.inputs.factor)
         if not static.any():
@@ -100,17 +100,13 @@ class AverageFrames(SimpleInterface):
             affine,
             load_moves(self.inputs.moves),
             new_image(mean.image, affine),
-            durations=self._given("durations"),
-            factors=self._given("frame_factors"),
+            durations=given(self.inputs, "durations"),
+            factors=given(self.inputs, "frame_factors"),
             chosen=mean.chosen,
         )
 
-    def _given(self, name: str) -> list[float] | None:
-        values = getattr(self.inputs, name)
-        return list(values) if isdefined(values) else None
-
     def _averaging(self, mean: "FrameMean") -> dict[str, Any]:
-        starts, durations = self._given("starts"), self._given("durations")
+        starts, durations = given(self.inputs, "starts"), given(self.inputs, "durations")
         if len(mean.chosen) == 1:
             weights = "single frame"
         else:

@@ -236,6 +236,8 @@ def _sidecars(config: Config, t1w: ImageFile) -> dict[str, dict[str, Any]]:
     preproc = {"Sources": [reference], "SpatialReference": reference}
     classes = "Tissue classes: 1 gray matter, 2 white matter, 3 cerebrospinal fluid"
     lesion = {}
+    datasets = {**config.selection.derivatives, "raw": config.bids_dir}
+    marked = [names.dataset_uri(lesion.path, datasets) for lesion in t1w.lesions]
     if t1w.lesions:
         own = names.own_uri(t1w_output(t1w, names.LESION))
         preproc = {**preproc, "Sources": [reference, own]}
@@ -244,7 +246,7 @@ def _sidecars(config: Config, t1w: ImageFile) -> dict[str, dict[str, Any]]:
             names.LESION: {
                 "Description": "Lesion, as the dataset marks it, on the grid of the T1w",
                 "Type": "Lesion",
-                "Sources": [names.raw_uri(lesion, config.bids_dir) for lesion in t1w.lesions],
+                "Sources": marked,
                 "SpatialReference": reference,
             }
         }
@@ -254,7 +256,7 @@ def _sidecars(config: Config, t1w: ImageFile) -> dict[str, dict[str, Any]]:
             "BiasCorrection": "N4",
             **still_true(t1w.metadata),
             **({names.NOTES: list(t1w.notes)} if t1w.notes else {}),
-            "Sources": [names.raw_uri(image, config.bids_dir) for image in (t1w, *t1w.lesions)],
+            "Sources": [names.raw_uri(t1w, config.bids_dir), *marked],
         },
         "mask": {"Description": names.DESCRIPTIONS[names.BRAIN], "Type": "Brain", **preproc},
         "dseg": {"Description": classes, **preproc},

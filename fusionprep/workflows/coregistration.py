@@ -158,6 +158,8 @@ class Branch:
         Frames of a PET whose runs are combined; None where they are those of its file.
     smoothing
         What frames are smoothed by; None where they are taken as they are.
+    unsmoothed
+        The branch of the PET before that.
     """
 
     workflow: LiterateWorkflow
@@ -172,6 +174,7 @@ class Branch:
     frames: Mapping[str, Any] = field(default_factory=dict)
     series: Port | None = None
     smoothing: Smoothing | None = None
+    unsmoothed: "Branch | None" = None
 
     @property
     def registration(self) -> Port:
@@ -182,6 +185,11 @@ class Branch:
     def transform(self) -> Port:
         """From the image to the T1w."""
         return self.coregister, "outputnode.transform"
+
+    @property
+    def sharp(self) -> "Branch":
+        """The branch of the PET as it was before it was smoothed."""
+        return self if self.unsmoothed is None else self.unsmoothed
 
     def connect(self, port: Port, target: pe.Node, field: str) -> None:
         """Hand what a port has to a field of a node."""

@@ -115,7 +115,7 @@ def init_pet_wf(
         workflow, config, pairing, inputnode=inputnode, source=(average, "all_frames")
     )
     branch, found = _aligned(replace(branch, series=series), facts, average)
-    as_it_was, branch = branch, add_smoothing(branch, facts)
+    branch = add_smoothing(branch, facts)
     static = merged(branch, "computed_metadata", (average, "metadata"), *found)
     assess = _assess_node(branch, facts, average)
     if image.n_frames > 1:
@@ -128,8 +128,8 @@ def init_pet_wf(
     metadata = {**as_acquired, **smoothing_fields(facts)}
     keep_frames(branch, facts, metadata, *found)
     factors = {quantity.desc: quantity.factor for quantity in quantities}
-    add_regions(branch, facts, atlases, factors, metadata)
-    add_partial_volume(as_it_was, facts, as_acquired)
+    correct = add_partial_volume(branch.sharp, facts, as_acquired)
+    add_regions(branch, facts, atlases, factors, metadata, correct=correct)
     for space in output_spaces(config.processing):
         moved = branch.in_space(space)
         computed = assessed if space.template is None else static

@@ -60,7 +60,7 @@ def add_smoothing(branch: Branch, facts: PETFacts) -> Branch:
     grids = [branch.pairing.image, branch.pairing.t1w]
     smooth = node(SmoothPET(), "smooth", branch.config, on=grids)
     branch.connect(branch.source, smooth, "in_file")
-    smoothed = replace(branch, smoothing=facts.smoothing)
+    smoothed = replace(branch, smoothing=facts.smoothing, unsmoothed=branch)
     smoothed.smooth_frames(smooth)
     return smoothed.of_part(
         (smooth, "out_file"), "resample_smoothed", moves=branch.moves, frames=branch.frames

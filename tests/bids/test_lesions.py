@@ -99,3 +99,13 @@ def test_a_damaged_mask_is_a_problem_that_names_it(tmp_path):
     assert problem.message.startswith("the lesion mask is an empty file")
     assert str(path) in problem.message
     assert not plans_of(root, ignore=("lesions",))["01"].problems
+
+
+def test_folders_given_as_derivatives_are_searched_first(tmp_path):
+    root = write_dataset(tmp_path / "bids", t1w(), pet())
+    names = {"lab": "sub-01_label-lesion_roi.nii.gz", "other": "sub-01_desc-lesion_mask.nii.gz"}
+    write_image(root / "derivatives" / "other" / "sub-01" / "anat" / names["other"])
+    lab = tmp_path / "lab"
+    write_image(lab / "sub-01" / "anat" / names["lab"])
+    assert lesions(root) == [names["other"]]
+    assert lesions(root, derivatives={"lab": lab}) == [names["lab"]]
