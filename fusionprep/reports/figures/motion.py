@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from fusionprep.image.motion import PARAMETERS
+from fusionprep.reading import cell_number
 from fusionprep.reports.figures import svg
 from fusionprep.reports.figures.axes import Axis, grid, line
 from fusionprep.reports.figures.frames import Timing
@@ -44,7 +45,7 @@ def plot_motion(
         ``out_svg``.
     """
     names = (*PARAMETERS, "framewise_displacement", "standard_error")
-    columns = {name: np.array([_number(row.get(name)) for row in rows]) for name in names}
+    columns = {name: np.array([cell_number(row.get(name)) for row in rows]) for name in names}
     for name in PARAMETERS[3:]:
         columns[name] = np.degrees(columns[name])
     panels = {
@@ -67,13 +68,6 @@ def plot_motion(
     document = svg.document(body, y + svg.MARGIN, "Motion of the head between frames")
     Path(out_svg).write_text(document, encoding="utf-8")
     return Path(out_svg)
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return float("nan")
 
 
 def _time_title(timing: Timing) -> str:
