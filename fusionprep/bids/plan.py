@@ -218,7 +218,8 @@ def _check_image(
             spread = point_spread(checked, config.processing.psf)
             facts = dataclasses.replace(facts, point_spread=spread)
         smoothing = decide_smoothing(checked, config.processing, header.ras_sizes)
-        facts = dataclasses.replace(facts, smoothing=smoothing)
+        notes = facts.notes if smoothing is None else (*facts.notes, *smoothing.notes)
+        facts = dataclasses.replace(facts, smoothing=smoothing, notes=notes)
         return dataclasses.replace(checked, pet=facts)
     return with_lesions(checked, config) if modality == T1W else checked
 

@@ -321,6 +321,7 @@ def _scan(runs: Sequence[_Timed], *, keep_run: bool) -> ImageFile:
     doubts = tuple(doubt for told in of_times for doubt in told)
     assumed = (assumed_reference(run.image.metadata, run.image.n_frames) for run in runs)
     notes = tuple(dict.fromkeys(filter(None, assumed)))
+    notes += () if facts.smoothing is None else facts.smoothing.notes
     entities = {key: label for key, label in image.entities.items() if keep_run or key != "run"}
     return replace(
         image,

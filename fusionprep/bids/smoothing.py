@@ -9,6 +9,9 @@ from fusionprep.config import Processing
 from fusionprep.errors import DataError
 from fusionprep.image.smoothing import kernel_to, resolution, told_mm
 
+NEARLY_MM = 0.05
+"""By how much a resolution may be missed."""
+
 Triple = tuple[float, float, float]
 
 
@@ -48,6 +51,20 @@ class Smoothing:
             fields["PointSpreadFWHM"] = _rounded(self.spread.fwhm)
             fields["PointSpreadSource"] = self.spread.source
         return {name: value for name, value in fields.items() if value is not None}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """That the image is softer than asked for, where interpolation alone blurs it so far."""
+        if self.target is None or self.resolution is None:
+            return ()
+        reached = max(self.resolution)
+        if reached <= self.target + NEARLY_MM:
+            return ()
+        return (
+            f"its resolution is {told_mm(self.resolution)}, not {self.target:g} mm: linear"
+            " interpolation alone blurs it so far; it can be brought to --target-resolution"
+            f" {reached:.3g} or more",
+        )
 
     def __str__(self) -> str:
         to = "" if self.resolution is None else f" to {told_mm(self.resolution)}"
