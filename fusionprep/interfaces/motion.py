@@ -18,6 +18,7 @@ from fusionprep.bids.names import NOTES
 from fusionprep.files import table_text
 from fusionprep.interfaces.files import given, load_moves, save
 from fusionprep.interfaces.registration import Resample, ResampleInputSpec
+from fusionprep.interfaces.smoothing import SmoothedFramesSpec, smoothed_frames
 
 if TYPE_CHECKING:
     from fusionprep.image.motion import Motion
@@ -104,7 +105,7 @@ def _number(value: float) -> str:
     return f"{value:.6f}" if np.isfinite(value) else MISSING
 
 
-class _ResampleStaticInputSpec(ResampleInputSpec):
+class _ResampleStaticInputSpec(ResampleInputSpec, SmoothedFramesSpec):
     moves = File(exists=True, desc="(frames, 4, 4) reference_from_frame, where the head moved")
     dynamic = File(exists=True, mandatory=True, desc="PET as acquired")
     factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
@@ -125,11 +126,11 @@ class ResampleStatic(Resample):
         if not isdefined(self.inputs.moves):
             return super()._run_interface(runtime)
         affine, frames = read_frames(self.inputs.dynamic)
-        grid = self._grid()
+        grid, moves = self._grid(), load_moves(self.inputs.moves)
         mean = average_aligned(
-            frames,
+            smoothed_frames(self.inputs, frames, affine, moves),
             affine,
-            load_moves(self.inputs.moves),
+            moves,
             grid,
             self._transform(),
             durations=given(self.inputs, "durations"),
@@ -142,7 +143,7 @@ class ResampleStatic(Resample):
         return runtime
 
 
-class _KeepFramesInputSpec(BaseInterfaceInputSpec):
+class _KeepFramesInputSpec(SmoothedFramesSpec):
     in_file = File(exists=True, mandatory=True, desc="dynamic PET as acquired")
     t1w = File(exists=True, mandatory=True, desc="whose field of view and axes are wanted")
     transforms = InputMultiObject(
@@ -172,8 +173,9 @@ class KeepFrames(SimpleInterface):
 
         affine, frames = read_frames(self.inputs.in_file)
         count = self.inputs.count
-        still = np.array([np.eye(4)] * count)
-        moves = load_moves(self.inputs.moves) if isdefined(self.inputs.moves) else still
+        moves = load_moves(self.inputs.moves) if isdefined(self.inputs.moves) else None
+        frames = smoothed_frames(self.inputs, frames, affine, moves)
+        moves = np.array([np.eye(4)] * count) if moves is None else moves
         grid = frames_grid(load_image(self.inputs.t1w), affine)
         chain = read_transforms(self.inputs.transforms)
         moved = resample_frames(frames, affine, moves, grid, chain, n_threads=self.inputs.n_threads)
