@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fusionprep.bids.earlier import check_folder
 from fusionprep.bids.odd_names import unusable
 from fusionprep.config import Config
 from fusionprep.errors import DataError, NoInputError, UsageError
@@ -27,6 +28,8 @@ def check(config: Config, *, clean_workdir: bool) -> None:
     _check_region(config)
     if config.analysis_level == "participant":
         config.regions.find(config.processing.templates)
+        for name, folder in config.selection.derivatives.items():
+            check_folder(name, folder)
     if clean_workdir and config.analysis_level == "participant":
         _check_cleaning(config)
 

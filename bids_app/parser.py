@@ -8,7 +8,9 @@ from typing import Any, NoReturn
 
 from bids_app.anat_options import add_anat_options
 from bids_app.checks import check
+from bids_app.derivative_options import add_derivative_options, completed_derivatives
 from bids_app.filter_file import read_filters
+from bids_app.motion_options import add_motion_options
 from bids_app.pet_options import add_pet_options, complete_region
 from bids_app.plugins.plugin_file import check_plugin_settings, read_plugin_file
 from bids_app.region_options import add_region_options, completed_regions
@@ -19,6 +21,7 @@ from fusionprep.choices import (
     Backend,
     ColourMapName,
     Device,
+    Ignored,
     Method,
     Planes,
     choices,
@@ -125,6 +128,14 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         help="largest gap between a PET and its T1w, of whichever session (default: 365)",
     )
     group.add_argument("--anat-session", metavar="LABEL", help="take the T1w from this session")
+    group.add_argument(
+        "--ignore",
+        nargs="+",
+        choices=choices(Ignored),
+        help="do not use what the dataset has: lesions, masks of them beside the T1w or in"
+        " derivatives",
+    )
+    add_derivative_options(group)
 
 
 def _add_processing(group: argparse._ArgumentGroup) -> None:
@@ -148,6 +159,7 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
     )
     add_anat_options(group)
     add_pet_options(group)
+    add_motion_options(group)
     group.add_argument(
         "--random-seed",
         type=whole_number(*LIMITS["random_seed"]),
@@ -358,6 +370,7 @@ def _completed(options: dict[str, Any]) -> dict[str, Any]:
             options[name] = options[name].absolute()
     weights = options.get("weights", {})
     options["weights"] = {name: Path(os.path.realpath(file)) for name, file in weights.items()}
+    completed_derivatives(options)
     completed_regions(options)
     complete_region(options)
     return options

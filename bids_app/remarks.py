@@ -40,6 +40,10 @@ def remarks(record: SubjectRecord) -> Iterator[tuple[str, str]]:
             if image.get(field, "Verdict") in ("review", "fail"):
                 reason = image.get(field, "VerdictReason") or "no reason is recorded"
                 yield label, f"{image.get(field, 'Verdict')}: {reason}"
+    in_templates = [t1w for t1w in record.t1ws() if "space" in t1w.entities]
+    # the same is said of each resolution
+    told = dict.fromkeys((t1w.session, note) for t1w in in_templates for note in notes_of(t1w))
+    yield from ((" ".join(filter(None, ["T1w", session])), note) for session, note in told)
     for scan in record.scans():
         suvr = scan.variants.get(SUVR)
         if suvr is not None and (doubt := suvr.get("SUVR", "RegionDoubt")):

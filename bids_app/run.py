@@ -90,11 +90,14 @@ def _demo(arguments: list[str]) -> int:
     parser.add_argument(
         "--random-seed", type=whole_number(*LIMITS["random_seed"]), default=0, metavar="N"
     )
+    parser.add_argument(
+        "--lesion", action="store_true", help="an old infarct in each brain, and masks of it"
+    )
     options = parser.parse_args(arguments)
 
     from fusionprep.demo.dataset import write_demo_dataset
 
-    write_demo_dataset(options.output_dir, seed=options.random_seed)
+    write_demo_dataset(options.output_dir, seed=options.random_seed, lesion=options.lesion)
     print(f"demo dataset: {options.output_dir}")
     return ExitCode.SUCCESS
 

@@ -83,10 +83,13 @@ class NamedPaths(argparse.Action):
         values: str | Sequence[Any] | None,
         _option: str | None = None,
     ) -> None:
-        # a string, since no option that collects sets ``nargs``
-        name, _, given = str(values).partition("=")
+        for value in values if isinstance(values, (list, tuple)) else [values]:
+            self._collect(namespace, str(value))
+
+    def _collect(self, namespace: argparse.Namespace, text: str) -> None:
+        name, _, given = text.partition("=")
         if not name or not given:
-            raise argparse.ArgumentError(self, f"{shown(values)} is not {self.metavar}")
+            raise argparse.ArgumentError(self, f"{shown(text)} is not {self.metavar}")
         collected = getattr(namespace, self.dest, {})
         if name in collected:
             raise argparse.ArgumentError(self, f"{name} is given twice; each needs its own name")

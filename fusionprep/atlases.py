@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from fusionprep import freesurfer
 from fusionprep.errors import UsageError
 from fusionprep.given import shown
 from fusionprep.spaces import NATIVE, PACKAGED_TEMPLATE, TemplateSpace, templateflow_home
@@ -13,7 +14,6 @@ AUTO, NO_ATLAS = "auto", "none"
 """The packaged atlas where its template is an output space; no atlas at all."""
 
 PACKAGED = "dk"
-FREESURFER_FILE = PurePath("mri", "aparc+aseg.mgz")
 FILE_ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh")
 _PLACES = ("{subject}", "{session}")
 _SUBJECT = re.compile(r"sub-([A-Za-z0-9+]+)_")
@@ -60,14 +60,30 @@ class Atlas:
         """
         if self.file is None:
             raise ValueError("the packaged atlas has no file for each subject")
-        without = re.sub(r"_ses-\{session\}|(?<=/)ses-\{session\}[_/]?", "", self.file)
-        forms = [self.file, without] if session else [without]
-        for form in forms:
-            path = Path(form.replace(*_for("subject", subject)).replace(*_for("session", session)))
-            named = _SUBJECT.match(path.name)
-            if (named is None or named[1] == subject) and _is_there(path):
-                return path
-        return None
+        return file_of_subject(self.file, subject, session)
+
+    def missing_of(self, subject: str, session: str | None) -> str:
+        """Why :meth:`file_of` finds nothing for one T1w, without a path of this machine."""
+        if not self.freesurfer or self.file is None:
+            return f"there is no such file of sub-{subject}"
+        names = [f"sub-{subject}_ses-{session}"] * (session is not None) + [f"sub-{subject}"]
+        root = Path(self.file.split("/sub-{subject}", 1)[0])
+        for name in names:
+            if (root / name).is_dir():
+                return f"{name} has no {freesurfer.REGIONS} in the folder of subjects"
+        return f"there is no {' or '.join(names)} in the folder of subjects"
+
+
+def file_of_subject(pattern: str, subject: str, session: str | None) -> Path | None:
+    """The file of a path that holds ``{subject}`` and ``{session}``; see :meth:`Atlas.file_of`."""
+    without = re.sub(r"_ses-\{session\}|(?<=/)ses-\{session\}[_/]?", "", pattern)
+    forms = [pattern, without] if session else [without]
+    for form in forms:
+        path = Path(form.replace(*_for("subject", subject)).replace(*_for("session", session)))
+        named = _SUBJECT.match(path.name)
+        if (named is None or named[1] == subject) and _is_there(path):
+            return path
+    return None
 
 
 def _for(place: str, label: str | None) -> tuple[str, str]:
@@ -216,7 +232,7 @@ def _is_there(path: Path) -> bool:
 def _freesurfer(folder: Path) -> Atlas:
     if not folder.is_dir():
         raise UsageError(f"--fs-subjects-dir {folder}: no such folder")
-    pattern = f"{folder}/sub-{{subject}}_ses-{{session}}/{FREESURFER_FILE}"
+    pattern = freesurfer.pattern(folder, freesurfer.REGIONS)
     return Atlas("FreeSurfer's aparc+aseg", "aparcaseg", NATIVE, pattern, freesurfer=True)
 
 

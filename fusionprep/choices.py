@@ -28,6 +28,12 @@ region-based voxelwise, iterative Yang."""
 
 NO_CORRECTION = "none"
 
+Ignored = Literal["lesions"]
+"""What is found in a dataset and used, unless it is to be ignored."""
+
+MotionCorrection = Literal["auto", "on", "off"]
+"""Of the head between frames of dynamic PET: where it moves, always, or never."""
+
 Device = Literal["auto", "cpu", "cuda"]
 
 

@@ -16,6 +16,7 @@ from fusionprep.choices import (
 from fusionprep.config_checks import (
     Checked,
     check_among,
+    check_dataset_names,
     check_filter_values,
     check_labels,
     check_memory,
@@ -48,6 +49,8 @@ class Selection(Checked):
         Days that may lie between an image and its T1w, of whichever session.
     anat_session
         Session whose T1w is taken; None lets the nearest one decide.
+    derivatives
+        Folders of what was made of the dataset before, by names that sidecars call them by.
     """
 
     participant_label: tuple[str, ...] = ()
@@ -61,11 +64,13 @@ class Selection(Checked):
     modalities: tuple[str, ...] = (PET.name,)
     max_day_gap: int = 365
     anat_session: str | None = None
+    derivatives: Mapping[str, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_names("modalities", self.modalities, [modality.name for modality in MOVED])
         check_filter_values(self.bids_filters)
+        check_dataset_names(self.derivatives)
         if self.anat_session is not None:
             check_labels("anat_session", (self.anat_session,))
 
@@ -219,6 +224,11 @@ class Config(Checked):
         bids_dir, output_dir = self.bids_dir, self.output_dir
         if bids_dir == output_dir:
             raise UsageError("the output folder is the dataset itself; choose another")
+        for name, folder in self.selection.derivatives.items():
+            if folder == output_dir:
+                raise UsageError(
+                    f"--derivatives {name}={folder} is the output folder; write to another"
+                )
         derivatives = bids_dir / "derivatives"
         if output_dir.is_relative_to(bids_dir) and not output_dir.is_relative_to(derivatives):
             raise UsageError(

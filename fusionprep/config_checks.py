@@ -28,6 +28,9 @@ _NO_LABEL = re.compile(r"[\x00-\x1f\x7f/\\*?\[\](){}|^$<>\"'`]")
 REGEX_SEARCH = "regex_search"
 """What pybids understands in a query beside entities."""
 
+RAW = "raw"
+"""What BIDS URIs call the dataset that is processed."""
+
 _WORDS = ("*", "Query.ANY", "Query.NONE")
 
 
@@ -127,6 +130,21 @@ def check_all_text(name: str, value: Any) -> None:
     elif isinstance(value, (tuple, list)):
         for item in value:
             check_all_text(name, item)
+
+
+def check_dataset_names(names: Iterable[str]) -> None:
+    """Refuse names that a BIDS URI cannot call a dataset by.
+
+    Raises
+    ------
+    UsageError
+    """
+    for name in names:
+        if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is None or name == RAW:
+            raise UsageError(
+                f"--derivatives cannot be named {shown(name)}: letters, digits, '.', '-' and '_'"
+                f" only, and not {RAW!r}, as the dataset itself is called"
+            )
 
 
 def check_filter_values(filters: Mapping[str, Any]) -> None:

@@ -7,7 +7,9 @@ from fusionprep.choices import (
     Backend,
     Correction,
     Denoising,
+    Ignored,
     Method,
+    MotionCorrection,
     SkullStrip,
     choices,
 )
@@ -35,9 +37,16 @@ class Processing(Checked):
         Extract the brain: where it is not done yet, never, or always.
     denoise_t1w
         Take noise out of the T1w: where there is much of it, always, or never.
+    ignore
+        What is found in the dataset and not to be used: ``lesions`` are masks of the T1w's.
     frames
         Frames of dynamic PET that are averaged: ``auto`` takes the usual window of the tracer,
         ``all``, or ``START-END`` in minutes after injection.
+    hmc
+        Correction of motion of the head between frames of dynamic PET; ``auto`` leaves scans alone
+        in which it does not move.
+    keep_frames
+        Write the frames too.
     suvr_region
         Name of one of :data:`~fusionprep.suvr_regions.REFERENCE_REGIONS`, ``auto`` for the usual
         one of each tracer, ``none``, or the path of a mask in the first template's space.
@@ -57,7 +66,10 @@ class Processing(Checked):
     registration_backend: Backend = "greedy"
     skull_strip_t1w: SkullStrip = "auto"
     denoise_t1w: Denoising = "auto"
+    ignore: tuple[str, ...] = ()
     frames: str = AUTO_FRAMES
+    hmc: MotionCorrection = "auto"
+    keep_frames: bool = False
     suvr_region: str = AUTO_REGION
     pvc: tuple[str, ...] = (NO_CORRECTION,)
     psf: str | None = None
@@ -66,6 +78,8 @@ class Processing(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.ignore:
+            check_names("--ignore", self.ignore, choices(Ignored))
         parse_frames(self.frames)
         check_names("--pvc", self.pvc, (NO_CORRECTION, *choices(Correction)))
         if NO_CORRECTION in self.pvc and len(self.pvc) > 1:
@@ -93,6 +107,11 @@ class Processing(Checked):
     def templates(self) -> list[TemplateSpace]:
         """The templates among the output spaces, in order."""
         return template_spaces(self.output_spaces)
+
+    @property
+    def with_lesions(self) -> bool:
+        """Whether masks of lesions are looked for."""
+        return "lesions" not in self.ignore
 
     @property
     def with_suvr(self) -> bool:

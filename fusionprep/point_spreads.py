@@ -40,7 +40,12 @@ SCANNERS = (
     Scanner("GE Discovery MI", "discoverymi(?!dr)", (4.15, 4.15, 4.48), _HSU),
     Scanner("GE Discovery 690/710", "discovery(690|710)", (4.70, 4.70, 4.74), _HSU),
     Scanner("GE SIGNA PET/MR", "signapet", (4.27, 4.27, 5.35), _HSU),
-    Scanner("Siemens Biograph mMR", "mmr", (4.3, 4.3, 4.3), _HSU),
+    Scanner(
+        "Siemens Biograph mMR",
+        "mmr",
+        (4.3, 4.3, 4.3),
+        f"{_HSU}, across the bore; along it taken to be the same",
+    ),
     Scanner("Siemens Biograph mCT", "mct", (4.33, 4.33, 4.25), _COMPARED),
     Scanner(
         "Siemens Biograph Vision",
@@ -55,7 +60,12 @@ SCANNERS = (
         (4.3, 4.3, 4.1),
         "resolution at the centre, 3-D mode: Brix et al., IEEE Trans Nucl Sci 1997;44:1172",
     ),
-    Scanner("Philips Vereos", "vereos", (3.99, 3.99, 3.99), _COMPARED),
+    Scanner(
+        "Philips Vereos",
+        "vereos",
+        (4.01, 4.01, 3.96),
+        f"{_NEMA}: Zhang et al., EJNMMI Res 2018, doi:10.1186/s13550-018-0448-7",
+    ),
     Scanner("Philips Ingenuity TF", "ingenuitytf", (4.84, 4.84, 4.73), _COMPARED),
     Scanner("Philips Gemini TF", "geminitf", (4.95, 4.95, 4.73), _COMPARED),
 )

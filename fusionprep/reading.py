@@ -246,3 +246,11 @@ def read_table(path: Path) -> list[dict[str, str]]:
         raise UnreadableFileError(path, f"not a table, it has {len(columns)} columns")
     rows = (line.split("\t") for line in lines)
     return [dict(itertools.zip_longest(columns, row[: len(columns)], fillvalue="")) for row in rows]
+
+
+def cell_number(text: str | None) -> float:
+    """The number in a cell of a table; NaN where there is none."""
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return float("nan")

@@ -24,7 +24,7 @@ LAYERS = (
     {
         *("fusionprep.choices", "fusionprep.spaces", "fusionprep.suvr_regions"),
         "fusionprep.atlases",
-        "fusionprep.point_spreads",
+        *("fusionprep.freesurfer", "fusionprep.point_spreads"),
         *("fusionprep.tracers", "fusionprep.files", "fusionprep.given", "fusionprep.machine"),
         *("fusionprep.devices", "fusionprep.reading", "fusionprep.regular", "fusionprep.signals"),
         "fusionprep.frame_windows",

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from fusionprep._version import __version__
-from fusionprep.bids.names import DESCRIPTIONS, IMAGE, fused_descriptions
-from fusionprep.bids.provenance import authors, container, raw_link
+from fusionprep.bids.earlier import description_of, software_of
+from fusionprep.bids.fused_names import fused_descriptions
+from fusionprep.bids.names import DESCRIPTIONS, IMAGE
+from fusionprep.bids.provenance import authors, container, dataset_link, raw_link
 from fusionprep.bids.subject_tables import PARTICIPANTS
 from fusionprep.config import Config
+from fusionprep.config_checks import RAW
 from fusionprep.errors import OutputError, UnreadableFileError
 from fusionprep.files import (
     json_text,
@@ -72,12 +75,22 @@ def describe_dataset(config: Config) -> dict[str, object]:
         "GeneratedBy": [generated_by],
         "HowToAcknowledge": "Please cite the works listed in logs/CITATION.md.",
     }
+    links, sources = {}, []
     if link := raw_link(config.bids_dir, config.output_dir, raw):
-        description["DatasetLinks"] = {"raw": link}
+        links[RAW] = link
     if text := _text(raw, "License"):
         description["License"] = text
     if doi := _text(raw, "DatasetDOI"):
-        description["SourceDatasets"] = [{"DOI": doi}]
+        sources.append({"DOI": doi})
+    for name, folder in config.selection.derivatives.items():
+        own = description_of(folder)
+        if link := dataset_link(folder, config.output_dir, own):
+            links[name] = link
+        doi = _text(own, "DatasetDOI")
+        known = {"Name": name, "Version": software_of(name, folder), "DOI": doi}
+        sources.append({key: value for key, value in known.items() if value})
+    description |= {"DatasetLinks": links} if links else {}
+    description |= {"SourceDatasets": sources} if sources else {}
     return description
 
 
@@ -95,14 +108,15 @@ def refuse_other_dataset(out: Path) -> None:
     OutputError
         When the folder holds such a dataset.
     """
-    if (out / "dataset_description.json").exists() and _made_by(out).get("Name") != "fusionprep":
+    if (out / "dataset_description.json").exists() and made_by(out).get("Name") != "fusionprep":
         raise OutputError(
             f"the output folder {out} holds a dataset that fusionprep did not make;"
             " choose another, such as a new folder below it"
         )
 
 
-def _made_by(out: Path) -> dict[str, Any]:
+def made_by(out: Path) -> dict[str, Any]:
+    """What a folder of derivatives says made it: the first of ``GeneratedBy``; empty if nothing."""
     generated = _read_json(out / "dataset_description.json").get("GeneratedBy")
     first = generated[0] if isinstance(generated, list) and generated else None
     return first if isinstance(first, dict) else {}
@@ -110,10 +124,10 @@ def _made_by(out: Path) -> dict[str, Any]:
 
 def other_version(output_dir: Path) -> str | None:
     """The version that made what is in the output folder, where it is not this one."""
-    made_by = _made_by(output_dir)
-    if made_by.get("Name") != "fusionprep":
+    maker = made_by(output_dir)
+    if maker.get("Name") != "fusionprep":
         return None
-    version = made_by.get("Version")
+    version = maker.get("Version")
     return version if version not in (None, __version__) else None
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fusionprep.bids.layout import EXTENSIONS, LABEL_PREFIXES, PYBIDS_CONFIGS, plain_label
 from fusionprep.bids.metadata import tracer_label
-from fusionprep.bids.names import BIDS
+from fusionprep.bids.names import BIDS, DSEG, ENTITY_ORDER, PROBSEG
 from fusionprep.bids.types import ImageFile
 from fusionprep.config import Selection
 from fusionprep.config_checks import REGEX_SEARCH
@@ -25,6 +25,9 @@ PYBIDS_NAMES = {
 }
 """Entities that pybids calls by another name than files do."""
 
+EARLIER_QUERIES = ("brain_mask", DSEG, PROBSEG)
+"""What is looked for among the derivatives that the user names."""
+
 
 def check_filters(selection: Selection) -> None:
     """Refuse BIDS filters for images that are never looked for, and by entities there are not.
@@ -40,9 +43,13 @@ def check_filters(selection: Selection) -> None:
     queries = [modality.name for modality in APP_MODALITIES]
     known = {name for config in PYBIDS_CONFIGS for name in Config.load(config).entities}
     for query, entities in selection.bids_filters.items():
+        if query in EARLIER_QUERIES:
+            _check_earlier(query, selection)
+            continue
         if query not in queries:
             raise UsageError(
-                f"unknown query in the BIDS filter: {shown(query)}; use {', '.join(queries)}"
+                f"unknown query in the BIDS filter: {shown(query)}; use"
+                f" {', '.join([*queries, *EARLIER_QUERIES])}"
             )
         named = [PYBIDS_NAMES.get(entity, entity) for entity in entities]
         for entity, name in zip(entities, named, strict=True):
@@ -54,6 +61,45 @@ def check_filters(selection: Selection) -> None:
                 )
             if named.count(name) > 1:
                 raise UsageError(f"the BIDS filter for {query} names {shown(name)} twice")
+
+
+def _check_earlier(query: str, selection: Selection) -> None:
+    if not selection.derivatives:
+        raise UsageError(f"the BIDS filter for {query} is for --derivatives; name a dataset")
+    for entity in selection.bids_filters[query]:
+        if _short_name(entity) not in ENTITY_ORDER[2:]:
+            raise UsageError(
+                f"the BIDS filter for {query}: {shown(entity)} is not an entity that can be chosen"
+                f" by; use {', '.join(ENTITY_ORDER[2:])}"
+            )
+
+
+def _short_name(entity: str) -> str:
+    """An entity as names of files have it."""
+    return {long: short for short, long in PYBIDS_NAMES.items()}.get(entity, entity)
+
+
+def earlier_filter(query: str, selection: Selection) -> dict[str, Any]:
+    """The user's filter for one of :data:`EARLIER_QUERIES`, by entities as file names have them.
+
+    None stands for absence, ``"*"`` for any value, a list for one of several.
+    """
+    words = {"Query.NONE": None, "Query.ANY": "*"}
+
+    def plain(entity: str, value: Any) -> Any:
+        if isinstance(value, str) and value in words:
+            return words[value]
+        return plain_label(value, f"{entity}-") if isinstance(value, str) else value
+
+    named = {
+        _short_name(key): value for key, value in selection.bids_filters.get(query, {}).items()
+    }
+    return {
+        entity: [plain(entity, item) for item in value]
+        if isinstance(value, (list, tuple))
+        else plain(entity, value)
+        for entity, value in named.items()
+    }
 
 
 def default_filter(modality: Modality, selection: Selection) -> dict[str, Any]:

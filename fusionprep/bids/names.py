@@ -1,17 +1,13 @@
 """Names of images: what BIDS calls each modality, and every output's name, written and read."""
 
-import functools
-import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 
 from fusionprep.bids.types import ImageFile
 from fusionprep.errors import DataError
-from fusionprep.modalities import APP_FUSED, CONTRASTS, CT, FLAIR, PET, T1W, T2W, Modality
-from fusionprep.models.entry import COLOUR_ENDING, ModelEntry
-from fusionprep.models.registry import get_model, model_names
+from fusionprep.modalities import CT, FLAIR, PET, T1W, T2W, Modality
 
 
 @dataclass(frozen=True)
@@ -74,10 +70,13 @@ MASK, DSEG, PROBSEG = "mask", "dseg", "probseg"
 MORPH, TACS = "morph", "tacs"
 """Tables of regions, as petprep calls them: volume and static uptake, time-activity curves."""
 
+TIMESERIES, CONFOUNDS = "timeseries", "confounds"
+"""The table of motion between frames, as petprep calls it."""
+
 TABLE = ".tsv"
-PREPROC, BRAIN, SUV, SUVR, SD = "preproc", "brain", "suv", "suvr", "sd"
+PREPROC, BRAIN, LESION, SUV, SUVR, SD = "preproc", "brain", "lesion", "suv", "suvr", "sd"
 COREG, FRAMES, NORM, TISSUE = "coreg", "frames", "norm", "tissue"
-ATLAS, REGIONS, DENOISED = "atlas", "regions", "denoised"
+ATLAS, REGIONS, DENOISED, MOTION = "atlas", "regions", "denoised", "motion"
 """Labels of figures."""
 
 SUMMARY, VIEWER, ANATOMICAL, METHODS, ABOUT, ERRORS = (
@@ -119,14 +118,16 @@ NOT_COMPUTED = {SUV: "SUVNotComputed", SUVR: "SUVRNotComputed"}
 NOTES = "Notes"
 """Field of sidecars that lists what was corrected or assumed, a phrase each."""
 
-FUSED, THUMBNAIL, PLANES = "fused", "thumb", "planes"
-"""What labels of fused images and of their figures begin with."""
+TAKEN_OVER = "TakenOver"
+"""Field that says which other software made an image or a transform."""
 
 DESCRIPTIONS = {
     PREPROC: "Preprocessed image",
     BRAIN: "Brain mask",
     SUV: "Standardised uptake value",
     SUVR: "Standardised uptake value ratio, or the mask of its reference region",
+    FRAMES: "Frames of dynamic PET",
+    CONFOUNDS: "Motion of the head between frames",
     SD: "Standard deviation over the voxels of each region",
     **{
         corrected(method): f"Corrected for partial volume ({name})"
@@ -135,95 +136,10 @@ DESCRIPTIONS = {
     **{
         corrected_suvr(method): f"SUVR corrected for partial volume ({name})"
         for method, name in CORRECTIONS.items()
-        if method != "gtm"
     },
+    "suvPvcGTM": "SUV corrected for partial volume (geometric transfer matrix)",
+    "variancePvcGTM": "Variance by noise of what is corrected for partial volume",
 }
-
-
-@dataclass(frozen=True)
-class FusedDesc:
-    """The label ``desc-`` of a fused image.
-
-    Attributes
-    ----------
-    model
-        Label of the fusion model.
-    modality
-        What was fused with an anatomical image, and ...
-    contrast
-        ... that image, or the one that its gray matter is of.
-    colour
-        Whether the image is in colour.
-
-    Examples
-    --------
-    >>> from fusionprep.modalities import CT, FLAIR
-    >>> str(FusedDesc("Average", CT, FLAIR))
-    'fusedCTFLAIRAverage'
-    >>> FusedDesc.parse("fusedFLAIRAverageColor").contrast.label
-    'FLAIR'
-    >>> FusedDesc.parse("fusedNobodyKnows") is None
-    True
-    """
-
-    model: str
-    modality: Modality = PET
-    contrast: Modality = T1W
-    colour: bool = False
-
-    def __str__(self) -> str:
-        return self.figure(FUSED)
-
-    def figure(self, kind: str) -> str:
-        """The label of a figure of it, e.g. with :data:`THUMBNAIL`."""
-        names = BIDS[self.modality]
-        modality = "" if names.fused_suffix == names.suffix else self.modality.label
-        contrast = "" if self.contrast == T1W else self.contrast.label
-        ending = COLOUR_ENDING if self.colour else ""
-        return f"{kind}{modality}{contrast}{self.model}{ending}"
-
-    @property
-    def title(self) -> str:
-        """The model, and the anatomical image where that was not the T1w."""
-        return self.model + ("" if self.contrast == T1W else f" with {self.contrast.label}")
-
-    @classmethod
-    def for_model(cls, entry: ModelEntry, modality: Modality, contrast: Modality) -> "FusedDesc":
-        """The label of what a model makes; a model of the gray matter takes no other contrast."""
-        return cls(entry.label, modality, contrast if entry.takes_image else T1W)
-
-    @classmethod
-    def parse(cls, label: str, kind: str = FUSED) -> "FusedDesc | None":
-        """Read a label, by default of a fused image; None unless put together from known words."""
-        return _fused_descs().get(label.removeprefix(kind)) if label.startswith(kind) else None
-
-
-@functools.cache
-def _fused_descs() -> Mapping[str, FusedDesc]:
-    """Every label without what it begins with; the registry's labels keep them apart."""
-    models = [get_model(name).label for name in model_names()]
-    every = itertools.product(models, APP_FUSED, CONTRASTS, (False, True))
-    return {desc.figure(""): desc for desc in itertools.starmap(FusedDesc, every)}
-
-
-def describe_fused(entry: ModelEntry, desc: FusedDesc) -> str:
-    """What an image with that label is, in a few words."""
-    if desc.colour:
-        return f"{desc.contrast.label} and {desc.modality.label} in colour, beside {entry.label}"
-    anatomy = desc.contrast.label if entry.takes_image else entry.anatomy
-    return f"{anatomy} and {desc.modality.label} fused by {entry.label}"
-
-
-def fused_descriptions(
-    entries: Iterable[ModelEntry], modalities: Sequence[Modality], contrast: Modality
-) -> Iterator[tuple[str, str]]:
-    """Label and description of every fused image that models make of modalities."""
-    for entry, modality in itertools.product(entries, modalities):
-        if entry.fuses(modality):
-            desc = FusedDesc.for_model(entry, modality, contrast)
-            colours = (False, True) if modality.tracer else (False,)
-            for label in (replace(desc, colour=colour) for colour in colours):
-                yield str(label), describe_fused(entry, label)
 
 
 def derivative_path(
@@ -370,16 +286,21 @@ class OutputNames:
         )
 
 
-def modality_of(image: ImageFile) -> Modality | None:
-    """The modality of a derivative, or of what was fused; None for others, such as masks."""
-    if desc := FusedDesc.parse(image.entities.get("desc", "")):
-        return desc.modality
-    return next((m for m, names in BIDS.items() if names.suffix == image.suffix), None)
-
-
 def raw_uri(image: ImageFile, bids_dir: Path) -> str:
     """BIDS URI of a raw file, by the ``raw`` entry of DatasetLinks."""
-    return f"bids:raw:{PurePosixPath(image.path.relative_to(bids_dir))}"
+    return dataset_uri(image.path, {"raw": bids_dir})
+
+
+def dataset_uri(path: Path, datasets: Mapping[str, Path]) -> str:
+    """BIDS URI of a file of another dataset, the first of DatasetLinks whose folder it is in.
+
+    Examples
+    --------
+    >>> dataset_uri(Path("/lab/sub-01/anat/x.nii"), {"raw": Path("/bids"), "lab": Path("/lab")})
+    'bids:lab:sub-01/anat/x.nii'
+    """
+    name = next(name for name, root in datasets.items() if path.is_relative_to(root))
+    return f"bids:{name}:{path.relative_to(datasets[name]).as_posix()}"
 
 
 OWN = "bids::"

@@ -14,10 +14,12 @@ from fusionprep.bids.contents import (
     tells_correction,
 )
 from fusionprep.bids.dates import days, read_dates
+from fusionprep.bids.earlier import with_lacks
 from fusionprep.bids.filters import options_used
 from fusionprep.bids.headers import check_header
 from fusionprep.bids.images import find_images
 from fusionprep.bids.layout import find_subjects, unknown_subjects
+from fusionprep.bids.lesions import with_lesions
 from fusionprep.bids.names import BIDS, kept_entities
 from fusionprep.bids.odd_names import too_long
 from fusionprep.bids.pairing import find_contrast, pair_images
@@ -99,7 +101,7 @@ def plan_subject(
     # Where every T1w is faulty, the faults have been named; that there is no other adds nothing.
     if usable.of(T1W) or T1W not in faulty:
         pairings, unpaired = pair_images(usable, dates, config.selection)
-    pairings, clashes = _without_clashes(_told_apart(pairings))
+    pairings, clashes = _without_clashes(_told_apart(with_lacks(config, pairings)))
     pairings, without_contrast = _with_contrast(pairings, config.fusion.contrast)
     return SubjectPlan(
         subject,
@@ -209,7 +211,7 @@ def _check_image(
             spread = point_spread(checked, config.processing.psf)
             facts = dataclasses.replace(facts, point_spread=spread)
         return dataclasses.replace(checked, pet=facts)
-    return checked
+    return with_lesions(checked, config) if modality == T1W else checked
 
 
 def _nothing_found(subject: str, selection: Selection) -> str:

@@ -35,22 +35,30 @@ def raw_link(
 ) -> str | None:
     """Where the raw dataset is, for ``DatasetLinks``; None where nobody outside would find it.
 
+    As :func:`dataset_link`, unless the environment says it.
+    """
+    return os.environ.get(LINK_VARIABLE) or dataset_link(bids_dir, output_dir, raw, mounts=mounts)
+
+
+def dataset_link(
+    folder: Path, output_dir: Path, description: Mapping[str, Any], *, mounts: Path = MOUNTS
+) -> str | None:
+    """Where a dataset is, for ``DatasetLinks``; None where nobody outside would find it.
+
     In a container the two folders are mounted side by side, wherever they are outside: a relative
     path is of use only where one mount holds both.
 
     Parameters
     ----------
-    raw
-        Description of the raw dataset, whose DOI serves where there is no path.
+    description
+        Of the dataset, whose DOI serves where there is no path.
     mounts
         Linux's table of mounts.
     """
-    if given := os.environ.get(LINK_VARIABLE):
-        return given
     points = _mount_points(mounts) if os.environ.get(_IN_CONTAINER) else []
-    if _mount_of(bids_dir, points) == _mount_of(output_dir, points):
-        return os.path.relpath(bids_dir, output_dir)
-    doi = raw.get("DatasetDOI")
+    if _mount_of(folder, points) == _mount_of(output_dir, points):
+        return os.path.relpath(folder, output_dir)
+    doi = description.get("DatasetDOI")
     match = _DOI.fullmatch(doi.strip()) if isinstance(doi, str) else None
     return f"doi:{match[1]}" if match else None
 

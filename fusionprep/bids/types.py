@@ -236,6 +236,8 @@ class ImageFile:
         Of a PET whose subject has been planned; else None.
     notes
         What its name or its header made to be corrected or assumed, a phrase each.
+    lesions
+        Of a T1w the masks that mark what is a lesion in it.
     """
 
     path: Path
@@ -246,6 +248,7 @@ class ImageFile:
     voxel_sizes: tuple[float, ...] = ()
     pet: PETFacts | None = None
     notes: tuple[str, ...] = ()
+    lesions: "tuple[ImageFile, ...]" = ()
 
     @property
     def subject(self) -> str:

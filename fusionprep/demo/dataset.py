@@ -1,5 +1,6 @@
 """Write the demo dataset and read its truth back."""
 
+import dataclasses
 import gzip
 import json
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,15 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.demo import phantom, scanner, sidecars
-from fusionprep.demo.subject import Grid, Subject, Traits, load_template, make_subject, sample
+from fusionprep.demo.subject import (
+    Grid,
+    Lesion,
+    Subject,
+    Traits,
+    load_template,
+    make_subject,
+    sample,
+)
 from fusionprep.errors import NoInputError, OutputError
 from fusionprep.files import write_bytes
 
@@ -57,6 +66,8 @@ class SubjectTruth:
         point x is x + displacement(x), interpolated linearly.
     activity
         Duration-weighted mean activity of ``GM``, ``WM`` and ``CSF``, Bq/mL.
+    lesion
+        Its mask in T1w space; None where there is none.
     """
 
     t1w_from_pet: np.ndarray
@@ -68,6 +79,7 @@ class SubjectTruth:
     brain_mask: Path
     template_displacement: Path
     activity: Mapping[str, float]
+    lesion: Path | None = None
 
 
 def write_demo_dataset(
@@ -76,6 +88,7 @@ def write_demo_dataset(
     seed: int = 0,
     voxel_size: float = 1.0,
     subjects: Sequence[str] = ("01", "02"),
+    lesion: bool = False,
 ) -> dict[str, SubjectTruth]:
     """Write a raw BIDS dataset of simulated people with T1w, FLAIR, FDG PET and CT.
 
@@ -90,6 +103,8 @@ def write_demo_dataset(
         2 mm is quick.
     subjects
         Labels; odd places get a static PET scan, even places a dynamic one.
+    lesion
+        Leave an old infarct of 30 mm in each brain, and its mask beside the T1w.
 
     Returns
     -------
@@ -105,11 +120,12 @@ def write_demo_dataset(
     _require_empty(out)
     template = load_template()
     people = {label: (YOUNG, OLD)[index % 2] for index, label in enumerate(subjects)}
-    _write_tables(out, people, seed)
+    _write_tables(out, people, seed, ("ct", *(["*_roi.nii.gz"] if lesion else [])))
     for index, (label, person) in enumerate(people.items()):
         # Streams of their own keep head and poses the same at every voxel size.
         shape_rng, pose_rng, noise_rng = np.random.default_rng([seed, index]).spawn(3)
-        subject = make_subject(template, person.traits, voxel_size, shape_rng)
+        traits = dataclasses.replace(person.traits, lesion=Lesion() if lesion else None)
+        subject = make_subject(template, traits, voxel_size, shape_rng)
         poses = {name: phantom.random_rigid(pose_rng) for name in ("pet", "ct", "flair")}
         _write_truth(out, label, subject, poses)
         _write_scans(out / f"sub-{label}", person, subject, poses, voxel_size, noise_rng)
@@ -134,6 +150,7 @@ def read_truth(bids_dir: Path) -> dict[str, SubjectTruth]:
 def _read_subject(path: Path) -> SubjectTruth:
     values = json.loads(path.read_text(encoding="utf-8"))
     stem = str(path).removesuffix("_truth.json")
+    lesion = Path(f"{stem}_label-lesion_mask.nii.gz")
     return SubjectTruth(
         **{
             name: np.array(values[name], np.float64)
@@ -145,6 +162,7 @@ def _read_subject(path: Path) -> SubjectTruth:
         brain_mask=Path(f"{stem}_desc-brain_mask.nii.gz"),
         template_displacement=Path(f"{stem}_from-T1w_to-MNI152NLin2009aSym_displacement.nii.gz"),
         activity=values["activity"],
+        lesion=lesion if lesion.exists() else None,
     )
 
 
@@ -156,10 +174,12 @@ def _require_empty(out: Path) -> None:
         raise OutputError(f"cannot read {out}: {error.strerror}") from error
 
 
-def _write_tables(out: Path, people: Mapping[str, Person], seed: int) -> None:
+def _write_tables(
+    out: Path, people: Mapping[str, Person], seed: int, ignored: Sequence[str]
+) -> None:
     _write_json(out / "dataset_description.json", sidecars.dataset_description(seed))
     _write(out / "README.md", sidecars.README.encode())
-    _write(out / ".bidsignore", b"ct\n")
+    _write(out / ".bidsignore", "".join(f"{name}\n" for name in ignored).encode())
     rows = ["participant_id\tage\tsex\tweight\theight"]
     rows += [
         f"sub-{label}\t{person.age}\t{person.sex}\t{person.weight_kg}\t{person.height_m}"
@@ -177,6 +197,11 @@ def _write_truth(out: Path, label: str, subject: Subject, poses: Mapping[str, np
         _write_image(f"{stem}_label-{name}_probseg", stored, affine, np.uint8, 1 / 255)
     mask = subject.crop_to_t1w(subject.mask)
     _write_image(f"{stem}_desc-brain_mask", mask.astype(np.uint8), affine, np.uint8)
+    if subject.lesion.any():
+        lesion = subject.crop_to_t1w(subject.lesion).astype(np.uint8)
+        _write_image(f"{stem}_label-lesion_mask", lesion, affine, np.uint8)
+        drawn = out / f"sub-{label}" / "anat" / f"sub-{label}_label-lesion_roi"
+        _write_image(str(drawn), lesion, affine, np.uint8)
     field = np.moveaxis(subject.displacement, 0, -1)
     _write_image(
         f"{stem}_from-T1w_to-MNI152NLin2009aSym_displacement",

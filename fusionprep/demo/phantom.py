@@ -39,6 +39,7 @@ VITREOUS = Tissue(t1w=0.18, flair=0.08, ct=10.0, pet=0.2)
 GREY_MATTER = Tissue(t1w=0.63, flair=0.80, ct=38.0, pet=4.0)
 WHITE_MATTER = Tissue(t1w=0.90, flair=0.62, ct=29.0, pet=1.0)
 CEREBROSPINAL_FLUID = Tissue(t1w=0.24, flair=0.10, ct=8.0, pet=0.2)
+OLD_INFARCT = Tissue(t1w=0.28, flair=0.14, ct=12.0, pet=0.3)
 
 
 def ellipsoid_distance(points: np.ndarray, centre: tuple, radii: tuple) -> np.ndarray:

@@ -13,6 +13,8 @@ FLUORINE_18_HALF_LIFE_S = 6586.2
 # 4.5 mm of detector blur before the noise and a 4 mm filter after it make about 6 mm in all.
 DETECTOR_FWHM_MM = 4.5
 FILTER_FWHM_MM = 4.0
+COUNTS_PER_UNIT_SECOND = 0.1
+"""Counts that a voxel of 8 mm³ with unit activity gives in one second at injection."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def acquire_pet(
     voxel_size: np.ndarray,
     frames: Frames,
     rng: np.random.Generator,
-    counts_per_unit_second: float = 0.1,
+    counts_per_unit_second: float = COUNTS_PER_UNIT_SECOND,
 ) -> np.ndarray:
     """Poisson noise and the reconstruction's filter.
 

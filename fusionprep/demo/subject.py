@@ -52,6 +52,22 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Lesion:
+    """A ball of brain that is gone, as an old infarct leaves it, without pushing what is around.
+
+    Attributes
+    ----------
+    centre
+        In the template, mm.
+    radius
+        mm, there.
+    """
+
+    centre: tuple[float, float, float] = (-36.0, -12.0, 24.0)
+    radius: float = 15.0
+
+
+@dataclass(frozen=True)
 class Traits:
     """What makes one person differ from another.
 
@@ -65,12 +81,15 @@ class Traits:
         Rotation of the head in the MR scanner.
     peak_mm
         Greatest component of the nonlinear displacement.
+    lesion
+        None for a healthy brain.
     """
 
     scale: tuple[float, float, float]
     csf_weight: float
     tilt_degrees: float
     peak_mm: float = 5.0
+    lesion: Lesion | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +106,8 @@ class Subject:
         GM, WM and CSF fractions inside the brain mask.
     mask
         Boolean brain mask.
+    lesion
+        Boolean; empty in a healthy brain. ``fractions`` leave it out.
     signals
         Noise-free image of each modality of :data:`phantom.MODALITIES`.
     displacement
@@ -98,6 +119,7 @@ class Subject:
     t1w_grid: Grid
     fractions: tuple[np.ndarray, ...]
     mask: np.ndarray
+    lesion: np.ndarray
     signals: Mapping[str, np.ndarray]
     displacement: np.ndarray
     field_grid: Grid
@@ -141,13 +163,20 @@ def make_subject(
     box, maps = _brain(template, grid, points)
     fractions = phantom.tissue_fractions(maps.gm, maps.wm, maps.mask, traits.csf_weight)
     _paint_brain(signals, box, fractions, maps)
-    mask = np.zeros(grid.shape, bool)
+    mask, lesion = np.zeros(grid.shape, bool), np.zeros(grid.shape, bool)
     mask[box] = maps.mask > 0.5
+    if traits.lesion is not None:
+        gone = _gone(traits.lesion, grid, points, box) * maps.mask
+        fractions = tuple(fraction * (1.0 - gone) for fraction in fractions)
+        lesion[box] = gone > 0.5
+        for modality, signal in signals.items():
+            signal[box] += gone * (phantom.OLD_INFARCT.signal(modality) - signal[box])
     return Subject(
         grid=grid,
         t1w_grid=t1w_grid,
         fractions=tuple(_placed(fraction, box, grid.shape) for fraction in fractions),
         mask=mask,
+        lesion=lesion,
         signals=signals,
         displacement=displacement,
         field_grid=field_grid,
@@ -261,6 +290,14 @@ def _brain(
         for array in (template.t1w, template.gm, template.wm, template.mask)
     )
     return box, Template(t1w, gm, wm, mask, grid.affine)
+
+
+def _gone(lesion: Lesion, grid: Grid, points: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:
+    """Share of each voxel of a part of the grid that a lesion takes (float32)."""
+    size = float(grid.voxel_size[0])
+    fine = [phantom.upsample(axis, FIELD_SPACING_MM / size, grid.shape)[box] for axis in points]
+    distance = phantom.ellipsoid_distance(np.stack(fine), lesion.centre, (lesion.radius,) * 3)
+    return phantom.inside(distance, size).astype(np.float32)
 
 
 def _paint_brain(

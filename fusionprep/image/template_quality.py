@@ -125,6 +125,8 @@ def assess_template(
     mask: nib.Nifti1Image,
     gm: nib.Nifti1Image,
     template_from_t1w: "sitk.Transform",
+    *,
+    lesion: nib.Nifti1Image | None = None,
 ) -> dict[str, float | str | None]:
     """Scores and verdict of a registration, as the sidecar has them.
 
@@ -132,6 +134,8 @@ def assess_template(
     ----------
     brain, mask, gm
         Skull-stripped T1w, brain mask and probability of gray matter, on any grid of T1w space.
+    lesion
+        Mask there of what has no counterpart in the template and is not judged.
     """
     from fusionprep.image.masks import dice
 
@@ -140,10 +144,18 @@ def assess_template(
         steps = np.maximum(WARP_MM // nib.affines.voxel_sizes(target.affine), 1).astype(int)
         target = target.slicer[tuple(slice(None, None, step) for step in steps)]
         moved = resample(image, target, template_from_t1w)
-        return dice(np.asarray(moved.dataobj) > 0.5, np.asarray(target.dataobj) > 0.5)
+        judged = healthy(target)
+        return dice(
+            (np.asarray(moved.dataobj) > 0.5) & judged, (np.asarray(target.dataobj) > 0.5) & judged
+        )
+
+    def healthy(grid: nib.Nifti1Image) -> np.ndarray | bool:
+        if lesion is None:
+            return True
+        return np.asarray(resample(lesion, grid, template_from_t1w).dataobj) < 0.5
 
     coarse = downsample(template.brain, WARP_MM)
-    inside = np.asarray(resample(template.mask, coarse).dataobj) > 0.5
+    inside = (np.asarray(resample(template.mask, coarse).dataobj) > 0.5) & healthy(coarse)
     displacement = largest_displacement(
         np.asarray(coarse.dataobj),
         np.asarray(resample(brain, coarse, template_from_t1w).dataobj),

@@ -1,6 +1,6 @@
 """T1w operations as Nipype interfaces."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
@@ -13,13 +13,18 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from fusionprep.bids.names import NOTES
+from fusionprep.bids.names import NOTES, TAKEN_OVER
 from fusionprep.choices import Denoising, Device, SkullStrip, choices
+from fusionprep.errors import DataError
 from fusionprep.image.io import new_image, read_volume
 from fusionprep.image.resample import remove_shear
 from fusionprep.image.zero_level import from_zero
+from fusionprep.interfaces.earlier import TISSUES, not_taken
 from fusionprep.interfaces.files import load, save
 from fusionprep.modalities import CT
+
+if TYPE_CHECKING:
+    from fusionprep.image.segmentation import Tissues
 
 
 class _ConformInputSpec(BaseInterfaceInputSpec):
@@ -105,6 +110,8 @@ class _ExtractBrainInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True)
     method = traits.Enum(*choices(SkullStrip), usedefault=True)
     source = traits.Str(mandatory=True, desc="file the user knows, for messages")
+    earlier = File(exists=True, desc="mask that takes the place of one of our own")
+    earlier_from = traits.Dict(desc="sidecar fields that say where it is from")
     device = traits.Enum(*choices(Device), usedefault=True, nohash=True)
     n_threads = traits.Int(1, usedefault=True, nohash=True)
 
@@ -127,29 +134,41 @@ class ExtractBrain(SimpleInterface):
         from fusionprep.image import masks
 
         data, affine = load(self.inputs.in_file)
-        mask, stripped = masks.find_brain(
-            data,
-            affine,
-            method=self.inputs.method,
-            device=self.inputs.device,
-            n_threads=self.inputs.n_threads,
-        )
-        name = f"deepbet {version('deepbet')}"
-        if stripped:
-            name = "support of the skull-stripped input"
+        method, origin = self.inputs.method, {}
+        if isdefined(self.inputs.earlier):
+            mask = load(self.inputs.earlier)[0] > 0
+            stripped = masks.is_taken_as_stripped(data, affine, method)
+            origin = dict(self.inputs.earlier_from)
+            name = origin[TAKEN_OVER]["Software"]
+        else:
+            mask, stripped = masks.find_brain(
+                data,
+                affine,
+                method=method,
+                device=self.inputs.device,
+                n_threads=self.inputs.n_threads,
+            )
+            name = f"deepbet {version('deepbet')}"
+            if stripped:
+                name = "support of the skull-stripped input"
         volume = masks.check_brain_volume(mask, affine, self.inputs.source)
         masks.check_coherence(data, mask, self.inputs.source)
         self._results["out_mask"] = save(
             new_image(mask.astype(np.uint8), affine), runtime.cwd, "mask"
         )
         self._results["t1w_metadata"] = {"SkullStripped": bool(stripped)}
-        self._results["metadata"] = {"Method": name, "BrainVolumeMillilitres": round(volume, 1)}
+        self._results["metadata"] = {
+            "Method": name,
+            "BrainVolumeMillilitres": round(volume, 1),
+            **origin,
+        }
         return runtime
 
 
 class _CorrectBiasInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True)
     mask = File(exists=True, mandatory=True)
+    lesion = File(exists=True, desc="left out of the model; none where there is none")
     iterations = traits.List(traits.Int, [50, 50, 30], usedefault=True)
     n_threads = traits.Int(1, usedefault=True, nohash=True)
 
@@ -172,7 +191,7 @@ class CorrectBias(SimpleInterface):
         mask, _ = load(self.inputs.mask)
         corrected = correct_bias(
             data,
-            mask,
+            mask if (lesion := _lesion(self.inputs)) is None else (mask > 0) & ~lesion,
             nib.affines.voxel_sizes(affine),
             iterations=tuple(self.inputs.iterations),
             n_threads=self.inputs.n_threads,
@@ -181,6 +200,11 @@ class CorrectBias(SimpleInterface):
         brain = new_image(corrected * (mask > 0), affine)
         self._results["out_brain"] = save(brain, runtime.cwd, "brain")
         return runtime
+
+
+def _lesion(inputs: Any) -> np.ndarray | None:
+    """The lesion, bool, on the grid of the images; None where there is none."""
+    return load(inputs.lesion)[0] > 0 if isdefined(inputs.lesion) else None
 
 
 class _DenoiseInputSpec(BaseInterfaceInputSpec):
@@ -230,7 +254,11 @@ class Denoise(SimpleInterface):
 class _SegmentInputSpec(BaseInterfaceInputSpec):
     in_file = File(exists=True, mandatory=True)
     mask = File(exists=True, mandatory=True)
+    lesion = File(exists=True, desc="none of the tissues; none where there is none")
     seed = traits.Int(0, usedefault=True)
+    earlier = File(exists=True, desc="fractions (X, Y, Z, 3) that take the place of our own")
+    earlier_from = traits.Dict(desc="sidecar fields that say where they are from")
+    rest_is_fluid = traits.Bool(False, usedefault=True, desc="of a mask that they do not fill")
 
 
 class _SegmentOutputSpec(TraitedSpec):
@@ -239,6 +267,8 @@ class _SegmentOutputSpec(TraitedSpec):
     out_wm = File(exists=True)
     out_csf = File(exists=True)
     metadata = traits.Dict(desc="sidecar fields of the segmentation")
+    origin = traits.Dict(desc="those of them that say what was taken over")
+    notes = traits.Dict(desc="field Notes of the T1w, where earlier tissues were refused")
 
 
 class Segment(SimpleInterface):
@@ -253,14 +283,36 @@ class Segment(SimpleInterface):
 
         data, affine = load(self.inputs.in_file)
         mask, _ = load(self.inputs.mask)
-        tissues = segment_tissues(
-            data, mask, nib.affines.voxel_sizes(affine), seed=self.inputs.seed
-        )
+        lesion = _lesion(self.inputs)
+        tissues = self._earlier(data, mask > 0)
+        if tissues is None:
+            sizes = nib.affines.voxel_sizes(affine)
+            tissues = segment_tissues(data, mask, sizes, seed=self.inputs.seed, lesion=lesion)
+        elif lesion is not None:
+            tissues = tissues.without((mask > 0) & lesion)
         volumes = {}
         for name, fraction in tissues.fraction.items():
             out = save(new_image(fraction, affine), runtime.cwd, name)
             self._results[f"out_{name.lower()}"] = out
             volumes[name] = round(float(fraction.sum() * voxel_volume_ml(affine)), 1)
         self._results["out_dseg"] = save(new_image(tissues.labels, affine), runtime.cwd, "dseg")
-        self._results["metadata"] = {"TissueVolumesMillilitres": volumes}
+        origin = self._results["origin"]
+        self._results["metadata"] = {"TissueVolumesMillilitres": volumes, **origin}
         return runtime
+
+    def _earlier(self, t1w: np.ndarray, mask: np.ndarray) -> "Tissues | None":
+        """Tissues that others found, where they fit the mask and the T1w."""
+        from fusionprep.image.earlier import confined
+
+        self._results |= {"origin": {}, "notes": {}}
+        if not isdefined(self.inputs.earlier):
+            return None
+        fractions = np.moveaxis(load(self.inputs.earlier)[0], -1, 0)
+        origin = dict(self.inputs.earlier_from)
+        try:
+            tissues = confined(fractions, t1w, mask, rest_is_fluid=self.inputs.rest_is_fluid)
+        except DataError as error:
+            self._results["notes"] = not_taken(TISSUES, origin[TAKEN_OVER]["Dataset"], error)
+            return None
+        self._results["origin"] = origin
+        return tissues

@@ -10,12 +10,12 @@ from nipype.interfaces.base import (
     File,
     SimpleInterface,
     TraitedSpec,
-    isdefined,
     traits,
 )
 
 from fusionprep.files import table_text
-from fusionprep.interfaces.files import load, save
+from fusionprep.interfaces.files import given, load, load_moves, save
+from fusionprep.reading import read_table
 
 if TYPE_CHECKING:
     from fusionprep.image.region_values import RegionCurves, RegionValue
@@ -27,19 +27,12 @@ MORPH_COLUMNS = (
 )
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A cell of a table."""
     return MISSING if value is None or not np.isfinite(value) else f"{value:.6g}"
 
 
-def _given(inputs: Any, name: str) -> Any:
-    """What an input holds, as plain Python; None where nothing was given."""
-    value = getattr(inputs, name)
-    if not isdefined(value):
-        return None
-    return list(value) if isinstance(value, list) else value
-
-
-def _read_names(path: str | Path) -> dict[int, str]:
+def region_names(path: str | Path) -> dict[int, str]:
     """Names of the regions of an atlas on the T1w grid, by label."""
     from fusionprep.image.atlases import read_names
 
@@ -75,12 +68,12 @@ class BringAtlas(SimpleInterface):
         from fusionprep.image.io import load_image
         from fusionprep.image.resample import read_transforms
 
-        file, names_file = (_given(self.inputs, name) for name in ("in_file", "names"))
+        file, names_file = (given(self.inputs, name) for name in ("in_file", "names"))
         atlas = atlases.packaged_labels() if file is None else atlases.read_labels(file)
         names = {} if names_file is None else atlases.read_names(names_file)
         if file is None or self.inputs.freesurfer:
             names = atlases.freesurfer_names()
-        transform, gm, wm = (_given(self.inputs, name) for name in ("transform", "gm", "wm"))
+        transform, gm, wm = (given(self.inputs, name) for name in ("transform", "gm", "wm"))
         labels = atlases.labels_in_t1w(
             atlas,
             load_image(self.inputs.t1w),
@@ -104,6 +97,7 @@ class _MeasureRegionsInputSpec(BaseInterfaceInputSpec):
     table = File(exists=True, mandatory=True, desc="its table of index and name")
     suv_factor = traits.Float(desc="turns PET into SUV")
     suvr_factor = traits.Float(desc="turns PET into SUVR")
+    corrected = File(exists=True, desc="table of index and of further columns, of the same regions")
 
 
 class _MeasureRegionsOutputSpec(TraitedSpec):
@@ -120,33 +114,38 @@ class MeasureRegions(SimpleInterface):
         from fusionprep.image.masks import voxel_volume_ml
         from fusionprep.image.region_values import region_values
 
-        names = _read_names(self.inputs.table)
+        names = region_names(self.inputs.table)
         labels, affine = load(self.inputs.labels)
         pet, _ = load(self.inputs.pet)
         values = region_values(pet, labels, indices=list(names))
         voxel_mm3 = 1000 * voxel_volume_ml(affine)
         rows = [self._row(value, names[value.index], voxel_mm3) for value in values]
+        columns = list(MORPH_COLUMNS)
+        if (further := given(self.inputs, "corrected")) is not None:
+            corrected = {row["index"]: row for row in read_table(Path(further))}
+            rows = [corrected[row["index"]] | row for row in rows]
+            columns += [name for name in rows[0] if name not in columns] if rows else []
         path = Path(runtime.cwd, "morph.tsv")
-        path.write_text(table_text(MORPH_COLUMNS, rows), "utf-8")
+        path.write_text(table_text(columns, rows), "utf-8")
         self._results["out_file"] = str(path)
         return runtime
 
     def _row(self, value: "RegionValue", name: str, voxel_mm3: float) -> dict[str, str]:
-        suv, suvr = (_given(self.inputs, f"{kind}_factor") for kind in ("suv", "suvr"))
+        suv, suvr = (given(self.inputs, f"{kind}_factor") for kind in ("suv", "suvr"))
 
         def times(factor: float | None) -> str:
             if factor is None or value.mean is None:
                 return MISSING
-            return _number(value.mean * factor)
+            return number(value.mean * factor)
 
         return {
             "index": str(value.index),
             "name": name,
-            "volume-mm3": _number(value.voxels * voxel_mm3),
+            "volume-mm3": number(value.voxels * voxel_mm3),
             "voxels": str(value.voxels),
-            "coverage": _number(value.coverage),
-            "mean": _number(value.mean),
-            "sd": _number(value.sd),
+            "coverage": number(value.coverage),
+            "mean": number(value.mean),
+            "sd": number(value.sd),
             "suv": times(suv),
             "suvr": times(suvr),
             "absent": value.absent or MISSING,
@@ -165,6 +164,7 @@ class _MeasureFramesInputSpec(BaseInterfaceInputSpec):
     frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
     factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
     suv_factor = traits.Float(desc="turns activity into SUV")
+    moves = File(exists=True, desc="(frames, 4, 4) reference_from_frame, where the head moved")
 
 
 class _MeasureFramesOutputSpec(TraitedSpec):
@@ -181,10 +181,10 @@ class MeasureFrames(SimpleInterface):
     output_spec = _MeasureFramesOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
-        names = _read_names(self.inputs.table)
+        names = region_names(self.inputs.table)
         curves = self._measure(list(names))
         kinds = {"tacs": curves.means, "sd": curves.sds}
-        suv = _given(self.inputs, "suv_factor")
+        suv = given(self.inputs, "suv_factor")
         if suv is not None:
             kinds["suv"] = curves.means * suv
         if curves.reference is not None:
@@ -207,9 +207,11 @@ class MeasureFrames(SimpleInterface):
         measured = [value.index for value in values if not value.absent]
         pet_affine, frames = read_frames(self.inputs.in_file)
         t1w_from_pet = ras_from_itk(read_transforms([Path(self.inputs.transform)]))
-        scales = _given(self.inputs, "frame_factors")
+        if (moves := given(self.inputs, "moves")) is not None:
+            t1w_from_pet = t1w_from_pet @ load_moves(moves)
+        scales = given(self.inputs, "frame_factors")
         factor = self.inputs.factor
-        region = _given(self.inputs, "region")
+        region = given(self.inputs, "region")
         return region_curves(
             (frame * np.float32(factor) for frame in frames),
             np.linalg.inv(t1w_from_pet @ pet_affine) @ affine,
@@ -221,19 +223,36 @@ class MeasureFrames(SimpleInterface):
         )
 
     def _table(self, indices: Sequence[int], values: np.ndarray, names: dict[int, str]) -> str:
-        columns = list(names.values())
-        starts, durations = (_given(self.inputs, name) for name in ("starts", "durations"))
-        rows = []
-        for frame, line in enumerate(values):
-            start = None if starts is None else starts[frame]
-            known = start is not None and durations is not None
-            cells = dict.fromkeys(columns, MISSING)
-            cells |= {
-                names[index]: _number(value) for index, value in zip(indices, line, strict=True)
-            }
-            times = {
-                "frame_start": _number(start),
-                "frame_end": _number(start + durations[frame]) if known else MISSING,
-            }
-            rows.append(times | cells)
-        return table_text(["frame_start", "frame_end", *columns], rows)
+        starts, durations = (given(self.inputs, name) for name in ("starts", "durations"))
+        return curves_table(names, indices, values, starts, durations)
+
+
+def curves_table(
+    names: dict[int, str],
+    indices: Sequence[int],
+    values: np.ndarray,
+    starts: Sequence[float] | None,
+    durations: Sequence[float] | None,
+) -> str:
+    """A table of time-activity curves.
+
+    Parameters
+    ----------
+    names
+        Of all regions by label, the columns.
+    indices
+        Labels of those that have values, and ...
+    values
+        ... these, (T, R); NaN where there is none.
+    starts, durations
+        Of the T frames in seconds; None where they are not known.
+    """
+    columns = list(names.values())
+    rows = []
+    for frame, line in enumerate(values):
+        start = None if starts is None else starts[frame]
+        end = None if start is None or durations is None else start + durations[frame]
+        cells = dict.fromkeys(columns, MISSING)
+        cells |= {names[index]: number(value) for index, value in zip(indices, line, strict=True)}
+        rows.append({"frame_start": number(start), "frame_end": number(end)} | cells)
+    return table_text(["frame_start", "frame_end", *columns], rows)

@@ -26,7 +26,10 @@ SPACE_CODES = {"scanner": 1, "aligned": 2, "mni": 4}
 
 
 class _WriteDerivativeInputSpec(BaseInterfaceInputSpec):
-    in_file = File(exists=True, desc="file to write, none for no output; .nii is compressed")
+    in_file = File(
+        exists=True,
+        desc="file to write, none for no output; .nii is compressed, .nii.gz stays as it is",
+    )
     output_dir = traits.Str(mandatory=True, desc="root of the derivatives")
     out_path = traits.Str(mandatory=True, desc="path below the root")
     space = traits.Enum(*SPACE_CODES, usedefault=True, desc="meaning of the affine")
@@ -81,7 +84,7 @@ class WriteDerivative(SimpleInterface):
             return runtime
         source = Path(self.inputs.in_file)
         try:
-            if target.name.endswith(IMAGE):
+            if target.name.endswith(IMAGE) and not source.name.endswith(IMAGE):
                 write_whole(target, lambda path: self._write_image(source, path))
             else:
                 write_whole(target, lambda path: shutil.copyfile(source, path))

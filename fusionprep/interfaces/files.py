@@ -1,9 +1,11 @@
-"""Reading and writing the uncompressed images that nodes hand to each other."""
+"""What nodes hand to each other: images and transforms in files, and inputs that may be absent."""
 
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+from nipype.interfaces.base import isdefined
 
 from fusionprep.image.io import load_image
 
@@ -14,6 +16,11 @@ def load(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     return np.array(image.dataobj), image.affine
 
 
+def load_moves(path: str | Path) -> np.ndarray:
+    """Where the head of each frame lies in the reference, (T, 4, 4) ``reference_from_frame``."""
+    return np.load(path, allow_pickle=False)
+
+
 def save(image: nib.Nifti1Image, folder: str | Path, name: str) -> str:
     """Write ``folder/name.nii`` and return its path."""
     path = Path(folder, f"{name}.nii")
@@ -21,3 +28,11 @@ def save(image: nib.Nifti1Image, folder: str | Path, name: str) -> str:
     voxels = np.asfortranarray(image.dataobj)
     nib.save(type(image)(voxels, None, image.header), path)
     return str(path)
+
+
+def given(inputs: Any, name: str) -> Any:
+    """What an input holds, as plain Python; None where nothing was given."""
+    value = getattr(inputs, name)
+    if not isdefined(value):
+        return None
+    return list(value) if isinstance(value, list) else value

@@ -33,6 +33,7 @@ class _FuseInputSpec(BaseInterfaceInputSpec):
     reference = File(
         exists=True, desc="what the result is judged by in place of anatomical: T1w, FLAIR or T2w"
     )
+    lesion = File(exists=True, desc="left out where the scale of an MRI is looked for")
     modality = traits.Enum(*(modality.name for modality in APP_FUSED), mandatory=True)
     tracer = traits.Str(desc="for the scaling of the PET")
     model = traits.Str(mandatory=True, desc="name in the model registry")
@@ -88,8 +89,8 @@ class Fuse(SimpleInterface):
         functional, _ = load(self.inputs.functional)
         brain = load(self.inputs.mask)[0] > 0.5
         mask, axis = with_head(brain, functional, modality), axial_axis(affine)
-        reference = self._reference(mask)
-        entry = self._entry()
+        entry, healthy = self._entry(), self._healthy(mask)
+        reference = self._reference(healthy)
         fused = fuse_pair(
             anatomical,
             functional,
@@ -97,6 +98,7 @@ class Fuse(SimpleInterface):
             entry,
             modality=modality,
             tracer=self.inputs.tracer or None,
+            anatomical_mask=healthy,
             axis=axis,
             planes=self.inputs.planes,
             voxel_sizes=nib.affines.voxel_sizes(affine),
@@ -130,6 +132,12 @@ class Fuse(SimpleInterface):
         if not isdefined(self.inputs.scaling) or not self.inputs.scaling:
             return scalings
         return scalings[0], Scaling.from_dict(self.inputs.scaling)
+
+    def _healthy(self, mask: np.ndarray) -> np.ndarray:
+        """What tells the scale of an MRI: a mask without the lesion, if any."""
+        if not isdefined(self.inputs.lesion):
+            return mask
+        return mask & (load(self.inputs.lesion)[0] == 0)
 
     def _reference(self, mask: np.ndarray) -> np.ndarray | None:
         """The scaled image that is judged by, where it is not what the model is given."""

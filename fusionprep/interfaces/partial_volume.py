@@ -1,5 +1,6 @@
 """Partial-volume correction as a Nipype interface."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from fusionprep.bids.names import CORRECTIONS
+from fusionprep.bids.names import CORRECTIONS, NOT_COMPUTED, SUVR
 from fusionprep.choices import Correction, choices
 from fusionprep.files import table_text
 from fusionprep.interfaces.files import load, save
@@ -25,20 +26,28 @@ TABLE_COLUMNS = ("index", "name", "volume-mm3", "mean", "uncorrected", "variance
 FIELD = "PartialVolumeCorrection"
 
 
-class _CorrectInputSpec(BaseInterfaceInputSpec):
+class BrainInputSpec(BaseInterfaceInputSpec):
+    """What every correction of a PET in T1w space takes."""
+
     pet = File(exists=True, mandatory=True, desc="on the T1w grid")
     static = File(exists=True, mandatory=True, desc="the same on its own grid, RAS")
     transform = File(exists=True, mandatory=True, desc="ITK file that resampled it")
     mask = File(exists=True, mandatory=True)
     gm = File(exists=True, mandatory=True, desc="fraction of gray matter")
     wm = File(exists=True, mandatory=True, desc="fraction of white matter")
-    methods = traits.List(traits.Enum(*choices(Correction)), mandatory=True)
     fwhm = traits.List(traits.Float, mandatory=True, minlen=3, maxlen=3, desc="mm, RAS")
     fwhm_source = traits.Str(mandatory=True)
     region = File(exists=True, desc="reference region on the T1w grid; none without SUVR")
     region_name = traits.Str("", usedefault=True)
     region_tissues = traits.List(traits.Str, desc="whose activity in the region counts")
     region_parted = traits.Bool(True, usedefault=True, desc="may differ from the same elsewhere")
+
+
+class _CorrectInputSpec(BrainInputSpec):
+    methods = traits.List(traits.Enum(*choices(Correction)), mandatory=True)
+    region_required = traits.Bool(
+        True, usedefault=True, desc="a region without uptake is an error, not a SUVR less"
+    )
 
 
 class _CorrectOutputSpec(TraitedSpec):
@@ -58,6 +67,65 @@ class _CorrectOutputSpec(TraitedSpec):
     suvr_metadata_iy = traits.Dict()
 
 
+@dataclass(frozen=True)
+class Brain:
+    """The arrays that a correction needs, on the T1w grid (X, Y, Z)."""
+
+    pet: np.ndarray
+    tissues: dict[str, np.ndarray]
+    affine: np.ndarray
+    fwhm: tuple[float, float, float]
+    field: np.ndarray
+    t1w_from_pet: np.ndarray
+    reference: "Reference | None"
+
+    @property
+    def voxel_sizes(self) -> tuple[float, ...]:
+        """Along the axes, mm."""
+        return tuple(np.linalg.norm(self.affine[:3, :3], axis=0).tolist())
+
+
+def load_brain(inputs: Any) -> Brain:
+    """Read what inputs as those of :class:`BrainInputSpec` name."""
+    from fusionprep.image.field_of_view import field_of_view
+    from fusionprep.image.io import load_image
+    from fusionprep.image.partial_volume import moved_fwhm
+    from fusionprep.image.resample import ras_from_itk, read_transforms
+
+    pet, static = load_image(inputs.pet), load_image(inputs.static)
+    t1w_from_pet = ras_from_itk(read_transforms([inputs.transform]))
+    gm, wm = (load(getattr(inputs, name))[0] for name in ("gm", "wm"))
+    mask, _ = load(inputs.mask)
+    return Brain(
+        pet=np.asarray(pet.dataobj, np.float32),
+        tissues={"GM": gm, "WM": wm, "CSF": np.clip((mask > 0) - gm - wm, 0, 1)},
+        affine=pet.affine,
+        fwhm=moved_fwhm(inputs.fwhm, static.affine, pet.affine, t1w_from_pet),
+        field=field_of_view(static, pet, t1w_from_pet),
+        t1w_from_pet=t1w_from_pet,
+        reference=_reference(inputs),
+    )
+
+
+def _reference(inputs: Any) -> "Reference | None":
+    from fusionprep.image.partial_volume.brain import Reference
+
+    if not isdefined(inputs.region):
+        return None
+    region, _ = load(inputs.region)
+    tissues = tuple(inputs.region_tissues)
+    return Reference(inputs.region_name, region > 0.5, tissues, inputs.region_parted)
+
+
+def spread_told(inputs: Any, fwhm: tuple[float, float, float]) -> dict[str, Any]:
+    """Sidecar fields of the point spread, which is `fwhm` on the T1w grid."""
+    return {
+        "PointSpreadFWHM": list(inputs.fwhm),
+        "PointSpreadSource": inputs.fwhm_source,
+        "PointSpreadFWHMOnGrid": [round(width, 3) for width in fwhm],
+    }
+
+
 class CorrectPartialVolume(SimpleInterface):
     """Correct a PET on the T1w grid for partial volume, by the T1w's tissues."""
 
@@ -65,54 +133,31 @@ class CorrectPartialVolume(SimpleInterface):
     output_spec = _CorrectOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
-        import nibabel as nib
-
-        from fusionprep.image.field_of_view import field_of_view
-        from fusionprep.image.io import load_image, new_image
-        from fusionprep.image.partial_volume import moved_fwhm
+        from fusionprep.image.io import new_image
         from fusionprep.image.partial_volume.brain import correct_brain
-        from fusionprep.image.resample import ras_from_itk, read_transforms
 
-        pet = load_image(self.inputs.pet)
-        static = load_image(self.inputs.static)
-        t1w_from_pet = ras_from_itk(read_transforms([self.inputs.transform]))
-        fwhm = moved_fwhm(self.inputs.fwhm, static.affine, pet.affine, t1w_from_pet)
-        gm, wm = (load(getattr(self.inputs, name))[0] for name in ("gm", "wm"))
-        mask, _ = load(self.inputs.mask)
+        brain = load_brain(self.inputs)
         methods = self.inputs.methods
         found = correct_brain(
-            np.asarray(pet.dataobj, np.float32),
-            {"GM": gm, "WM": wm, "CSF": np.clip((mask > 0) - gm - wm, 0, 1)},
-            nib.affines.voxel_sizes(pet.affine).tolist(),
-            fwhm,
+            brain.pet,
+            brain.tissues,
+            brain.voxel_sizes,
+            brain.fwhm,
             methods=methods,
-            field=field_of_view(static, pet, t1w_from_pet),
-            reference=self._reference(),
+            field=brain.field,
+            reference=brain.reference,
         )
         for method, image in found.images.items():
-            saved = save(new_image(image, pet.affine), runtime.cwd, method)
+            saved = save(new_image(image, brain.affine), runtime.cwd, method)
             self._results[f"out_{method}"] = saved
         if "gtm" in methods:
             path = Path(runtime.cwd, "gtm.tsv")
             path.write_text(_table(found), "utf-8")
             self._results["out_table"] = str(path)
         for method in methods:
-            self._results[f"metadata_{method}"] = {FIELD: self._told(method, found, fwhm)}
+            self._results[f"metadata_{method}"] = {FIELD: self._told(method, found, brain.fwhm)}
         self._set_suvr(found)
         return runtime
-
-    def _reference(self) -> "Reference | None":
-        from fusionprep.image.partial_volume.brain import Reference
-
-        if not isdefined(self.inputs.region):
-            return None
-        region, _ = load(self.inputs.region)
-        return Reference(
-            self.inputs.region_name,
-            region > 0.5,
-            tuple(self.inputs.region_tissues),
-            self.inputs.region_parted,
-        )
 
     def _told(
         self, method: str, found: "CorrectedBrain", fwhm: tuple[float, float, float]
@@ -132,9 +177,7 @@ class CorrectPartialVolume(SimpleInterface):
         means = found.means.by_name()
         return {
             "Method": CORRECTIONS[method],
-            "PointSpreadFWHM": list(self.inputs.fwhm),
-            "PointSpreadSource": self.inputs.fwhm_source,
-            "PointSpreadFWHMOnGrid": [round(width, 3) for width in fwhm],
+            **spread_told(self.inputs, fwhm),
             **own.get(method, {}),
             "TransferMatrixMeans": {name: float(f"{mean:.6g}") for name, mean in means.items()},
         }
@@ -145,10 +188,14 @@ class CorrectPartialVolume(SimpleInterface):
         for method, mean in found.references.items():
             name = self.inputs.region_name
             if not mean > 0:
-                raise DataError(
+                problem = (
                     f"mean uptake in the reference region {name} is {mean:.3g} once it is corrected"
-                    f" for partial volume ({method}); choose another --suvr-region or none"
+                    f" for partial volume ({method})"
                 )
+                if self.inputs.region_required:
+                    raise DataError(f"{problem}; choose another --suvr-region or none")
+                self._results[f"metadata_{method}"][NOT_COMPUTED[SUVR]] = problem
+                continue
             by = CORRECTIONS["gtm" if method == "mg" else method]
             self._results[f"factor_{method}"] = 1 / mean
             self._results[f"suvr_metadata_{method}"] = {

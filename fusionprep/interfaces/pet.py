@@ -13,7 +13,7 @@ from nipype.interfaces.base import (
 )
 
 from fusionprep.bids.names import NOT_COMPUTED, NOTES, SUVR
-from fusionprep.interfaces.files import load, save
+from fusionprep.interfaces.files import given, load, load_moves, save
 
 if TYPE_CHECKING:
     import nibabel as nib
@@ -29,6 +29,7 @@ class _AverageFramesInputSpec(BaseInterfaceInputSpec):
     factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
     # an empty list is part of the node's hash, so that results without all_frames are made again
     chosen = traits.List(traits.Int, [], usedefault=True, desc="numbers from 0; all where empty")
+    moves = File(exists=True, desc="(frames, 4, 4) reference_from_frame, where the head moved")
 
 
 class _AverageFramesOutputSpec(TraitedSpec):
@@ -41,7 +42,8 @@ class _AverageFramesOutputSpec(TraitedSpec):
 class AverageFrames(SimpleInterface):
     """Static PET: the mean over the frames chosen, weighted by their duration.
 
-    Frames without signal are left out, of the times as well.
+    Where the head moved, frames are aligned first. Frames without signal are left out, of the times
+    as well.
     """
 
     input_spec = _AverageFramesInputSpec
@@ -73,9 +75,9 @@ class AverageFrames(SimpleInterface):
         from fusionprep.image.resample import remove_shear
 
         affine, frames = read_frames(self.inputs.in_file)
-        durations, factors = self._given("durations"), self._given("frame_factors")
+        durations, factors = given(self.inputs, "durations"), given(self.inputs, "frame_factors")
         mean = average_frames(frames, durations, factors, chosen)
-        static = mean.image * np.float32(self.inputs.factor)
+        static = self._aligned(mean, affine) * np.float32(self.inputs.factor)
         if not static.any():
             which = "PET holds" if chosen is None else "the frames chosen of the PET hold"
             raise DataError(
@@ -85,12 +87,26 @@ class AverageFrames(SimpleInterface):
         image = nib.as_closest_canonical(nib.Nifti1Image(static, affine))
         return mean, remove_shear(new_image(np.asarray(image.dataobj), image.affine))
 
-    def _given(self, name: str) -> list[float] | None:
-        values = getattr(self.inputs, name)
-        return list(values) if isdefined(values) else None
+    def _aligned(self, mean: "FrameMean", affine: np.ndarray) -> np.ndarray:
+        """The mean on the PET's grid, over aligned frames where the head moved."""
+        from fusionprep.image.aligned_frames import average_aligned
+        from fusionprep.image.io import new_image, read_frames
+
+        if not isdefined(self.inputs.moves):
+            return mean.image
+        _, frames = read_frames(self.inputs.in_file)
+        return average_aligned(
+            frames,
+            affine,
+            load_moves(self.inputs.moves),
+            new_image(mean.image, affine),
+            durations=given(self.inputs, "durations"),
+            factors=given(self.inputs, "frame_factors"),
+            chosen=mean.chosen,
+        )
 
     def _averaging(self, mean: "FrameMean") -> dict[str, Any]:
-        starts, durations = self._given("starts"), self._given("durations")
+        starts, durations = given(self.inputs, "starts"), given(self.inputs, "durations")
         if len(mean.chosen) == 1:
             weights = "single frame"
         else:

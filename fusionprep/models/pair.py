@@ -55,6 +55,7 @@ def scale_pair(
     *,
     tracer: str | None = None,
     anatomical_input: AnatomicalInput = "image",
+    anatomical_mask: np.ndarray | None = None,
     scalings: tuple[Scaling, Scaling] | None = None,
 ) -> ScaledPair:
     """Scale two aligned images to [0, 1], as :mod:`fusionprep.image.intensity` describes.
@@ -69,6 +70,9 @@ def scale_pair(
         Of the functional image.
     anatomical_input
         What the anatomical image is.
+    anatomical_mask
+        Where the limits of the anatomical image are looked for, e.g. without a lesion; None takes
+        `mask`. A hot lesion stays within the limits of the functional image.
     scalings
         Of both images; None finds them.
 
@@ -78,7 +82,9 @@ def scale_pair(
         When an image is empty or constant inside the mask.
     """
     found = scalings or (
-        anatomical_scaling(anatomical, mask, anatomical_input),
+        anatomical_scaling(
+            anatomical, mask if anatomical_mask is None else anatomical_mask, anatomical_input
+        ),
         functional_scaling(functional, mask, modality, tracer),
     )
     return ScaledPair((found[0].apply(anatomical), found[1].apply(functional)), found)
@@ -92,6 +98,7 @@ def fuse_pair(
     *,
     modality: Modality = PET,
     tracer: str | None = None,
+    anatomical_mask: np.ndarray | None = None,
     scalings: tuple[Scaling, Scaling] | None = None,
     axis: int = 2,
     planes: Planes = "axial",
@@ -103,7 +110,7 @@ def fuse_pair(
 
     Parameters
     ----------
-    anatomical, functional, mask, modality, tracer, scalings
+    anatomical, functional, mask, modality, tracer, anatomical_mask, scalings
         As in :func:`scale_pair`; fused where the mask is above 0.
     entry
         The model, e.g. of :func:`fusionprep.models.registry.get_model`.
@@ -128,6 +135,7 @@ def fuse_pair(
         modality,
         tracer=tracer,
         anatomical_input=entry.anatomical_input,
+        anatomical_mask=anatomical_mask,
         scalings=scalings,
     )
     entry = entry.of(modality)

@@ -239,7 +239,7 @@ def check_labels(labels: Sequence[str]) -> None:
     """Refuse labels of models that would make the name of an output ambiguous.
 
     A name is put together from the labels of a modality, a contrast and a model, and an ending for
-    colour (:class:`fusionprep.bids.names.FusedDesc`).
+    colour (:class:`fusionprep.bids.fused_names.FusedDesc`).
 
     Raises
     ------

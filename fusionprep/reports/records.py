@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fusionprep.bids import names
+from fusionprep.bids import fused_names, names
 from fusionprep.bids.types import ImageFile
 from fusionprep.errors import DataError, UnreadableFileError
 from fusionprep.modalities import MOVED, T1W, Modality
@@ -111,11 +111,23 @@ class SubjectRecord:
         """Images brought to the T1w: by modality, then by session and other entities."""
         groups: dict[tuple[int, tuple[str, ...]], list[ImageFile]] = {}
         for item in self.derivatives:
-            modality = names.modality_of(item)
+            modality = fused_names.modality_of(item)
             if modality in MOVED:
                 key = tuple(item.entities.get(name, "") for name in _entities_of(modality))
                 groups.setdefault((MOVED.index(modality), key), []).append(item)
         return tuple(_scan(MOVED[rank], items) for (rank, _), items in sorted(groups.items()))
+
+
+def taken_from(image: ImageFile | None, *keys: str) -> str:
+    """The software that made an image, or a registration, before; empty where we did.
+
+    Parameters
+    ----------
+    keys
+        Of the sidecar's field that says so, e.g. ``"Registration"``; none for the image itself.
+    """
+    software = None if image is None else image.get(*keys, names.TAKEN_OVER, "Software")
+    return software if isinstance(software, str) else ""
 
 
 def _entities_of(modality: Modality) -> tuple[str, ...]:
@@ -128,7 +140,7 @@ def _scan(modality: Modality, items: Sequence[ImageFile]) -> Scan:
     fused: dict[bool, list[ImageFile]] = {False: [], True: []}
     for item in items:
         label = item.entities.get("desc", "")
-        if desc := names.FusedDesc.parse(label):
+        if desc := fused_names.FusedDesc.parse(label):
             fused[desc.colour].append(item)
         elif item.entities.get("space") == NATIVE:
             if label == names.PREPROC:
@@ -140,7 +152,7 @@ def _scan(modality: Modality, items: Sequence[ImageFile]) -> Scan:
     return Scan(entities, modality, native, variants, tuple(fused[False]), tuple(fused[True]))
 
 
-def fused_desc(fused: ImageFile) -> names.FusedDesc:
+def fused_desc(fused: ImageFile) -> fused_names.FusedDesc:
     """What the name of a fused image says.
 
     Raises
@@ -148,7 +160,7 @@ def fused_desc(fused: ImageFile) -> names.FusedDesc:
     ValueError
         When it is not the name of a fused image; a :class:`Scan` holds none of these.
     """
-    desc = names.FusedDesc.parse(fused.entities.get("desc", ""))
+    desc = fused_names.FusedDesc.parse(fused.entities.get("desc", ""))
     if desc is None:
         raise ValueError(f"{fused.path.name} is not the name of a fused image")
     return desc
@@ -201,7 +213,7 @@ def read_subject(output_dir: Path, label: str) -> SubjectRecord:
                 continue
             entities, suffix = names.parse_name(sidecar.name)
             desc = entities.get("desc", "")
-            if desc.startswith(names.FUSED) and names.FusedDesc.parse(desc) is None:
+            if desc.startswith(fused_names.FUSED) and fused_names.FusedDesc.parse(desc) is None:
                 unknown.append(image.name)
                 continue
             try:

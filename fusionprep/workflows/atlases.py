@@ -17,11 +17,13 @@ from fusionprep.config import Config
 from fusionprep.image.region_values import FEWEST_VOXELS, SMALLEST_COVERAGE
 from fusionprep.image.regions import atlas_name
 from fusionprep.interfaces.atlases import BringAtlas, MeasureFrames, MeasureRegions
-from fusionprep.interfaces.reports import PlotAtlas, PlotRegions
+from fusionprep.interfaces.pet_figures import PlotAtlas, PlotRegions
 from fusionprep.spaces import NATIVE
 from fusionprep.workflows.anatomical import t1w_output, t1w_path
 from fusionprep.workflows.coregistration import Branch
 from fusionprep.workflows.nodes import Port, derivative_node, figure_node, node
+from fusionprep.workflows.region_columns import corrected_curves, region_columns
+from fusionprep.workflows.regional_correction import correct_regions, describe_regional_correction
 
 FIELDS = ("labels", "table")
 """What is handed over of each atlas: the image on the T1w grid, and its table."""
@@ -49,18 +51,6 @@ least {SMALLEST_COVERAGE:.0%} lie in its field of view; no other region has a va
 CURVES = """
 Frames were interpolated linearly on their own grids where the regions lie, and averaged likewise.
 """
-COLUMNS: Mapping[str, Mapping[str, str]] = {
-    "index": {"Description": "Label of the region in the atlas on the T1w grid"},
-    "name": {"Description": "Name of the region"},
-    "volume-mm3": {"Description": "Volume of the region on the T1w grid", "Units": "mm^3"},
-    "voxels": {"Description": "Voxels of the region on the T1w grid"},
-    "coverage": {"Description": "Share of them in the field of view of the PET, 0 to 1"},
-    "mean": {"Description": "Mean of the static PET"},
-    "sd": {"Description": "Standard deviation of the static PET over the voxels of the region"},
-    "suv": {"Description": "Mean standardised uptake value", "Units": "g/mL"},
-    "suvr": {"Description": "Mean standardised uptake value ratio", "Units": "arbitrary"},
-    "absent": {"Description": "Why there is no value"},
-}
 
 
 def t1w_atlases(config: Config, t1w: ImageFile) -> tuple[Atlas, ...]:
@@ -77,7 +67,7 @@ def t1w_atlases(config: Config, t1w: ImageFile) -> tuple[Atlas, ...]:
 def missing_atlases(config: Config, t1w: ImageFile) -> list[str]:
     """A phrase for each atlas that a T1w has no file of."""
     return [
-        f"no regions of {atlas.name}: there is no such file of sub-{t1w.subject}"
+        f"no regions of {atlas.name}: {atlas.missing_of(t1w.subject, t1w.session)}"
         for atlas in config.regions.find(config.processing.templates)
         if not atlas.packaged and atlas.file_of(t1w.subject, t1w.session) is None
     ]
@@ -188,6 +178,8 @@ def add_regions(
     atlases: Sequence[Atlas],
     factors: Mapping[str, Port],
     metadata: Mapping[str, Any],
+    *,
+    correct: pe.Node | None = None,
 ) -> None:
     """Measure a PET in the regions of its T1w's atlases; write tables and a figure of each.
 
@@ -199,11 +191,16 @@ def add_regions(
         What turns it into ``suv`` and ``suvr``, where there are these.
     metadata
         Sidecar fields of every image made of the PET.
+    correct
+        What corrects it for partial volume; corrected values then stand beside the others.
     """
     if not atlases:
         return
     dynamic = branch.pairing.image.n_frames > 1
     branch.workflow.__desc__ += MEASURED + (CURVES.lstrip() if dynamic else "")
+    if correct is not None:
+        methods = branch.config.processing.corrections
+        branch.workflow.__desc__ += describe_regional_correction(methods)
     for atlas in atlases:
         tag = _tag(atlas)
         values = node(MeasureRegions(), f"measure_{tag}", branch.config)
@@ -213,8 +210,11 @@ def add_regions(
         for kind, factor in factors.items():
             branch.connect(factor, values, f"{kind}_factor")
         described = _described(branch, facts, atlas, metadata)
-        morph = _writer(branch, atlas, f"ds_morph_{tag}", {**described, **_columns(facts.units)})
-        branch.connect((values, "out_file"), morph, "in_file")
+        corrected = None
+        if correct is not None:
+            corrected = _correct(branch, facts, atlas, factors, correct)
+            branch.connect((corrected, "out_file"), values, "corrected")
+        _write_values(branch, facts, atlas, values, described, corrected)
         figure = figure_node(
             branch.config,
             PlotRegions,
@@ -229,14 +229,44 @@ def add_regions(
             frames = _measure_frames(branch, facts, tag, factors)
             _write_curves(branch, facts, atlas, frames, described)
             branch.connect((frames, "tacs"), figure, "curves")
+            if corrected is not None:
+                _write_corrected_curves(branch, facts, atlas, corrected, described)
 
 
-def _columns(units: str) -> dict[str, dict[str, str]]:
-    in_units = {"mean", "sd"}
-    return {
-        name: {**column, **({"Units": units} if name in in_units else {})}
-        for name, column in COLUMNS.items()
-    }
+def _correct(
+    branch: Branch,
+    facts: PETFacts,
+    atlas: Atlas,
+    factors: Mapping[str, Port],
+    correct: pe.Node,
+) -> pe.Node:
+    """Correct the regions of an atlas for partial volume, and the frames of a dynamic PET."""
+    tag = _tag(atlas)
+    inputs: dict[str, Any] = {"freesurfer": atlas.packaged or atlas.freesurfer}
+    if branch.pairing.image.n_frames > 1:
+        inputs |= _frame_inputs(branch, facts)
+    ports: dict[str, Port] = {f: (branch.inputnode, f"{f}_{tag}") for f in FIELDS}
+    if branch.moves is not None:
+        ports["moves"] = branch.moves
+    if names.SUV in factors:
+        ports["suv_factor"] = factors[names.SUV]
+    return correct_regions(branch, facts, inputs, ports, correct, f"correct_{tag}")
+
+
+def _write_values(
+    branch: Branch,
+    facts: PETFacts,
+    atlas: Atlas,
+    values: pe.Node,
+    described: Mapping[str, Any],
+    corrected: pe.Node | None,
+) -> None:
+    methods = branch.config.processing.corrections if corrected is not None else ()
+    columns = region_columns(facts.units, methods)
+    morph = _writer(branch, atlas, f"ds_morph_{_tag(atlas)}", {**described, **columns})
+    branch.connect((values, "out_file"), morph, "in_file")
+    if corrected is not None:
+        branch.connect((corrected, "metadata"), morph, "computed")
 
 
 def _described(
@@ -270,25 +300,32 @@ def _writer(
     return derivative_node(branch.config, out_path, name, metadata=metadata)
 
 
-def _measure_frames(
-    branch: Branch, facts: PETFacts, tag: str, factors: Mapping[str, Port]
-) -> pe.Node:
+def _frame_inputs(branch: Branch, facts: PETFacts) -> dict[str, Any]:
+    """The frames of a dynamic PET, and what is known of them."""
     known = {
         "starts": facts.timing.starts,
         "durations": facts.timing.durations,
         "frame_factors": facts.frame_factors,
     }
-    interface = MeasureFrames(
-        in_file=str(branch.pairing.image.path),
-        factor=facts.factor,
+    return {
+        "in_file": str(branch.pairing.image.path),
+        "factor": facts.factor,
         **{name: list(values) for name, values in known.items() if values is not None},
-    )
+    }
+
+
+def _measure_frames(
+    branch: Branch, facts: PETFacts, tag: str, factors: Mapping[str, Port]
+) -> pe.Node:
+    interface = MeasureFrames(**_frame_inputs(branch, facts))
     grids = [branch.pairing.image, branch.pairing.t1w]
     frames = node(interface, f"measure_frames_{tag}", branch.config, on=grids)
     for field in FIELDS:
         branch.connect((branch.inputnode, f"{field}_{tag}"), frames, field)
     branch.connect(branch.moved, frames, "static")
     branch.connect(branch.transform, frames, "transform")
+    if branch.moves is not None:
+        branch.connect(branch.moves, frames, "moves")
     if names.SUV in factors:
         branch.connect(factors[names.SUV], frames, "suv_factor")
     if names.SUVR in factors:
@@ -300,7 +337,6 @@ def _write_curves(
     branch: Branch, facts: PETFacts, atlas: Atlas, frames: pe.Node, described: Mapping[str, Any]
 ) -> None:
     """Write the time-activity curves: activity, its spread, and SUV and SUVR where there are."""
-    time = {"Description": "Seconds from the time zero of the scan", "Units": "s"}
     kinds = {
         "tacs": (None, "Mean activity of each region and frame", facts.units),
         "sd": (names.SD, "Standard deviation over each region in each frame", facts.units),
@@ -312,13 +348,34 @@ def _write_curves(
         ),
     }
     for kind, (desc, description, units) in kinds.items():
-        metadata = {
-            **described,
-            "Description": f"{description}; regions of {atlas.name}",
-            "Units": units,
-            "frame_start": time,
-            "frame_end": time,
-        }
+        metadata = {**described, **_of_curves(atlas, description, units)}
         name = f"ds_{kind}_{_tag(atlas)}"
         write = _writer(branch, atlas, name, metadata, names.TACS, desc)
         branch.connect((frames, kind), write, "in_file")
+
+
+def _write_corrected_curves(
+    branch: Branch,
+    facts: PETFacts,
+    atlas: Atlas,
+    corrected: pe.Node,
+    described: Mapping[str, Any],
+) -> None:
+    kinds = corrected_curves(branch.config.processing.corrections, facts.units)
+    for (kind, desc), (description, units) in kinds.items():
+        metadata = {**described, **_of_curves(atlas, description, units)}
+        name = f"ds_{desc}_{_tag(atlas)}"
+        write = _writer(branch, atlas, name, metadata, names.TACS, desc)
+        branch.connect((corrected, kind), write, "in_file")
+        branch.connect((corrected, "metadata"), write, "computed")
+
+
+def _of_curves(atlas: Atlas, description: str, units: str | None) -> dict[str, Any]:
+    """Sidecar fields of a table of curves."""
+    time = {"Description": "Seconds from the time zero of the scan", "Units": "s"}
+    return {
+        "Description": f"{description}; regions of {atlas.name}",
+        **({} if units is None else {"Units": units}),
+        "frame_start": time,
+        "frame_end": time,
+    }

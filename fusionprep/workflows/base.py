@@ -15,7 +15,7 @@ from fusionprep.spaces import NATIVE
 from fusionprep.suvr_regions import ReferenceRegion
 from fusionprep.workflows.anatomical import init_anatomical_wf
 from fusionprep.workflows.atlases import TISSUES, atlas_fields, init_atlas_wf, t1w_atlases
-from fusionprep.workflows.nodes import T1W_IMAGES, Port, Space
+from fusionprep.workflows.nodes import Port, Space, t1w_images
 from fusionprep.workflows.pet import init_pet_wf
 from fusionprep.workflows.structural import init_structural_wf
 from fusionprep.workflows.suvr import (
@@ -72,7 +72,7 @@ def _add_t1w(
 ) -> None:
     anatomical = init_anatomical_wf(config, t1w, f"anatomical{_tag(t1w)}_wf")
     workflow.add_nodes([anatomical])
-    sources = {name: (anatomical, f"outputnode.{name}") for name in T1W_IMAGES}
+    sources = {name: (anatomical, f"outputnode.{name}") for name in t1w_images(t1w)}
     by_name = itertools.groupby(
         sorted(config.processing.templates, key=lambda template: template.name),
         key=lambda template: template.name,
@@ -84,7 +84,7 @@ def _add_t1w(
         workflow.connect([
             (anatomical, registration, [
                 (f"outputnode.{field}", f"inputnode.{field}")
-                for field in ("t1w", "brain", "mask", "gm", "metadata")
+                for field in registration.inputs.inputnode.get()
             ]),
         ])  # fmt: skip
         for field in registration.outputs.outputnode.get():

@@ -1,6 +1,7 @@
 """Another modality to the T1w: the rigid registration, its file and its figure."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nipype.interfaces import utility as niu
@@ -8,15 +9,18 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep.bids import names
-from fusionprep.bids.types import Pairing
+from fusionprep.bids.earlier import earlier_registration
+from fusionprep.bids.types import ImageFile, Pairing
 from fusionprep.choices import Method
 from fusionprep.config import Config
+from fusionprep.interfaces.motion import ResampleStatic
 from fusionprep.interfaces.quality import DoubtRegistration
 from fusionprep.interfaces.registration import RegisterRigid, Resample
 from fusionprep.interfaces.reports import PlotCoregistration
 from fusionprep.modalities import Modality
-from fusionprep.spaces import NATIVE
+from fusionprep.spaces import NATIVE, TemplateSpace
 from fusionprep.workflows.anatomical import t1w_output
+from fusionprep.workflows.earlier import RIGID, earlier_inputs
 from fusionprep.workflows.nodes import Port, Space, derivative_node, figure_node, node
 
 FROM_T1W = ("conformed", "t1w", "mask", "dseg")
@@ -76,12 +80,22 @@ def init_coregistration_wf(
     modality, grids = pairing.modality, [pairing.image, pairing.t1w]
     method: Method = config.processing.pet2anat_method if modality.tracer else "rigid"
     workflow.__desc__ = _description(method, modality)
+    earlier, _ = earlier_registration(config, pairing)
+    if method == "identity":
+        earlier = None
+    if earlier is not None:
+        workflow.__desc__ += RIGID.format(software=earlier.software).lstrip()
     inputnode = pe.Node(niu.IdentityInterface(fields=["moving", *FROM_T1W]), name="inputnode")
     outputnode = pe.Node(
         niu.IdentityInterface(fields=["transform", "moved", "metadata"]), name="outputnode"
     )
     register = node(
-        RegisterRigid(method=method, modality=modality.name, sloppy=config.processing.sloppy),
+        RegisterRigid(
+            method=method,
+            modality=modality.name,
+            sloppy=config.processing.sloppy,
+            **earlier_inputs(earlier),
+        ),
         "register",
         config,
         on=grids,
@@ -133,6 +147,11 @@ class Branch:
         Of :func:`init_coregistration_wf`.
     moved
         The image on the T1w grid.
+    moves
+        Where the head of each frame lies in the PET's reference; none where frames are taken as
+        they are.
+    frames
+        What is known of the frames, for :class:`~fusionprep.interfaces.motion.ResampleStatic`.
     """
 
     workflow: LiterateWorkflow
@@ -143,6 +162,8 @@ class Branch:
     source: Port
     coregister: LiterateWorkflow
     moved: Port
+    moves: Port | None = None
+    frames: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def registration(self) -> Port:
@@ -158,39 +179,48 @@ class Branch:
         """Hand what a port has to a field of a node."""
         self.workflow.connect(port[0], port[1], target, field)
 
-    def of_part(self, source: Port) -> "Branch":
+    def of_part(
+        self, source: Port, moves: Port | None = None, frames: Mapping[str, Any] | None = None
+    ) -> "Branch":
         """The same for another image of the scan, brought along by the same registration.
 
         Parameters
         ----------
         source
             The image, on the grid of the one that was registered.
+        moves, frames
+            See :class:`Branch`.
         """
-        interface = Resample(outside=self.pairing.modality.outside)
-        grids = [self.pairing.image, self.pairing.t1w]
-        resample = node(interface, "resample_t1w", self.config, on=grids)
-        self.connect(source, resample, "in_file")
+        part = replace(self, source=source, moves=moves, frames=frames or {})
+        resample = part._resampling("resample_t1w", self.pairing.t1w)
         self.connect((self.inputnode, "t1w"), resample, "reference")
         self.connect(self.transform, resample, "transforms")
-        return replace(self, source=source, moved=(resample, "out_file"))
+        return replace(part, moved=(resample, "out_file"))
+
+    def _resampling(self, name: str, grid: ImageFile | TemplateSpace, **inputs: Any) -> pe.Node:
+        """A node that brings the image, or the mean of its aligned frames, to a grid."""
+        inputs["outside"] = self.pairing.modality.outside
+        interface = (
+            Resample(**inputs) if self.moves is None else ResampleStatic(**inputs, **self.frames)
+        )
+        resample = node(interface, name, self.config, on=[self.pairing.image, grid])
+        self.connect(self.source, resample, "in_file")
+        if self.moves is not None:
+            self.connect(self.moves, resample, "moves")
+        return resample
 
     def in_space(self, space: Space) -> Port:
         """The image in an output space, in one interpolation from its own grid."""
         if space.template is None:
             return self.moved
         chain = pe.Node(niu.Merge(2), name=f"chain{space.tag}")
-        interface = Resample(template=str(space.template), outside=self.pairing.modality.outside)
-        resample = node(
-            interface,
-            f"resample{space.tag}",
-            self.config,
-            on=[self.pairing.image, space.template],
+        resample = self._resampling(
+            f"resample{space.tag}", space.template, template=str(space.template)
         )
         template_from_t1w = f"template_from_t1w_{space.template.name}"
         self.connect((self.inputnode, template_from_t1w), chain, "in1")
         self.connect(self.transform, chain, "in2")
         self.connect((chain, "out"), resample, "transforms")
-        self.connect(self.source, resample, "in_file")
         return resample, "out_file"
 
 

@@ -9,7 +9,7 @@ from nipype.interfaces.base import Undefined
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
-from fusionprep.bids import names
+from fusionprep.bids import fused_names, names
 from fusionprep.bids.types import ImageFile, Pairing
 from fusionprep.config import Config, Fusion
 from fusionprep.devices import SLICES_ON_CPU
@@ -29,6 +29,7 @@ from fusionprep.workflows.nodes import (
     derivative_node,
     figure_node,
     is_drawn,
+    lesion_fields,
     node,
 )
 
@@ -137,18 +138,21 @@ def init_fusion_wf(config: Config, pair: FusionPair) -> LiterateWorkflow:
         only what a model uses.
     scaling
         Of a CT without Hounsfield units, for the sidecar.
+    lesion
+        Of a T1w that has one.
     """
     workflow = LiterateWorkflow(name=f"fusion{pair.space.tag}_wf")
     entries = fusion_entries(config.fusion, pair.modality)
     workflow.__desc__ = _describe(config.fusion, pair.modality, entries)
     anatomy = [field for entry in entries for field in _anatomy(config.fusion, entry)]
-    fields = [*dict.fromkeys(anatomy), "mask", "functional"]
+    lesion = lesion_fields(pair.t1w)
+    fields = [*dict.fromkeys(anatomy), "mask", "functional", *lesion]
     if pair.modality.hounsfield:
         fields.append(SCALING)
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     drawn = is_drawn(config.processing, pair.space)
     for entry in entries:
-        desc = names.FusedDesc.for_model(entry, pair.modality, config.fusion.contrast)
+        desc = fused_names.FusedDesc.for_model(entry, pair.modality, config.fusion.contrast)
         given, shown = _anatomy(config.fusion, entry)
         fuse = _fuse_node(config, pair, entry, given)
         workflow.connect([
@@ -158,8 +162,8 @@ def init_fusion_wf(config: Config, pair: FusionPair) -> LiterateWorkflow:
         ])  # fmt: skip
         if given != shown:
             workflow.connect(inputnode, shown, fuse, "reference")
-        if SCALING in fields:
-            workflow.connect(inputnode, SCALING, fuse, SCALING)
+        for field in filter(fields.__contains__, (SCALING, names.LESION)):
+            workflow.connect(inputnode, field, fuse, field)
         _write(workflow, config, pair, entry, desc, fuse)
         if not drawn:
             continue
@@ -217,7 +221,7 @@ def _write(
     config: Config,
     pair: FusionPair,
     entry: ModelEntry,
-    desc: names.FusedDesc,
+    desc: fused_names.FusedDesc,
     fuse: pe.Node,
 ) -> None:
     """Write the fused image and, of a PET, that in colour."""
@@ -237,7 +241,7 @@ def _write(
             f"ds_{entry.name}{'_colour' * colour}",
             space=pair.space.code,
             metadata={
-                "Description": f"{names.describe_fused(entry, desc)} ({what})",
+                "Description": f"{fused_names.describe_fused(entry, desc)} ({what})",
                 "SkullStripped": not modality.hounsfield,
                 "Sources": list(fuse.inputs.sources),
                 **pair.metadata,
@@ -246,19 +250,19 @@ def _write(
         workflow.connect([(fuse, write, [(field, "in_file"), (computed, "computed")])])
 
 
-def _figure_like(pair: FusionPair, desc: names.FusedDesc, kind: str) -> str:
+def _figure_like(pair: FusionPair, desc: fused_names.FusedDesc, kind: str) -> str:
     """What a figure is named after: without the resolution, as one is drawn of each template."""
     return pair.outputs.fused(desc=desc.figure(kind), space=pair.space.entities["space"])
 
 
 def _mosaic_node(
-    config: Config, pair: FusionPair, entry: ModelEntry, desc: names.FusedDesc
+    config: Config, pair: FusionPair, entry: ModelEntry, desc: fused_names.FusedDesc
 ) -> pe.Node:
     """The mosaic of a fused image and its sources."""
     return figure_node(
         config,
         PlotFused,
-        _figure_like(pair, desc, names.FUSED),
+        _figure_like(pair, desc, fused_names.FUSED),
         ".jpg",
         f"plot_{entry.name}",
         contrast=desc.contrast.name,
@@ -268,11 +272,11 @@ def _mosaic_node(
 
 
 def _small_node(
-    config: Config, pair: FusionPair, entry: ModelEntry, desc: names.FusedDesc
+    config: Config, pair: FusionPair, entry: ModelEntry, desc: fused_names.FusedDesc
 ) -> pe.Node:
     """The small picture of a fused image for the group report."""
     if pair.space.template is None:
-        like, name = _figure_like(pair, desc, names.THUMBNAIL), f"thumbnail_{entry.name}"
+        like, name = _figure_like(pair, desc, fused_names.THUMBNAIL), f"thumbnail_{entry.name}"
         return figure_node(
             config,
             PlotThumbnail,
@@ -281,7 +285,7 @@ def _small_node(
             name,
             colour_map=config.fusion.colour_map,
         )
-    like, name = _figure_like(pair, desc, names.PLANES), f"planes_{entry.name}"
+    like, name = _figure_like(pair, desc, fused_names.PLANES), f"planes_{entry.name}"
     template = str(pair.space.template)
     return figure_node(config, PlotPlanes, like, ".png", name, template=template)
 

@@ -39,6 +39,10 @@ CLAIMS: Mapping[str, Claim] = {
     "Denoise": Claim(0.25, 20),
     "ExtractBrain": Claim(1.15, 12),
     "Fuse": Claim(0.3, 50),
+    # all frames at 4 mm, and one as stored
+    "FindMotion": Claim(0.35, 48),
+    # one frame, as stored and resampled
+    "KeepFrames": Claim(0.3, 24),
     # places of the labelled voxels, and one frame
     "MeasureFrames": Claim(0.2, 24),
     "MeasureRegions": Claim(0.2, 16),
@@ -46,8 +50,12 @@ CLAIMS: Mapping[str, Claim] = {
     "RegisterTemplate": Claim(0.65, 4),
     "RemoveTable": Claim(0.1, 24),
     "Resample": Claim(0.4, 8),
+    # one frame resampled, and sums of frames in float64
+    "ResampleStatic": Claim(0.4, 40),
     "Segment": Claim(0.45, 8),
     "SubjectRegion": Claim(0.1, 12),
+    # a map of each tissue as stored and on the grid of the T1w, and the rough brain mask
+    "TakeOver": Claim(0.6, 60),
     "WriteDerivative": Claim(0.1, 8),
 }
 GB_OF_SLICE = 0.1

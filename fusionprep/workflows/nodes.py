@@ -7,7 +7,7 @@ from typing import Any
 from nipype.interfaces.base import BaseInterface
 from nipype.pipeline import engine as pe
 
-from fusionprep.bids.names import figure_path
+from fusionprep.bids.names import LESION, figure_path
 from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config, Fusion, Processing
 from fusionprep.interfaces.derivatives import WriteDerivative
@@ -150,16 +150,26 @@ def is_drawn(processing: Processing, space: Space) -> bool:
     return space.template is None or first[space.template.name] == space.template
 
 
-def template_images(fusion: Fusion) -> tuple[str, ...]:
-    """What is brought from the T1w to the templates: T1w, mask, and GM where a model uses it."""
+def t1w_images(t1w: ImageFile) -> tuple[str, ...]:
+    """What is made of a T1w on its grid: :data:`T1W_IMAGES`, and its lesion where it has one."""
+    return (*T1W_IMAGES, *lesion_fields(t1w))
+
+
+def template_images(fusion: Fusion, t1w: ImageFile) -> tuple[str, ...]:
+    """What is brought from the T1w to templates: T1w, mask, lesion, GM where a model uses it."""
     uses_gm = not all(get_model(name).takes_image for name in fusion.models)
-    return ("t1w", "mask", "gm") if uses_gm else ("t1w", "mask")
+    return ("t1w", "mask", *(["gm"] if uses_gm else []), *lesion_fields(t1w))
 
 
-def anatomy_fields(config: Config) -> list[str]:
+def lesion_fields(t1w: ImageFile) -> list[str]:
+    """The field of a lesion, where the T1w has one."""
+    return [LESION] if t1w.lesions else []
+
+
+def anatomy_fields(config: Config, t1w: ImageFile) -> list[str]:
     """What the workflows of other modalities are given of the T1w.
 
-    :data:`T1W_IMAGES` on the T1w grid; per template, both transforms;
+    :func:`t1w_images` on the T1w grid; per template, both transforms;
     per template and resolution, :func:`template_images` there.
     """
     templates = config.processing.templates
@@ -168,16 +178,16 @@ def anatomy_fields(config: Config) -> list[str]:
         for name in dict.fromkeys(template.name for template in templates)
         for direction in ("template_from_t1w", "t1w_from_template")
     ]
-    images = template_images(config.fusion)
+    images = template_images(config.fusion, t1w)
     grids = [Space(template).anatomy_field(image) for template in templates for image in images]
-    return [*T1W_IMAGES, *transforms, *grids]
+    return [*t1w_images(t1w), *transforms, *grids]
 
 
-def fusion_fields(config: Config) -> list[str]:
+def fusion_fields(config: Config, t1w: ImageFile) -> list[str]:
     """What the workflows of modalities that are fused are given.
 
     :func:`anatomy_fields`, and in every output space the contrast that they are fused with where
     that is not the T1w.
     """
     spaces = output_spaces(config.processing) if config.fusion.contrast != T1W else []
-    return [*anatomy_fields(config), *(space.anatomy_field(CONTRAST) for space in spaces)]
+    return [*anatomy_fields(config, t1w), *(space.anatomy_field(CONTRAST) for space in spaces)]

@@ -10,7 +10,7 @@ from fusionprep.config import Processing
 from fusionprep.image.partial_volume.brain import BRAIN_TISSUES
 from fusionprep.interfaces.partial_volume import TABLE_COLUMNS, CorrectPartialVolume
 from fusionprep.interfaces.pet import Scale
-from fusionprep.interfaces.reports import PlotCorrected
+from fusionprep.interfaces.pet_figures import PlotCorrected
 from fusionprep.suvr_regions import ReferenceRegion
 from fusionprep.workflows.anatomical import t1w_output
 from fusionprep.workflows.coregistration import Branch
@@ -58,17 +58,23 @@ def describe_correction(processing: Processing, facts: PETFacts) -> str:
     )
 
 
-def add_partial_volume(branch: Branch, facts: PETFacts, metadata: dict[str, Any]) -> None:
+def add_partial_volume(branch: Branch, facts: PETFacts, metadata: dict[str, Any]) -> pe.Node | None:
     """Correct the PET on the T1w grid, and write the results with their figures.
 
     Parameters
     ----------
     metadata
         Sidecar fields of every image made of the PET.
+
+    Returns
+    -------
+    nipype.Node or None
+        Of :class:`~fusionprep.interfaces.partial_volume.CorrectPartialVolume`; None where nothing
+        is corrected.
     """
     methods = branch.config.processing.corrections
     if facts.point_spread is None or not methods:
-        return
+        return None
     with_suvr = has_suvr(branch.config.processing, facts)
     correct = _correct_node(branch, facts, with_suvr)
     inputs = [branch.outputs(desc=names.PREPROC, **Space().entities)]
@@ -90,18 +96,28 @@ def add_partial_volume(branch: Branch, facts: PETFacts, metadata: dict[str, Any]
         if with_suvr:
             region = region_path(facts.region, branch.pairing.t1w)
             _write_suvr(branch, method, correct, told, (out_path, region))
+    return correct
 
 
 def _correct_node(branch: Branch, facts: PETFacts, with_suvr: bool) -> pe.Node:
+    config = branch.config
+    interface = CorrectPartialVolume(
+        methods=list(config.processing.corrections),
+        region_required=not config.processing.region_by_tracer,
+    )
+    correct = node(interface, "correct_partial_volume", config, on=[branch.pairing.t1w])
+    hand_brain_over(branch, facts, correct, with_suvr)
+    return correct
+
+
+def hand_brain_over(branch: Branch, facts: PETFacts, correct: pe.Node, with_suvr: bool) -> None:
+    """Give a node the inputs of :class:`~fusionprep.interfaces.partial_volume.BrainInputSpec`."""
     config, spread = branch.config, facts.point_spread
     if spread is None:
         raise ValueError("nothing is known of the point spread")
-    interface = CorrectPartialVolume(
-        methods=list(config.processing.corrections),
-        fwhm=list(spread.fwhm),
-        fwhm_source=spread.source,
-    )
-    correct = node(interface, "correct_partial_volume", config, on=[branch.pairing.t1w])
+    interface = correct.interface
+    interface.inputs.fwhm = list(spread.fwhm)
+    interface.inputs.fwhm_source = spread.source
     branch.connect(branch.moved, correct, "pet")
     branch.connect(branch.source, correct, "static")
     branch.connect(branch.transform, correct, "transform")
@@ -113,7 +129,6 @@ def _correct_node(branch: Branch, facts: PETFacts, with_suvr: bool) -> pe.Node:
         tissues, parted = _of_region(facts.region)
         interface.inputs.region_tissues = list(tissues)
         interface.inputs.region_parted = parted
-    return correct
 
 
 def _of_region(region: ReferenceRegion | None) -> tuple[tuple[str, ...], bool]:

@@ -1,6 +1,5 @@
 """PET: one volume, to the T1w and the templates, SUV and SUVR, fusion."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +12,8 @@ from fusionprep.bids.sidecars import still_true
 from fusionprep.bids.types import ImageFile, Pairing, PETFacts
 from fusionprep.config import Config
 from fusionprep.interfaces.pet import AverageFrames, ReferenceMean, Scale
+from fusionprep.interfaces.pet_figures import PlotFrames, PlotReferenceRegion
 from fusionprep.interfaces.quality import AssessPET
-from fusionprep.interfaces.reports import PlotFrames, PlotReferenceRegion
 from fusionprep.workflows.atlases import (
     add_regions,
     atlas_fields,
@@ -23,6 +22,13 @@ from fusionprep.workflows.atlases import (
 )
 from fusionprep.workflows.coregistration import Branch, add_coregistration, paired_metadata
 from fusionprep.workflows.fusion import fuse_in_space
+from fusionprep.workflows.motion import (
+    add_motion,
+    describe_motion,
+    keep_frames,
+    known,
+    merged,
+)
 from fusionprep.workflows.nodes import (
     Port,
     Space,
@@ -44,7 +50,7 @@ from fusionprep.workflows.suvr import (
 )
 
 FRAMES_TEXT = """
-{which} were {corrected}averaged{weights}, without correction for motion between them.
+{which} were {corrected}averaged{weights}.
 """
 REGISTERED = """
 The mean over all frames was registered to the T1w.
@@ -94,7 +100,7 @@ def init_pet_wf(
     workflow.__desc__ = _describe(config, image, facts)
     atlases = t1w_atlases(config, pairing.t1w)
     fields = [
-        *fusion_fields(config),
+        *fusion_fields(config, pairing.t1w),
         *region_fields(config.processing, facts),
         *atlas_fields(atlases),
     ]
@@ -103,24 +109,31 @@ def init_pet_wf(
     branch = add_coregistration(
         workflow, config, pairing, inputnode=inputnode, source=(average, "all_frames")
     )
-    if facts.frames.chosen is not None:
+    found = [branch.registration]
+    motion = add_motion(workflow, config, image, facts, branch.outputs)
+    if motion is not None:
+        branch.connect((motion, "moves"), average, "moves")
+        found.append((motion, "metadata"))
+        frames = {"dynamic": str(image.path), "factor": facts.factor, **_averaged(facts)}
+        branch = branch.of_part((average, "out_file"), (motion, "moves"), frames)
+    elif facts.frames.chosen is not None:
         branch = branch.of_part((average, "out_file"))
-    found = pe.Node(niu.Merge(2), name="computed_metadata")
-    branch.connect((average, "metadata"), found, "in1")
-    branch.connect(branch.registration, found, "in2")
+    static = merged(branch, "computed_metadata", (average, "metadata"), *found)
     assess = _assess_node(branch, facts)
     if image.n_frames > 1:
         _draw_frames(branch, facts)
     quantities = [*_suv(facts, assess), *_suvr(branch, facts)]
     missing = [quantity.missing for quantity in quantities if quantity.missing is not None]
-    assessed = _merged(branch, (found, "out"), (assess, "metadata"), *missing)
+    everything = (assess, "metadata"), *missing
+    assessed = merged(branch, "computed_metadata_t1w", static, *everything)
     metadata = _metadata(config, pairing, facts)
+    keep_frames(branch, facts, metadata, *found)
     factors = {quantity.desc: quantity.factor for quantity in quantities}
-    add_regions(branch, facts, atlases, factors, metadata)
-    add_partial_volume(branch, facts, metadata)
+    correct = add_partial_volume(branch, facts, metadata)
+    add_regions(branch, facts, atlases, factors, metadata, correct=correct)
     for space in output_spaces(config.processing):
         moved = branch.in_space(space)
-        computed = assessed if space.template is None else (found, "out")
+        computed = assessed if space.template is None else static
         preproc = _write_static(branch, space, moved, computed, metadata)
         for quantity in quantities:
             _write_quantity(branch, space, moved, preproc, quantity, metadata)
@@ -133,16 +146,20 @@ def _average_node(config: Config, image: ImageFile, facts: PETFacts) -> pe.Node:
     return node(interface, "average_frames", config, on=[image])
 
 
-def _of_frames(facts: PETFacts) -> dict[str, list[float] | list[int]]:
+def _of_frames(facts: PETFacts) -> dict[str, list[Any]]:
     """What is known of each frame, and which are averaged, as interfaces take it."""
-    known: dict[str, Sequence[float] | Sequence[int] | None] = {
-        # The frames of a mean may have had pauses between them, so that its end is not known.
-        "starts": facts.timing.starts if facts.timing.averaged == 1 else None,
-        "durations": facts.timing.durations,
-        "frame_factors": facts.frame_factors,
-    }
-    known["chosen"] = facts.frames.chosen
-    return {name: list(values) for name, values in known.items() if values is not None}
+    # The frames of a mean may have had pauses between them, so that its end is not known.
+    starts = facts.timing.starts if facts.timing.averaged == 1 else None
+    return known(starts=starts) | _averaged(facts)
+
+
+def _averaged(facts: PETFacts) -> dict[str, list[Any]]:
+    """How frames are averaged."""
+    return known(
+        durations=facts.timing.durations,
+        frame_factors=facts.frame_factors,
+        chosen=facts.frames.chosen,
+    )
 
 
 def _metadata(config: Config, pairing: Pairing, facts: PETFacts) -> dict[str, Any]:
@@ -175,6 +192,7 @@ def _describe(config: Config, image: ImageFile, facts: PETFacts) -> str:
         )
         if facts.frames.chosen is not None:
             text += REGISTERED.lstrip()
+    text += describe_motion(config, image)
     if has_suvr(config.processing, facts):
         text += describe_region(config.processing, facts)
     return text + describe_correction(config.processing, facts)
@@ -205,14 +223,6 @@ def _assess_node(branch: Branch, facts: PETFacts) -> pe.Node:
     return assess
 
 
-def _merged(branch: Branch, *ports: Port) -> Port:
-    """All that is found about the PET in T1w space."""
-    computed = pe.Node(niu.Merge(len(ports), ravel_inputs=True), name="computed_metadata_t1w")
-    for number, port in enumerate(ports, start=1):
-        branch.connect(port, computed, f"in{number}")
-    return computed, "out"
-
-
 def _draw_frames(branch: Branch, facts: PETFacts) -> None:
     figure = figure_node(
         branch.config,
@@ -228,6 +238,8 @@ def _draw_frames(branch: Branch, facts: PETFacts) -> None:
     for name in ("mask", "dseg"):
         branch.connect((branch.inputnode, name), figure, name)
     branch.connect(branch.transform, figure, "transform")
+    if branch.moves is not None:
+        branch.connect(branch.moves, figure, "moves")
 
 
 def _suv(facts: PETFacts, assess: pe.Node) -> list[_Quantity]:

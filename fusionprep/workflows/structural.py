@@ -48,7 +48,8 @@ def init_structural_wf(
     """
     workflow = LiterateWorkflow(name=name)
     modality = pairing.modality
-    fields = fusion_fields(config) if modality.fused else anatomy_fields(config)
+    given = fusion_fields if modality.fused else anatomy_fields
+    fields = given(config, pairing.t1w)
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     source = _source(workflow, config, pairing)
     branch = add_coregistration(workflow, config, pairing, inputnode=inputnode, source=source)

@@ -1,6 +1,6 @@
 """T1w to a template, and the T1w there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nipype.interfaces import utility as niu
@@ -8,18 +8,21 @@ from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep.bids import names
+from fusionprep.bids.earlier import EarlierFiles, earlier_work
 from fusionprep.bids.types import ImageFile
 from fusionprep.config import Config
 from fusionprep.interfaces.registration import RegisterTemplate, Resample
 from fusionprep.interfaces.reports import PlotNormalization
 from fusionprep.spaces import NATIVE, TemplateSpace
 from fusionprep.workflows.anatomical import t1w_output, t1w_path
+from fusionprep.workflows.earlier import describe_transform, earlier_inputs
 from fusionprep.workflows.memory import GB_OF_ANTS
 from fusionprep.workflows.nodes import (
     Port,
     Space,
     derivative_node,
     figure_node,
+    lesion_fields,
     node,
     template_images,
 )
@@ -35,7 +38,11 @@ DESCRIPTION = """
 The brain-extracted T1w was registered to {template} [@mni] at 2 mm: {backend}. Images were brought
 to template space in one interpolation through the concatenated transforms.
 """
-
+LESION_TEXT = """
+For this registration the lesion was filled from the other side of the brain
+[@enantiomorphic], or with the template's intensities where that had a lesion, too, or was less like
+what is around it.
+"""
 
 REGISTRATION = "registration"
 """What the field begins with that hands over how good the registration is."""
@@ -63,6 +70,10 @@ IMAGES: Mapping[str, _Image] = {
         "linear",
         {"Description": "Fraction of GM of the subject in template space"},
     ),
+    names.LESION: _Image(
+        "nearest",
+        {"Description": "Lesion of the subject in template space", "Type": "Lesion"},
+    ),
 }
 
 
@@ -78,7 +89,7 @@ def init_template_wf(
 
     Inputs
     ------
-    t1w, brain, mask, gm, metadata
+    t1w, brain, mask, gm, metadata, and the T1w's lesion where it has one
         Outputs of :func:`~fusionprep.workflows.anatomical.init_anatomical_wf`.
 
     Outputs
@@ -92,32 +103,31 @@ def init_template_wf(
     template, processing = spaces[0].template, config.processing
     if template is None:
         raise ValueError("the T1w's own space is not a template")
-    backend = BACKENDS[processing.registration_backend]
-    workflow.__desc__ = DESCRIPTION.format(template=template.name, backend=backend)
-    fields = ["t1w", "brain", "mask", "gm", "metadata"]
+    lesion = lesion_fields(t1w)
+    earlier = earlier_work(config, t1w).templates.get(template.name)
+    workflow.__desc__ = _methods(template.name, processing.registration_backend, lesion, earlier)
+    fields = ["t1w", "brain", "mask", "gm", "metadata", *lesion]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
-    register = node(
-        RegisterTemplate(
-            template=str(template),
-            backend=processing.registration_backend,
-            seed=processing.random_seed,
-            sloppy=processing.sloppy,
-        ),
-        "register",
-        config,
-        on=[t1w],
-        more_gb=GB_OF_ANTS * (processing.registration_backend == "ants"),
+    interface = RegisterTemplate(
+        template=str(template),
+        backend=processing.registration_backend,
+        seed=processing.random_seed,
+        sloppy=processing.sloppy,
+        **earlier_inputs(earlier),
     )
+    more_gb = GB_OF_ANTS * (processing.registration_backend == "ants")
+    register = node(interface, "register", config, on=[t1w], more_gb=more_gb)
     computed = pe.Node(niu.Merge(2), name="computed_metadata")
     workflow.connect([
-        (inputnode, register, [("brain", "t1w_brain"), ("mask", "mask"), ("gm", "gm")]),
+        (inputnode, register, [("brain", "t1w_brain")]),
+        (inputnode, register, [(field, field) for field in ("mask", "gm", *lesion)]),
         (inputnode, computed, [("metadata", "in1")]),
         (register, computed, [("metadata", "in2")]),
     ])  # fmt: skip
     outputs = _write_transforms(workflow, config, t1w, template.name, register)
     outputs[f"{REGISTRATION}_{template.name}"] = register, "metadata"
     for space in spaces:
-        for image in template_images(config.fusion):
+        for image in template_images(config.fusion, t1w):
             moved = _resample_node(config, t1w, space, image)
             workflow.connect([
                 (inputnode, moved, [(image, "in_file")]),
@@ -136,12 +146,22 @@ def init_template_wf(
         f"plot{spaces[0].tag}",
         template=str(template),
     )
-    drawn = outputs[spaces[0].anatomy_field("t1w")]
-    workflow.connect(drawn[0], drawn[1], figure, "t1w")
+    for field in ("t1w", *lesion):
+        drawn = outputs[spaces[0].anatomy_field(field)]
+        workflow.connect(drawn[0], drawn[1], figure, field)
     outputnode = pe.Node(niu.IdentityInterface(fields=list(outputs)), name="outputnode")
     for name, port in outputs.items():
         workflow.connect(port[0], port[1], outputnode, name)
     return workflow
+
+
+def _methods(
+    template: str, backend: str, lesion: Sequence[str], earlier: EarlierFiles | None
+) -> str:
+    text = DESCRIPTION.format(template=template, backend=BACKENDS[backend])
+    if lesion:
+        text += LESION_TEXT.lstrip()
+    return text + describe_transform(earlier, template)
 
 
 def _write_transforms(

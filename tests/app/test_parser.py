@@ -15,7 +15,8 @@ from fusionprep.models.registry import model_names
 EVERY_OPTION = """
 raw out participant --participant-label 01 --session-label a --tracer-label x --rec-label y
 --run-label 1 --bids-filter-file filter.json --bids-database-dir index --skip-bids-validation
---modalities pet ct flair --max-day-gap 0 --anat-session ses-b
+--modalities pet ct flair --max-day-gap 0 --anat-session ses-b --ignore lesions
+ --derivatives fmriprep=made lab=made
 --output-spaces T1w MNI152NLin2009aSym:res-2 --pet2anat-method auto --registration-backend ants
 --anat-contrast FLAIR
 --skull-strip-t1w force --denoise-t1w on
@@ -76,6 +77,7 @@ def test_every_option_reaches_the_configuration(here, write_weights):
     for name in ("pons.nii.gz", "space-T1w_seg-Lab_dseg.nii", "names.tsv"):
         (here / name).touch()
     (here / "freesurfer").mkdir()
+    (here / "made" / "sub-01").mkdir(parents=True)
     (here / "plugin.yml").write_text("plugin: MultiProc\n")
     own = {name: write_weights(name)[0] for name in ("unet", "densefuse")}
     config, actions = parse(EVERY_OPTION.split())
@@ -103,6 +105,8 @@ def test_every_option_reaches_the_configuration(here, write_weights):
         registration_backend="ants",
         max_day_gap=0,
         anat_session="b",
+        ignore=("lesions",),
+        derivatives={"fmriprep": here / "made", "lab": here / "made"},
         skull_strip_t1w="force",
         denoise_t1w="on",
         anat_contrast="FLAIR",
@@ -204,6 +208,7 @@ def test_what_argparse_refuses_ends_with_64(here, arguments, capsys):
         ("--atlas dk --output-spaces T1w", "is in MNI152NLin2009aSym; add it to --output-spaces"),
         ("--atlas-labels names.tsv", "goes with a file of --atlas"),
         ("--fs-subjects-dir missing", "no such folder"),
+        ("--ignore lesions lesions", "--ignore must name one or more, each once"),
         ("--pvc none mg", "--pvc none goes with no other"),
         ("--pvc mg mg", "--pvc must name one or more, each once"),
         ("--psf 6", "--psf is for --pvc"),

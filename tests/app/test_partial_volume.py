@@ -9,18 +9,26 @@ import numpy as np
 import pytest
 
 from fusionprep.demo.dataset import read_truth
+from fusionprep.reading import read_table
+from fusionprep.reports.group.regions import write_region_table
 from tests import validator
 from tests.app.runs import Run, run_app
+from tests.app.true_regions import true_labels
 
 METHODS = ("mg", "gtm", "rbv", "iy")
 IMAGES = ("MG", "RBV", "IY")
+PRECENTRAL, WHITE = 1024, 2
 
 
 @pytest.fixture(scope="module")
 def corrected(phantom, finished, tmp_path_factory) -> Run:
     """All corrections, from the work directory of a run without them."""
-    out = tmp_path_factory.mktemp("corrected") / "out"
-    options = ("--pvc", *METHODS, "--psf", "6", "--suvr-region", "gm")
+    folder = tmp_path_factory.mktemp("corrected")
+    out = folder / "out"
+    truth = read_truth(phantom)["01"]
+    atlas = folder / "sub-01_space-T1w_seg-Lab_dseg.nii.gz"
+    nib.save(nib.Nifti1Image(true_labels(truth), nib.load(truth.gm).affine), atlas)
+    options = ("--pvc", *METHODS, "--psf", "6", "--suvr-region", "gm", "--atlas", str(atlas))
     run = run_app(phantom, out, *options, work_dir=finished.work_dir)
     assert run.code == 0, run.stderr
     return run
@@ -69,6 +77,31 @@ def test_the_table_has_the_means_of_tissues(corrected, activity):
     assert told["Units"] == "Bq/mL"
 
 
+def test_the_table_of_regions_has_both(corrected, activity):
+    (path,) = corrected.output_dir.glob("sub-01/pet/*_seg-Lab_morph.tsv")
+    rows = {int(row["index"]): row for row in read_table(path)}
+    told = sidecar(path)
+    assert set(rows[PRECENTRAL]) <= set(told)
+    gray = rows[PRECENTRAL]
+    assert float(gray["mean"]) < 0.8 * activity["GM"]
+    for method, allowed in (("MG", 0.1), ("GTM", 0.1), ("RBV", 0.25), ("IY", 0.25)):
+        assert float(gray[f"mean_pvc{method}"]) == pytest.approx(activity["GM"], rel=allowed)
+        assert float(gray[f"suvr_pvc{method}"]) == pytest.approx(1, abs=0.15)
+    assert gray["tissue_pvc"] == "GM"
+    assert 0 < float(gray["variance_pvcGTM"]) ** 0.5 < 0.1 * activity["GM"]
+    assert rows[WHITE]["mean_pvcMG"] == "n/a"
+    assert float(rows[WHITE]["mean_pvcGTM"]) == pytest.approx(activity["WM"], rel=0.25)
+    done = told["PartialVolumeCorrection"]
+    assert done["SUVR"]["Reference"] == pytest.approx(activity["GM"], rel=0.1)
+    assert "NotComputed" not in done
+    table, problems = write_region_table(corrected.output_dir)
+    assert not problems
+    (row,) = read_table(table)
+    names = [f"Lab_label_{PRECENTRAL}_{name}" for name in ("suvr_pvcGTM", "variance_pvcGTM")]
+    assert [row[name] for name in names] == [gray["suvr_pvcGTM"], gray["variance_pvcGTM"]]
+    assert all("partial volume" in sidecar(table)[name]["Description"] for name in names[:1])
+
+
 @pytest.mark.parametrize("method", IMAGES)
 def test_suvr_refers_to_the_corrected_region(corrected, gray, method):
     image, ratio = (corrected.image("01", desc) for desc in (f"pvc{method}", f"suvrPvc{method}"))
@@ -111,6 +144,7 @@ def test_report_and_methods_text_show_it(corrected):
     assert "Gaussian point spread of 6 mm (given with --psf)" in text
     assert "Müller-Gärtner et al., 1992" in text
     assert text.count("Rousset") > 1
+    assert "of all regions, each of its tissue" in text
 
 
 def test_the_validator_accepts_the_names(corrected):

@@ -94,8 +94,22 @@ def test_a_subject_without_a_segmentation_is_told_of(tmp_path):
     assert not [path for path in paths if "seg-aparcaseg" in path]
     (preproc,) = (m for p, m in paths.items() if p.endswith("space-T1w_desc-preproc_pet.nii.gz"))
     assert preproc["Notes"] == [
-        "no regions of FreeSurfer's aparc+aseg: there is no such file of sub-01"
+        "no regions of FreeSurfer's aparc+aseg: there is no sub-01 in the folder of subjects"
     ]
+
+
+def test_a_segmentation_that_did_not_finish_is_told_of_in_one_line(phantom, finished, tmp_path):
+    (tmp_path / "fs" / "sub-01" / "mri").mkdir(parents=True)
+    run = run_app(
+        phantom, tmp_path / "out", "--fs-subjects-dir", str(tmp_path / "fs"),
+        work_dir=finished.work_dir,
+    )  # fmt: skip
+    assert run.code == 0, run.stderr
+    said = "sub-01 has no mri/aparc+aseg.mgz in the folder of subjects"
+    assert len([line for line in run.stderr.splitlines() if said in line]) == 1
+    assert said in (run.output_dir / "sub-01.html").read_text("utf-8")
+    record = json.loads(sidecar_of(run.image("01", "preproc")).read_text("utf-8"))
+    assert [note for note in record["Notes"] if said in note]
 
 
 def test_a_run_with_an_atlas_of_the_subject_and_one_of_freesurfer(phantom, finished, tmp_path):

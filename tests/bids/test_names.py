@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from fusionprep.bids.fused_names import FusedDesc
 from fusionprep.bids.names import (
-    FusedDesc,
     OutputNames,
     derivative_path,
     figure_path,

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from fusionprep.image.masks import dice
-from fusionprep.image.segmentation import TISSUES, segment_tissues
+from fusionprep.image.segmentation import LESION, TISSUES, segment_tissues
 
 VOXEL = (2.0, 2.0, 2.0)
 
@@ -117,3 +117,29 @@ def test_the_same_seed_gives_the_same_result():
     first, second = (segment_tissues(data, np.ones(data.shape), VOXEL, seed=3) for _ in range(2))
     for name in TISSUES:
         np.testing.assert_array_equal(first.fraction[name], second.fraction[name])
+
+
+def test_a_lesion_is_no_tissue_and_has_no_part_in_the_model(person):
+    """Half of a brain with values of no tissue: with its mask the rest is as if it were healthy."""
+    data = np.asarray(person.t1w().dataobj, np.float32).copy()
+    mask = np.asarray(person.mask().dataobj) > 0
+    lesion = mask & (np.indices(mask.shape)[0] < mask.shape[0] * 0.4)
+    data[lesion] = 3 * data[mask].max()
+    truth = person.tissues()
+    with_mask = segment_tissues(data, mask, VOXEL, lesion=lesion)
+    without = segment_tissues(data, mask, VOXEL)
+    assert (with_mask.labels[lesion] == LESION).all()
+    assert not any(fraction[lesion].any() for fraction in with_mask.fraction.values())
+    outside = mask & ~lesion
+    found = [dice((t.labels == 1) & outside, (truth == 1) & outside) for t in (with_mask, without)]
+    assert found[0] >= 0.85
+    assert found[1] < 0.6
+    alone = segment_tissues(data, outside, VOXEL)
+    np.testing.assert_array_equal(with_mask.labels[outside], alone.labels[outside])
+
+
+def test_an_empty_lesion_changes_nothing(person, segmented):
+    data, mask = np.asarray(person.t1w().dataobj), np.asarray(person.mask().dataobj) > 0
+    found = segment_tissues(data, mask, VOXEL, lesion=np.zeros_like(mask))
+    np.testing.assert_array_equal(found.labels, segmented[0].labels)
+    np.testing.assert_array_equal(found.fraction["GM"], segmented[0].fraction["GM"])

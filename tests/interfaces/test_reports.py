@@ -11,11 +11,10 @@ from fusionprep.image.colour import fuse_colour, rgb24_image
 from fusionprep.image.io import new_image
 from fusionprep.image.resample import itk_from_ras
 from fusionprep.interfaces.files import load
+from fusionprep.interfaces.pet_figures import PlotFrames, PlotReferenceRegion
 from fusionprep.interfaces.reports import (
-    PlotFrames,
     PlotFused,
     PlotPlanes,
-    PlotReferenceRegion,
     PlotThumbnail,
     PlotTissue,
 )

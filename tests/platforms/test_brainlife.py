@@ -110,12 +110,17 @@ def test_options_of_the_parameters(staged):
         ct=str(staged / "c" / "ct.nii"),
         output_spaces="T1w MNI152NLin2009aSym:res-2",
         suvr_region="",
+        atlas="dk Schaefer2018:100Parcels7Networks",
+        pvc=["mg", "gtm"],
+        psf="6",
         sloppy=True,
         random_seed=0,
     )
     assert find_options(config, find_images(config)) == [
         "--modalities", "pet", "ct", "--fusion-model", "average",
-        "--output-spaces", "T1w", "MNI152NLin2009aSym:res-2", "--random-seed", "0", "--sloppy",
+        "--output-spaces", "T1w", "MNI152NLin2009aSym:res-2",
+        "--atlas", "dk", "Schaefer2018:100Parcels7Networks", "--pvc", "mg", "gtm", "--psf", "6",
+        "--random-seed", "0", "--sloppy",
     ]  # fmt: skip
 
 

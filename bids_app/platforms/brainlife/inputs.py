@@ -28,6 +28,11 @@ PARAMETERS = {
     "anat_contrast": "--anat-contrast",
     "frames": "--frames",
     "suvr_region": "--suvr-region",
+    "atlas": "--atlas",
+    "pvc": "--pvc",
+    "psf": "--psf",
+    "hmc": "--hmc",
+    "keep_frames": "--keep-frames",
     "pet2anat_method": "--pet2anat-method",
     "registration_backend": "--registration-backend",
     "skull_strip_t1w": "--skull-strip-t1w",
@@ -41,6 +46,7 @@ PARAMETERS = {
     "mem": "--mem",
     "sloppy": "--sloppy",
 }
+OF_SEVERAL_WORDS = ("output_spaces", "atlas", "pvc")
 SUFFIXES = (".nii.gz", ".nii")
 USAGE = 64
 
@@ -194,7 +200,7 @@ def find_options(config: Mapping[str, Any], images: Sequence[Image]) -> list[str
 def _words(name: str, value: object) -> list[str]:
     items = value if isinstance(value, list) else [value]
     words = [word for item in items for word in str(item).split()]
-    if not words or (len(words) > 1 and name != "output_spaces"):
+    if not words or (len(words) > 1 and name not in OF_SEVERAL_WORDS):
         raise ConfigError(f"{name} must be one word, not {value!r}")
     if any(word.startswith("-") for word in words):
         raise ConfigError(f"{name} cannot be {value!r}")

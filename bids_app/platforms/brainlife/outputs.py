@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fusionprep.bids import names
+from fusionprep.bids import fused_names, names
 from fusionprep.files import json_text
 from fusionprep.modalities import CT, PET, T1W, Modality
 from fusionprep.reading import read_json_object
@@ -45,7 +45,7 @@ class Wanted:
         entities, suffix = names.parse_name(image.name)
         label = entities.get("desc", "")
         if isinstance(self.desc, Modality):
-            fused = names.FusedDesc.parse(label)
+            fused = fused_names.FusedDesc.parse(label)
             labelled = fused is not None and fused.modality == self.desc and not fused.colour
         else:
             labelled = label == self.desc

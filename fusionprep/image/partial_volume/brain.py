@@ -10,10 +10,10 @@ from fusionprep.image.masks import tight_box
 from fusionprep.image.partial_volume.methods import (
     GRAY,
     RegionMeans,
+    TransferMatrix,
     iterative_yang,
     muller_gartner,
     region_based_voxelwise,
-    transfer_matrix_means,
 )
 from fusionprep.image.partial_volume.partition import Blurred, Partition, Triple
 
@@ -21,8 +21,8 @@ BRAIN_TISSUES = ("GM", "WM", "CSF")
 GRAY_METHOD = "mg"
 """The one that finds the activity of gray matter alone."""
 
-PART = " in "
-"""Between a tissue and a region, in the name of what they share."""
+PART, AND = " in ", " and "
+"""Between a tissue and a region, in the name of what they share; between tissues that are one."""
 
 NEAR_WIDTHS = 1.5
 """How far from the brain scalp and skull are a region of their own, in widths of the spread."""
@@ -60,17 +60,21 @@ class Reference:
         """Tissues with their parts in the region, where their activity may be another."""
         if not self.parted:
             return partition
-        for tissue in self.tissues:
-            names = {1: f"{tissue}{PART}{self.name}"}
-            labels = self.inside.astype(np.uint8)
-            partition = partition.split({tissue}, labels, names, smallest_ml=SMALLEST_PART_ML)
+        labels = self.inside.astype(np.uint8)
+        for region in filter(self.counts, partition.names):
+            names = {1: f"{region}{PART}{self.name}"}
+            partition = partition.split({region}, labels, names, smallest_ml=SMALLEST_PART_ML)
         return partition
+
+    def counts(self, region: str) -> bool:
+        """Whether a region of a partition is of its tissues."""
+        return not {*tissue_of(region).split(AND)}.isdisjoint(self.tissues)
 
     def mean_of_tissues(self, partition: Partition, activities: Mapping[str, float]) -> float:
         """Mean activity of its tissues; of parts too small to be told, that of the tissue."""
         volume, total = 0.0, 0.0
         for region in partition.regions:
-            if tissue_of(region.name) in self.tissues:
+            if self.counts(region.name):
                 inside = self.inside[region.box]
                 share = float(region.share[inside].sum(dtype=np.float64))
                 volume, total = volume + share, total + share * activities[region.name]
@@ -137,11 +141,7 @@ def correct_brain(
     DataError
         When there is no brain, or its tissues are not in the field of view or cannot be told apart.
     """
-    brain = np.sum([tissues[name] for name in BRAIN_TISSUES], axis=0) > 0.5
-    if not brain.any():
-        raise DataError("no voxel is in the brain")
-    margin = np.ceil(MARGIN_WIDTHS * np.asarray(fwhm) / np.asarray(voxel_sizes)).astype(int)
-    box = tight_box(brain, margin)
+    box, brain = brain_box(tissues, voxel_sizes, fwhm)
     part = Partition.from_fractions(
         {name: tissues[name][box] for name in BRAIN_TISSUES},
         voxel_sizes,
@@ -152,12 +152,12 @@ def correct_brain(
         part = reference.part(part)
     regions, seen = part.blurred(fwhm), None if field is None else field[box]
     image = np.asarray(pet[box], np.float32)
-    means = transfer_matrix_means(image, regions, field=seen)
-    if "gtm" in methods:
-        means = _with_noise(means, image, regions, brain[box], seen)
+    transfer = TransferMatrix.of_regions(regions, seen)
+    with_its_noise = "gtm" in methods
+    means = with_noise(image, transfer, brain, seen) if with_its_noise else transfer.means(image)
     images, references = {}, {}
     for method in filter(lambda method: method != "gtm", methods):
-        made = np.where(brain[box], _image(method, image, regions, means.by_name(), seen), 0)
+        made = np.where(brain, _image(method, image, regions, means.by_name(), seen), 0)
         images[method] = np.zeros(pet.shape, np.float32)
         images[method][box] = made
         if reference is not None and method == GRAY_METHOD:
@@ -167,20 +167,60 @@ def correct_brain(
     return CorrectedBrain(images, means, part.volumes_ml, references)
 
 
-def _with_noise(
-    means: RegionMeans,
+def brain_box(
+    tissues: Mapping[str, np.ndarray], voxel_sizes: Triple, fwhm: Triple
+) -> tuple[tuple[slice, ...], np.ndarray]:
+    """The part of the grid from which the point spread can reach the brain, and the brain in it.
+
+    Parameters
+    ----------
+    tissues
+        Fractions (X, Y, Z) by the names of :data:`BRAIN_TISSUES`.
+    voxel_sizes, fwhm
+        mm along the axes of the grid.
+
+    Returns
+    -------
+    box : tuple of slice
+    brain : numpy.ndarray
+        bool, in the shape of the box: where the tissues fill more than half of a voxel.
+
+    Raises
+    ------
+    DataError
+        When there is no brain.
+    """
+    brain = np.sum([tissues[name] for name in BRAIN_TISSUES], axis=0) > 0.5
+    if not brain.any():
+        raise DataError("no voxel is in the brain")
+    margin = np.ceil(MARGIN_WIDTHS * np.asarray(fwhm) / np.asarray(voxel_sizes)).astype(int)
+    box = tight_box(brain, margin)
+    return box, brain[box]
+
+
+def with_noise(
     image: np.ndarray,
-    regions: Blurred,
+    transfer: TransferMatrix,
     brain: np.ndarray,
     field: np.ndarray | None,
+    unit_noise: np.ndarray | None = None,
 ) -> RegionMeans:
-    """The same with the noise that they leave unexplained in the brain, blurred as the image is."""
+    """Means with the noise that they leave unexplained in the brain, blurred as the image is.
+
+    Parameters
+    ----------
+    image
+        (X, Y, Z).
+    brain, field
+        (X, Y, Z) bool; without the latter all is in the field of view.
+    unit_noise
+        (N, N), of :meth:`TransferMatrix.noise`; None works it out.
+    """
+    if unit_noise is None:
+        unit_noise = transfer.noise(transfer.regions.fwhm)
     inside = brain if field is None else brain & field
-    rest = image[inside] - regions.seen.image(means.values.tolist())[inside]
-    noise = float(rest.std(dtype=np.float64))
-    return transfer_matrix_means(
-        image, regions, field=field, noise_sd=noise, noise_fwhm=regions.fwhm
-    )
+    noise = transfer.unexplained(image, transfer.means(image), inside) ** 2 * unit_noise
+    return transfer.means(image, noise)
 
 
 def _image(

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -41,18 +42,23 @@ class RegionMeans:
         (N,) means in the units of the PET, corrected and as seen.
     matrix
         (N, N): row i holds how much of each region is seen in the mean of region i.
-    variance
-        (N,) of the corrected means, and ...
+    covariance
+        (N, N) of the corrected means, and ...
     observed_variance
-        ... of the means as seen, that come of the noise; NaN where the noise is not known.
+        ... (N,) of the means as seen, that come of the noise; NaN where the noise is not known.
     """
 
     names: tuple[str, ...]
     values: np.ndarray
     observed: np.ndarray
     matrix: np.ndarray
-    variance: np.ndarray
+    covariance: np.ndarray
     observed_variance: np.ndarray
+
+    @property
+    def variance(self) -> np.ndarray:
+        """(N,) of the corrected means, that comes of the noise."""
+        return np.diag(self.covariance).copy()
 
     def by_name(self) -> dict[str, float]:
         """The corrected means."""
@@ -97,30 +103,86 @@ def transfer_matrix_means(
     ----------
     Rousset, Ma & Evans (1998), J Nucl Med 39(5):904-911.
     """
-    own = _in_field(regions.own.regions, field)
-    sizes = np.array([region.share.sum(dtype=np.float64) for region in own])
-    if empty := [region.name for region, size in zip(own, sizes, strict=True) if size <= 0]:
-        raise DataError(f"no voxel of the field of view is in {', '.join(empty)}")
-    sums = [[region.times(seen) for seen in regions.seen.regions] for region in own]
-    matrix = np.array(sums) / sizes[:, None]
-    condition = float(np.linalg.cond(matrix))
-    if not condition < WORST_CONDITION:
-        raise DataError(
-            f"{', '.join(regions.own.names)} cannot be told apart at a resolution of"
-            f" {' x '.join(f'{width:g}' for width in regions.fwhm)} mm (condition number"
-            f" {condition:.2g}); join regions, or give a smaller point spread"
+    transfer = TransferMatrix.of_regions(regions, field)
+    noise = noise_sd**2 * transfer.noise(noise_fwhm)
+    return transfer.means(pet, noise)
+
+
+@dataclass(frozen=True)
+class TransferMatrix:
+    """How regions are seen in each other's means: found once for all frames of a PET.
+
+    Attributes
+    ----------
+    regions
+        From :meth:`Partition.blurred`.
+    own
+        Its N regions, where the PET was acquired.
+    sizes
+        (N,) sums of their shares, in voxels.
+    matrix
+        (N, N): row i holds how much of each region is seen in the mean of region i.
+    """
+
+    regions: Blurred
+    own: tuple[Region, ...]
+    sizes: np.ndarray
+    matrix: np.ndarray
+
+    @classmethod
+    def of_regions(cls, regions: Blurred, field: np.ndarray | None = None) -> Self:
+        """The matrix; arguments and errors are those of :func:`transfer_matrix_means`."""
+        own = tuple(_in_field(regions.own.regions, field))
+        sizes = np.array([region.share.sum(dtype=np.float64) for region in own])
+        if empty := [region.name for region, size in zip(own, sizes, strict=True) if size <= 0]:
+            raise DataError(f"no voxel of the field of view is in {', '.join(empty)}")
+        sums = [[region.times(seen) for seen in regions.seen.regions] for region in own]
+        matrix = np.array(sums) / sizes[:, None]
+        condition = float(np.linalg.cond(matrix))
+        if not condition < WORST_CONDITION:
+            raise DataError(
+                f"{shortened(regions.own.names)} cannot be told apart at a resolution of"
+                f" {' x '.join(f'{width:g}' for width in regions.fwhm)} mm (condition number"
+                f" {condition:.2g}); join regions, or give a smaller point spread"
+            )
+        return cls(regions, own, sizes, matrix)
+
+    def means(self, pet: np.ndarray, noise: np.ndarray | None = None) -> RegionMeans:
+        """Means in an image (X, Y, Z), whose noise has a covariance (N, N) in those as seen."""
+        noise = np.full_like(self.matrix, np.nan) if noise is None else noise
+        observed = np.array([_sum_over(region, pet) for region in self.own]) / self.sizes
+        inverse = np.linalg.inv(self.matrix)
+        return RegionMeans(
+            names=self.regions.own.names,
+            values=inverse @ observed,
+            observed=observed,
+            matrix=self.matrix,
+            covariance=inverse @ noise @ inverse.T,
+            observed_variance=np.diag(noise).copy(),
         )
-    observed = np.array([_sum_over(region, pet) for region in own]) / sizes
-    noise = noise_sd**2 * _noise_sums(own, regions.own, noise_fwhm) / np.outer(sizes, sizes)
-    inverse = np.linalg.inv(matrix)
-    return RegionMeans(
-        names=regions.own.names,
-        values=inverse @ observed,
-        observed=observed,
-        matrix=matrix,
-        variance=np.diag(inverse @ noise @ inverse.T).copy(),
-        observed_variance=np.diag(noise).copy(),
-    )
+
+    def noise(self, fwhm: Triple | None) -> np.ndarray:
+        """Covariance (N, N) of means as seen, of noise with a variance of 1 in each voxel.
+
+        Parameters
+        ----------
+        fwhm
+            Of the filter that the noise went through, mm along the axes; None is white noise.
+        """
+        sums = _noise_sums(self.own, self.regions.own, fwhm)
+        return sums / np.outer(self.sizes, self.sizes)
+
+    def unexplained(self, pet: np.ndarray, means: RegionMeans, inside: np.ndarray) -> float:
+        """Standard deviation in a mask of what is left of an image without the means, blurred."""
+        rest = pet[inside] - self.regions.seen.image(means.values.tolist())[inside]
+        return float(rest.std(dtype=np.float64))
+
+
+def shortened(names: Sequence[str], most: int = 6) -> str:
+    """A list of names, its middle left out where it is long."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
 
 
 def _in_field(regions: Sequence[Region], field: np.ndarray | None) -> list[Region]:

@@ -265,6 +265,11 @@ class Partition:
         """Of the regions, in order."""
         return tuple(region.name for region in self.regions)
 
+    def share_of(self, name: str) -> np.ndarray:
+        """The share (X, Y, Z) of the region of a name; 0 everywhere where there is none."""
+        found = (r.share_on_grid(self.shape) for r in self.regions if r.name == name)
+        return next(found, np.zeros(self.shape, np.float32))
+
     @property
     def volumes_ml(self) -> np.ndarray:
         """Volume of each region."""

@@ -97,7 +97,8 @@ def plot_frames(
     mask, dseg
         Brain mask and tissue labels (1 gray, 2 white matter) of the T1w.
     t1w_from_pet
-        (4, 4) world coordinates of the PET to those of the T1w.
+        (4, 4) world coordinates of the PET to those of the T1w; or one for each frame, where the
+        head moved.
     timing
         Of the frames.
     out_svg
@@ -122,18 +123,20 @@ def plot_frames(
     axial, _, sagittal = centred_planes(mask, _SIDE, _PIXEL_MM)
     planes = (axial, sagittal)
     inside = [Volume.of_mask(mask).sample(plane) for plane in planes]
-    regions = _regions(pet, mask, dseg, t1w_from_pet)
-    in_t1w = t1w_from_pet @ pet.affine
     count = int(np.prod(pet.shape[3:]))
+    alignments = np.broadcast_to(t1w_from_pet, (count, 4, 4))
+    regions = _regions(pet, mask, dseg, alignments[0])
     shown = np.unique(np.rint(np.linspace(0, count - 1, min(count, MOST_FRAMES))).astype(int))
     curves = {name: np.full(count, np.nan) for name in regions}
     tiles: dict[int, list[np.ndarray]] = {}
     scales = np.full(count, factor) if frame_factors is None else factor * np.array(frame_factors)
-    for index, frame in enumerate(each_frame(pet)):
+    for index, (frame, alignment) in enumerate(zip(each_frame(pet), alignments, strict=True)):
+        if not np.array_equal(alignment, alignments[max(index - 1, 0)]):
+            regions = _regions(pet, mask, dseg, alignment)
         for name, region in regions.items():
             curves[name][index] = _mean_of_finite(frame[region]) * scales[index]
         if index in shown:
-            tiles[index] = _tiles(Volume(frame, in_t1w), planes, inside)
+            tiles[index] = _tiles(Volume(frame, alignment @ pet.affine), planes, inside)
     titles = [timing.label(index) for index in shown]
     body, height = _frame_rows([tiles[index] for index in shown], titles, inside)
     body += _curves(curves, timing, units, height, timing.span(chosen))

@@ -3,26 +3,16 @@
 Figures carry no date, so the same images give the same bytes. Left of the subject is on the left.
 """
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 
 from fusionprep.image.segmentation import GRAY, WHITE
 from fusionprep.modalities import PET
-from fusionprep.reports.figures import svg
 from fusionprep.reports.figures.mosaic import plot_fused_mosaic
-from fusionprep.reports.figures.slices import (
-    Plane,
-    Volume,
-    brain_planes,
-    outlines,
-    spans_of,
-    to_gray,
-    window,
-)
+from fusionprep.reports.figures.rows import draw_rows
+from fusionprep.reports.figures.slices import Volume, spans_of
 
 __all__ = [
     "plot_coregistration",
@@ -40,12 +30,13 @@ _BRAIN_COLOUR = "#22C990"
 _GRAY_COLOUR = "#F0B323"
 _WHITE_COLOUR = "#56B4E9"
 _REGION_COLOUR = "#F0B323"
+_LESION_COLOUR = "#E8602C"
 
-_SLICES = {2: 7, 1: 7, 0: 6}
 
-
-def plot_tissue(t1w: Image, dseg: Image, mask: Image, out_svg: Path) -> Path:
-    """Draw the brain mask and the tissues' borders on the T1w.
+def plot_tissue(
+    t1w: Image, dseg: Image, mask: Image, out_svg: Path, *, lesion: Image | None = None
+) -> Path:
+    """Draw the brain mask, the tissues' borders and a lesion on the T1w.
 
     Parameters
     ----------
@@ -55,6 +46,8 @@ def plot_tissue(t1w: Image, dseg: Image, mask: Image, out_svg: Path) -> Path:
         Tissues: 0 background, 1 GM, 2 WM, 3 CSF.
     out_svg
         File to write.
+    lesion
+        Mask of what belongs to no tissue.
 
     Returns
     -------
@@ -65,9 +58,10 @@ def plot_tissue(t1w: Image, dseg: Image, mask: Image, out_svg: Path) -> Path:
         "brain mask": (_BRAIN_COLOUR, Volume.of_mask(mask)),
         "gray matter, outer": (_GRAY_COLOUR, _labels(dseg, GRAY, WHITE)),
         "white matter": (_WHITE_COLOUR, _labels(dseg, WHITE)),
+        **_lesion(lesion),
     }
     layers = {"T1w": Volume.from_image(t1w)}
-    return _draw(layers, contours, mask, out_svg, title="T1w", description="Tissues on the T1w")
+    return draw_rows(layers, contours, mask, out_svg, title="T1w", description="Tissues on the T1w")
 
 
 def plot_denoised(before: Image, after: Image, mask: Image, out_svg: Path) -> Path:
@@ -88,7 +82,7 @@ def plot_denoised(before: Image, after: Image, mask: Image, out_svg: Path) -> Pa
         ``out_svg``.
     """
     layers = {"denoised": Volume.from_image(after), "before": Volume.from_image(before)}
-    return _draw(
+    return draw_rows(
         layers,
         {},
         mask,
@@ -141,7 +135,7 @@ def plot_coregistration(
         f"{moving_name} before registration": Volume.from_image(moving_before),
     }
     title = f"{moving_name} to T1w"
-    return _draw(
+    return draw_rows(
         layers,
         contours,
         mask,
@@ -160,6 +154,7 @@ def plot_normalization(
     out_svg: Path,
     *,
     mask: Image | None = None,
+    lesion: Image | None = None,
     template_name: str = "template",
     contour_name: str = "template contour",
 ) -> Path:
@@ -175,6 +170,8 @@ def plot_normalization(
         File to write.
     mask
         Brain mask in template space for the choice of slices; ``contour`` where None.
+    lesion
+        Mask of it in template space.
     template_name, contour_name
         What they are called in the figure.
 
@@ -188,9 +185,9 @@ def plot_normalization(
         template_name: Volume.from_image(template),
     }
     title = f"T1w to {template_name}"
-    return _draw(
+    return draw_rows(
         layers,
-        {contour_name: (_BRAIN_COLOUR, Volume.of_mask(contour))},
+        {contour_name: (_BRAIN_COLOUR, Volume.of_mask(contour)), **_lesion(lesion)},
         contour if mask is None else mask,
         out_svg,
         title=title,
@@ -230,7 +227,7 @@ def plot_region(
     DataError
         When the region or the brain mask is empty.
     """
-    return _draw(
+    return draw_rows(
         {PET.label: Volume.from_image(pet)},
         {region_name: (_REGION_COLOUR, Volume.of_mask(region))},
         mask,
@@ -265,7 +262,7 @@ def plot_corrected(
         ``out_svg``.
     """
     layers = {f"corrected ({method})": corrected, "not corrected": pet}
-    return _draw(
+    return draw_rows(
         {name: Volume.from_image(image) for name, image in layers.items()},
         {},
         mask,
@@ -277,121 +274,14 @@ def plot_corrected(
     )
 
 
+def _lesion(mask: Image | None) -> dict[str, tuple[str, Volume]]:
+    """The contour of a lesion, where there is one."""
+    if mask is None or not (volume := Volume.of_mask(mask)).voxels.any():
+        return {}
+    return {"lesion": (_LESION_COLOUR, volume)}
+
+
 def _labels(dseg: Image, *values: int) -> Volume:
     volume = Volume.from_image(dseg)
     inside = np.logical_or.reduce([volume.voxels == value for value in values])
     return Volume(inside.astype(np.uint8), volume.affine)
-
-
-def _draw(
-    layers: Mapping[str, Volume],
-    contours: Mapping[str, tuple[str, Volume]],
-    mask: Image,
-    out_svg: Path,
-    *,
-    title: str,
-    description: str,
-    still: tuple[str, Volume] | None = None,
-    margin_mm: float = 6.0,
-    spans: Mapping[int, tuple[float, float]] | None = None,
-    windowed_as: str | None = None,
-) -> Path:
-    """Write rows of slices; the second layer flickers over the first, ``still`` is shown above.
-
-    All layers have the window of gray of that which is named, or each its own.
-    """
-    chosen: dict[int, dict[str, Any]] = {a: {"span": span} for a, span in (spans or {}).items()}
-    frames = {
-        axis: brain_planes(mask, axis, count, margin_mm=margin_mm, **chosen.get(axis, {}))
-        for axis, count in _SLICES.items()
-    }
-    inside = _sample(Volume.of_mask(mask), frames)
-    names = list(layers)
-    like = None if windowed_as is None else layers[windowed_as]
-    rows = {name: _gray_rows(volume, frames, inside, like) for name, volume in layers.items()}
-    still_rows = None if still is None else _gray_rows(still[1], frames, inside)
-    lines = {
-        colour: {
-            axis: [outlines(item) for item in items]
-            for axis, items in _sample(volume, frames).items()
-        }
-        for colour, volume in contours.values()
-    }
-    body = [svg.text(title, svg.MARGIN, 29, "title")]
-    body.append(svg.legend({name: pair[0] for name, pair in contours.items()}, svg.WIDTH - 14, 29))
-    fixed, flicker = [], []
-    y = float(svg.HEADER)
-    for axis, planes in frames.items():
-        columns = planes[0].shape[1]
-        scale = (svg.WIDTH - 2 * svg.MARGIN) / (columns * len(planes))
-        height = planes[0].shape[0] * scale
-        overlay = "".join(
-            svg.contour_row(by_axis[axis], columns, 0, scale, colour)
-            for colour, by_axis in lines.items()
-        )
-        body.append(f'<defs><g id="c{axis}">{overlay}</g></defs>\n')
-        if still_rows is not None:
-            fixed += [svg.raster_row(still_rows[axis], y, scale), _use(axis, y)]
-            y += height
-        fixed.append(svg.raster_row(rows[names[0]][axis], y, scale))
-        if len(names) > 1:
-            flicker.append(svg.raster_row(rows[names[1]][axis], y, scale))
-            flicker.append(_use(axis, y))
-        fixed += [_use(axis, y), _annotations(planes, y, scale)]
-        y += height + svg.GAP
-    if len(names) > 1:
-        body.append(_state(title, names[0], hint=f"(point here to compare with: {names[1]})"))
-        flicker.insert(0, _state(title, names[1], hint=""))
-        fixed.append(f'<g class="flick">{"".join(flicker)}</g>\n')
-    document = svg.document([*body, *fixed], y + svg.MARGIN - svg.GAP, description)
-    Path(out_svg).write_text(document, encoding="utf-8")
-    return Path(out_svg)
-
-
-def _use(axis: int, y: float) -> str:
-    return f'<use xlink:href="#c{axis}" y="{y:.1f}"/>\n'
-
-
-def _state(title: str, name: str, *, hint: str) -> str:
-    """Which layer is shown, on a ground that hides the other layer's name."""
-    x = svg.MARGIN + 11 * len(title) + 24
-    ground = f'<rect x="{x - 4:.1f}" y="8" width="600" height="30" fill="#101214"/>\n'
-    return ground + svg.text(f"{name} {hint}", x, 29)
-
-
-def _sample(volume: Volume, frames: Mapping[int, Sequence[Plane]]) -> dict[int, list[np.ndarray]]:
-    return {axis: [volume.sample(plane) for plane in planes] for axis, planes in frames.items()}
-
-
-def _gray_rows(
-    volume: Volume,
-    frames: Mapping[int, Sequence[Plane]],
-    inside: Mapping[int, Sequence[np.ndarray]],
-    like: Volume | None = None,
-) -> dict[int, list[np.ndarray]]:
-    """Sampled slices as 8-bit gray, windowed to the brain, of another volume where it is given."""
-    sampled = _sample(volume, frames)
-    windowed = sampled if like is None else _sample(like, frames)
-    flat = [item for items in windowed.values() for item in items]
-    masks = [item for items in inside.values() for item in items]
-    low, high = window(flat, masks)
-    low = min(low, 0.0) if low > 0 else low
-    return {axis: [to_gray(item, low, high) for item in items] for axis, items in sampled.items()}
-
-
-def _annotations(planes: Sequence[Plane], y: float, scale: float) -> str:
-    """Positions of the slices, and the sides of the subject where a plane shows them."""
-    rows, columns = planes[0].shape
-    parts = []
-    for number, plane in enumerate(planes):
-        left = svg.MARGIN + number * columns * scale
-        parts.append(svg.text(plane.label, left + 5, y + rows * scale - 6, "side"))
-    if planes[0].axis != 0:
-        middle = y + rows * scale / 2
-        parts.append(svg.text("L", svg.MARGIN + 3, middle, "side"))
-        parts.append(svg.text("R", svg.MARGIN + columns * scale - 3, middle, "side", "end"))
-    else:
-        parts.append(svg.text("P", svg.MARGIN + 3, y + rows * scale / 2, "side"))
-        right = svg.MARGIN + columns * scale - 3
-        parts.append(svg.text("A", right, y + rows * scale / 2, "side", "end"))
-    return "".join(parts)

@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from fusionprep.reading import cell_number
 from fusionprep.reports.figures import svg
 from fusionprep.reports.figures.axes import Axis, grid, line, stroke
 from fusionprep.reports.figures.slices import Plane, Volume, brain_planes, to_gray, window
@@ -164,13 +165,6 @@ def plot_regions(
     return Path(out_svg)
 
 
-def _number(text: str | None) -> float:
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return float("nan")
-
-
 def _scaled(units: str) -> tuple[float, str]:
     if units == "Bq/mL":
         return 1e-3, "kBq/mL"
@@ -180,7 +174,7 @@ def _scaled(units: str) -> tuple[float, str]:
 def _quantity(values: Sequence[Mapping[str, str]], units: str) -> tuple[str, str, float]:
     """Column that is drawn, its title, and what its numbers are multiplied by."""
     for column, title in (("suvr", "SUVR"), ("suv", "SUV (g/mL)")):
-        if any(np.isfinite(_number(row.get(column))) for row in values):
+        if any(np.isfinite(cell_number(row.get(column))) for row in values):
             return column, title, 1.0
     scale, named = _scaled(units)
     return "mean", f"Mean activity ({named})", scale
@@ -193,15 +187,15 @@ def _bars(
     rows: dict[str, dict[str, tuple[float, float]]] = {}
     volumes: dict[str, float] = {}
     for row in values:
-        value, mean, sd = (_number(row.get(name)) for name in (column, "mean", "sd"))
+        value, mean, sd = (cell_number(row.get(name)) for name in (column, "mean", "sd"))
         if np.isfinite(value):
             name, side = side_of(row["name"])
             spread = sd * value / mean if mean else 0.0
             rows.setdefault(name, {})[side] = scale * value, scale * spread
-            volumes[name] = volumes.get(name, 0.0) + _number(row.get("volume-mm3"))
+            volumes[name] = volumes.get(name, 0.0) + cell_number(row.get("volume-mm3"))
     largest = set(sorted(rows, key=lambda name: -volumes[name])[:MOST_ROWS])
     shown = [name for name in rows if name in largest]
-    missing = sum(not np.isfinite(_number(row.get(column))) for row in values)
+    missing = sum(not np.isfinite(cell_number(row.get(column))) for row in values)
     head = [
         svg.text(f"{title} in the regions of {atlas_name}", svg.MARGIN, 29, "title"),
         svg.legend(_SIDES, svg.WIDTH - svg.MARGIN, 29),
@@ -267,14 +261,16 @@ def _curves(curves: Sequence[Mapping[str, str]], units: str, top: float) -> list
     """Time-activity curves of all regions, some of them named."""
     scale, named_units = _scaled(units)
     starts, ends = (
-        [_number(row.get(key)) for row in curves] for key in ("frame_start", "frame_end")
+        [cell_number(row.get(key)) for row in curves] for key in ("frame_start", "frame_end")
     )
     middle = (np.array(starts) + np.array(ends)) / 120
     known = bool(np.isfinite(middle).all())
     x = middle if known else np.arange(1.0, len(curves) + 1)
     span = (min(starts) / 60, max(ends) / 60) if known else (0.5, len(curves) + 0.5)
     regions = [name for name in curves[0] if name not in ("frame_start", "frame_end")]
-    lines = {name: scale * np.array([_number(row.get(name)) for row in curves]) for name in regions}
+    lines = {
+        name: scale * np.array([cell_number(row.get(name)) for row in curves]) for name in regions
+    }
     lines = {name: values for name, values in lines.items() if np.isfinite(values).any()}
     if not lines:
         return []

@@ -169,6 +169,10 @@ _COLUMNS: dict[str, dict[str, Any]] = {
         "Description": "Verdict on the registration of the PET or CT to the T1w",
         "Levels": _VERDICTS,
     },
+    "registration_from": {
+        "Description": "Earlier work that the transform to the T1w was taken over from; n/a where"
+        " it was found here"
+    },
     "template_mask_dice": {
         "Description": "Dice of the T1w's brain mask and the template's; template spaces only"
     },
@@ -183,6 +187,18 @@ _COLUMNS: dict[str, dict[str, Any]] = {
     "template_verdict": {
         "Description": "Verdict on the registration of the T1w to the template",
         "Levels": _VERDICTS,
+    },
+    "template_from": {
+        "Description": "Earlier work that the transform to the template was taken over from; n/a"
+        " where it was found here"
+    },
+    "mask_from": {
+        "Description": "Earlier work that the brain mask was taken over from; n/a where it was made"
+        " here"
+    },
+    "tissues_from": {
+        "Description": "Earlier work that the tissues were taken over from; n/a where they were"
+        " found here"
     },
     "t1w_verdict": {
         "Description": "Verdict on the volumes and intensities of the T1w's tissues",
@@ -212,6 +228,10 @@ _COLUMNS: dict[str, dict[str, Any]] = {
     "gm_volume": {"Description": "Volume of gray matter", "Units": "mL"},
     "wm_volume": {"Description": "Volume of white matter", "Units": "mL"},
     "csf_volume": {"Description": "Volume of CSF inside the brain mask", "Units": "mL"},
+    "lesion_volume": {
+        "Description": "Volume of the lesion that a mask in the dataset marks; n/a without a mask",
+        "Units": "mL",
+    },
     "frames_used": {"Description": "How many frames the static PET is the mean of"},
     "frames_start": {
         "Description": "Begin of the first frame used, after the injection",
@@ -222,6 +242,15 @@ _COLUMNS: dict[str, dict[str, Any]] = {
         "Units": "min",
     },
     "frames_reason": {"Description": "Why these frames"},
+    "motion": {
+        "Description": "Largest distance between the places of a voxel of the brain in two frames"
+        " of a dynamic PET",
+        "Units": "mm",
+    },
+    "motion_corrected": {
+        "Description": "Whether frames were aligned",
+        "Levels": {"true": "aligned", "false": "averaged as they were"},
+    },
     "suvr_region": {"Description": "Reference region of SUVR"},
     "suvr_region_reason": {"Description": "Why this region"},
     "suvr_region_doubt": {

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 
-from fusionprep.bids import names
+from fusionprep.bids import fused_names, names
 from fusionprep.bids.types import ImageFile
 from fusionprep.errors import UnreadableFileError
 from fusionprep.reading import read_text
 from fusionprep.reports.records import fused_desc
 
 # What a small figure shows: its kind, the fused image, and where and of which scan that is.
-_Key = tuple[str, names.FusedDesc, frozenset[tuple[str, str]]]
+_Key = tuple[str, fused_names.FusedDesc, frozenset[tuple[str, str]]]
 
 
 def find_figures(output_dir: Path, label: str) -> dict[_Key, str]:
@@ -19,8 +19,8 @@ def find_figures(output_dir: Path, label: str) -> dict[_Key, str]:
     found: dict[_Key, str] = {}
     for path in sorted((output_dir / names.figures_folder(f"sub-{label}")).glob("*.png")):
         entities, _ = names.parse_name(path.name)
-        for kind in (names.THUMBNAIL, names.PLANES):
-            if desc := names.FusedDesc.parse(entities.get("desc", ""), kind):
+        for kind in (fused_names.THUMBNAIL, fused_names.PLANES):
+            if desc := fused_names.FusedDesc.parse(entities.get("desc", ""), kind):
                 relative = path.relative_to(output_dir).as_posix()
                 found[_key(kind, desc, entities)] = relative
                 # one drawn at another resolution shows the same
@@ -35,7 +35,9 @@ def figure_of(figures: Mapping[_Key, str], kind: str, fused: ImageFile) -> str |
     return next((figures[key] for key in keys if key in figures), None)
 
 
-def _key(kind: str, desc: names.FusedDesc, entities: Mapping[str, str], *without: str) -> _Key:
+def _key(
+    kind: str, desc: fused_names.FusedDesc, entities: Mapping[str, str], *without: str
+) -> _Key:
     left_out = ("desc", *without)
     return kind, desc, frozenset(item for item in entities.items() if item[0] not in left_out)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fusionprep.bids import names
+from fusionprep.bids import fused_names, names
 from fusionprep.errors import UnreadableFileError
 from fusionprep.modalities import MOVED, T1W
 from fusionprep.pages import BUNDLES, page_template
@@ -199,7 +199,7 @@ def _cards(findings: Findings, titles: Sequence[str]) -> list[Card]:
 
 def _between(path: str) -> str:
     """What stands for the model in the name of a thumbnail."""
-    return names.parse_name(path)[0]["desc"].removeprefix(names.THUMBNAIL)
+    return names.parse_name(path)[0]["desc"].removeprefix(fused_names.THUMBNAIL)
 
 
 def _order_of_sheet(card: Card) -> tuple:

@@ -16,11 +16,17 @@ def pet_values(scan: Scan) -> dict[str, Any]:
     """
     native, suvr = scan.native, scan.variants.get(names.SUVR)
     minutes = None if native is None else minutes_of(native)
+
+    def said(*keys: str) -> Any:
+        return None if native is None else native.get(*keys)
+
     return {
-        "frames_used": None if native is None else finite(native.get("FrameAveraging", "Frames")),
+        "frames_used": finite(said("FrameAveraging", "Frames")),
         "frames_start": None if minutes is None else minutes[0],
         "frames_end": None if minutes is None else minutes[1],
-        "frames_reason": None if native is None else native.get("FrameSelection", "Reason"),
+        "frames_reason": said("FrameSelection", "Reason"),
+        "motion": finite(said("MotionCorrection", "LargestMovementMillimetres")),
+        "motion_corrected": said("MotionCorrection", "Applied"),
         **{
             column: None if suvr is None else suvr.get("SUVR", key)
             for column, key in (

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionprep.bids import names
+from fusionprep.bids.names import CORRECTIONS, corrected
 from fusionprep.errors import DataError, UnreadableFileError
 from fusionprep.files import json_text, table_text, write_text
 from fusionprep.modalities import PET
@@ -14,7 +15,7 @@ from fusionprep.reports.records import read_sidecar
 
 REGIONS = "group_regions"
 
-MEASURES: Mapping[str, tuple[str, str | None]] = {
+MEASURES: dict[str, tuple[str, str | None]] = {
     "mean": ("Mean PET", None),
     "sd": ("Standard deviation of the PET over voxels", None),
     "volume": ("Volume", "mm^3"),
@@ -22,6 +23,22 @@ MEASURES: Mapping[str, tuple[str, str | None]] = {
     "suvr": ("Mean standardised uptake value ratio", "arbitrary"),
 }
 """What is told of each region: in words, and its unit; None is the unit of the PET."""
+
+CORRECTED = {
+    f"{measure}_{corrected(method)}": (f"{text}, corrected for partial volume ({named})", unit)
+    for method, named in CORRECTIONS.items()
+    for measure, text, unit in (
+        ("mean", "Mean PET", None),
+        ("suv", "Mean standardised uptake value", "g/mL"),
+        ("suvr", "Mean ratio of uptake to the reference region", "arbitrary"),
+    )
+} | {
+    f"variance_{corrected('gtm')}": (
+        f"Variance by noise of mean_{corrected('gtm')}, in units squared",
+        None,
+    ),
+}
+"""The same of what a table may have beside them, where partial volume was corrected."""
 
 _COLUMN_OF = {"volume": "volume-mm3"}
 IDENTITY: Mapping[str, tuple[str, str]] = {
@@ -41,7 +58,8 @@ def write_region_table(output_dir: Path) -> tuple[Path | None, list[str]]:
     """Write ``group_regions.tsv`` and ``.json`` from the tables of regions of all participants.
 
     A column is called ``<atlas>_<region>_<measure>``, the measures being those of
-    :data:`MEASURES`; ``n/a`` stands where a region has no value, and ``absent_regions`` says why.
+    :data:`MEASURES` and, where partial volume was corrected, of :data:`CORRECTED`. ``n/a`` stands
+    where a region has no value, and ``absent_regions`` says why.
 
     Parameters
     ----------
@@ -107,7 +125,8 @@ def _read(
     absent = [] if row.get("absent_regions", MISSING) == MISSING else [row["absent_regions"]]
     for region in regions:
         name = region["name"]
-        for measure, (text, unit) in MEASURES.items():
+        has = {measure: told for measure, told in CORRECTED.items() if measure in region}
+        for measure, (text, unit) in (MEASURES | has).items():
             column = f"{seg}_{name}_{measure}"
             row[column] = region.get(_COLUMN_OF.get(measure, measure)) or MISSING
             columns.setdefault(column, _description(text, unit, name, seg))

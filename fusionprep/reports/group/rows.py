@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fusionprep.bids import names
+from fusionprep.bids import fused_names, names
 from fusionprep.bids.types import ImageFile
 from fusionprep.modalities import MOVED
 from fusionprep.reports.group.files import figure_of, find_figures, told_errors
@@ -21,6 +21,7 @@ from fusionprep.reports.records import (
     model_name,
     model_version,
     read_subject,
+    taken_from,
     worst,
 )
 from fusionprep.reports.subject.blocks import without_paths
@@ -263,6 +264,7 @@ def _scan_entry(
         "day_gap": finite(_recorded(native, "Pairing", "DayGap")),
         "registration_method": _recorded(native, "Registration", "Method"),
         "registration_verdict": _recorded(native, "Registration", "Verdict"),
+        "registration_from": taken_from(native, "Registration"),
         **_numbers(native, "Registration", _REGISTRATION),
         **_anatomy_values(record, anatomy),
         **_quality(scan),
@@ -287,18 +289,22 @@ def _numbers(image: ImageFile | None, group: str, keys: Mapping[str, str]) -> di
 
 
 def _anatomy_values(record: SubjectRecord, anatomy: ImageFile | None) -> dict[str, Any]:
-    mask = dseg = None
+    mask = dseg = lesion = None
     if anatomy is not None:
         mask = record.beside(anatomy, names.MASK, desc=names.BRAIN, space=None)
         dseg = record.beside(anatomy, names.DSEG, space=None)
+        lesion = record.beside(anatomy, names.MASK, label=names.LESION, desc=None, space=None)
     volumes = {f"{tissue.lower()}_volume": tissue for tissue in ("GM", "WM", "CSF")}
     return {
         **_numbers(anatomy, "Quality", _T1W_QUALITY),
         "t1w_noise": finite(_recorded(anatomy, "NoiseEstimate", "OfContrast")),
         "t1w_denoised": _recorded(anatomy, "Denoised"),
         "brain_volume": finite(_recorded(mask, "BrainVolumeMillilitres")),
+        "lesion_volume": finite(_recorded(lesion, "LesionVolumeMillilitres")),
         **_numbers(dseg, "TissueVolumesMillilitres", volumes),
         "t1w_verdict": _recorded(anatomy, "Plausibility", "Verdict"),
+        "mask_from": taken_from(mask),
+        "tissues_from": taken_from(dseg),
     }
 
 
@@ -340,6 +346,7 @@ def _fused_entry(
             },
         ),
         "template_verdict": _recorded(template, "Registration", "Verdict"),
+        "template_from": taken_from(template, "Registration"),
         "run_time": finite(fused.get("FusionModel", "RunTimeSeconds")),
         "software": fused.get("FusionModel", "Software"),
         "fused_file": fused.path.relative_to(output_dir).as_posix(),
@@ -352,8 +359,8 @@ def _fused_entry(
             for name, item in numbers
             if name != "Slices" and (value := finite(item)) is not None
         },
-        thumbnail=figure_of(figures, names.THUMBNAIL, fused),
-        planes=figure_of(figures, names.PLANES, fused),
+        thumbnail=figure_of(figures, fused_names.THUMBNAIL, fused),
+        planes=figure_of(figures, fused_names.PLANES, fused),
     )
 
 

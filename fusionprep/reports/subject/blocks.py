@@ -14,6 +14,7 @@ from fusionprep.reports.records import (
     finite,
     fused_title,
     notes_of,
+    taken_from,
     worst,
 )
 from fusionprep.reports.subject.pet_text import frame_facts, region_remarks
@@ -179,31 +180,52 @@ def anatomical_block(record: SubjectRecord, anatomy: ImageFile) -> Markup:
         rows.append(("Noise, of the contrast of gray and white matter", show(noise)))
         done = "yes" if anatomy.get("Denoised") is True else "no"
         rows.append(("Denoised", show(f"{done}: {anatomy.get('DenoisingReason') or ''}")))
-    if notes := _notes(anatomy):
-        rows.append(("What was changed", " ".join(notes)))
+    in_templates = [item for item in record.t1ws(ses=anatomy.session) if "space" in item.entities]
+    notes = [note for item in (anatomy, *in_templates) for note in _notes(item)]
+    if notes:
+        rows.append(("What was changed", " ".join(dict.fromkeys(notes))))
     if mask is not None:
         volume = finite(mask.get("BrainVolumeMillilitres"))
-        rows.append(("Brain mask", show(mask.get("Method"))))
+        rows.append(("Brain mask", _made_by(mask) or show(mask.get("Method"))))
         rows.append(("Brain volume", show(volume, unit="mL", digits=4)))
+    lesion = record.beside(anatomy, names.MASK, label=names.LESION, desc=None, space=None)
+    if lesion is not None:
+        volume = finite(lesion.get("LesionVolumeMillilitres"))
+        rows.append(("Lesion, left out of models", show(volume, unit="mL", digits=4)))
     if dseg is not None:
+        if made_by := _made_by(dseg):
+            rows.append(("Tissues", made_by))
         for tissue, name in (("GM", "Gray matter"), ("WM", "White matter"), ("CSF", "CSF")):
             volume = finite(dseg.get("TissueVolumesMillilitres", tissue))
             rows.append((name, show(volume, unit="mL", digits=4)))
-    for item in record.t1ws(ses=anatomy.session):
-        if "space" in item.entities:
-            rows.append((f"To {item.space}", _template_scores(item)))
+    rows += [(f"To {item.space}", _template_scores(item)) for item in in_templates]
     return table(rows)
 
 
+def _made_by(image: ImageFile) -> Markup:
+    """Who made an image before, and how well it agrees with the T1w; empty where we did."""
+    software = taken_from(image)
+    if not software:
+        return Markup("")
+    scores = (
+        ("Dice with a rough mask of our own", finite(image.get(names.TAKEN_OVER, "Dice"))),
+        ("correlation with its T1w", finite(image.get(names.TAKEN_OVER, "Correlation"))),
+    )
+    told = [f"{name} {value:.3g}" for name, value in scores if value is not None]
+    return escape(f"from {software}" + (f" ({', '.join(told)})" if told else ""))
+
+
 def _template_scores(item: ImageFile) -> Markup:
+    taken = Markup("from ") if taken_from(item, "Registration") else Markup("")
     return Markup(
-        "{} {}, Dice of brain masks {}, of gray matter {}, largest displacement {} — {}"
+        "{} {}, Dice of brain masks {}, of gray matter {}, largest displacement {} — {}{}"
     ).format(
         badge(item.get("Registration", "Verdict")),
         show(item.get("Registration", "VerdictReason"), ""),
         show(finite(item.get("Registration", "MaskDice"))),
         show(finite(item.get("Registration", "GMDice"))),
         show(finite(item.get("Registration", "DisplacementMillimetres")), unit="mm"),
+        taken,
         show(item.get("Registration", "Software"), "software not recorded"),
     )
 

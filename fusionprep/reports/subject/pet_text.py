@@ -14,6 +14,15 @@ def frame_facts(native: ImageFile) -> list[tuple[str, str]]:
         facts.append(("Minutes after injection", "{:.4g} to {:.4g}".format(*minutes)))
     if reason := native.get("FrameSelection", "Reason"):
         facts.append(("Why these frames", str(reason)))
+    moved, error = (
+        finite(native.get("MotionCorrection", f"{key}Millimetres"))
+        for key in ("LargestMovement", "MovementStandardError")
+    )
+    if moved is not None and error is not None:
+        applied = native.get("MotionCorrection", "Applied") is True
+        told = "corrected" if applied else "not corrected"
+        distance = f"up to {moved:.1f} mm (standard error {error:.1f} mm), {told}"
+        facts.append(("Motion between frames", distance))
     return facts
 
 

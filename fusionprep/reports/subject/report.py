@@ -6,13 +6,13 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
-from fusionprep.bids import names
+from fusionprep.bids import fused_names, names
 from fusionprep.config_file import CONFIG_FILE, read_logged
 from fusionprep.errors import DataError, UnreadableFileError
 from fusionprep.files import write_text
 from fusionprep.pages import page_template
 from fusionprep.reading import read_text
-from fusionprep.reports.records import Scan, SubjectRecord, read_subject
+from fusionprep.reports.records import Scan, SubjectRecord, read_subject, taken_from
 from fusionprep.reports.subject import blocks, scores
 from fusionprep.reports.subject.pet_text import region_caption
 from fusionprep.reports.subject.sections import Figures, sections
@@ -81,7 +81,7 @@ def write_participant_report(
     texts = _texts(record, len(messages) + len(untold))
     texts |= {names.block_name({"sub": subject}, desc): text for desc, text in of_subject.items()}
     _write_texts(figures, texts)
-    return _assemble(output_dir, subject, _region_captions(record))
+    return _assemble(output_dir, subject, _region_captions(record) | _origins(record))
 
 
 def _is_safe(path: Path) -> bool:
@@ -142,6 +142,35 @@ def _region_captions(record: SubjectRecord) -> dict[str, str]:
     }
 
 
+def _origins(record: SubjectRecord) -> dict[str, str]:
+    """Captions of figures of what was made before, by file name without extension."""
+    own, made_by = {"sub": record.label}, {}
+    for image in record.derivatives:
+        session = {"ses": image.session} if image.session else {}
+        entities = {**own, **session}
+        if image.suffix == names.DSEG and "seg" not in image.entities and taken_from(image):
+            mask = record.beside(image, names.MASK, desc=names.BRAIN, space=None)
+            masked = taken_from(mask)
+            caption = f"Tissues from {taken_from(image)}"
+            caption += f", brain mask from {masked}" if masked else ""
+            made_by[names.block_name(entities, names.TISSUE)] = caption
+        elif image.entities.get("desc") == names.BRAIN and taken_from(image):
+            caption = f"Brain mask from {taken_from(image)}"
+            made_by.setdefault(names.block_name(entities, names.TISSUE), caption)
+    for t1w in record.t1ws():
+        software = taken_from(t1w, "Registration")
+        if software and "space" in t1w.entities:
+            entities = {**t1w.entities, "desc": names.NORM}
+            entities.pop("res", None)
+            name = names.file_name(t1w.suffix, entities)
+            made_by[name] = f"Transform from {software}"
+    for scan in record.scans():
+        if software := taken_from(scan.native, "Registration"):
+            name = names.block_name({**own, **scan.entities}, names.COREG, scan.modality)
+            made_by[name] = f"Transform from {software}"
+    return made_by
+
+
 def _assemble(output_dir: Path, subject: str, region_captions: Mapping[str, str]) -> Path:
     folder = output_dir / names.figures_folder(f"sub-{subject}")
     # nireports puts a file's name into HTML as it is; of text blocks it shows none.
@@ -172,13 +201,13 @@ def _component(content: str, subtitle: str | None, caption: str) -> tuple[Markup
 
 def _caption(content: str, region_captions: Mapping[str, str]) -> str:
     """Model and space of a fused mosaic, or what is known of a figure of a reference region."""
-    found = re.search(r'src="[^"]*/([^"/]+)\.(png|jpg|svg)"', content)
+    found = re.search(r'(?:src|data)="[^"]*/([^"/]+)\.(png|jpg|svg)"', content)
     if found is None:
         return ""
     if found[2] == "svg":
         return region_captions.get(found[1], "")
     entities, _ = names.parse_name(found[1])
-    desc = names.FusedDesc.parse(entities.get("desc", ""))
+    desc = fused_names.FusedDesc.parse(entities.get("desc", ""))
     return "" if desc is None else f"{desc.title} in the space {entities.get('space', NATIVE)}"
 
 

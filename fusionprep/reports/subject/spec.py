@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from fusionprep.bids import names
+from fusionprep.bids import fused_names, names
 from fusionprep.modalities import MOVED, T1W, Modality
 from fusionprep.models.registry import get_model, model_names
 
@@ -47,7 +47,7 @@ def _fused_labels(figures: Path) -> dict[Modality, list[str]]:
     found: dict[Modality, set[str]] = {}
     for path in figures.glob("*"):
         label = names.parse_name(path.name)[0].get("desc", "")
-        desc = names.FusedDesc.parse(label)
+        desc = fused_names.FusedDesc.parse(label)
         if desc is not None and path.suffix in (".png", ".jpg"):
             found.setdefault(desc.modality, set()).add(label)
     return {modality: sorted(labels) for modality, labels in found.items()}
@@ -136,7 +136,7 @@ def _of_modality(modality: Modality, fused: Collection[str]) -> dict[str, Any]:
     if modality.fused:
         figures.append(
             _figure(
-                [*fused] or [names.FUSED],
+                [*fused] or [fused_names.FUSED],
                 bids.fused_suffix,
                 [".png", ".jpg"],
                 subtitle="Fused images",
@@ -156,8 +156,19 @@ def _of_tracer(modality: Modality) -> list[dict[str, Any]]:
             subtitle=f"Frames of the dynamic {modality.label}",
             description="Axial and sagittal slices of the frames, each in its own window from"
             " 0, with the contour of the T1w's brain mask: a head that moved between frames"
-            " leaves the contour. Below, the mean activity of the brain and its tissues over"
-            " time; where only some of the frames are averaged, theirs is shaded.",
+            " leaves the contour, unless its motion was corrected. Below, the mean activity of the"
+            " brain and its tissues over time; where only some of the frames are averaged, theirs"
+            " is shaded.",
+        ),
+        _figure(
+            names.MOTION,
+            bids.suffix,
+            [".svg"],
+            subtitle=f"Motion between frames of the dynamic {modality.label}",
+            description="Where the brain is in each frame, from its mean place: jumps are movements"
+            " of the head, a slow drift may also come of uptake that changes. Motion within a frame"
+            " is not seen, and the attenuation map stays where it was. The numbers are in the table"
+            f" ..._desc-{names.CONFOUNDS}_{names.TIMESERIES}{names.TABLE}.",
         ),
         _figure(
             names.SUVR,

@@ -17,7 +17,7 @@ import nibabel as nib
 import numpy as np
 from markupsafe import Markup
 
-from fusionprep.bids import names
+from fusionprep.bids import fused_names, names
 from fusionprep.bids.types import ImageFile
 from fusionprep.files import write_bytes
 from fusionprep.image.io import read_colour, read_image
@@ -341,7 +341,7 @@ def _entry(layer: Layer, grid: Grid, inside: np.ndarray) -> dict:
     packed = gzip.compress(small.to_bytes(), 6, mtime=0)
     return {
         "label": layer.label,
-        "kind": names.FUSED if modality is None else modality.label,
+        "kind": fused_names.FUSED if modality is None else modality.label,
         "colours": None if layer.colour else modality.colour_map if modality else "gray",
         "units": layer.units,
         "nifti": base64.b64encode(packed).decode("ascii"),

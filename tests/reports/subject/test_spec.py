@@ -2,7 +2,7 @@
 
 import pytest
 
-from fusionprep.bids import names
+from fusionprep.bids import fused_names, names
 from fusionprep.bids.types import ImageFile
 from fusionprep.modalities import CT, FLAIR, MOVED, PET, T2W
 from fusionprep.models.registry import get_model, model_names
@@ -15,7 +15,7 @@ def reportlets(section: dict) -> dict[str, dict]:
     found = {}
     for item in section["reportlets"]:
         desc = item["bids"]["desc"]
-        found[names.FUSED if isinstance(desc, list) else desc] = item
+        found[fused_names.FUSED if isinstance(desc, list) else desc] = item
     return found
 
 
@@ -44,7 +44,7 @@ def test_a_section_has_what_its_modality_has(sections, modality):
     found = reportlets(sections[modality.label])
     assert {names.SUMMARY, names.COREG} <= set(found)
     assert ({names.FRAMES, names.SUVR, names.REGIONS} <= set(found)) is modality.tracer
-    assert (names.FUSED in found) is modality.fused
+    assert (fused_names.FUSED in found) is modality.fused
     for item in found.values():
         suffixes = {names.BIDS[modality].suffix, names.BIDS[modality].fused_suffix}
         assert item["bids"]["suffix"] in suffixes
@@ -52,9 +52,9 @@ def test_a_section_has_what_its_modality_has(sections, modality):
 
 
 def test_mosaics_go_to_the_modality_that_was_fused(sections):
-    fused = reportlets(sections[PET.label])[names.FUSED]["bids"]["desc"]
+    fused = reportlets(sections[PET.label])[fused_names.FUSED]["bids"]["desc"]
     assert fused == ["fusedAverage", "fusedFLAIRAverage"]
-    assert reportlets(sections[CT.label])[names.FUSED]["bids"]["desc"] == ["fusedCTAverage"]
+    assert reportlets(sections[CT.label])[fused_names.FUSED]["bids"]["desc"] == ["fusedCTAverage"]
 
 
 def test_texts_say_what_is_seen(sections):
@@ -65,7 +65,7 @@ def test_texts_say_what_is_seen(sections):
     assert "dark ventricles" in words[FLAIR]
     assert "bright ventricles" in words[T2W]
     assert "skull" in words[CT]
-    on_fusion = reportlets(sections[PET.label])[names.FUSED]["description"]
+    on_fusion = reportlets(sections[PET.label])[fused_names.FUSED]["description"]
     for name in model_names():
         entry = get_model(name)
         assert entry.takes_image or entry.label in on_fusion
