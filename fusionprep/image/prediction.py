@@ -36,7 +36,7 @@ BLURS_MM = (1.2, 2.0, 2.75, 3.5, 4.5, 6.0)
 
 USUAL_BLUR = 2
 
-TREND_RIDGE = 0.1
+TREND_RIDGE = 1.0
 """How strongly linear trends of the activity across the brain are held near zero, as a share of
 their own weight. Free trends and none err to opposite sides in real images."""
 
