@@ -36,7 +36,7 @@ BLURS_MM = (1.2, 2.0, 2.75, 3.5, 4.5, 6.0)
 
 USUAL_BLUR = 2
 
-TREND_RIDGE = 0.1
+TREND_RIDGE = 1.0
 """How strongly linear trends of the activity across the brain are held near zero, as a share of
 their own weight. Free trends and none err to opposite sides in real images."""
 
@@ -221,14 +221,25 @@ def align(
 def _samples(
     pet: nib.Nifti1Image, mask: nib.Nifti1Image, start: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points (N, 3) in and around the brain, mm, and their activities (N,), around 1."""
+    """Points (N, 3) in and around the brain, mm, and their activities (N,), around 1.
+
+    Beyond the T1w's field of view nothing predicts a PET: there are no samples.
+    """
     voxels = np.argwhere(np.ones(pet.shape, bool))
     points = nib.affines.apply_affine(pet.affine, voxels)
-    near = np.flatnonzero(near_brain(points, start, mask, REACH_MM))
+    near = near_brain(points, start, mask, REACH_MM)
+    near[near] = _inside(nib.affines.apply_affine(start, points[near]), mask)
+    near = np.flatnonzero(near)
     if len(near) > SAMPLES:
         near = np.sort(np.random.default_rng(0).choice(near, SAMPLES, replace=False))
     values = pet.get_fdata().reshape(-1)[near]
     return points[near], values / max(np.abs(values).sum() / max(len(near), 1), 1e-300)
+
+
+def _inside(world: np.ndarray, image: nib.Nifti1Image) -> np.ndarray:
+    """Which points (N, 3) lie in an image's field of view, (N,) bool."""
+    voxels = nib.affines.apply_affine(np.linalg.inv(image.affine), world)
+    return np.asarray(((voxels >= -0.5) & (voxels <= np.array(image.shape) - 0.5)).all(axis=1))
 
 
 @dataclass(frozen=True)

@@ -86,3 +86,21 @@ def test_nothing_near_the_brain_leaves_the_start(person):
     found, error = aligned(person, pet, apart)
     np.testing.assert_array_equal(found, apart)
     assert error is None
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["PET goes on", "PET ends too"])
+def test_a_t1w_that_ends_in_the_brain_does_not_pull_it(person, seen):
+    """A slab as it is often taken: the crown and the lowest part of the brain are not in it."""
+    t1w, mask, pet = person.t1w(), person.mask(), person.moving("pet")
+    inside = np.flatnonzero(np.asarray(mask.dataobj).any(axis=(0, 1)))
+    slab = slice(inside[0] + len(inside) // 8, inside[-1] - len(inside) // 8)
+    t1w, mask = t1w.slicer[:, :, slab], mask.slicer[:, :, slab]
+    if not seen:
+        voxels = np.moveaxis(np.indices(pet.shape), 0, -1)
+        t1w_from_pet = np.linalg.inv(t1w.affine) @ person.t1w_from("pet") @ pet.affine
+        height = nib.affines.apply_affine(t1w_from_pet, voxels)[..., 2]
+        ended = np.where((height >= 0) & (height <= t1w.shape[2] - 1), pet.get_fdata(), 0)
+        pet = new_image(ended.astype(np.float32), pet.affine)
+    start = displaced(person, (2, 2, -2, 2, -2, 2))
+    found, _ = align(t1w, mask, pet, start, Brain.from_mask(mask))
+    assert worst_error(person, found) < 0.4
