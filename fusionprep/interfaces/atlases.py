@@ -15,6 +15,7 @@ from nipype.interfaces.base import (
 
 from fusionprep.files import table_text
 from fusionprep.interfaces.files import given, load, load_moves, save
+from fusionprep.interfaces.frames import FramesSpec
 from fusionprep.interfaces.smoothing import SmoothedFramesSpec, smoothed_frames
 from fusionprep.reading import read_table
 
@@ -153,19 +154,14 @@ class MeasureRegions(SimpleInterface):
         }
 
 
-class _MeasureFramesInputSpec(SmoothedFramesSpec):
+class _MeasureFramesInputSpec(SmoothedFramesSpec, FramesSpec):
     in_file = File(exists=True, mandatory=True, desc="dynamic PET as acquired")
     static = File(exists=True, mandatory=True, desc="its mean on the T1w grid")
     transform = File(exists=True, mandatory=True, desc="ITK file that resamples it onto the T1w")
     labels = File(exists=True, mandatory=True, desc="atlas on the T1w grid")
     table = File(exists=True, mandatory=True, desc="its table of index and name")
     region = File(exists=True, desc="mask of SUVR's reference region on the T1w grid")
-    starts = traits.List(traits.Float, desc="seconds, where known")
-    durations = traits.List(traits.Float, desc="seconds, where known")
-    frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
-    factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
     suv_factor = traits.Float(desc="turns activity into SUV")
-    moves = File(exists=True, desc="(frames, 4, 4) reference_from_frame, where the head moved")
 
 
 class _MeasureFramesOutputSpec(TraitedSpec):

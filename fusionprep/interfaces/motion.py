@@ -17,6 +17,7 @@ from nipype.interfaces.base import (
 from fusionprep.bids.names import NOTES
 from fusionprep.files import table_text
 from fusionprep.interfaces.files import given, load_moves, save
+from fusionprep.interfaces.frames import FramesSpec
 from fusionprep.interfaces.registration import Resample, ResampleInputSpec
 from fusionprep.interfaces.smoothing import SmoothedFramesSpec, smoothed_frames
 
@@ -105,12 +106,8 @@ def _number(value: float) -> str:
     return f"{value:.6f}" if np.isfinite(value) else MISSING
 
 
-class _ResampleStaticInputSpec(ResampleInputSpec, SmoothedFramesSpec):
-    moves = File(exists=True, desc="(frames, 4, 4) reference_from_frame, where the head moved")
+class _ResampleStaticInputSpec(ResampleInputSpec, SmoothedFramesSpec, FramesSpec):
     dynamic = File(exists=True, mandatory=True, desc="PET as acquired")
-    factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
-    durations = traits.List(traits.Float, desc="seconds; equal weights where absent")
-    frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
     chosen = traits.List(traits.Int, [], usedefault=True, desc="numbers from 0; all where empty")
 
 
@@ -143,16 +140,13 @@ class ResampleStatic(Resample):
         return runtime
 
 
-class _KeepFramesInputSpec(SmoothedFramesSpec):
+class _KeepFramesInputSpec(SmoothedFramesSpec, FramesSpec):
     in_file = File(exists=True, mandatory=True, desc="dynamic PET as acquired")
     t1w = File(exists=True, mandatory=True, desc="whose field of view and axes are wanted")
     transforms = InputMultiObject(
         File(exists=True), mandatory=True, desc="ITK files that resample the PET onto the T1w"
     )
     count = traits.Int(mandatory=True, desc="frames of the PET")
-    moves = File(exists=True, desc="(frames, 4, 4) reference_from_frame, where the head moved")
-    factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
-    frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
     n_threads = traits.Int(1, usedefault=True, nohash=True)
 
 
