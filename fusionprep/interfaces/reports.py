@@ -1,7 +1,6 @@
 """Figures of the participant report as Nipype interfaces."""
 
 from pathlib import Path
-from typing import Any
 
 from nipype.interfaces.base import (
     File,
@@ -46,12 +45,7 @@ class PlotDenoised(Figure):
     """The T1w before and after its noise was taken out; where it was not, no figure is left."""
 
     input_spec = _PlotDenoisedInputSpec
-
-    def _run_interface(self, runtime: Any) -> Any:
-        if not isdefined(self.inputs.before):
-            self._target.unlink(missing_ok=True)
-            return runtime
-        return super()._run_interface(runtime)
+    needed = "before"
 
     def _draw(self, path: Path) -> None:
         from fusionprep.reports.figures.plots import plot_denoised
