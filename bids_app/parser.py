@@ -14,6 +14,7 @@ from bids_app.motion_options import add_motion_options
 from bids_app.pet_options import add_pet_options, complete_region
 from bids_app.plugins.plugin_file import check_plugin_settings, read_plugin_file
 from bids_app.region_options import add_region_options, completed_regions
+from bids_app.resolution_options import add_resolution_options
 from fusionprep import __version__
 from fusionprep.arguments import NamedPaths, Parser, memory, path, whole_number
 from fusionprep.choices import (
@@ -160,6 +161,7 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
     add_anat_options(group)
     add_pet_options(group)
     add_motion_options(group)
+    add_resolution_options(group)
     group.add_argument(
         "--random-seed",
         type=whole_number(*LIMITS["random_seed"]),

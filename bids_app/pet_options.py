@@ -37,8 +37,9 @@ def add_pet_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--psf",
         metavar="FWHM[xFWHMxFWHM]",
-        help="with --pvc: the PET's point spread in mm, from left to right, back to front, feet to"
-        " head, e.g. 5.5x5.5x6 (default: by the sidecar, or a table of scanners)",
+        help="with --pvc and --target-resolution: the PET's point spread in mm, from left to right,"
+        " back to front, feet to head, e.g. 5.5x5.5x6 (default: by the sidecar, or a table of"
+        " scanners)",
     )
 
 

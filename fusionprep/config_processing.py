@@ -16,7 +16,7 @@ from fusionprep.choices import (
 from fusionprep.config_checks import Checked, check_names
 from fusionprep.errors import UsageError
 from fusionprep.frame_windows import AUTO_FRAMES, parse_frames
-from fusionprep.point_spreads import parse_fwhm
+from fusionprep.point_spreads import check_fwhm, parse_fwhm
 from fusionprep.spaces import NATIVE, PACKAGED_TEMPLATE, TemplateSpace, template_spaces
 from fusionprep.suvr_regions import AUTO_REGION, NO_REGION, ReferenceRegion, find_region
 
@@ -55,6 +55,12 @@ class Processing(Checked):
     psf
         Width of the PET's point spread, as :func:`~fusionprep.point_spreads.parse_fwhm` reads it;
         None takes it from the sidecar or a table of scanners.
+    smooth
+        FWHM in mm of a Gaussian that PET is smoothed by, in the brain without loss at its edge.
+    target_resolution
+        FWHM in mm that PET is brought to.
+    combine_runs
+        Make one scan of the runs of one injection.
     random_seed
         Of everything random.
     sloppy
@@ -73,6 +79,9 @@ class Processing(Checked):
     suvr_region: str = AUTO_REGION
     pvc: tuple[str, ...] = (NO_CORRECTION,)
     psf: str | None = None
+    smooth: float | None = None
+    target_resolution: float | None = None
+    combine_runs: bool = False
     random_seed: int = 0
     sloppy: bool = False
 
@@ -84,10 +93,7 @@ class Processing(Checked):
         check_names("--pvc", self.pvc, (NO_CORRECTION, *choices(Correction)))
         if NO_CORRECTION in self.pvc and len(self.pvc) > 1:
             raise UsageError(f"--pvc {NO_CORRECTION} goes with no other")
-        if self.psf is not None:
-            parse_fwhm(self.psf)
-            if not self.corrections:
-                raise UsageError("--psf is for --pvc; leave it out, or add a correction")
+        self._check_resolution()
         templates = self.templates
         if len(set(templates)) < len(templates):
             raise UsageError("--output-spaces names a space twice")
@@ -102,6 +108,20 @@ class Processing(Checked):
                 f"--suvr-region {self.suvr_region} is from an atlas in {PACKAGED_TEMPLATE}; add it"
                 " to --output-spaces"
             )
+
+    def _check_resolution(self) -> None:
+        wanted = {"--smooth": self.smooth, "--target-resolution": self.target_resolution}
+        given = {name: width for name, width in wanted.items() if width is not None}
+        for name, width in given.items():
+            check_fwhm(name, width)
+        if len(given) > 1:
+            raise UsageError(
+                "--target-resolution says how smooth PET is in the end: leave out --smooth"
+            )
+        if self.psf is not None:
+            parse_fwhm(self.psf)
+            if not self.corrections and not given:
+                raise UsageError(f"--psf is for --pvc, {' and '.join(wanted)}; leave it out")
 
     @property
     def templates(self) -> list[TemplateSpace]:
@@ -137,6 +157,11 @@ class Processing(Checked):
     def corrections(self) -> tuple[str, ...]:
         """The partial-volume corrections asked for."""
         return tuple(method for method in self.pvc if method != NO_CORRECTION)
+
+    @property
+    def smoothed(self) -> bool:
+        """Whether PET is smoothed."""
+        return self.smooth is not None or self.target_resolution is not None
 
     @property
     def region(self) -> ReferenceRegion | None:

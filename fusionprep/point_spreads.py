@@ -87,6 +87,20 @@ def find_scanner(manufacturer: str, model: str) -> Scanner | None:
     return next((scanner for scanner in SCANNERS if re.search(scanner.pattern, text)), None)
 
 
+def check_fwhm(option: str, width: float) -> None:
+    """Refuse a width that no image of a brain has.
+
+    Raises
+    ------
+    UsageError
+    """
+    low, high = FWHM_LIMITS_MM
+    if not low <= width <= high:
+        raise UsageError(
+            f"{option} takes a full width at half maximum of {low:g} to {high:g} mm, not {width:g}"
+        )
+
+
 def parse_fwhm(text: str) -> tuple[float, float, float]:
     """Read a point spread as ``--psf`` takes it.
 

@@ -60,6 +60,8 @@ def test_every_option_survives_the_file(tmp_path):
         fs_subjects_dir=Path("/freesurfer"),
         pvc=("mg", "gtm"),
         psf="5x5x6",
+        target_resolution=8.0,
+        combine_runs=True,
         hmc="on",
         keep_frames=True,
         nprocs=4,
@@ -77,7 +79,8 @@ def test_every_option_survives_the_file(tmp_path):
     )
     default = Config.from_options(**FOLDERS)
     same = [name for name, value in every.options().items() if value == default.options()[name]]
-    assert same == [*FOLDERS]
+    # what is brought to a resolution is not smoothed besides
+    assert same == [*FOLDERS, "smooth"]
     assert round_trip(every, tmp_path) == every
 
 

@@ -40,14 +40,14 @@ def scan_time(
     value = metadata.get(key)
     if not is_given(value):
         return None, f"{key} is not given", ""
-    clock = _time_of_day(value)
+    clock = day_time(value)
     if clock is None:
         read = number_and_unit(value)
         if read is not None and read[1] in ("", "s", "sec", "seconds"):
             return read[0], "", ""
         return None, f"{key} is {value!r}, not a time in seconds", ""
     for zero_key in ("TimeZero", "ScanStart"):
-        zero = _time_of_day(metadata.get(zero_key))
+        zero = day_time(metadata.get(zero_key))
         if zero is not None and zero_key != key:
             # a scan that begins before midnight may end after it
             after = (clock - zero + _DAY / 2) % _DAY - _DAY / 2
@@ -59,7 +59,7 @@ def scan_time(
     return None, told, ""
 
 
-def _time_of_day(value: Any) -> float | None:
+def day_time(value: Any) -> float | None:
     """Seconds since midnight of text such as ``10:30:00``; None for anything else."""
     match = _CLOCK.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:

@@ -41,11 +41,14 @@ class HeaderInfo:
         Of the three axes of space, mm.
     notes
         What was corrected or assumed, a phrase each.
+    ras_sizes
+        The same from left to right, back to front and feet to head.
     """
 
     shape: tuple[int, ...]
     voxel_sizes: tuple[float, float, float]
     notes: tuple[str, ...] = ()
+    ras_sizes: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 def check_header(
@@ -94,7 +97,10 @@ def check_header(
         )
     x, y, z = (float(size) for size in nib.affines.voxel_sizes(affine))
     notes = (converted, _sides_in_doubt(image))
-    return HeaderInfo(shape, (x, y, z), tuple(note for note in notes if note))
+    axes = nib.io_orientation(affine)[:, 0].tolist()
+    right, front, up = ((x, y, z)[axes.index(axis)] for axis in range(3))
+    told = tuple(note for note in notes if note)
+    return HeaderInfo(shape, (x, y, z), told, (right, front, up))
 
 
 def _load(path: Path, kind: str) -> nib.Nifti1Image:

@@ -25,7 +25,9 @@ from fusionprep.bids.odd_names import too_long
 from fusionprep.bids.pairing import find_contrast, pair_images
 from fusionprep.bids.pet_facts import pet_facts
 from fusionprep.bids.point_spread import point_spread
+from fusionprep.bids.runs import combined_scans
 from fusionprep.bids.sidecars import FRAME_TABLE
+from fusionprep.bids.smoothing import decide_smoothing
 from fusionprep.bids.subject_tables import Participants
 from fusionprep.bids.types import (
     FoundImages,
@@ -183,7 +185,12 @@ def _check_images(
             except DataError as error:
                 faults.append((modality, Problem(found.subject, "data", str(error))))
         usable[modality] = tuple(sound)
-    return FoundImages(found.subject, usable, notes=found.notes), faults
+    notes = list(found.notes)
+    if config.processing.combine_runs:
+        for modality in filter(lambda modality: modality.tracer, APP_MODALITIES):
+            usable[modality], told = combined_scans(usable[modality], config, participants)
+            notes += told
+    return FoundImages(found.subject, usable, notes=tuple(notes)), faults
 
 
 def _check_image(
@@ -210,6 +217,9 @@ def _check_image(
         if config.processing.corrections:
             spread = point_spread(checked, config.processing.psf)
             facts = dataclasses.replace(facts, point_spread=spread)
+        smoothing = decide_smoothing(checked, config.processing, header.ras_sizes)
+        notes = facts.notes if smoothing is None else (*facts.notes, *smoothing.notes)
+        facts = dataclasses.replace(facts, smoothing=smoothing, notes=notes)
         return dataclasses.replace(checked, pet=facts)
     return with_lesions(checked, config) if modality == T1W else checked
 
@@ -378,6 +388,7 @@ def _describe_pet(image: ImageFile, facts: PETFacts) -> str:
     if facts.point_spread is not None:
         widths = " x ".join(f"{width:.3g}" for width in facts.point_spread.fwhm)
         blur = f"; point spread {widths} mm ({facts.point_spread.source})"
+    blur += f"; {facts.smoothing}" * (facts.smoothing is not None)
     return f"tracer {facts.tracer or 'unknown'}, {frames}{weighting}; {suv}{suvr}{blur}"
 
 

@@ -12,7 +12,7 @@ FIELD = "PointSpreadFWHM"
 """Field of a raw sidecar that we read, mm, one number or three; BIDS has none for it."""
 
 
-def point_spread(image: ImageFile, given: str | None) -> PointSpread:
+def point_spread(image: ImageFile, given: str | None, needed_by: str = "--pvc") -> PointSpread:
     """Decide by how much a PET is blurred.
 
     Parameters
@@ -22,6 +22,8 @@ def point_spread(image: ImageFile, given: str | None) -> PointSpread:
     given
         What ``--psf`` says, which comes first; then there are the sidecar's field
         :data:`FIELD`, and the scanner that it names, with a Gaussian filter after reconstruction.
+    needed_by
+        The option that asks, for the error.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def point_spread(image: ImageFile, given: str | None) -> PointSpread:
         named = " ".join(filter(None, words)) or "not named"
         raise DataError(
             f"the point spread of {image.path.name} is not known (scanner: {named}): give it with"
-            f" --psf FWHM in mm, or as {FIELD} in the sidecar; or leave out --pvc"
+            f" --psf FWHM in mm, or as {FIELD} in the sidecar; or leave out {needed_by}"
         )
     filtered = _gaussian_filter(metadata)
     x, y, z = (math.hypot(width, filtered) for width in scanner.fwhm)

@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fusionprep.errors import one_line
 from fusionprep.modalities import Modality
 from fusionprep.spaces import NATIVE
 from fusionprep.suvr_regions import ReferenceRegion
+
+if TYPE_CHECKING:
+    from fusionprep.bids.runs import ScanRun
+    from fusionprep.bids.smoothing import Smoothing
 
 
 @dataclass(frozen=True)
@@ -135,12 +139,8 @@ class FrameChoice:
 class PointSpread:
     """By how much a PET is blurred.
 
-    Attributes
-    ----------
-    fwhm
-        Full width at half maximum, mm, from left to right, back to front and feet to head.
-    source
-        Who says so.
+    Full width at half maximum, mm, from left to right, back to front and feet to head, and who
+    says so.
     """
 
     fwhm: tuple[float, float, float]
@@ -186,6 +186,8 @@ class PETFacts:
         Why that one.
     point_spread
         Where partial volume is to be corrected.
+    smoothing
+        None where it is not to be smoothed.
     """
 
     tracer: str | None
@@ -205,6 +207,7 @@ class PETFacts:
     region: ReferenceRegion | None = None
     region_reason: str = ""
     point_spread: PointSpread | None = None
+    smoothing: "Smoothing | None" = None
 
     def tracer_fields(self) -> dict[str, str]:
         """Fields of sidecars about the tracer, as far as it is known."""
@@ -228,7 +231,6 @@ class ImageFile:
     metadata
         Of a raw image the sidecars merged by the BIDS inheritance principle, and a PET's frame
         table under :data:`fusionprep.bids.sidecars.FRAME_TABLE`; of a derivative its sidecar.
-        Empty where there is neither.
     shape, voxel_sizes
         Of the header, without axes of length one beyond the third; sizes in mm. Empty until it is
         read.
@@ -236,6 +238,8 @@ class ImageFile:
         Of a PET whose subject has been planned; else None.
     notes
         What its name or its header made to be corrected or assumed, a phrase each.
+    runs
+        That a scan is combined from.
     lesions
         Of a T1w the masks that mark what is a lesion in it.
     """
@@ -248,6 +252,7 @@ class ImageFile:
     voxel_sizes: tuple[float, ...] = ()
     pet: PETFacts | None = None
     notes: tuple[str, ...] = ()
+    runs: "tuple[ScanRun, ...]" = ()
     lesions: "tuple[ImageFile, ...]" = ()
 
     @property

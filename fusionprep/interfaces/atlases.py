@@ -15,6 +15,8 @@ from nipype.interfaces.base import (
 
 from fusionprep.files import table_text
 from fusionprep.interfaces.files import given, load, load_moves, save
+from fusionprep.interfaces.frames import FramesSpec
+from fusionprep.interfaces.smoothing import SmoothedFramesSpec, smoothed_frames
 from fusionprep.reading import read_table
 
 if TYPE_CHECKING:
@@ -152,19 +154,14 @@ class MeasureRegions(SimpleInterface):
         }
 
 
-class _MeasureFramesInputSpec(BaseInterfaceInputSpec):
+class _MeasureFramesInputSpec(SmoothedFramesSpec, FramesSpec):
     in_file = File(exists=True, mandatory=True, desc="dynamic PET as acquired")
     static = File(exists=True, mandatory=True, desc="its mean on the T1w grid")
     transform = File(exists=True, mandatory=True, desc="ITK file that resamples it onto the T1w")
     labels = File(exists=True, mandatory=True, desc="atlas on the T1w grid")
     table = File(exists=True, mandatory=True, desc="its table of index and name")
     region = File(exists=True, desc="mask of SUVR's reference region on the T1w grid")
-    starts = traits.List(traits.Float, desc="seconds, where known")
-    durations = traits.List(traits.Float, desc="seconds, where known")
-    frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
-    factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
     suv_factor = traits.Float(desc="turns activity into SUV")
-    moves = File(exists=True, desc="(frames, 4, 4) reference_from_frame, where the head moved")
 
 
 class _MeasureFramesOutputSpec(TraitedSpec):
@@ -207,8 +204,11 @@ class MeasureFrames(SimpleInterface):
         measured = [value.index for value in values if not value.absent]
         pet_affine, frames = read_frames(self.inputs.in_file)
         t1w_from_pet = ras_from_itk(read_transforms([Path(self.inputs.transform)]))
-        if (moves := given(self.inputs, "moves")) is not None:
-            t1w_from_pet = t1w_from_pet @ load_moves(moves)
+        moves = None
+        if (moves_file := given(self.inputs, "moves")) is not None:
+            moves = load_moves(moves_file)
+            t1w_from_pet = t1w_from_pet @ moves
+        frames = smoothed_frames(self.inputs, frames, pet_affine, moves)
         scales = given(self.inputs, "frame_factors")
         factor = self.inputs.factor
         region = given(self.inputs, "region")

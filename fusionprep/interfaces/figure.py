@@ -36,6 +36,8 @@ class Figure(SimpleInterface):
 
     @property
     def always_run(self) -> bool:
+        if self._is_without():
+            return self._target.is_file()
         newest = self._newest_input()
         return not self._target.is_file() or (
             newest is not None and not is_of_same_time(self._target, newest)
@@ -45,8 +47,11 @@ class Figure(SimpleInterface):
     def _target(self) -> Path:
         return Path(self.inputs.output_dir, self.inputs.out_path)
 
+    def _is_without(self) -> bool:
+        return bool(self.needed) and not isdefined(getattr(self.inputs, self.needed))
+
     def _run_interface(self, runtime: Any) -> Any:
-        if self.needed and not isdefined(getattr(self.inputs, self.needed)):
+        if self._is_without():
             self._target.unlink(missing_ok=True)
             return runtime
         write_whole(self._target, self._draw)

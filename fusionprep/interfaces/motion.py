@@ -17,7 +17,9 @@ from nipype.interfaces.base import (
 from fusionprep.bids.names import NOTES
 from fusionprep.files import table_text
 from fusionprep.interfaces.files import given, load_moves, save
+from fusionprep.interfaces.frames import FramesSpec
 from fusionprep.interfaces.registration import Resample, ResampleInputSpec
+from fusionprep.interfaces.smoothing import SmoothedFramesSpec, smoothed_frames
 
 if TYPE_CHECKING:
     from fusionprep.image.motion import Motion
@@ -104,12 +106,8 @@ def _number(value: float) -> str:
     return f"{value:.6f}" if np.isfinite(value) else MISSING
 
 
-class _ResampleStaticInputSpec(ResampleInputSpec):
-    moves = File(exists=True, desc="(frames, 4, 4) reference_from_frame, where the head moved")
+class _ResampleStaticInputSpec(ResampleInputSpec, SmoothedFramesSpec, FramesSpec):
     dynamic = File(exists=True, mandatory=True, desc="PET as acquired")
-    factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
-    durations = traits.List(traits.Float, desc="seconds; equal weights where absent")
-    frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
     chosen = traits.List(traits.Int, [], usedefault=True, desc="numbers from 0; all where empty")
 
 
@@ -125,11 +123,11 @@ class ResampleStatic(Resample):
         if not isdefined(self.inputs.moves):
             return super()._run_interface(runtime)
         affine, frames = read_frames(self.inputs.dynamic)
-        grid = self._grid()
+        grid, moves = self._grid(), load_moves(self.inputs.moves)
         mean = average_aligned(
-            frames,
+            smoothed_frames(self.inputs, frames, affine, moves),
             affine,
-            load_moves(self.inputs.moves),
+            moves,
             grid,
             self._transform(),
             durations=given(self.inputs, "durations"),
@@ -142,16 +140,13 @@ class ResampleStatic(Resample):
         return runtime
 
 
-class _KeepFramesInputSpec(BaseInterfaceInputSpec):
+class _KeepFramesInputSpec(SmoothedFramesSpec, FramesSpec):
     in_file = File(exists=True, mandatory=True, desc="dynamic PET as acquired")
     t1w = File(exists=True, mandatory=True, desc="whose field of view and axes are wanted")
     transforms = InputMultiObject(
         File(exists=True), mandatory=True, desc="ITK files that resample the PET onto the T1w"
     )
     count = traits.Int(mandatory=True, desc="frames of the PET")
-    moves = File(exists=True, desc="(frames, 4, 4) reference_from_frame, where the head moved")
-    factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
-    frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
     n_threads = traits.Int(1, usedefault=True, nohash=True)
 
 
@@ -172,8 +167,9 @@ class KeepFrames(SimpleInterface):
 
         affine, frames = read_frames(self.inputs.in_file)
         count = self.inputs.count
-        still = np.array([np.eye(4)] * count)
-        moves = load_moves(self.inputs.moves) if isdefined(self.inputs.moves) else still
+        moves = load_moves(self.inputs.moves) if isdefined(self.inputs.moves) else None
+        frames = smoothed_frames(self.inputs, frames, affine, moves)
+        moves = np.array([np.eye(4)] * count) if moves is None else moves
         grid = frames_grid(load_image(self.inputs.t1w), affine)
         chain = read_transforms(self.inputs.transforms)
         moved = resample_frames(frames, affine, moves, grid, chain, n_threads=self.inputs.n_threads)

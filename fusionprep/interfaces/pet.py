@@ -14,6 +14,7 @@ from nipype.interfaces.base import (
 
 from fusionprep.bids.names import NOT_COMPUTED, NOTES, SUVR
 from fusionprep.interfaces.files import given, load, load_moves, save
+from fusionprep.interfaces.frames import FramesSpec
 
 if TYPE_CHECKING:
     import nibabel as nib
@@ -21,15 +22,10 @@ if TYPE_CHECKING:
     from fusionprep.image.frames import FrameMean
 
 
-class _AverageFramesInputSpec(BaseInterfaceInputSpec):
+class _AverageFramesInputSpec(FramesSpec):
     in_file = File(exists=True, mandatory=True, desc="3-D or 4-D PET")
-    starts = traits.List(traits.Float, desc="seconds, where known")
-    durations = traits.List(traits.Float, desc="seconds; equal weights where absent")
-    frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
-    factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
     # an empty list is part of the node's hash, so that results without all_frames are made again
     chosen = traits.List(traits.Int, [], usedefault=True, desc="numbers from 0; all where empty")
-    moves = File(exists=True, desc="(frames, 4, 4) reference_from_frame, where the head moved")
 
 
 class _AverageFramesOutputSpec(TraitedSpec):

@@ -11,6 +11,7 @@ from nipype.interfaces.base import (
 from fusionprep.image.io import load_image
 from fusionprep.interfaces.figure import Figure, FigureInputSpec
 from fusionprep.interfaces.files import load_moves
+from fusionprep.interfaces.frames import FramesSpec
 
 
 class _PlotReferenceRegionInputSpec(FigureInputSpec):
@@ -66,18 +67,13 @@ class PlotCorrected(Figure):
         )
 
 
-class _PlotFramesInputSpec(FigureInputSpec):
+class _PlotFramesInputSpec(FigureInputSpec, FramesSpec):
     pet = File(exists=True, mandatory=True, desc="dynamic PET as acquired")
     mask = File(exists=True, mandatory=True, desc="brain mask of the T1w")
     dseg = File(exists=True, mandatory=True, desc="tissue labels of the T1w")
     transform = File(exists=True, mandatory=True, desc="ITK file that resamples it onto the T1w")
-    starts = traits.List(traits.Float, desc="seconds")
-    durations = traits.List(traits.Float, desc="seconds")
-    factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the units")
-    frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
     units = traits.Str("arbitrary", usedefault=True)
     chosen = traits.List(traits.Int, desc="frames from 0 that are averaged; all where absent")
-    moves = File(exists=True, desc="(frames, 4, 4) reference_from_frame, where the head moved")
 
 
 class PlotFrames(Figure):

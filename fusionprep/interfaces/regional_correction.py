@@ -13,6 +13,7 @@ from fusionprep.errors import DataError
 from fusionprep.files import table_text
 from fusionprep.interfaces.atlases import MISSING, curves_table, number, region_names
 from fusionprep.interfaces.files import given, load, load_moves
+from fusionprep.interfaces.frames import FramesSpec
 from fusionprep.interfaces.partial_volume import (
     FIELD,
     Brain,
@@ -53,7 +54,7 @@ def columns_of(methods: Sequence[str]) -> list[str]:
     return found
 
 
-class _CorrectRegionsInputSpec(BrainInputSpec):
+class _CorrectRegionsInputSpec(BrainInputSpec, FramesSpec):
     labels = File(exists=True, mandatory=True, desc="atlas on the T1w grid")
     table = File(exists=True, mandatory=True, desc="its table of index and name")
     freesurfer = traits.Bool(False, usedefault=True, desc="labels are FreeSurfer's")
@@ -66,11 +67,6 @@ class _CorrectRegionsInputSpec(BrainInputSpec):
     factor_iy = traits.Float()
     suv_factor = traits.Float(desc="turns activity into SUV")
     in_file = File(exists=True, desc="dynamic PET as acquired, for curves")
-    starts = traits.List(traits.Float, desc="seconds, where known")
-    durations = traits.List(traits.Float, desc="seconds, where known")
-    frame_factors = traits.List(traits.Float, desc="corrects each frame for decay")
-    factor = traits.Float(1.0, usedefault=True, desc="multiplies intensities into the output units")
-    moves = File(exists=True, desc="(frames, 4, 4) reference_from_frame, where the head moved")
 
 
 class _CorrectRegionsOutputSpec(TraitedSpec):

@@ -24,6 +24,7 @@ from fusionprep.workflows.coregistration import Branch
 from fusionprep.workflows.nodes import Port, derivative_node, figure_node, node
 from fusionprep.workflows.region_columns import corrected_curves, region_columns
 from fusionprep.workflows.regional_correction import correct_regions, describe_regional_correction
+from fusionprep.workflows.smoothing import SMOOTHING
 
 FIELDS = ("labels", "table")
 """What is handed over of each atlas: the image on the T1w grid, and its table."""
@@ -212,7 +213,7 @@ def add_regions(
         described = _described(branch, facts, atlas, metadata)
         corrected = None
         if correct is not None:
-            corrected = _correct(branch, facts, atlas, factors, correct)
+            corrected = _correct(branch.sharp, facts, atlas, factors, correct)
             branch.connect((corrected, "out_file"), values, "corrected")
         _write_values(branch, facts, atlas, values, described, corrected)
         figure = figure_node(
@@ -250,7 +251,10 @@ def _correct(
         ports["moves"] = branch.moves
     if names.SUV in factors:
         ports["suv_factor"] = factors[names.SUV]
-    return correct_regions(branch, facts, inputs, ports, correct, f"correct_{tag}")
+    found = correct_regions(branch, facts, inputs, ports, correct, f"correct_{tag}")
+    if "in_file" in inputs:
+        branch.give_frames(found, "in_file")
+    return found
 
 
 def _write_values(
@@ -263,6 +267,9 @@ def _write_values(
 ) -> None:
     methods = branch.config.processing.corrections if corrected is not None else ()
     columns = region_columns(facts.units, methods)
+    if methods and SMOOTHING in described:
+        which = {"Columns": "those that are not corrected for partial volume"}
+        described = {**described, SMOOTHING: {**described[SMOOTHING], **which}}
     morph = _writer(branch, atlas, f"ds_morph_{_tag(atlas)}", {**described, **columns})
     branch.connect((values, "out_file"), morph, "in_file")
     if corrected is not None:
@@ -277,7 +284,7 @@ def _described(
         branch.outputs(space=NATIVE, desc=names.PREPROC),
         dseg_path(atlas, branch.pairing.t1w),
     ]
-    kept = {name: metadata[name] for name in (*names.NOT_COMPUTED.values(), names.NOTES)
+    kept = {name: metadata[name] for name in (*names.NOT_COMPUTED.values(), names.NOTES, SMOOTHING)
             if name in metadata}  # fmt: skip
     return {
         "Description": f"Uptake in the regions of {atlas.name}",
@@ -324,6 +331,8 @@ def _measure_frames(
         branch.connect((branch.inputnode, f"{field}_{tag}"), frames, field)
     branch.connect(branch.moved, frames, "static")
     branch.connect(branch.transform, frames, "transform")
+    branch.give_frames(frames, "in_file")
+    branch.smooth_frames(frames)
     if branch.moves is not None:
         branch.connect(branch.moves, frames, "moves")
     if names.SUV in factors:
@@ -362,6 +371,7 @@ def _write_corrected_curves(
     described: Mapping[str, Any],
 ) -> None:
     kinds = corrected_curves(branch.config.processing.corrections, facts.units)
+    described = {name: value for name, value in described.items() if name != SMOOTHING}
     for (kind, desc), (description, units) in kinds.items():
         metadata = {**described, **_of_curves(atlas, description, units)}
         name = f"ds_{desc}_{_tag(atlas)}"

@@ -10,6 +10,8 @@ from niworkflows.engine.workflows import LiterateWorkflow
 
 from fusionprep.bids import names
 from fusionprep.bids.earlier import earlier_registration
+from fusionprep.bids.runs import raw_uris
+from fusionprep.bids.smoothing import Smoothing
 from fusionprep.bids.types import ImageFile, Pairing
 from fusionprep.choices import Method
 from fusionprep.config import Config
@@ -152,6 +154,12 @@ class Branch:
         they are.
     frames
         What is known of the frames, for :class:`~fusionprep.interfaces.motion.ResampleStatic`.
+    series
+        Frames of a PET whose runs are combined; None where they are those of its file.
+    smoothing
+        What frames are smoothed by; None where they are taken as they are.
+    unsmoothed
+        The branch of the PET before that.
     """
 
     workflow: LiterateWorkflow
@@ -164,6 +172,9 @@ class Branch:
     moved: Port
     moves: Port | None = None
     frames: Mapping[str, Any] = field(default_factory=dict)
+    series: Port | None = None
+    smoothing: Smoothing | None = None
+    unsmoothed: "Branch | None" = None
 
     @property
     def registration(self) -> Port:
@@ -175,12 +186,36 @@ class Branch:
         """From the image to the T1w."""
         return self.coregister, "outputnode.transform"
 
+    @property
+    def sharp(self) -> "Branch":
+        """The branch of the PET as it was before it was smoothed."""
+        return self if self.unsmoothed is None else self.unsmoothed
+
     def connect(self, port: Port, target: pe.Node, field: str) -> None:
         """Hand what a port has to a field of a node."""
         self.workflow.connect(port[0], port[1], target, field)
 
+    def give_frames(self, target: pe.Node, field: str) -> None:
+        """Hand the frames of a PET to a node that has been given those of its file."""
+        if self.series is not None:
+            self.connect(self.series, target, field)
+
+    def smooth_frames(self, target: pe.Node) -> None:
+        """Tell a node that takes frames what they are smoothed by."""
+        if self.smoothing is None:
+            return
+        target.inputs.kernel = list(self.smoothing.kernel)
+        if self.smoothing.target is None:
+            self.connect((self.inputnode, "mask"), target, "mask")
+            self.connect(self.transform, target, "to_t1w")
+
     def of_part(
-        self, source: Port, moves: Port | None = None, frames: Mapping[str, Any] | None = None
+        self,
+        source: Port,
+        name: str = "resample_t1w",
+        *,
+        moves: Port | None = None,
+        frames: Mapping[str, Any] | None = None,
     ) -> "Branch":
         """The same for another image of the scan, brought along by the same registration.
 
@@ -188,11 +223,13 @@ class Branch:
         ----------
         source
             The image, on the grid of the one that was registered.
+        name
+            Of the node that brings it to the T1w.
         moves, frames
             See :class:`Branch`.
         """
         part = replace(self, source=source, moves=moves, frames=frames or {})
-        resample = part._resampling("resample_t1w", self.pairing.t1w)
+        resample = part._resampling(name, self.pairing.t1w)
         self.connect((self.inputnode, "t1w"), resample, "reference")
         self.connect(self.transform, resample, "transforms")
         return replace(part, moved=(resample, "out_file"))
@@ -207,6 +244,8 @@ class Branch:
         self.connect(self.source, resample, "in_file")
         if self.moves is not None:
             self.connect(self.moves, resample, "moves")
+            self.give_frames(resample, "dynamic")
+            self.smooth_frames(resample)
         return resample
 
     def in_space(self, space: Space) -> Port:
@@ -256,7 +295,7 @@ def paired_metadata(config: Config, pairing: Pairing) -> dict[str, Any]:
     notes = {names.NOTES: list(pairing.notes)} if pairing.notes else {}
     return {
         **notes,
-        "Sources": [names.raw_uri(pairing.image, config.bids_dir)],
+        "Sources": raw_uris(pairing.image, config.bids_dir),
         "SkullStripped": False,
         "SpatialReference": names.own_uri(t1w_output(pairing.t1w, "t1w")),
         "Pairing": {

@@ -32,6 +32,7 @@ from fusionprep.workflows.nodes import (
     lesion_fields,
     node,
 )
+from fusionprep.workflows.smoothing import smoothing_fields
 
 DESCRIPTION = """
 {anatomy} and {modality} were scaled to [0, 1] and fused slice by slice with {models}. {planes}
@@ -114,7 +115,7 @@ def fuse_in_space(
     metadata = {
         "SpatialReference": paired["SpatialReference"],
         **space.metadata,
-        **(facts.tracer_fields() if facts else {}),
+        **({**facts.tracer_fields(), **smoothing_fields(facts)} if facts else {}),
         "Pairing": paired["Pairing"],
     }
     tracer = (facts and facts.tracer_name) or ""

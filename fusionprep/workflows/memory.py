@@ -32,6 +32,8 @@ CLAIMS: Mapping[str, Claim] = {
     # one frame as stored and in float64, and sums of it, whatever the number of frames
     "AverageFrames": Claim(0.2, 48),
     "BringAtlas": Claim(0.4, 16),
+    # two runs' means, and one frame and its spline
+    "CombineRuns": Claim(0.4, 48),
     "Conform": Claim(0.1, 12),
     "CorrectBias": Claim(0.2, 26),
     # fractions of five regions, sharp and blurred, and images of them
@@ -53,6 +55,8 @@ CLAIMS: Mapping[str, Claim] = {
     # one frame resampled, and sums of frames in float64
     "ResampleStatic": Claim(0.4, 40),
     "Segment": Claim(0.45, 8),
+    # the image and the brain as shares of voxels, as they were and smoothed
+    "SmoothPET": Claim(0.2, 24),
     "SubjectRegion": Claim(0.1, 12),
     # a map of each tissue as stored and on the grid of the T1w, and the rough brain mask
     "TakeOver": Claim(0.6, 60),

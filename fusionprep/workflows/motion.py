@@ -11,6 +11,7 @@ from niworkflows.engine.workflows import LiterateWorkflow
 from fusionprep.bids import names
 from fusionprep.bids.decay_reference import FACTOR_FIELDS
 from fusionprep.bids.radionuclides import HALF_LIVES, decay_constant
+from fusionprep.bids.runs import raw_uris
 from fusionprep.bids.types import ImageFile, PETFacts
 from fusionprep.config import Config
 from fusionprep.image.motion import FD_RADIUS_MM, PARAMETERS, STILL_MM
@@ -94,7 +95,7 @@ def add_motion(
     out_path = outputs(names.TIMESERIES, names.TABLE, desc=names.CONFOUNDS)
     metadata = {
         "Description": names.DESCRIPTIONS[names.CONFOUNDS],
-        "Sources": [names.raw_uri(image, config.bids_dir)],
+        "Sources": raw_uris(image, config.bids_dir),
         **_columns(),
     }
     write = derivative_node(config, out_path, "ds_confounds", metadata=metadata)
@@ -181,6 +182,8 @@ def keep_frames(
         **known(frame_factors=facts.frame_factors),
     )
     keep = node(interface, "keep_frames", config, on=[image, image])
+    branch.give_frames(keep, "in_file")
+    branch.smooth_frames(keep)
     branch.connect((branch.inputnode, "t1w"), keep, "t1w")
     branch.connect(branch.transform, keep, "transforms")
     if branch.moves is not None:

@@ -48,7 +48,7 @@ COLUMNS = {
 
 def describe_correction(processing: Processing, facts: PETFacts) -> str:
     """Sentences for the methods text; empty without correction."""
-    if facts.point_spread is None:
+    if facts.point_spread is None or not processing.corrections:
         return ""
     widths = [f"{width:.3g}" for width in facts.point_spread.fwhm]
     return DESCRIPTION.format(

@@ -1,6 +1,6 @@
 """PET: one volume, to the T1w and the templates, SUV and SUVR, fusion."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nipype.interfaces import utility as niu
@@ -39,6 +39,8 @@ from fusionprep.workflows.nodes import (
     output_spaces,
 )
 from fusionprep.workflows.partial_volume import add_partial_volume, describe_correction
+from fusionprep.workflows.runs import add_series, describe_runs
+from fusionprep.workflows.smoothing import add_smoothing, describe_smoothing, smoothing_fields
 from fusionprep.workflows.suvr import (
     SUVR_REGION,
     TEMPLATE_REGISTRATION,
@@ -106,30 +108,27 @@ def init_pet_wf(
     ]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     average = _average_node(config, image, facts)
+    series = add_series(workflow, config, image)
+    if series is not None:
+        workflow.connect(*series, average, "in_file")
     branch = add_coregistration(
         workflow, config, pairing, inputnode=inputnode, source=(average, "all_frames")
     )
-    found = [branch.registration]
-    motion = add_motion(workflow, config, image, facts, branch.outputs)
-    if motion is not None:
-        branch.connect((motion, "moves"), average, "moves")
-        found.append((motion, "metadata"))
-        frames = {"dynamic": str(image.path), "factor": facts.factor, **_averaged(facts)}
-        branch = branch.of_part((average, "out_file"), (motion, "moves"), frames)
-    elif facts.frames.chosen is not None:
-        branch = branch.of_part((average, "out_file"))
+    branch, found = _aligned(replace(branch, series=series), facts, average)
+    branch = add_smoothing(branch, facts)
     static = merged(branch, "computed_metadata", (average, "metadata"), *found)
-    assess = _assess_node(branch, facts)
+    assess = _assess_node(branch, facts, average)
     if image.n_frames > 1:
         _draw_frames(branch, facts)
     quantities = [*_suv(facts, assess), *_suvr(branch, facts)]
     missing = [quantity.missing for quantity in quantities if quantity.missing is not None]
     everything = (assess, "metadata"), *missing
     assessed = merged(branch, "computed_metadata_t1w", static, *everything)
-    metadata = _metadata(config, pairing, facts)
+    as_acquired = _metadata(config, pairing, facts)
+    metadata = {**as_acquired, **smoothing_fields(facts)}
     keep_frames(branch, facts, metadata, *found)
     factors = {quantity.desc: quantity.factor for quantity in quantities}
-    correct = add_partial_volume(branch, facts, metadata)
+    correct = add_partial_volume(branch.sharp, facts, as_acquired)
     add_regions(branch, facts, atlases, factors, metadata, correct=correct)
     for space in output_spaces(config.processing):
         moved = branch.in_space(space)
@@ -182,10 +181,10 @@ def _metadata(config: Config, pairing: Pairing, facts: PETFacts) -> dict[str, An
 
 
 def _describe(config: Config, image: ImageFile, facts: PETFacts) -> str:
-    text = ""
+    text = describe_runs(image)
     if image.n_frames > 1:
         weighted = facts.timing.durations is not None
-        text = FRAMES_TEXT.format(
+        text += FRAMES_TEXT.format(
             weights=", weighted by their duration" if weighted else "",
             corrected="corrected for decay and " if facts.frame_factors else "",
             which=_describe_frames(facts),
@@ -195,7 +194,7 @@ def _describe(config: Config, image: ImageFile, facts: PETFacts) -> str:
     text += describe_motion(config, image)
     if has_suvr(config.processing, facts):
         text += describe_region(config.processing, facts)
-    return text + describe_correction(config.processing, facts)
+    return text + describe_correction(config.processing, facts) + describe_smoothing(facts)
 
 
 def _describe_frames(facts: PETFacts) -> str:
@@ -207,7 +206,7 @@ def _describe_frames(facts: PETFacts) -> str:
     return f"The {frames} whose middle was {begin:g} to {end:g} min after injection"
 
 
-def _assess_node(branch: Branch, facts: PETFacts) -> pe.Node:
+def _assess_node(branch: Branch, facts: PETFacts, average: pe.Node) -> pe.Node:
     """Quality of the PET in T1w space, what is doubtful about it, and whether its SUV can be."""
     interface = AssessPET(doubts=list(facts.doubts), tracer=facts.tracer or "")
     if facts.suv is not None:
@@ -216,11 +215,30 @@ def _assess_node(branch: Branch, facts: PETFacts) -> pe.Node:
     assess = node(interface, "assess", branch.config, on=grids)
     branch.connect((branch.inputnode, "dseg"), assess, "dseg")
     branch.connect(branch.source, assess, "static")
-    branch.connect((branch.source[0], "doubts"), assess, "found_doubts")
+    branch.connect((average, "doubts"), assess, "found_doubts")
     branch.connect(branch.moved, assess, "pet")
     branch.connect(branch.transform, assess, "transform")
     branch.connect(branch.registration, assess, "registration")
     return assess
+
+
+def _aligned(branch: Branch, facts: PETFacts, average: pe.Node) -> tuple[Branch, list[Port]]:
+    """The branch of the frames that are averaged, aligned where the head moved; what is found."""
+    found = [branch.registration]
+    if branch.series is not None:
+        found.append((branch.series[0], "metadata"))
+    image = branch.pairing.image
+    motion = add_motion(branch.workflow, branch.config, image, facts, branch.outputs)
+    if motion is not None:
+        branch.give_frames(motion, "in_file")
+        branch.connect((motion, "moves"), average, "moves")
+        found.append((motion, "metadata"))
+        frames = {"dynamic": str(image.path), "factor": facts.factor, **_averaged(facts)}
+        moves = (motion, "moves")
+        branch = branch.of_part((average, "out_file"), moves=moves, frames=frames)
+    elif facts.frames.chosen is not None:
+        branch = branch.of_part((average, "out_file"))
+    return branch, found
 
 
 def _draw_frames(branch: Branch, facts: PETFacts) -> None:
@@ -238,6 +256,7 @@ def _draw_frames(branch: Branch, facts: PETFacts) -> None:
     for name in ("mask", "dseg"):
         branch.connect((branch.inputnode, name), figure, name)
     branch.connect(branch.transform, figure, "transform")
+    branch.give_frames(figure, "pet")
     if branch.moves is not None:
         branch.connect(branch.moves, figure, "moves")
 

@@ -22,7 +22,7 @@ raw out participant --participant-label 01 --session-label a --tracer-label x --
 --skull-strip-t1w force --denoise-t1w on
 --frames 50-70 --suvr-region pons.nii.gz --random-seed 7 --sloppy
 --atlas dk space-T1w_seg-Lab_dseg.nii --atlas-labels names.tsv --fs-subjects-dir freesurfer
---pvc mg iy --psf 5.5x5.5x6
+--pvc mg iy --psf 5.5x5.5x6 --target-resolution 8 --combine-runs
 --fusion-model average densefuse unet --fusion-weights unet=own/unet.safetensors
 --fusion-weights densefuse=own/densefuse.safetensors --planes triplanar
 --colour-map vivid --batch-size 16 --device cpu --nprocs 3 --omp-nthreads 2 --mem 8000M
@@ -117,6 +117,8 @@ def test_every_option_reaches_the_configuration(here, write_weights):
         fs_subjects_dir=here / "freesurfer",
         pvc=("mg", "iy"),
         psf="5.5x5.5x6",
+        target_resolution=8.0,
+        combine_runs=True,
         nprocs=3,
         omp_nthreads=2,
         mem_gb=8.0,
@@ -211,7 +213,10 @@ def test_what_argparse_refuses_ends_with_64(here, arguments, capsys):
         ("--ignore lesions lesions", "--ignore must name one or more, each once"),
         ("--pvc none mg", "--pvc none goes with no other"),
         ("--pvc mg mg", "--pvc must name one or more, each once"),
-        ("--psf 6", "--psf is for --pvc"),
+        ("--psf 6", "--psf is for --pvc, --smooth and --target-resolution"),
+        ("--smooth 6 --target-resolution 8", "leave out --smooth"),
+        ("--smooth nan", "--smooth takes a full width .* of 1 to 25 mm, not nan"),
+        ("--target-resolution 80", "--target-resolution takes .* not 80"),
         ("--pvc mg --psf 5x6", "one for each axis .*; not 5x6"),
         ("--pvc mg --psf nanx6x6", "--psf takes a full width at half maximum of 1 to 25 mm"),
         ("--pvc mg --psf 0.6", "of 1 to 25 mm"),

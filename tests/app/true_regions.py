@@ -11,8 +11,11 @@ from fusionprep.image.regions import CEREBELLAR_CORTEX
 
 def true_labels(truth: SubjectTruth) -> np.ndarray:
     """Labels on the T1w grid, confined to the true tissues as the app confines them to its own."""
-    gm, wm = (nib.load(path) for path in (truth.gm, truth.wm))
-    field = nib.load(truth.template_displacement)
+    return labels_under(*map(nib.load, (truth.gm, truth.wm, truth.template_displacement)))
+
+
+def labels_under(gm: nib.Nifti1Image, wm: nib.Nifti1Image, field: nib.Nifti1Image) -> np.ndarray:
+    """The same from true fractions of tissue and from the displacement itself."""
     points = nib.affines.apply_affine(gm.affine, np.moveaxis(np.indices(gm.shape), 0, -1))
     nodes = np.moveaxis(nib.affines.apply_affine(np.linalg.inv(field.affine), points), -1, 0)
     vectors = field.get_fdata(dtype=np.float32)

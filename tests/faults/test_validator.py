@@ -104,6 +104,7 @@ def test_whatever_it_says(told, name):
 
 def test_one_that_is_not_executable_is_none(told, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert told(_prints(GOOD), mode=0o644) == ""
 
 

@@ -13,6 +13,7 @@ from fusionprep import __version__
 from fusionprep.choices import AnalysisLevel, choices
 from fusionprep.config import Fusion
 from fusionprep.config_checks import LIMITS
+from fusionprep.point_spreads import FWHM_LIMITS_MM
 from tests.platforms.conftest import PLATFORMS
 
 DESCRIPTOR = PLATFORMS / "boutiques.json"
@@ -61,6 +62,9 @@ def expected(action: argparse.Action) -> dict[str, object]:
     elif getattr(action.type, "__name__", "") == "integer":
         smallest, largest = LIMITS[action.dest]
         fields.update({"type": "Number", "integer": True, "minimum": smallest, "maximum": largest})
+    elif action.type is float:
+        smallest, largest = FWHM_LIMITS_MM
+        fields.update({"type": "Number", "minimum": smallest, "maximum": largest})
     else:
         # also of folders that need not exist: Boutiques mounts what is a File
         fields["type"] = "String"

@@ -33,6 +33,8 @@ PARAMETERS = {
     "psf": "--psf",
     "hmc": "--hmc",
     "keep_frames": "--keep-frames",
+    "target_resolution": "--target-resolution",
+    "smooth": "--smooth",
     "pet2anat_method": "--pet2anat-method",
     "registration_backend": "--registration-backend",
     "skull_strip_t1w": "--skull-strip-t1w",

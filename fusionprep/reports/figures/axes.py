@@ -1,5 +1,6 @@
 """Linear axes of the figures and lines between them."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,16 +44,37 @@ def grid(across: Axis, up: Axis, *, whole: bool) -> list[str]:
     return parts
 
 
-def line(x: np.ndarray, y: np.ndarray, colour: str) -> str:
+def pauses(starts: Sequence[float], ends: Sequence[float]) -> list[int]:
+    """Frames that come after a pause, which is longer than the frame before or after it.
+
+    Examples
+    --------
+    >>> pauses([0, 10, 50, 60], [10, 20, 60, 70])
+    [2]
+    """
+    lengths = np.subtract(ends, starts)
+    paused = np.subtract(starts[1:], ends[:-1])
+    return (np.flatnonzero(paused > np.minimum(lengths[1:], lengths[:-1])) + 1).tolist()
+
+
+def line(x: np.ndarray, y: np.ndarray, colour: str, after_pause: Collection[int] = ()) -> str:
     """A line with a dot at each point; what is not finite is left out."""
     points = [(a, b) for a, b in zip(x, y, strict=True) if np.isfinite(b)]
-    if not points:
-        return ""
-    path = "L".join(f"{a:.1f},{b:.1f}" for a, b in points)
     dots = "".join(
         f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{colour}"/>\n' for a, b in points
     )
-    return stroke(f"M{path}", colour, 2) + dots
+    return stroke(path(x, y, after_pause), colour, 2) + dots if points else ""
+
+
+def path(x: np.ndarray, y: np.ndarray, after_pause: Collection[int] = ()) -> str:
+    """Between points, without those that are not finite; a new line begins after each pause."""
+    parts, mark = [], "M"
+    for number, (a, b) in enumerate(zip(x, y, strict=True)):
+        mark = "M" if number in after_pause else mark
+        if np.isfinite(b):
+            parts.append(f"{mark}{a:.1f},{b:.1f}")
+            mark = "L"
+    return "".join(parts)
 
 
 def stroke(path: str, colour: str, width: float = 1) -> str:

@@ -13,6 +13,7 @@ from fusionprep.reports.figures import svg
 from fusionprep.reports.figures.axes import Axis as _Axis
 from fusionprep.reports.figures.axes import grid as _grid
 from fusionprep.reports.figures.axes import line as _line
+from fusionprep.reports.figures.axes import pauses as _pauses
 from fusionprep.reports.figures.slices import Plane, Volume, outlines, to_gray, window
 from fusionprep.reports.figures.thumbnails import centred_planes
 
@@ -227,8 +228,9 @@ def _curves(
     x = timing.positions(count)
     if known := timing.starts is not None and timing.ends is not None:
         span = (min(timing.starts), max(timing.ends))
+        after_pause = _pauses(timing.starts, timing.ends)
     else:
-        span = (0.5, count + 0.5)
+        span, after_pause = (0.5, count + 0.5), []
     values = np.concatenate([*curves.values(), [0.0]])
     values = values[np.isfinite(values)]
     low, high = min(0.0, float(values.min())), float(values.max())
@@ -253,7 +255,7 @@ def _curves(
     )
     body.append(svg.text(title, (left + right) / 2, lower + 42, anchor="middle"))
     for name, line in curves.items():
-        body.append(_line(across(x), up(line), CURVES[name]))
+        body.append(_line(across(x), up(line), CURVES[name], after_pause))
     return body
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from fusionprep.reading import cell_number
 from fusionprep.reports.figures import svg
-from fusionprep.reports.figures.axes import Axis, grid, line, stroke
+from fusionprep.reports.figures.axes import Axis, grid, line, path, pauses, stroke
 from fusionprep.reports.figures.slices import Plane, Volume, brain_planes, to_gray, window
 
 Image = nib.spatialimages.SpatialImage
@@ -267,6 +267,7 @@ def _curves(curves: Sequence[Mapping[str, str]], units: str, top: float) -> list
     known = bool(np.isfinite(middle).all())
     x = middle if known else np.arange(1.0, len(curves) + 1)
     span = (min(starts) / 60, max(ends) / 60) if known else (0.5, len(curves) + 0.5)
+    after_pause = pauses(starts, ends) if known else []
     regions = [name for name in curves[0] if name not in ("frame_start", "frame_end")]
     lines = {
         name: scale * np.array([cell_number(row.get(name)) for row in curves]) for name in regions
@@ -293,12 +294,10 @@ def _curves(curves: Sequence[Mapping[str, str]], units: str, top: float) -> list
     ]
     for name, values in lines.items():
         if name not in chosen:
-            points = zip(across(x), up(values), strict=True)
-            path = "L".join(f"{a:.1f},{b:.1f}" for a, b in points if np.isfinite(b))
-            body.append(stroke(f"M{path}", "#5f6368"))
+            body.append(stroke(path(across(x), up(values), after_pause), "#5f6368"))
     for number, name in enumerate(chosen):
         colour = _CURVE_COLOURS[number]
-        body.append(line(across(x), up(lines[name]), colour))
+        body.append(line(across(x), up(lines[name]), colour, after_pause))
         y = top + 60 + 24 * number
         body.append(stroke(f"M{right + 24:.1f},{y - 5:.1f}h22", colour, 3))
         body.append(svg.text(_shortened(name), right + 54, y))

@@ -242,6 +242,16 @@ _COLUMNS: dict[str, dict[str, Any]] = {
         "Units": "min",
     },
     "frames_reason": {"Description": "Why these frames"},
+    "smoothing_kernel": {
+        "Description": "FWHM of the Gaussian that the PET was smoothed with, from left to right,"
+        " back to front, feet to head of its own grid",
+        "Units": "mm",
+    },
+    "resolution": {
+        "Description": "FWHM of the PET along the same axes after smoothing and interpolation,"
+        " where its point spread is known",
+        "Units": "mm",
+    },
     "motion": {
         "Description": "Largest distance between the places of a voxel of the brain in two frames"
         " of a dynamic PET",

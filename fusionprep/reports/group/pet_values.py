@@ -3,6 +3,7 @@
 from typing import Any
 
 from fusionprep.bids import names
+from fusionprep.bids.types import ImageFile
 from fusionprep.reports.records import Scan, finite, minutes_of
 
 
@@ -25,6 +26,7 @@ def pet_values(scan: Scan) -> dict[str, Any]:
         "frames_start": None if minutes is None else minutes[0],
         "frames_end": None if minutes is None else minutes[1],
         "frames_reason": said("FrameSelection", "Reason"),
+        **_resolution(native),
         "motion": finite(said("MotionCorrection", "LargestMovementMillimetres")),
         "motion_corrected": said("MotionCorrection", "Applied"),
         **{
@@ -36,3 +38,16 @@ def pet_values(scan: Scan) -> dict[str, Any]:
             )
         },
     }
+
+
+def _resolution(native: ImageFile | None) -> dict[str, str | None]:
+    """By how much a PET was smoothed, and its resolution after that."""
+    fields = {"smoothing_kernel": "KernelFWHM", "resolution": "ResolutionFWHM"}
+    found = {} if native is None else {c: native.get("Smoothing", k) for c, k in fields.items()}
+    return {column: _joined(found.get(column)) for column in fields}
+
+
+def _joined(widths: object) -> str | None:
+    numbers = [finite(width) for width in widths] if isinstance(widths, list) else []
+    told = [f"{number:g}" for number in numbers if number is not None]
+    return "x".join(told) or None

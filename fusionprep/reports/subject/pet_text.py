@@ -10,6 +10,8 @@ from fusionprep.reports.records import Scan, finite, minutes_of
 def frame_facts(native: ImageFile) -> list[tuple[str, str]]:
     """Names and values of which frames were averaged, and why."""
     facts = []
+    if told := _runs(native):
+        facts.append(("Combined runs", told))
     if (minutes := minutes_of(native)) is not None:
         facts.append(("Minutes after injection", "{:.4g} to {:.4g}".format(*minutes)))
     if reason := native.get("FrameSelection", "Reason"):
@@ -23,7 +25,36 @@ def frame_facts(native: ImageFile) -> list[tuple[str, str]]:
         told = "corrected" if applied else "not corrected"
         distance = f"up to {moved:.1f} mm (standard error {error:.1f} mm), {told}"
         facts.append(("Motion between frames", distance))
+    if (reached := _joined(native.get("Smoothing", "ResolutionFWHM"))) is not None:
+        facts.append(("Resolution after smoothing", f"{reached} mm"))
+    if (kernel := _joined(native.get("Smoothing", "KernelFWHM"))) is not None:
+        facts.append(("Smoothed by", f"{kernel} mm FWHM"))
     return facts
+
+
+def _runs(native: ImageFile) -> str:
+    """The runs that a scan was made of: when each was, and how far the head had moved."""
+    runs = native.get("CombinedRuns")
+    told = []
+    for run in runs if isinstance(runs, list) else []:
+        starts, lengths = (_numbers(run.get(key)) for key in ("FrameTimesStart", "FrameDuration"))
+        if not starts or not lengths:
+            continue
+        text = f"{starts[0] / 60:.4g} to {(starts[-1] + lengths[-1]) / 60:.4g} min"
+        if (moved := finite(run.get("MovedMillimetres"))) is not None:
+            brought = "brought back" if run.get("Realigned") else "left as it was"
+            text += f" (head moved by {moved:.1f} mm at most, {brought})"
+        told.append(text)
+    return "; ".join(told)
+
+
+def _joined(widths: object) -> str | None:
+    return " x ".join(f"{width:.3g}" for width in _numbers(widths)) or None
+
+
+def _numbers(values: object) -> list[float]:
+    numbers = [finite(value) for value in values] if isinstance(values, list) else []
+    return [number for number in numbers if number is not None]
 
 
 def region_caption(scan: Scan) -> str:

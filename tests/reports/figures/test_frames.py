@@ -106,6 +106,14 @@ def test_the_time_of_the_frames_averaged_is_shaded(tmp_path):
     assert "frames averaged" not in draw(tmp_path / "b.svg", person())
 
 
+def test_curves_stop_while_nothing_is_measured(tmp_path):
+    pause = Timing.from_seconds([0, 60, 1200], [60, 120, 300])
+    drawn = [draw(tmp_path / f"{n}.svg", person(), t) for n, t in enumerate((pause, None))]
+    colour = module.CURVES["whole brain"]
+    paths = [re.search(rf'stroke="{colour}" stroke-width="2" d="([^"]+)"', t)[1] for t in drawn]
+    assert [re.sub("[^ML]", "", path) for path in paths] == ["MLM", "MLL"]
+
+
 def test_curves_are_corrected_frame_by_frame(tmp_path):
     text = draw(tmp_path / "a.svg", person(), frame_factors=[1.0, 2.0, 4.0], units="Bq/mL")
     for name, planted in ACTIVITY.items():
