@@ -38,7 +38,8 @@ USUAL_BLUR = 2
 
 TREND_RIDGE = 1.0
 """How strongly linear trends of the activity across the brain are held near zero, as a share of
-their own weight. Free trends and none err to opposite sides in real images."""
+their own weight. Free trends pull the alignment in a real pair, none in a real head with a
+simulated PET; this lies between."""
 
 OUTLIER = 2.0
 """Residuals count less from this many standard deviations (Huber)."""
