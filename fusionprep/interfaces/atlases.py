@@ -14,7 +14,7 @@ from nipype.interfaces.base import (
 )
 
 from fusionprep.files import table_text
-from fusionprep.interfaces.files import given, load, load_moves, save
+from fusionprep.interfaces.files import given, given_moves, load, save
 from fusionprep.interfaces.frames import FramesSpec
 from fusionprep.interfaces.smoothing import SmoothedFramesSpec, smoothed_frames
 from fusionprep.reading import read_table
@@ -204,9 +204,7 @@ class MeasureFrames(SimpleInterface):
         measured = [value.index for value in values if not value.absent]
         pet_affine, frames = read_frames(self.inputs.in_file)
         t1w_from_pet = ras_from_itk(read_transforms([Path(self.inputs.transform)]))
-        moves = None
-        if (moves_file := given(self.inputs, "moves")) is not None:
-            moves = load_moves(moves_file)
+        if (moves := given_moves(self.inputs)) is not None:
             t1w_from_pet = t1w_from_pet @ moves
         frames = smoothed_frames(self.inputs, frames, pet_affine, moves)
         scales = given(self.inputs, "frame_factors")

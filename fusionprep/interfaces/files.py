@@ -36,3 +36,15 @@ def given(inputs: Any, name: str) -> Any:
     if not isdefined(value):
         return None
     return list(value) if isinstance(value, list) else value
+
+
+def given_image(inputs: Any, name: str) -> nib.Nifti1Image | None:
+    """The image in the file that an input names; None where nothing was given."""
+    path = given(inputs, name)
+    return None if path is None else load_image(path)
+
+
+def given_moves(inputs: Any) -> np.ndarray | None:
+    """:func:`load_moves` of the input ``moves``; None where the head is taken to be still."""
+    path = given(inputs, "moves")
+    return None if path is None else load_moves(path)

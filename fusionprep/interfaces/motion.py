@@ -16,7 +16,7 @@ from nipype.interfaces.base import (
 
 from fusionprep.bids.names import NOTES
 from fusionprep.files import table_text
-from fusionprep.interfaces.files import given, load_moves, save
+from fusionprep.interfaces.files import given, given_moves, load_moves, save
 from fusionprep.interfaces.frames import FramesSpec
 from fusionprep.interfaces.registration import Resample, ResampleInputSpec
 from fusionprep.interfaces.smoothing import SmoothedFramesSpec, smoothed_frames
@@ -167,7 +167,7 @@ class KeepFrames(SimpleInterface):
 
         affine, frames = read_frames(self.inputs.in_file)
         count = self.inputs.count
-        moves = load_moves(self.inputs.moves) if isdefined(self.inputs.moves) else None
+        moves = given_moves(self.inputs)
         frames = smoothed_frames(self.inputs, frames, affine, moves)
         moves = np.array([np.eye(4)] * count) if moves is None else moves
         grid = frames_grid(load_image(self.inputs.t1w), affine)

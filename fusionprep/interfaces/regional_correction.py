@@ -12,7 +12,7 @@ from fusionprep.choices import Correction, choices
 from fusionprep.errors import DataError
 from fusionprep.files import table_text
 from fusionprep.interfaces.atlases import MISSING, curves_table, number, region_names
-from fusionprep.interfaces.files import given, load, load_moves
+from fusionprep.interfaces.files import given, given_moves, load
 from fusionprep.interfaces.frames import FramesSpec
 from fusionprep.interfaces.partial_volume import (
     FIELD,
@@ -193,8 +193,8 @@ class CorrectRegions(SimpleInterface):
             return
         pet_affine, frames = read_frames(file)
         t1w_from_pet = brain.t1w_from_pet
-        if (moves := given(self.inputs, "moves")) is not None:
-            t1w_from_pet = t1w_from_pet @ load_moves(moves)
+        if (moves := given_moves(self.inputs)) is not None:
+            t1w_from_pet = t1w_from_pet @ moves
         found = curves(
             correction,
             (frame * np.float32(self.inputs.factor) for frame in frames),

@@ -19,7 +19,7 @@ from fusionprep.bids.names import TAKEN_OVER
 from fusionprep.choices import Backend, Method, choices
 from fusionprep.errors import DataError
 from fusionprep.interfaces.earlier import not_taken
-from fusionprep.interfaces.files import save
+from fusionprep.interfaces.files import given_image, save
 from fusionprep.modalities import MOVED, get_modality
 from fusionprep.spaces import TemplateSpace
 
@@ -142,7 +142,7 @@ class RegisterTemplate(SimpleInterface):
 
         brain = load_image(self.inputs.t1w_brain)
         template = tpl.load_template(TemplateSpace.parse(self.inputs.template))
-        lesion = load_image(self.inputs.lesion) if isdefined(self.inputs.lesion) else None
+        lesion = given_image(self.inputs, "lesion")
         assess = partial(
             assess_template,
             template,

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from nipype.interfaces.base import (
     File,
-    isdefined,
     traits,
 )
 
 from fusionprep.choices import ColourMapName, choices
 from fusionprep.image.io import load_image
 from fusionprep.interfaces.figure import Figure, FigureInputSpec
+from fusionprep.interfaces.files import given_image
 from fusionprep.modalities import APP_FUSED, CONTRASTS, get_modality
 from fusionprep.spaces import TemplateSpace
 
@@ -31,7 +31,7 @@ class PlotTissue(Figure):
         from fusionprep.reports.figures.plots import plot_tissue
 
         t1w, dseg, mask = (load_image(getattr(self.inputs, n)) for n in ("t1w", "dseg", "mask"))
-        lesion = load_image(self.inputs.lesion) if isdefined(self.inputs.lesion) else None
+        lesion = given_image(self.inputs, "lesion")
         plot_tissue(t1w, dseg, mask, path, lesion=lesion)
 
 
@@ -112,7 +112,7 @@ class PlotNormalization(Figure):
             contour,
             path,
             mask=template.mask,
-            lesion=load_image(self.inputs.lesion) if isdefined(self.inputs.lesion) else None,
+            lesion=given_image(self.inputs, "lesion"),
             template_name=space.name,
             contour_name=name,
         )
@@ -142,7 +142,7 @@ class PlotFused(Figure):
             load_image(self.inputs.anatomical),
             load_image(self.inputs.functional),
             load_image(self.inputs.fused),
-            load_image(self.inputs.colour) if isdefined(self.inputs.colour) else None,
+            given_image(self.inputs, "colour"),
             load_image(self.inputs.mask),
             path,
             anatomical_name=get_modality(self.inputs.contrast).label,
@@ -173,7 +173,7 @@ class PlotThumbnail(Figure):
             load_image(self.inputs.functional),
             load_image(self.inputs.mask),
             path,
-            colour=load_image(self.inputs.colour) if isdefined(self.inputs.colour) else None,
+            colour=given_image(self.inputs, "colour"),
             colour_map=self.inputs.colour_map,
         )
 
@@ -198,5 +198,5 @@ class PlotPlanes(Figure):
             load_image(self.inputs.fused),
             template.mask,
             path,
-            colour=load_image(self.inputs.colour) if isdefined(self.inputs.colour) else None,
+            colour=given_image(self.inputs, "colour"),
         )
