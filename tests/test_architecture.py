@@ -38,7 +38,8 @@ LAYERS = (
     {"fusionprep.bids"},
     {"fusionprep.reports", "fusionprep.training", "fusionprep.demo"},
     {"fusionprep.interfaces"},
-    {"fusionprep.workflows", "fusionprep.cli"},
+    {"fusionprep.workflows", "fusionprep.commands"},
+    {"fusionprep.cli"},
     {"bids_app"},
 )
 NAMED_HERE = (
