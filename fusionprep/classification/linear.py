@@ -1,0 +1,107 @@
+"""Linear models in dual form: scikit-learn's, on kernels, for many sets of labels at once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+STRENGTHS = {
+    "ridge": (1e2, 1e1, 1e0, 1e-1, 1e-2),
+    "logistic": (1e-3, 1e-2, 1e-1, 1e0, 1e1),
+    "svm": (1e-3, 1e-2, 1e-1, 1e0, 1e1),
+}
+"""What is chosen between in the inner folds, the most penalised first.
+
+Kernels have a mean diagonal of 1, which makes these independent of the input. They are alpha of
+ridge regression, C of the others."""
+
+LINEAR_MODELS = tuple(STRENGTHS)
+
+
+@dataclass(frozen=True)
+class Dual:
+    """Linear models by their weights of training scans.
+
+    Attributes
+    ----------
+    weights
+        (strengths, train, targets).
+    offsets
+        (strengths, targets).
+    """
+
+    weights: np.ndarray
+    offsets: np.ndarray
+
+    def scores(self, kernel: np.ndarray) -> np.ndarray:
+        """(strengths, test, targets) from a kernel (test, train)."""
+        return kernel @ self.weights + self.offsets[:, None]
+
+
+def fit(model: str, kernel: np.ndarray, targets: np.ndarray) -> Dual:
+    """Fit a model with every strength to every column of targets.
+
+    Parameters
+    ----------
+    model
+        Of :data:`LINEAR_MODELS`: ridge regression to -1 and 1, logistic regression and support
+        vector machine, the last two with classes weighted to equal importance.
+    kernel
+        (train, train), centred.
+    targets
+        (train, targets) of -1 and 1.
+    """
+    fitters: dict[str, Callable[..., Dual]] = {
+        "ridge": _ridge,
+        "logistic": _logistic,
+        "svm": _svm,
+    }
+    return fitters[model](kernel, np.asarray(targets, float), STRENGTHS[model])
+
+
+def _ridge(kernel: np.ndarray, targets: np.ndarray, strengths: tuple[float, ...]) -> Dual:
+    """As sklearn.kernel_ridge, whose solution for every strength comes from one decomposition."""
+    levels, basis = np.linalg.eigh(kernel)
+    levels = np.maximum(levels, 0)
+    mean = targets.mean(axis=0)
+    inside = basis.T @ (targets - mean)
+    weights = np.stack([basis @ (inside / (levels + each)[:, None]) for each in strengths])
+    return Dual(weights, np.tile(mean, (len(strengths), 1)))
+
+
+def _logistic(kernel: np.ndarray, targets: np.ndarray, strengths: tuple[float, ...]) -> Dual:
+    """On coordinates whose inner products are the kernel; the penalty is the same in both."""
+    from sklearn.linear_model import LogisticRegression
+
+    levels, basis = np.linalg.eigh(kernel)
+    kept = levels > 1e-9 * levels[-1]
+    roots, basis = np.sqrt(levels[kept]), basis[:, kept]
+
+    def solve(strength: float, target: np.ndarray) -> tuple[np.ndarray, float]:
+        model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000)
+        model.fit(basis * roots, target)
+        return basis @ (model.coef_[0] / roots), float(model.intercept_[0])
+
+    return _one_by_one(solve, targets, strengths)
+
+
+def _svm(kernel: np.ndarray, targets: np.ndarray, strengths: tuple[float, ...]) -> Dual:
+    from sklearn.svm import SVC
+
+    def solve(strength: float, target: np.ndarray) -> tuple[np.ndarray, float]:
+        model = SVC(C=strength, kernel="precomputed", class_weight="balanced").fit(kernel, target)
+        weights = np.zeros(len(kernel))
+        weights[model.support_] = model.dual_coef_[0]
+        return weights, float(model.intercept_[0])
+
+    return _one_by_one(solve, targets, strengths)
+
+
+def _one_by_one(
+    solve: Callable[[float, np.ndarray], tuple[np.ndarray, float]],
+    targets: np.ndarray,
+    strengths: tuple[float, ...],
+) -> Dual:
+    found = [[solve(each, target) for target in targets.T] for each in strengths]
+    weights = np.stack([np.stack([w for w, _ in row], axis=1) for row in found])
+    return Dual(weights, np.array([[offset for _, offset in row] for row in found]))
