@@ -108,7 +108,7 @@ def permutation_p(features: Features, model: str, design: Design, permuted: np.n
 def permuted_areas(
     features: Features, model: str, design: Design, permuted: np.ndarray
 ) -> np.ndarray:
-    """The cross-validated area for each column of permuted labels, everything chosen anew.
+    """The cross-validated area for each column of permuted labels, everything chosen again.
 
     Parameters
     ----------
