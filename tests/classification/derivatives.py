@@ -61,7 +61,7 @@ def write_derivatives(root, labels, *, classes=("CN", "AD"), effect=1.0, seed=0,
         suvr, volume = write_scan(root, rng, subject, label, effect=effect)
         age = 65 + 10 * rng.uniform() + 5 * label
         people.append(
-            f"{subject}\t{classes[label]}\t{age:.1f}\t{'MF'[number % 2]}\tsite{number % sites}"
+            f"{subject}\t{classes[label]}\t{age:.1f}\t{'MF'[number // 2 % 2]}\tsite{number % sites}"
         )
         regions.append(f"{subject}\tn/a\t18FFDG\t{suvr:.5f}\t{1e5 * volume:.1f}\tn/a")
     (root / "participants.tsv").write_text("\n".join(people) + "\n")

@@ -34,7 +34,7 @@ def test_images_and_tables_are_read_onto_one_grid(root):
     expected = voxels[4:6, 4:6, 4:6].mean()
     assert cohort.images["suvr"][3, 2, 2, 2] == pytest.approx(expected, rel=1e-5)
     assert cohort.voxels("pet").mean(axis=1) == pytest.approx(1)
-    assert cohort.tables["age-sex"][0][:, 1].tolist() == [0, 1] * 4
+    assert cohort.tables["age-sex"][0][:, 1].tolist() == [0, 0, 1, 1] * 2
     # a column without values is left out
     assert cohort.tables["regions"][1] == ("DK_cortex_suvr", "DK_cortex_volume")
 
