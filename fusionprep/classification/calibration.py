@@ -27,7 +27,8 @@ class Platt:
 
         Platt J. Probabilistic outputs for support vector machines and comparisons to regularized
         likelihood methods. Advances in Large Margin Classifiers 61-74, 1999. His targets, which
-        stay short of 0 and 1, keep the curve finite where the classes are apart.
+        stay short of 0 and 1, keep the curve finite where the classes are apart. No curve falls:
+        scores that were worse than chance say nothing, and not the opposite.
         """
         classes = scores.shape[1]
         curves = [_curve(scores[:, each], labels == each) for each in range(classes)]
@@ -65,5 +66,6 @@ def _curve(scores: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
             [wrong @ scaled, wrong.sum()]
         )
 
-    slope, offset = minimize(loss, np.zeros(2), jac=True, method="BFGS").x
+    limits = ((0, None), (None, None))
+    slope, offset = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=limits).x
     return float(slope / spread), float(offset - slope * centre / spread)

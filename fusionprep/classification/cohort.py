@@ -120,7 +120,13 @@ class Cohort:
         return self.images[kind][:, self.grid.mask]
 
 
-def read_cohort(source: Source, classes: Classes | None = None, grid: Grid | None = None) -> Cohort:
+def read_cohort(
+    source: Source,
+    classes: Classes | None = None,
+    *,
+    grid: Grid | None = None,
+    columns: Sequence[str] = (),
+) -> Cohort:
     """Read the inputs of every subject.
 
     Parameters
@@ -130,13 +136,14 @@ def read_cohort(source: Source, classes: Classes | None = None, grid: Grid | Non
     grid
         Where a trained model wants images; else the mask is where most brains are, which takes no
         notice of classes.
+    columns
+        Of the table of regions, which a trained model wants; all that are filled when empty.
 
     Raises
     ------
     NoInputError, UsageError, DataError
         When inputs cannot be read or used, or two subjects have the same image.
     """
-    people = read_people(source.participants)
     parts = parts_of(source.inputs)
     found = _visits(source, parts)
     wanted = [scan for scan in found.scans if classes is None or scan.subject in classes.of]
@@ -152,8 +159,9 @@ def read_cohort(source: Source, classes: Classes | None = None, grid: Grid | Non
     subjects = tuple(dict.fromkeys(scan.subject for scan in wanted))
     tables = {}
     if REGIONS in parts:
-        tables[REGIONS] = _regions(source, wanted)
+        tables[REGIONS] = _regions(source, wanted, columns)
     if AGE_SEX in parts:
+        people = read_people(source.participants)
         tables[AGE_SEX] = (age_and_sex(people, [s.subject for s in wanted]), ("age", "sex"))
     member = np.array([subjects.index(scan.subject) for scan in wanted])
     return Cohort(tuple(wanted), subjects, member, images, tables, grid, tuple(left_out))
@@ -254,13 +262,20 @@ def block_means(data: np.ndarray, block: Sequence[int]) -> np.ndarray:
     return whole.reshape(split).mean(axis=(1, 3, 5))
 
 
-def _regions(source: Source, scans: Sequence[Scan]) -> tuple[np.ndarray, tuple[str, ...]]:
+def _regions(
+    source: Source, scans: Sequence[Scan], wanted: Sequence[str]
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """SUVR and volume of regions; columns with gaps in more than a fifth of scans are left out."""
     rows, path = _region_rows(source), source.root / _REGION_TABLE
-    if missing := [scan for scan in scans if scan not in rows]:
-        raise DataError(f"{path} has no row for {missing[0]}; run its subject again")
-    columns = [name for name in next(iter(rows.values())) if name.endswith(("_suvr", "_volume"))]
+    if absent := [scan for scan in scans if scan not in rows]:
+        raise DataError(f"{path} has no row for {absent[0]}; run its subject again")
+    there = list(next(iter(rows.values())))
+    if missing := [column for column in wanted if column not in there]:
+        raise DataError(f"{path} has no column {missing[0]}; use the atlases of the training data")
+    columns = wanted or [column for column in there if column.endswith(("_suvr", "_volume"))]
     values = np.array([[cell_number(rows[scan].get(c)) for c in columns] for scan in scans])
+    if wanted:
+        return values, tuple(wanted)
     kept = np.flatnonzero(np.isnan(values).mean(axis=0) <= _MOST_GAPS) if columns else np.array([])
     if not kept.size:
         raise DataError(f"{path} has no SUVR and no volume of any region")

@@ -1,7 +1,6 @@
 """Linear models in dual form: scikit-learn's, on kernels, for many sets of labels at once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,28 +17,12 @@ ridge regression, C of the others."""
 LINEAR_MODELS = tuple(STRENGTHS)
 
 
-@dataclass(frozen=True)
-class Dual:
-    """Linear models by their weights of training scans.
-
-    Attributes
-    ----------
-    weights
-        (strengths, train, targets).
-    offsets
-        (strengths, targets).
-    """
-
-    weights: np.ndarray
-    offsets: np.ndarray
-
-    def scores(self, kernel: np.ndarray) -> np.ndarray:
-        """(strengths, test, targets) from a kernel (test, train)."""
-        return kernel @ self.weights + self.offsets[:, None]
-
-
-def fit(model: str, kernel: np.ndarray, targets: np.ndarray) -> Dual:
+def fit(model: str, kernel: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Fit a model with every strength to every column of targets.
+
+    Scores are a kernel (test, train) times the weights, without the model's intercept: what is
+    centred has the mean score 0 in training, and the calibration finds the threshold. Intercepts
+    follow the numbers of each class in training, which are the opposite of those in the test.
 
     Parameters
     ----------
@@ -50,8 +33,13 @@ def fit(model: str, kernel: np.ndarray, targets: np.ndarray) -> Dual:
         (train, train), centred.
     targets
         (train, targets) of -1 and 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        (strengths, train, targets), weights of the training scans.
     """
-    fitters: dict[str, Callable[..., Dual]] = {
+    fitters: dict[str, Callable[..., np.ndarray]] = {
         "ridge": _ridge,
         "logistic": _logistic,
         "svm": _svm,
@@ -59,17 +47,15 @@ def fit(model: str, kernel: np.ndarray, targets: np.ndarray) -> Dual:
     return fitters[model](kernel, np.asarray(targets, float), STRENGTHS[model])
 
 
-def _ridge(kernel: np.ndarray, targets: np.ndarray, strengths: tuple[float, ...]) -> Dual:
+def _ridge(kernel: np.ndarray, targets: np.ndarray, strengths: tuple[float, ...]) -> np.ndarray:
     """As sklearn.kernel_ridge, whose solution for every strength comes from one decomposition."""
     levels, basis = np.linalg.eigh(kernel)
     levels = np.maximum(levels, 0)
-    mean = targets.mean(axis=0)
-    inside = basis.T @ (targets - mean)
-    weights = np.stack([basis @ (inside / (levels + each)[:, None]) for each in strengths])
-    return Dual(weights, np.tile(mean, (len(strengths), 1)))
+    inside = basis.T @ (targets - targets.mean(axis=0))
+    return np.stack([basis @ (inside / (levels + each)[:, None]) for each in strengths])
 
 
-def _logistic(kernel: np.ndarray, targets: np.ndarray, strengths: tuple[float, ...]) -> Dual:
+def _logistic(kernel: np.ndarray, targets: np.ndarray, strengths: tuple[float, ...]) -> np.ndarray:
     """On coordinates whose inner products are the kernel; the penalty is the same in both."""
     from sklearn.linear_model import LogisticRegression
 
@@ -77,31 +63,30 @@ def _logistic(kernel: np.ndarray, targets: np.ndarray, strengths: tuple[float, .
     kept = levels > 1e-9 * levels[-1]
     roots, basis = np.sqrt(levels[kept]), basis[:, kept]
 
-    def solve(strength: float, target: np.ndarray) -> tuple[np.ndarray, float]:
+    def solve(strength: float, target: np.ndarray) -> np.ndarray:
         model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000)
         model.fit(basis * roots, target)
-        return basis @ (model.coef_[0] / roots), float(model.intercept_[0])
+        return basis @ (model.coef_[0] / roots)
 
     return _one_by_one(solve, targets, strengths)
 
 
-def _svm(kernel: np.ndarray, targets: np.ndarray, strengths: tuple[float, ...]) -> Dual:
+def _svm(kernel: np.ndarray, targets: np.ndarray, strengths: tuple[float, ...]) -> np.ndarray:
     from sklearn.svm import SVC
 
-    def solve(strength: float, target: np.ndarray) -> tuple[np.ndarray, float]:
+    def solve(strength: float, target: np.ndarray) -> np.ndarray:
         model = SVC(C=strength, kernel="precomputed", class_weight="balanced").fit(kernel, target)
         weights = np.zeros(len(kernel))
         weights[model.support_] = model.dual_coef_[0]
-        return weights, float(model.intercept_[0])
+        return weights
 
     return _one_by_one(solve, targets, strengths)
 
 
 def _one_by_one(
-    solve: Callable[[float, np.ndarray], tuple[np.ndarray, float]],
+    solve: Callable[[float, np.ndarray], np.ndarray],
     targets: np.ndarray,
     strengths: tuple[float, ...],
-) -> Dual:
-    found = [[solve(each, target) for target in targets.T] for each in strengths]
-    weights = np.stack([np.stack([w for w, _ in row], axis=1) for row in found])
-    return Dual(weights, np.array([[offset for _, offset in row] for row in found]))
+) -> np.ndarray:
+    found = [np.stack([solve(each, target) for target in targets.T], axis=1) for each in strengths]
+    return np.stack(found)

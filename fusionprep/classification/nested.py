@@ -161,6 +161,20 @@ def mean_areas(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.asarray(np.mean(areas, axis=0))
 
 
+def best_strength(features: Features, model: str, design: Design) -> tuple[int, Platt]:
+    """Number of the strength with the largest cross-validated area, and its calibration."""
+    held = _held_out_scores(features, model, design, design.labels[:, None])
+    folds = range(design.folds.max() + 1)
+    labels = [design.labels[design.folds == fold] for fold in folds]
+    areas = [
+        [mean_areas(scores, known[:, None])[0] for scores in held[fold, fold]]
+        for fold, known in zip(folds, labels, strict=True)
+    ]
+    best = int(np.argmax(np.round(np.mean(areas, axis=0), 9)))
+    scores = np.concatenate([held[fold, fold][best, :, 0] for fold in folds])
+    return best, Platt.fit(scores, np.concatenate(labels))
+
+
 def _others(design: Design, fold: int) -> list[int]:
     return [other for other in range(design.folds.max() + 1) if other != fold]
 
@@ -178,23 +192,23 @@ def _held_out_scores(
         rows = design.scans_of(trained)
         left_out = design.scans_of(~trained)
         kernel, cross = features.split(rows, left_out)
-        targets = _targets(labels[design.subjects[rows]], design.classes)
-        dual = fit(model, kernel, targets)
-        scores = _by_subject(dual.scores(cross), design.subjects[left_out], len(design.labels))
-        scores = _with_opposite(scores.reshape(*scores.shape[:2], labels.shape[1], -1))
+        targets = class_targets(labels[design.subjects[rows]], design.classes)
+        weights = fit(model, kernel, targets.reshape(len(rows), -1))
+        scores = _by_subject(cross @ weights, design.subjects[left_out], len(design.labels))
+        scores = with_opposite(scores.reshape(*scores.shape[:2], labels.shape[1], -1))
         for fold, tested in (pair, pair[::-1]):
             held[fold, tested] = scores[:, design.folds == tested]
     return held
 
 
-def _targets(labels: np.ndarray, classes: int) -> np.ndarray:
-    """-1 and 1 for every column of labels and class: (n, columns * classes), of two only one."""
+def class_targets(labels: np.ndarray, classes: int) -> np.ndarray:
+    """-1 and 1 for each class: (..., classes) from labels (...); of two classes only the second."""
     wanted = np.arange(classes) if classes > 2 else np.array([1])
-    return np.where(labels[:, :, None] == wanted, 1.0, -1.0).reshape(len(labels), -1)
+    return np.where(labels[..., None] == wanted, 1.0, -1.0)
 
 
-def _with_opposite(scores: np.ndarray) -> np.ndarray:
-    """Of two classes the other's score is the opposite."""
+def with_opposite(scores: np.ndarray) -> np.ndarray:
+    """Scores of all classes (..., classes); of two the first is the opposite of the second."""
     return scores if scores.shape[-1] > 1 else np.concatenate([-scores, scores], axis=-1)
 
 

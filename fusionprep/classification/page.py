@@ -25,6 +25,8 @@ MODEL_TITLES = {
 }
 """Models in words."""
 
+_COLUMNS = ("auc", "balanced_accuracy", "sensitivity", "specificity", "brier")
+
 
 def write_evaluation(evaluation: Evaluation, out: Path) -> None:
     """Write ``results.json``, ``predictions.tsv`` and ``report.html``.
@@ -111,23 +113,14 @@ def _reading(found: Mapping[str, Any]) -> list[str]:
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    def told(name: str) -> str:
-        return interval_text(Interval(*row[name])) if name in row else ""
-
+    shown = [row[name] for name in _COLUMNS if name in row]
+    if "sensitivity" not in row:
+        shown += row["recognised"].values()
     p = row["p_permutation"]
     return {
         "input": row["input"],
         "model": MODEL_TITLES[row["model"]],
-        "cells": [
-            told(name)
-            for name in ("auc", "balanced_accuracy", "sensitivity", "specificity", "brier")
-            if name in row
-        ]
-        + [
-            interval_text(Interval(*each))
-            for each in row["recognised"].values()
-            if "sensitivity" not in row
-        ],
+        "cells": [interval_text(Interval(*each)) for each in shown],
         "p": "–" if p is None else f"{p:.3f}",
     }
 

@@ -1,12 +1,21 @@
 """``fusionprep classify``."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fusionprep.arguments import folder, number, path, whole_number
 from fusionprep.commands.shared import Commands
 
+if TYPE_CHECKING:
+    from fusionprep.classification.cohort import Source
+
 MODELS = ("ridge", "logistic", "svm")
+_INPUT = (
+    "t1w, pet, suvr, gm, gm-pet, the name of a fusion model, regions, age-sex; several side by "
+    "side as in t1w+pet"
+)
 _DESCRIPTION = (
     "Tell classes of subjects apart by images in template space that fusionapp wrote: does the "
     "fused image serve better than its sources?"
@@ -19,6 +28,8 @@ def add(commands: Commands) -> None:
     )
     kinds = classify.add_subparsers(required=True, metavar="COMMAND")
     _add_evaluate(kinds)
+    _add_train(kinds)
+    _add_predict(kinds)
 
 
 def _add_evaluate(kinds: Commands) -> None:
@@ -29,17 +40,9 @@ def _add_evaluate(kinds: Commands) -> None:
         "without the fold that is tested. Writes results.json, predictions.tsv and report.html.",
     )
     _add_data(evaluate)
-    _add_target(evaluate)
-    evaluate.add_argument(
-        "--inputs",
-        nargs="+",
-        required=True,
-        metavar="INPUT",
-        help="t1w, pet, suvr, gm, gm-pet, the name of a fusion model, regions, age-sex; several "
-        "side by side as in t1w+pet",
-    )
+    _add_cohort(evaluate)
+    evaluate.add_argument("--inputs", nargs="+", required=True, metavar="INPUT", help=_INPUT)
     evaluate.add_argument("--models", nargs="+", default=["ridge"], choices=MODELS, metavar="MODEL")
-    evaluate.add_argument("--folds", type=whole_number(3, 100), default=5, metavar="K")
     evaluate.add_argument(
         "--group",
         default="",
@@ -53,8 +56,34 @@ def _add_evaluate(kinds: Commands) -> None:
         metavar="N",
         help="permutations of the test against chance (default: %(default)s)",
     )
-    _add_seed(evaluate)
     evaluate.set_defaults(run=_evaluate)
+
+
+def _add_train(kinds: Commands) -> None:
+    train = kinds.add_parser(
+        "train",
+        help="train a classifier on a whole cohort",
+        description="Train one model on one input of all subjects. Writes classifier.safetensors "
+        "and classifier.json.",
+    )
+    _add_data(train)
+    _add_cohort(train)
+    train.add_argument("--input", required=True, metavar="INPUT", help=_INPUT)
+    train.add_argument("--model", default="ridge", choices=MODELS)
+    train.set_defaults(run=_train)
+
+
+def _add_predict(kinds: Commands) -> None:
+    predict = kinds.add_parser(
+        "predict",
+        help="probabilities of the classes for other subjects",
+        description="Writes predictions.tsv, a row for each subject.",
+    )
+    _add_data(predict)
+    predict.add_argument(
+        "--classifier", type=path, required=True, metavar="DIR", help="what train wrote"
+    )
+    predict.set_defaults(run=_predict)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -67,16 +96,16 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="table of participants (default: participants.tsv in DERIVATIVES)",
     )
+    parser.add_argument("--out", type=folder, required=True, metavar="DIR", help="where to write")
+
+
+def _add_cohort(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--space", default="", metavar="NAME", help="template, where there are images in several"
     )
     parser.add_argument(
         "--tracer", default="", metavar="LABEL", help="trc- of the PET, where there are several"
     )
-    parser.add_argument("--out", type=folder, required=True, metavar="DIR", help="where to write")
-
-
-def _add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target",
         default="diagnosis",
@@ -98,9 +127,7 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
         metavar="MM",
         help="side of the voxels that images are averaged to (default: %(default)s)",
     )
-
-
-def _add_seed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--folds", type=whole_number(3, 100), default=5, metavar="K")
     parser.add_argument("--seed", type=whole_number(0, 2**31), default=0, metavar="N")
 
 
@@ -110,19 +137,23 @@ def _participants(arguments: argparse.Namespace) -> Path:
     return arguments.participants or arguments.derivatives / PARTICIPANTS
 
 
-def _evaluate(arguments: argparse.Namespace) -> None:
+def _source(arguments: argparse.Namespace, inputs: Sequence[str]) -> "Source":
     from fusionprep.classification.cohort import Source
-    from fusionprep.classification.evaluation import Plan, evaluate
-    from fusionprep.classification.page import write_evaluation
 
-    source = Source(
+    return Source(
         arguments.derivatives,
         _participants(arguments),
-        tuple(arguments.inputs),
+        tuple(inputs),
         arguments.space,
         arguments.tracer,
         arguments.voxel,
     )
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from fusionprep.classification.evaluation import Plan, evaluate
+    from fusionprep.classification.page import write_evaluation
+
     plan = Plan(
         arguments.target,
         tuple(arguments.classes),
@@ -132,5 +163,30 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         arguments.permutations,
         arguments.seed,
     )
-    write_evaluation(evaluate(source, plan), arguments.out)
+    write_evaluation(evaluate(_source(arguments, arguments.inputs), plan), arguments.out)
     print(f"report: {arguments.out / 'report.html'}")
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from fusionprep.classification.evaluation import Plan
+    from fusionprep.classification.saved import CARD, train_classifier
+
+    plan = Plan(
+        arguments.target,
+        tuple(arguments.classes),
+        models=(arguments.model,),
+        folds=arguments.folds,
+        seed=arguments.seed,
+    )
+    train_classifier(_source(arguments, [arguments.input]), plan, arguments.out)
+    print(f"classifier: {arguments.out / CARD}")
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    from fusionprep.classification.saved import predict
+    from fusionprep.files import write_text
+
+    found = predict(arguments.classifier, arguments.derivatives, _participants(arguments))
+    table = arguments.out / "predictions.tsv"
+    write_text(table, found)
+    print(f"predictions: {table}")

@@ -45,18 +45,19 @@ def test_dual_models_are_those_of_scikit_learn_on_voxels(model):
     train, test = np.arange(40), np.arange(40, 60)
     kernel, cross = VoxelFeatures.of(images).split(train, test)
     targets = 2.0 * labels[train] - 1
-    found = fit(model, kernel, targets[:, None]).scores(cross)
+    found = cross @ fit(model, kernel, targets[:, None])
     centred = images - images[train].mean(axis=0)
     centred /= np.sqrt((centred[train] ** 2).sum() / 40)
     for strength, scores in zip(STRENGTHS[model], found[:, :, 0], strict=True):
         if model == "ridge":
-            expected = Ridge(alpha=strength).fit(centred[train], targets).predict(centred[test])
+            known = Ridge(alpha=strength).fit(centred[train], targets)
         elif model == "logistic":
             known = LogisticRegression(C=strength, class_weight="balanced", tol=1e-8, max_iter=5000)
-            expected = known.fit(centred[train], targets).decision_function(centred[test])
+            known.fit(centred[train], targets)
         else:
             known = SVC(C=strength, kernel="linear", class_weight="balanced", tol=1e-6)
-            expected = known.fit(centred[train], targets).decision_function(centred[test])
+            known.fit(centred[train], targets)
+        expected = centred[test] @ np.ravel(known.coef_)
         assert scores == pytest.approx(expected, abs=0.02 * np.abs(expected).max() + 1e-9)
 
 
@@ -162,7 +163,7 @@ def test_what_is_trained_does_not_know_the_images_it_is_tested_on(model):
         for voxels, columns in ((images, table), (other_images, other_table))
     ]
     targets = 2.0 * labels[train, None] - 1
-    scores = [fit(model, kernel, targets).scores(cross) for kernel, cross in both]
+    scores = [cross @ fit(model, kernel, targets) for kernel, cross in both]
     assert scores[0] == pytest.approx(scores[1], rel=1e-6, abs=1e-8)
 
 
@@ -249,3 +250,10 @@ def test_calibration_of_scores_that_separate_stays_finite():
     found = Platt.fit(scores, labels).probabilities(scores)
     assert (found[labels == 1, 1] > 0.4).all()
     assert np.isfinite(found).all()
+
+
+def test_calibration_does_not_turn_scores_around():
+    labels = np.repeat([1, 0], 20)
+    scores = np.stack([-np.arange(40.0), np.arange(40.0)], axis=1)
+    found = Platt.fit(scores, labels).probabilities(scores)
+    assert found == pytest.approx(0.5, abs=1e-3)
