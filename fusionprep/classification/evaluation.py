@@ -180,13 +180,11 @@ def evaluate(source: Source, plan: Plan, tell: Callable[[str], None] = print) ->
     permuted = permuted_labels(design.labels, strata, plan.permutations, plan.seed)
     entries = []
     for model, text in itertools.product(plan.models, source.inputs):
+        p = None
         if model in LINEAR_MODELS:
             found = _linear(cohort, features[text], text, model, design)
-            p = (
-                permutation_p(features[text], model, design, permuted)
-                if plan.permutations
-                else None
-            )
+            if plan.permutations:
+                p = permutation_p(features[text], model, design, permuted)
         elif set(parse_input(text)) & set(TABLES):
             continue
         else:
