@@ -2,13 +2,14 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from fusionprep.choices import Device
 from fusionprep.classification.cohort import Cohort, Source, read_cohort
 from fusionprep.classification.folds import assign_folds, permuted_labels
-from fusionprep.classification.inputs import parse_input
+from fusionprep.classification.inputs import TABLES, parse_input
 from fusionprep.classification.kernels import (
     Features,
     JoinedFeatures,
@@ -18,8 +19,11 @@ from fusionprep.classification.kernels import (
 )
 from fusionprep.classification.linear import LINEAR_MODELS
 from fusionprep.classification.nested import Design, Predictions, cross_validate, permutation_p
+from fusionprep.classification.networks.nested import require_packages
+from fusionprep.classification.occlusion import NetworkOcclusion, linear_occlusion
 from fusionprep.classification.people import Classes, classes_of, groups_of, read_people
-from fusionprep.errors import DataError
+from fusionprep.devices import resolve_device
+from fusionprep.errors import DataError, UsageError
 from fusionprep.evaluation.roc import Area, Difference, area_difference, macro_area
 
 
@@ -39,6 +43,8 @@ class Plan:
         Names of models.
     folds, permutations, seed
         Folds of the cross-validation, permutations of the test, and what both are drawn by.
+    epochs, device
+        Of networks: epochs at most, and what they are trained on.
     """
 
     target: str
@@ -48,6 +54,8 @@ class Plan:
     folds: int = 5
     permutations: int = 1000
     seed: int = 0
+    epochs: int = 60
+    device: Device = "auto"
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,11 @@ class Entry:
     Attributes
     ----------
     p
-        Of the permutation test; None where there was none.
+        Of the permutation test; None where there was none, as for networks, which would have to be
+        trained again a thousand times.
+    maps
+        Occlusion maps (X, Y, Z) of the kinds of image in the input, see
+        :mod:`fusionprep.classification.occlusion`.
     """
 
     input: str
@@ -65,6 +77,7 @@ class Entry:
     predictions: Predictions
     area: Area
     p: float | None
+    maps: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -157,6 +170,8 @@ def evaluate(source: Source, plan: Plan, tell: Callable[[str], None] = print) ->
     tell
         Called with a line when an input is done.
     """
+    if not set(plan.models) <= set(LINEAR_MODELS):
+        require_packages()
     people = read_people(source.participants)
     classes = classes_of(people, plan.target, plan.wanted)
     cohort = read_cohort(source, classes)
@@ -165,11 +180,42 @@ def evaluate(source: Source, plan: Plan, tell: Callable[[str], None] = print) ->
     permuted = permuted_labels(design.labels, strata, plan.permutations, plan.seed)
     entries = []
     for model, text in itertools.product(plan.models, source.inputs):
-        if model not in LINEAR_MODELS:
-            raise NotImplementedError
-        predictions = cross_validate(features[text], model, design)
-        p = permutation_p(features[text], model, design, permuted) if plan.permutations else None
+        p = None
+        if model in LINEAR_MODELS:
+            found = _linear(cohort, features[text], text, model, design)
+            if plan.permutations:
+                p = permutation_p(features[text], model, design, permuted)
+        elif set(parse_input(text)) & set(TABLES):
+            continue
+        else:
+            found = _network(cohort, text, model, design, plan)
+        predictions, maps = found
         area = macro_area(predictions.scores, design.labels, design.folds)
-        entries.append(Entry(text, model, predictions, area, p))
+        entries.append(Entry(text, model, predictions, area, p, maps))
         tell(f"{text}, {model}: AUC {area.value:.3f}")
+    if not entries:
+        raise UsageError("networks read images, not tables; name an image among --inputs")
     return Evaluation(source, plan, cohort, classes, design, tuple(entries))
+
+
+def _linear(
+    cohort: Cohort, features: Features, text: str, model: str, design: Design
+) -> tuple[Predictions, Mapping[str, np.ndarray]]:
+    predictions = cross_validate(features, model, design)
+    return predictions, linear_occlusion(cohort, features, text, model, design, predictions)
+
+
+def _network(
+    cohort: Cohort, text: str, model: str, design: Design, plan: Plan
+) -> tuple[Predictions, Mapping[str, np.ndarray]]:
+    from fusionprep.classification.networks.loop import Training
+    from fusionprep.classification.networks.nested import cross_validate_network
+
+    if cohort.grid is None:
+        raise ValueError("no images were read")
+    mask = cohort.grid.mask
+    training = Training(epochs=plan.epochs, seed=plan.seed, device=resolve_device(plan.device))
+    volumes = np.stack([cohort.images[part] for part in parse_input(text)], axis=1)
+    watch = NetworkOcclusion(text, volumes, mask, design, training)
+    predictions = cross_validate_network(model, volumes, mask, design, training, watch)
+    return predictions, watch.found.maps(mask)

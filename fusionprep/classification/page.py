@@ -1,6 +1,6 @@
 """The page of an evaluation, and the files beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ from fusionprep.classification.figures import (
     plot_reliability,
     plot_roc,
 )
+from fusionprep.classification.maps import DrawnMap, write_maps
+from fusionprep.classification.networks import NETWORKS
+from fusionprep.classification.occlusion import LINEAR_CUBE, NETWORK_CUBE
 from fusionprep.classification.results import predictions_table, results
 from fusionprep.errors import OutputError
 from fusionprep.evaluation.roc import Interval
@@ -22,6 +25,7 @@ MODEL_TITLES = {
     "ridge": "ridge regression",
     "logistic": "logistic regression",
     "svm": "linear SVM",
+    **{name: entry.title for name, entry in NETWORKS.items()},
 }
 """Models in words."""
 
@@ -29,7 +33,7 @@ _COLUMNS = ("auc", "balanced_accuracy", "sensitivity", "specificity", "brier")
 
 
 def write_evaluation(evaluation: Evaluation, out: Path) -> None:
-    """Write ``results.json``, ``predictions.tsv`` and ``report.html``.
+    """Write ``results.json``, ``predictions.tsv``, ``report.html`` and the maps it shows.
 
     Raises
     ------
@@ -40,18 +44,22 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> None:
     try:
         write_text(out / "results.json", json_text(found))
         write_text(out / "predictions.tsv", predictions_table(evaluation))
-        write_text(out / "report.html", html_page(evaluation, found))
+        write_text(out / "report.html", html_page(evaluation, found, write_maps(evaluation, out)))
     except OSError as error:
         raise OutputError(f"cannot write to {out}: {error.strerror}") from error
 
 
-def html_page(evaluation: Evaluation, found: Mapping[str, Any]) -> str:
+def html_page(
+    evaluation: Evaluation, found: Mapping[str, Any], maps: Sequence[DrawnMap] = ()
+) -> str:
     """The page.
 
     Parameters
     ----------
     found
         As :func:`fusionprep.classification.results.results` has it.
+    maps
+        Written already.
     """
     rows = found["results"]
     return page_template("report-classify.tpl").render(
@@ -66,6 +74,8 @@ def html_page(evaluation: Evaluation, found: Mapping[str, Any]) -> str:
         ),
         rows=[_row(row) for row in rows],
         differences=[_difference(each) for each in found["differences"]],
+        maps=maps,
+        cubes=_cubes(found["voxel_mm"]),
         panels=[
             _panel(evaluation, entry, row)
             for entry, row in zip(evaluation.entries, rows, strict=True)
@@ -110,6 +120,16 @@ def _reading(found: Mapping[str, Any]) -> list[str]:
         f"{'.67' if many else '.25'} is what knowing nothing gets"
         f"{' with three classes' if many else ''}; 0 is best.",
     ]
+
+
+def _cubes(voxel_mm: float) -> str:
+    return (
+        "The share of what tells the tested subjects apart, the mean score of a class above that "
+        "of the others, that is lost when a cube is replaced by the mean of the training images. "
+        f"Cubes have a side of {LINEAR_CUBE * voxel_mm:g} mm with linear models and of "
+        f"{NETWORK_CUBE * voxel_mm:g} mm with networks. There is a map where the interval of the "
+        "area is above chance; it shows what a model uses, not where a disease is."
+    )
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:

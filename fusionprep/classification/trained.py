@@ -11,7 +11,7 @@ import numpy as np
 from fusionprep.classification.calibration import Platt
 from fusionprep.classification.cohort import Cohort
 from fusionprep.classification.inputs import TABLES, parse_input
-from fusionprep.classification.kernels import Features, TableScale, normalised
+from fusionprep.classification.kernels import Features, TableScale
 from fusionprep.classification.linear import STRENGTHS, fit
 from fusionprep.classification.nested import Design, best_strength, class_targets, with_opposite
 
@@ -74,26 +74,46 @@ def train_linear(
     kernel, _ = features.split(rows, rows)
     targets = class_targets(design.labels[design.subjects], design.classes)
     dual = fit(model, kernel, targets)[best]
-    scales = {
-        part: TableScale.of(cohort.tables[part][0]) for part in parse_input(text) if part in TABLES
-    }
-    weights, offset = {}, np.zeros(targets.shape[1])
+    weights, scales, offset = part_weights(cohort, text, rows, dual)
+    return LinearModel(weights, scales, offset, curve, STRENGTHS[model][best])
+
+
+def part_weights(
+    cohort: Cohort, text: str, rows: np.ndarray, dual: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, TableScale], np.ndarray]:
+    """From weights of training scans to weights of what is in them.
+
+    Parameters
+    ----------
+    rows
+        (train,), the training scans.
+    dual
+        (train, targets).
+
+    Returns
+    -------
+    weights
+        For each part (features, targets).
+    scales
+        Of tables.
+    offset
+        (targets,).
+    """
     parts = parse_input(text)
+    scales = {part: TableScale.of(cohort.tables[part][0][rows]) for part in parts if part in TABLES}
+    weights, offset = {}, np.zeros(dual.shape[1])
     for part in parts:
-        values = _values(cohort, part, scales)
+        values = _values(cohort, part, scales)[rows]
         centre = values.mean(axis=0)
-        gram = values @ values.T
-        scale = len(parts) * _scale(gram)
+        scale = len(parts) * _scale(values @ values.T)
         weights[part] = (values - centre).T @ dual / scale
         offset -= centre @ weights[part]
-    return LinearModel(weights, scales, offset, curve, STRENGTHS[model][best])
+    return weights, scales, offset
 
 
 def _scale(gram: np.ndarray) -> float:
     """By what :func:`fusionprep.classification.kernels.normalised` divides."""
-    kernel, _ = normalised(gram, gram)
-    centred = np.trace(gram) - gram.mean() * len(gram)
-    return float(centred / np.trace(kernel))
+    return float(np.trace(gram) / len(gram) - gram.mean())
 
 
 def _values(cohort: Cohort, part: str, scales: Mapping[str, TableScale]) -> np.ndarray:

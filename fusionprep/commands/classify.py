@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusionprep.arguments import folder, number, path, whole_number
+from fusionprep.choices import Device, choices
+from fusionprep.classification.networks import NETWORKS
 from fusionprep.commands.shared import Commands
 
 if TYPE_CHECKING:
     from fusionprep.classification.cohort import Source
 
-MODELS = ("ridge", "logistic", "svm")
+LINEAR = ("ridge", "logistic", "svm")
 _INPUT = (
     "t1w, pet, suvr, gm, gm-pet, the name of a fusion model, regions, age-sex; several side by "
     "side as in t1w+pet"
@@ -42,7 +44,14 @@ def _add_evaluate(kinds: Commands) -> None:
     _add_data(evaluate)
     _add_cohort(evaluate)
     evaluate.add_argument("--inputs", nargs="+", required=True, metavar="INPUT", help=_INPUT)
-    evaluate.add_argument("--models", nargs="+", default=["ridge"], choices=MODELS, metavar="MODEL")
+    evaluate.add_argument(
+        "--models",
+        nargs="+",
+        default=["ridge"],
+        choices=(*LINEAR, *NETWORKS),
+        metavar="MODEL",
+        help=f"linear ones: {', '.join(LINEAR)}; networks: {', '.join(NETWORKS)} (default: ridge)",
+    )
     evaluate.add_argument(
         "--group",
         default="",
@@ -54,8 +63,16 @@ def _add_evaluate(kinds: Commands) -> None:
         type=whole_number(0, 100_000),
         default=1000,
         metavar="N",
-        help="permutations of the test against chance (default: %(default)s)",
+        help="permutations of the test against chance, for linear models (default: %(default)s)",
     )
+    evaluate.add_argument(
+        "--epochs",
+        type=whole_number(1, 10_000),
+        default=60,
+        metavar="N",
+        help="of networks, at most (default: %(default)s)",
+    )
+    evaluate.add_argument("--device", default="auto", choices=choices(Device))
     evaluate.set_defaults(run=_evaluate)
 
 
@@ -69,7 +86,7 @@ def _add_train(kinds: Commands) -> None:
     _add_data(train)
     _add_cohort(train)
     train.add_argument("--input", required=True, metavar="INPUT", help=_INPUT)
-    train.add_argument("--model", default="ridge", choices=MODELS)
+    train.add_argument("--model", default="ridge", choices=LINEAR)
     train.set_defaults(run=_train)
 
 
@@ -127,8 +144,20 @@ def _add_cohort(parser: argparse.ArgumentParser) -> None:
         metavar="MM",
         help="side of the voxels that images are averaged to (default: %(default)s)",
     )
-    parser.add_argument("--folds", type=whole_number(3, 100), default=5, metavar="K")
-    parser.add_argument("--seed", type=whole_number(0, 2**31), default=0, metavar="N")
+    parser.add_argument(
+        "--folds",
+        type=whole_number(3, 100),
+        default=5,
+        metavar="K",
+        help="of the cross-validation (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=whole_number(0, 2**31),
+        default=0,
+        metavar="N",
+        help="by which folds and permutations are drawn (default: %(default)s)",
+    )
 
 
 def _participants(arguments: argparse.Namespace) -> Path:
@@ -162,6 +191,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         arguments.folds,
         arguments.permutations,
         arguments.seed,
+        arguments.epochs,
+        arguments.device,
     )
     write_evaluation(evaluate(_source(arguments, arguments.inputs), plan), arguments.out)
     print(f"report: {arguments.out / 'report.html'}")

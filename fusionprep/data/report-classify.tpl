@@ -69,6 +69,17 @@ tr.clear td{font-weight:600}
 {% endfor %}
 </div>
 </section>
+{% if maps %}
+<section id="maps">
+<h2>Occlusion maps</h2>
+<p class="note">{{ cubes }}</p>
+{% for map in maps %}
+<h3>{{ map.entry }}: {{ map.kind }}</h3>
+<p>Up to {{ '%.0f'|format(100 * map.largest) }} % at one place. <a href="{{ map.image|urlencode }}">{{ map.image }}</a></p>
+<div class="reportlet"><img src="{{ map.picture|urlencode }}" alt="Occlusion map of {{ map.kind }} for {{ map.entry }}" loading="lazy"></div>
+{% endfor %}
+</section>
+{% endif %}
 <section id="reading">
 <h2>How to read it</h2>
 {% for paragraph in reading %}

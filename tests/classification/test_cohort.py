@@ -69,7 +69,7 @@ def test_a_subject_listed_twice_is_refused(root):
     table = root / "participants.tsv"
     table.write_text(table.read_text() + "sub-002\tAD\t70\tM\tsite1\n")
     with pytest.raises(DataError, match="sub-002 twice"):
-        read_cohort(source(root))
+        read_people(table)
 
 
 def test_the_same_image_under_two_names_is_refused(root):
