@@ -4,7 +4,7 @@ Writes the outputs of a synthetic cohort (sidecars, thumbnails and planes as the
 leaves them; no volumes, since the group level reads none), runs ``fusionapp OUT OUT group`` on it,
 opens the page in Chromium without a network, and prints CPU and wall time, peak memory, size of the
 page and the time until its scripts were done. Limits: 300 CPU s, 2 GB and 3 s. With ``--regions``
-every PET has a table of so many regions besides, for ``group_regions.tsv``. Linux only.
+every PET also has a table of that many regions, for ``group_regions.tsv``. Linux only.
 """
 
 import argparse

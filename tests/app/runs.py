@@ -85,7 +85,7 @@ def add_copy(bids_dir: Path, label: str) -> dict[str, Path]:
 
 
 def sidecar_of(image: Path) -> Path:
-    return image.with_name(image.name.removesuffix(".nii.gz") + ".json")
+    return image.with_name(image.name.split(".")[0] + ".json")
 
 
 def sidecar(image: Path) -> dict[str, Any]:
