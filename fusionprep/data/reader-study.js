@@ -7,7 +7,7 @@ const part = (name) => document.getElementById(name)
 
 const COLUMNS = ['study', 'reader', 'order', 'trial', 'task', 'left', 'right', 'chosen', 'rating', 'x', 'y', 'seconds']
 const MISSING = 'n/a'
-const RATINGS = ['no lesion', 'hardly sure', 'slightly', 'fairly', 'very', 'certain']
+const RATINGS = ['no lesion', 'hardly sure', 'slightly sure', 'fairly sure', 'very sure', 'certain']
 const STEP = 1
 const LEAP = 10
 const HELD = 4
@@ -446,10 +446,9 @@ async function run(reader) {
 }
 
 function examples() {
-  const shown = study.practice.filter(({ task }) => task === study.tasks[0])
-  for (const { images, lesions } of shown) {
+  for (const number of study.examples) {
+    const { images, lesions } = study.practice[number]
     const index = lesions.findIndex((place) => place !== null)
-    if (index < 0) continue
     const panels = panelsOf(images[index])
     panels.forEach((panel) => panel.append(ringAt(lesions[index])))
     panels[0].querySelector('img').alt = 'A lesion, in a circle'

@@ -15,7 +15,7 @@
 <h1 tabindex="-1">Reader study</h1>
 <p>You will look for small lesions in slices of the brain, made of {{ modality.full_name }} ({{ modality.label }}) and MRI of the same head. There are <span id="many"></span> questions. You can stop at any time: answers are kept in this browser, and nothing is sent anywhere.</p>
 <h2>What to look for</h2>
-<p>A round, blurred spot, {{ 'darker' if page.dark else 'brighter' }} than its surroundings or of another colour, in either of the two images. Half of the images have one, the others none. It is about as large as the circles below, in which there is one each.</p>
+<p>A round, blurred spot, {{ 'darker' if page.dark else 'brighter' }} than its surroundings or of another colour, in either of the two images. Half of the images have one, the others none. It is about as large as the circles below, in which there is one each. The people may have diseases of their own: they do not count.</p>
 <ul id="examples" aria-label="Examples"></ul>
 {% if page.turned %}
 <p>The patient’s right is on the left of each image, where the letter R is.</p>

@@ -134,12 +134,22 @@ def page_contents(
             for picture in pictures
         },
         "trials": [_trial(name, trial, contents) for name, trial in asked],
+        "examples": _examples(contents, practice),
         "practice": [
             _trial(f"practice-{number}", trial, contents)
             | {"lesions": [contents.place(contents.cases[shown.case]) for shown in trial.images]}
             for number, trial in enumerate(practice, start=1)
         ],
     }
+
+
+def _examples(contents: Contents, practice: Sequence[Trial]) -> list[int]:
+    """Numbers of the first practice trials with a lesion, one for each condition that has one."""
+    found: dict[int, int] = {}
+    for number, trial in enumerate(practice):
+        if any(contents.cases[shown.case].lesion for shown in trial.images):
+            found.setdefault(trial.images[0].condition, number)
+    return sorted(found.values())
 
 
 def _trial(name: str, trial: Trial, contents: Contents) -> JSON:

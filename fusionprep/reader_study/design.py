@@ -7,8 +7,8 @@ import numpy as np
 
 from fusionprep.choices import ReaderTask
 
-FEWEST_PRACTICE = 4
-"""Practice trials of each task; more where there are more conditions."""
+FEWEST_PRACTICE = 3
+"""Practice questions with alternatives; more where there are more conditions."""
 
 _FORBIDDEN = 1e6
 
@@ -103,24 +103,30 @@ def trials_of(
     return [trials[index] for index in rng.permutation(len(trials))]
 
 
-def practice_length(conditions: int) -> int:
-    """How many practice trials each task has."""
-    return max(FEWEST_PRACTICE, conditions)
+def practice_cases(task: ReaderTask, conditions: int) -> list[bool]:
+    """Which cases of practice have a lesion.
+
+    There are enough for a question in each condition with alternatives, and for two with one image:
+    with a lesion and without.
+    """
+    if task == "choose":
+        return [True, False] * max(FEWEST_PRACTICE, conditions)
+    return [True] * conditions + [False] * conditions
 
 
 def practice_of(
-    task: ReaderTask, first_case: int, conditions: int, rng: np.random.Generator
+    task: ReaderTask, items: Sequence[Sequence[int]], conditions: int, rng: np.random.Generator
 ) -> list[Trial]:
-    """Practice, in which every condition comes.
+    """Practice with some items, each once, in which every condition comes.
 
-    Cases from `first_case` on are used: two for each question with alternatives, with a lesion and
-    without; else one, with and without a lesion in turn.
+    Parameters
+    ----------
+    items
+        The cases of each question, in the order of :func:`practice_cases`.
     """
     trials = []
-    for number in range(practice_length(conditions)):
-        cases = [first_case + number]
-        if task == "choose":
-            cases = [first_case + 2 * number, first_case + 2 * number + 1]
-        shown = tuple(Shown(case, number % conditions) for case in rng.permutation(cases).tolist())
+    for number, cases in enumerate(items):
+        ordered = rng.permutation(cases).tolist()
+        shown = tuple(Shown(case, number % conditions) for case in ordered)
         trials.append(Trial(task, -1, shown))
-    return trials
+    return [trials[index] for index in rng.permutation(len(trials))]

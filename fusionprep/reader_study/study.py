@@ -111,8 +111,8 @@ def _find(
         )
     modality = request.modality if pair_set is None else pair_set.modality
     views = request.conditions.views(modality)
-    practice = design.practice_length(len(views))
-    count = request.images + sum(practice * _images_of(task) for task in request.tasks)
+    practice = (design.practice_cases(task, len(views)) for task in request.tasks)
+    count = request.images + sum(map(len, practice))
     wanted = Wanted(count, neighbours(views), lambda scene: _fits(scene, request))
     if pair_set is not None:
         found = scenes_of_pairs(pair_set, wanted, rng)
@@ -126,11 +126,6 @@ def _find(
     return modality, views, found
 
 
-def _images_of(task: ReaderTask) -> int:
-    """How many a question shows."""
-    return 2 if task == "choose" else 1
-
-
 def _fits(scene: Scene, request: StudyRequest) -> bool:
     return all(suited_places(scene, source, request.kind).any() for source in request.sources)
 
@@ -141,8 +136,7 @@ def _cases(
     """Those of the study, then those of practice, which use other scenes where there are any."""
     with_lesion = design.half(request.images, rng).tolist()
     for task in request.tasks:
-        count = design.practice_length(conditions) * _images_of(task)
-        with_lesion += [number % 2 == 0 for number in range(count)]
+        with_lesion += design.practice_cases(task, conditions)
     cases: list[Case] = []
     planted = 0
     for number, diseased in enumerate(with_lesion):
@@ -163,19 +157,29 @@ def _trials(
     rng: np.random.Generator,
 ) -> tuple[list[Trial], list[Trial]]:
     """Trials, and practice."""
-    real = cases[: request.images]
     trials: list[Trial] = []
     practice: list[Trial] = []
     first = request.images
     for task in request.tasks:
-        items: Sequence[Sequence[int]] = [(number,) for number in range(len(real))]
-        if task == "choose":
-            items = design.alternatives(
-                np.array([case.lesion is not None for case in real]),
-                [float(scenes[case.scene].brain.sum()) for case in real],
-                [case.scene for case in real],
-            )
+        end = first + len(design.practice_cases(task, conditions))
+        items = _items(task, range(request.images), cases, scenes)
         trials += design.trials_of(task, items, conditions, rng)
-        practice += design.practice_of(task, first, conditions, rng)
-        first += design.practice_length(conditions) * _images_of(task)
+        items = _items(task, range(first, end), cases, scenes)
+        practice += design.practice_of(task, items, conditions, rng)
+        first = end
     return trials, practice
+
+
+def _items(
+    task: ReaderTask, numbers: range, cases: Sequence[Case], scenes: Sequence[Scene]
+) -> list[tuple[int, ...]]:
+    """The cases of each question."""
+    if task == "mark":
+        return [(number,) for number in numbers]
+    chosen = [cases[number] for number in numbers]
+    found = design.alternatives(
+        np.array([case.lesion is not None for case in chosen]),
+        [float(scenes[case.scene].brain.sum()) for case in chosen],
+        [case.scene for case in chosen],
+    )
+    return [(numbers[first], numbers[second]) for first, second in found]
