@@ -151,7 +151,7 @@ def _add_questions(make: argparse.ArgumentParser) -> None:
 def _make(arguments: argparse.Namespace) -> None:
     from fusionprep.modalities import get_modality
     from fusionprep.reader_study.lesions import Kind
-    from fusionprep.reader_study.page import advice, check_folder, write_study
+    from fusionprep.reader_study.page import advice, check_folder, expectations, write_study
     from fusionprep.reader_study.request import StudyRequest
     from fusionprep.reader_study.study import make_study
     from fusionprep.reader_study.views import Conditions
@@ -180,6 +180,9 @@ def _make(arguments: argparse.Namespace) -> None:
     page, key = write_study(study, arguments.out)
     for line in advice(study, page.stat().st_size):
         print(line, file=sys.stderr)
+    print("proportion correct of a model observer who knows the place (guessing: 0.50)")
+    for line in expectations(study):
+        print(line)
     print(f"for the readers: {page}\nkeep from them: {key}")
 
 

@@ -132,14 +132,26 @@ def read_key(path: Path) -> Key:
             for name, trial in told["Trials"].items()
         }
         conditions = tuple(each["Name"] for each in told["Conditions"])
-        known = {image for trial in trials.values() for image in trial.images} <= set(images)
-        if not known or {image.condition for image in images.values()} - set(conditions):
-            raise ValueError("it names images or conditions that it does not describe")
-        return Key(told["Study"], conditions, images, trials, told)
+        key = Key(told["Study"], conditions, images, trials, told)
+        _check(key)
+        return key
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise DataError(
             f"the key {path} is damaged ({error}); take the one that was written with the page"
         ) from error
+
+
+def _check(key: Key) -> None:
+    """Every case of a task comes once in every condition."""
+    found: dict[tuple[str, int], list[str]] = {}
+    for trial in key.trials.values():
+        images = [key.images[name] for name in trial.images]
+        case = next((image.case for image in images if image.place is not None), images[0].case)
+        found.setdefault((trial.task, case), []).append(images[0].condition)
+    if any(sorted(shown) != sorted(key.conditions) for shown in found.values()):
+        raise ValueError("an image does not come once in every condition")
+    if {task for task, _ in found} != set(key.told["Tasks"]):
+        raise ValueError("its tasks are not those of its trials")
 
 
 def _image(told: Mapping[str, Any]) -> KeyImage:

@@ -35,7 +35,7 @@ class Answered:
     right
         bool (conditions, readers, items): the image with the lesion was chosen, or its place found.
     ratings
-        (conditions, readers, items); of alternatives, 1 where that on the right was chosen by name.
+        (conditions, readers, items); of alternatives, 1 where they are right.
     seconds
         (conditions, readers, items).
     """
@@ -113,8 +113,8 @@ def arrange(
     shape = len(key.conditions), len(readers), len(items)
     right, ratings, seconds = np.zeros(shape, bool), np.zeros(shape, int), np.zeros(shape)
     for place in np.ndindex(shape):
-        trial, image = items[place[2]][key.conditions[place[0]]]
-        answer = readers[place[1]].answers[trial]
+        name, image = items[place[2]][key.conditions[place[0]]]
+        answer = readers[place[1]].answers[name]
         seconds[place] = answer.seconds
         if answer.chosen is not None:
             right[place] = key.images[answer.chosen].place is not None

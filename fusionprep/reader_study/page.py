@@ -20,6 +20,9 @@ PAGE, KEY = "study.html", "key.json"
 LARGE = 10_000_000
 """Bytes above which a page is awkward to send."""
 
+EASY, HARD = 0.97, 0.65
+"""Proportions correct of the model observer beyond which conditions cannot be told apart."""
+
 
 def check_folder(folder: Path) -> None:
     """Refuse a folder that holds a study: its key must not be lost while it is read.
@@ -76,3 +79,36 @@ def _key(name: ColourMapName, modality: Modality) -> str:
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(key)).save(stream, format="PNG", optimize=True)
     return base64.b64encode(stream.getvalue()).decode()
+
+
+def advice(study: Study, size: int) -> list[str]:
+    """What whoever makes a study should know about it, a line each.
+
+    Parameters
+    ----------
+    size
+        Of the page, in bytes.
+    """
+    lines = list(study.lost)
+    if (times := study.repeated) > 1:
+        lines.append(
+            f"{len(study.contents.scenes)} slices suit: each comes up to {times} times with other"
+            " lesions; give more images, or ask for fewer"
+        )
+    if size > LARGE:
+        lines.append(f"the page has {size / 1e6:.0f} MB; fewer --images make it easier to send")
+    told = study.key["Conditions"]
+    expected = [each["ObserverProportionCorrect"] for each in told]
+    if min(expected) > EASY:
+        lines.append("a model observer hardly ever errs: lower --contrast, or all will be right")
+    if max(expected) < HARD:
+        lines.append("a model observer sees hardly anything: raise --contrast")
+    return lines
+
+
+def expectations(study: Study) -> list[str]:
+    """What the model observer gets right in each condition, a line each."""
+    return [
+        f"  {each['Title']}: {each['ObserverProportionCorrect']:.2f}"
+        for each in study.key["Conditions"]
+    ]
