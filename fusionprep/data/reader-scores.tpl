@@ -6,7 +6,7 @@
 <title>Reader study: scores · fusionprep</title>
 <style>
 {% include 'report.css' %}
-.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.grid{width:auto}.grid th.number{text-align:right}.wide .grid{min-width:0}.grid tbody th{background:none}
 .plots{display:flex;flex-wrap:wrap;gap:8px 40px}.plots figure{margin:8px 0;flex:1 1 460px;max-width:640px;min-width:0}
 figcaption{color:var(--soft);font-size:15px}
 svg{display:block;width:100%;height:auto;fill:none;stroke-width:2}
@@ -60,7 +60,7 @@ svg .reader{fill:#fff;stroke-width:1.5}
 <thead><tr><th>{{ 'Ratio' if measure.ratio else 'Difference' }}</th><th class="number">All readers</th><th>Its interval</th></tr></thead>
 <tbody>
 {% for row in measure.differences %}
-<tr><th scope="row">{{ row.first }} {{ ':' if measure.ratio else '−' }} {{ row.second }}</th><td class="number">{% if row.clear %}<strong>{{ row.value }}</strong>{% else %}{{ row.value }}{% endif %}</td><td>{{ 'excludes' if row.clear else 'includes' if '[' in row.value else 'unknown: nothing varies;' }} {{ '1' if measure.ratio else '0' }}</td></tr>
+<tr><th scope="row">{{ row.first }} {{ ':' if measure.ratio else '−' }} {{ row.second }}</th><td class="number">{% if row.decided %}<strong>{{ row.value }}</strong>{% else %}{{ row.value }}{% endif %}</td><td>{{ 'excludes' if row.decided else 'includes' if '[' in row.value else 'unknown: nothing varies;' }} {{ '1' if measure.ratio else '0' }}</td></tr>
 {% endfor %}
 </tbody>
 </table>

@@ -38,7 +38,7 @@ def _lesions(scores: Scores) -> str:
     )
     kind = "darker" if lesions["Contrast"] < 0 else "brighter"
     return (
-        f"Gaussian spots of {lesions['Size']:g} {units} (standard deviation), by "
+        f"Gaussian spots of {lesions['Size']:g} {units} (standard deviation), "
         f"{abs(lesions['Contrast']):.0%} {kind} than their surroundings, in the {where}; found "
         f"where the mark is at most {scores.radius:g} {units} from the centre"
     )
@@ -87,14 +87,14 @@ def _measure(scored: Scored, scores: Scores) -> dict[str, Any]:
                 "first": titles[each.first],
                 "second": titles[each.second],
                 "value": told(each.estimate, signed=not scored.measure.logarithmic),
-                "clear": _clear(each.estimate, 1.0 if scored.measure.logarithmic else 0.0),
+                "decided": _decided(each.estimate, 1.0 if scored.measure.logarithmic else 0.0),
             }
             for each in scored.differences
         ],
     }
 
 
-def _clear(found: Estimate, neutral: float) -> bool:
+def _decided(found: Estimate, neutral: float) -> bool:
     return math.isfinite(found.low) and not found.low <= neutral <= found.high
 
 
@@ -103,6 +103,7 @@ def told(found: Estimate, *, signed: bool = False) -> str:
     if not math.isfinite(found.value):
         return _NONE
     form = "+.2f" if signed else ".2f"
-    if not math.isfinite(found.low):
-        return f"{found.value:{form}}"
-    return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}]"
+    text = f"{found.value:{form}}"
+    if math.isfinite(found.low):
+        text += f" [{found.low:{form}}, {found.high:{form}}]"
+    return text.replace("-", "−")

@@ -149,7 +149,7 @@ def _colour(name: ColourMapName, modality: Modality) -> View:
         first, second = (image[..., scene.middle] for image in images)
         return (fuse_colour(first, second, mask, name),)
 
-    return View(f"colour-{name}", f"colour table {name}", render, colours=name)
+    return View(f"colour-{name}", f"Colour table {name}", render, colours=name)
 
 
 def _source(name: SourceView, modality: Modality) -> View:
