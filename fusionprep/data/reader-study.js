@@ -344,6 +344,16 @@ class Mark {
   }
 }
 
+// Two panels of an alternative lie one above the other or side by side, whichever is larger.
+function layOut() {
+  const [wide, high] = [window.innerWidth - 100, window.innerHeight - 178]
+  const shape = study.width / study.height
+  const above = Math.min(wide / 2, (high / study.panels) * shape)
+  const beside = Math.min(wide / (2 * study.panels), high * shape)
+  part('stage').classList.toggle('beside', beside > above)
+}
+window.addEventListener('resize', layOut)
+
 let current = null
 
 function confirm() {
@@ -379,6 +389,7 @@ async function ask(trial, progress, feedback) {
   part('status').textContent = ''
   part('confirm').textContent = 'Confirm (Enter)'
   stage.className = trial.task
+  layOut()
   show('trial')
   question.place(stage)
   await Promise.all([...stage.querySelectorAll('img')].map((image) => image.decode().catch(() => {})))

@@ -162,8 +162,8 @@ def _of_pair(pair: Pair, pair_set: PairSet, wanted: Wanted, share: int) -> list[
     brain = brain_of(gray, pair_set.modality)
     if gray.mask is None:
         return _of_picture(pair, gray, brain)
-    sizes = (gray.voxel_sizes[0], gray.voxel_sizes[1], gray.voxel_sizes[2])
-    volume = _Volume(pair.name, pair.subject, (gray.anatomical, gray.functional), brain, sizes)
+    levels, sizes = (gray.anatomical, gray.functional), _three(gray.voxel_sizes)
+    volume = _Volume(pair.name, pair.subject, levels, brain, sizes)
     return _slices(volume, gray.mask, wanted, share)
 
 
@@ -178,10 +178,9 @@ def _of_picture(pair: Pair, gray: GrayPair, brain: np.ndarray) -> list[Scene]:
 def _of_scan(root: Path, path: Path, modality: Modality, wanted: Wanted, share: int) -> list[Scene]:
     scan = read_scaled(root, path, modality)
     first, second = (to_gray_levels(255 * image) for image in scan.images)
-    sizes = (scan.voxel_sizes[0], scan.voxel_sizes[1], scan.voxel_sizes[2])
     subject = f"sub-{names.parse_name(path.name)[0]['sub']}"
     name = path.name.removesuffix(names.IMAGE)
-    volume = _Volume(name, subject, (first, second), scan.brain, sizes)
+    volume = _Volume(name, subject, (first, second), scan.brain, _three(scan.voxel_sizes))
     return _slices(volume, scan.mask, wanted, share)
 
 
@@ -194,6 +193,11 @@ class _Volume:
     levels: Images
     brain: np.ndarray
     voxel_sizes: tuple[float, float, float]
+
+
+def _three(sizes: Sequence[float]) -> tuple[float, float, float]:
+    first, second, third = (float(size) for size in sizes)
+    return first, second, third
 
 
 def _slices(volume: _Volume, mask: np.ndarray, wanted: Wanted, share: int) -> list[Scene]:
