@@ -187,7 +187,7 @@ def _make(arguments: argparse.Namespace) -> None:
 
 
 def _score(arguments: argparse.Namespace) -> None:
-    from fusionprep.reader_study.scoring import score_files
+    from fusionprep.reader_study.score_files import score_files
 
     for line in score_files(arguments.key, arguments.answers, arguments.out, arguments.radius):
         print(line)

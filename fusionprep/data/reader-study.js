@@ -180,6 +180,11 @@ function show(name) {
   window.scrollTo(0, 0)
 }
 
+// Counts what was put before the reader, for scripts that read the page.
+function ready() {
+  document.body.dataset.step = Number(document.body.dataset.step ?? 0) + 1
+}
+
 // A page of words, until the reader goes on.
 function message(title, lines, answers, { download = false, last = false } = {}) {
   part('message-title').textContent = title
@@ -193,6 +198,7 @@ function message(title, lines, answers, { download = false, last = false } = {})
   return new Promise((resolve) => {
     part('download').onclick = () => answers.download()
     part('on').onclick = resolve
+    ready()
   })
 }
 
@@ -378,6 +384,7 @@ function confirm() {
   current.answered = true
   part('status').textContent = question.feedback()
   part('confirm').textContent = 'Next (Enter)'
+  ready()
 }
 
 // Shows a trial until it is answered, in practice until its feedback was read.
@@ -399,6 +406,7 @@ async function ask(trial, progress, feedback) {
   stage.dataset.trial = trial.trial
   watch.start()
   question.focus.focus()
+  ready()
   return answered
 }
 

@@ -121,7 +121,7 @@ def _find(
     if len(found.scenes) < FEWEST_SCENES:
         raise DataError(
             f"{len(found.scenes)} slice(s) have room for a lesion, and a study needs "
-            f"{FEWEST_SCENES} or more; give more images or smaller lesions"
+            f"{FEWEST_SCENES} or more; give more images, or smaller or fainter lesions"
         )
     return modality, views, found
 
