@@ -28,6 +28,12 @@ region-based voxelwise, iterative Yang."""
 
 NO_CORRECTION = "none"
 
+ReaderTask = Literal["choose", "mark"]
+"""Of a reader study: which of two images has a lesion, or where in an image one is, if anywhere."""
+
+SourceView = Literal["anatomical", "functional", "side-by-side"]
+"""What a reader study can show beside fused images: a source alone, or both."""
+
 Ignored = Literal["lesions"]
 """What is found in a dataset and used, unless it is to be ignored."""
 

@@ -38,7 +38,7 @@ LAYERS = (
     {"fusionprep.bids"},
     {
         *("fusionprep.reports", "fusionprep.training", "fusionprep.demo"),
-        "fusionprep.classification",
+        *("fusionprep.classification", "fusionprep.reader_study"),
     },
     {"fusionprep.interfaces"},
     {"fusionprep.workflows", "fusionprep.commands"},

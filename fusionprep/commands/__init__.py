@@ -1,6 +1,24 @@
 """The commands of ``fusionprep``. Each module has an ``add``: what the command takes and runs."""
 
-from fusionprep.commands import benchmark, classify, export_onnx, fuse, join_vgg19, models, train
+from fusionprep.commands import (
+    benchmark,
+    classify,
+    export_onnx,
+    fuse,
+    join_vgg19,
+    models,
+    reader_study,
+    train,
+)
 
-COMMANDS = (models, fuse, train, benchmark, classify, export_onnx, join_vgg19)
+COMMANDS = (
+    models,
+    fuse,
+    train,
+    benchmark,
+    classify,
+    reader_study,
+    export_onnx,
+    join_vgg19,
+)
 """In the order of ``fusionprep --help``."""

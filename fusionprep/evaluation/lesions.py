@@ -114,11 +114,14 @@ class Condition:
         Standard deviation.
     amplitude
         In levels of [0, 1]; None is a share of the local mean.
+    share
+        Of the local mean, where there is no amplitude.
     """
 
     source: Source
     size: float
     amplitude: float | None = None
+    share: float = AMPLITUDE
 
     @property
     def index(self) -> int:
@@ -174,7 +177,7 @@ def plant(
     rng
         Draws the places: anywhere inside, at least ``APART`` sizes from each other.
     """
-    places = _places(reader, APART * condition.size, rng)
+    places = places_apart(reader, APART * condition.size, rng)
     signs = np.where(np.arange(len(places)) % 2, 1.0, -1.0)
     return plant_at(image, reader, condition, places, signs)
 
@@ -185,21 +188,40 @@ def plant_at(
     """Add lesions to an image at given places (n, dimensions), of given signs (n,)."""
     if condition.amplitude is None:
         local_mean = reader.smooth(image, 2 * condition.size)
-        amplitudes = AMPLITUDE * local_mean[tuple(places.T)]
+        amplitudes = condition.share * local_mean[tuple(places.T)]
     else:
         amplitudes = np.full(len(places), condition.amplitude)
-    added = np.zeros(image.shape)
-    for place, height in zip(places, signs * amplitudes, strict=True):
-        # A Gaussian is the product of one along each axis.
-        factors = [
-            np.exp(-0.5 * ((np.arange(side) - centre) * step / condition.size) ** 2)
-            for side, centre, step in zip(image.shape, place, reader.voxel_sizes, strict=True)
-        ]
-        added += height * functools.reduce(np.multiply, np.ix_(*factors))
+    added = blobs(image.shape, places, signs * amplitudes, condition.size, reader.voxel_sizes)
     return Planted(np.clip(image + added, 0, 1).astype(np.float32), places, signs)
 
 
-def _places(reader: Reader, apart: float, rng: np.random.Generator) -> np.ndarray:
+def blobs(
+    shape: tuple[int, ...],
+    places: np.ndarray,
+    heights: np.ndarray,
+    size: float,
+    voxel_sizes: Sequence[float] | np.ndarray,
+) -> np.ndarray:
+    """What lesions add to an image: Gaussians of given heights (n,) at places (n, dimensions).
+
+    Parameters
+    ----------
+    size
+        Standard deviation, in the unit of `voxel_sizes`.
+    """
+    added = np.zeros(shape)
+    for place, height in zip(places, heights, strict=True):
+        # A Gaussian is the product of one along each axis.
+        factors = [
+            np.exp(-0.5 * ((np.arange(side) - centre) * step / size) ** 2)
+            for side, centre, step in zip(shape, place, voxel_sizes, strict=True)
+        ]
+        added += height * functools.reduce(np.multiply, np.ix_(*factors))
+    return added
+
+
+def places_apart(reader: Reader, apart: float, rng: np.random.Generator) -> np.ndarray:
+    """Places (n, dimensions) inside a brain, drawn at random, at least `apart` from each other."""
     candidates = rng.permutation(np.argwhere(reader.inside))
     chosen: list[np.ndarray] = []
     while len(candidates) and len(chosen) < MOST_LESIONS[reader.brain.ndim]:

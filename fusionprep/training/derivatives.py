@@ -1,6 +1,7 @@
 """Training pairs from the outputs of fusionapp, so from the user's own cohort."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,26 +53,53 @@ def read_derivative_pairs(root: Path, options: TrainingOptions) -> list[SlicePai
     DataError
         When an image or sidecar cannot be used, or there are fewer than two subjects.
     """
-    _check_derivative(root)
-    scans = _find_scans(root)
-    if not scans:
-        kinds = " or ".join(modality.label for modality in APP_FUSED)
-        raise NoInputError(f"{root} holds no preprocessed {kinds} in {NATIVE} space")
+    scans = find_scans(root)
     splits = split_subjects({_subject(root, path) for _, path in scans}, options)
     pairs = []
     for modality, path in scans:
         subject = _subject(root, path)
-        for images in _slices(*_read_scaled(root, path, modality), options):
+        scan = read_scaled(root, path, modality)
+        for images in _slices(*scan.images, scan.mask, scan.voxel_sizes, options):
             pairs.append(SlicePair(modality.name, splits[subject], subject, modality.name, *images))
     return pairs
 
 
-def _find_scans(root: Path) -> list[tuple[Modality, Path]]:
-    """PET and CT in T1w space.
+@dataclass(frozen=True)
+class ScaledScan:
+    """A PET or CT and the T1w that it was aligned to, on the grid of the T1w.
+
+    Attributes
+    ----------
+    images
+        T1w and scan, float32 in [0, 1], 0 outside the mask.
+    mask
+        Where the App fuses them: brain for a PET, head for a CT.
+    brain
+        The App's brain mask.
+    voxel_sizes
+        In mm.
+    """
+
+    images: tuple[np.ndarray, np.ndarray]
+    mask: np.ndarray
+    brain: np.ndarray
+    voxel_sizes: tuple[float, ...]
+
+
+def find_scans(root: Path) -> list[tuple[Modality, Path]]:
+    """PET and CT in T1w space in an output folder of fusionapp.
 
     Of a PET this is ``desc-preproc``, which every scan has; SUV and SUVR are the same image times a
     factor, which the scaling removes.
+
+    Raises
+    ------
+    NoInputError
+        When the folder is not that of derivatives, or holds no PET or CT in T1w space.
+    DataError
+        When what describes the folder cannot be read.
     """
+    _check_derivative(root)
     scans = []
     for modality in APP_FUSED:
         folder = names.BIDS[modality].datatype
@@ -84,6 +112,9 @@ def _find_scans(root: Path) -> list[tuple[Modality, Path]]:
             native = entities.get("space") == NATIVE and entities.get("desc") == names.PREPROC
             if native and suffix == names.BIDS[modality].suffix:
                 scans.append((modality, path))
+    if not scans:
+        kinds = " or ".join(modality.label for modality in APP_FUSED)
+        raise NoInputError(f"{root} holds no preprocessed {kinds} in {NATIVE} space")
     return scans
 
 
@@ -95,8 +126,8 @@ def _check_derivative(root: Path) -> None:
         raise DataError(f"cannot read {path}: {error.reason}") from error
     if kind != "derivative":
         raise NoInputError(
-            f"{path} describes no derivatives; training needs the output folder of fusionapp, not "
-            "the BIDS dataset it was made from"
+            f"{path} describes no derivatives; what is needed is the output folder of fusionapp, "
+            "not the BIDS dataset it was made from"
         )
 
 
@@ -138,10 +169,14 @@ def split_subjects(subjects: set[str], options: TrainingOptions) -> dict[str, st
     return {subject: "val" if subject in validation else "train" for subject in ordered}
 
 
-def _read_scaled(
-    root: Path, path: Path, modality: Modality
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[float, ...]]:
-    """Both volumes in [0, 1], 0 outside the mask, the mask and the voxel sizes."""
+def read_scaled(root: Path, path: Path, modality: Modality) -> ScaledScan:
+    """Read a scan that :func:`find_scans` found, and its T1w.
+
+    Raises
+    ------
+    DataError
+        When an image or sidecar cannot be used.
+    """
     sidecar = _read_sidecar(path)
     t1w_path = _t1w_of(root, path, sidecar)
     anatomical = read_volume(t1w_path, "the T1w")
@@ -154,7 +189,7 @@ def _read_scaled(
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     first, second = (np.where(mask, image, 0) for image in scaled.images)
-    return first, second, mask, anatomical.header.get_zooms()
+    return ScaledScan((first, second), mask, brain, anatomical.header.get_zooms())
 
 
 def _read_sidecar(path: Path) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """The page of the group report."""
 
-import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from markupsafe import Markup
 from fusionprep.bids import fused_names, names
 from fusionprep.errors import UnreadableFileError
 from fusionprep.modalities import MOVED, T1W
-from fusionprep.pages import BUNDLES, page_template
+from fusionprep.pages import BUNDLES, embedded, inlined, page_template
 from fusionprep.reading import read_table
 from fusionprep.reports.group.cohort import CohortImage, colour_scale
 from fusionprep.reports.group.columns import RATINGS
@@ -139,7 +137,7 @@ def render_page(
     cards = _cards(findings, titles)
     facts, fact_columns = _participant_facts(output_dir)
     script = _bundle("group.js")
-    return page_template("report-group.tpl", number=_number, embedded=_embedded).render(
+    return page_template("report-group.tpl", number=_number, embedded=embedded).render(
         shown=len(cards) + len(findings.participants) if script is None else STATIC,
         findings=findings,
         cards=cards,
@@ -306,18 +304,7 @@ def _number(value: Any, digits: int = 3, *, padded: bool = False) -> str:
     return f"{value:#.{digits}g}".rstrip(".") if padded else f"{value:.{digits}g}"
 
 
-def _embedded(value: Any) -> Markup:
-    """JSON for use inside a script element, which nothing in it can close."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return Markup(text.replace("</", "<\\/").replace("<!--", "\\u003c!--"))
-
-
 def _bundle(name: str) -> Markup | None:
     """A bundled script or style, for use inside an element; None where it was not built."""
     path = BUNDLES / name
-    if not path.is_file():
-        return None
-    text = path.read_text(encoding="utf-8")
-    # neither may close the element it is in
-    text = re.sub(r"</(script|style)", r"<\\/\1", text, flags=re.IGNORECASE)
-    return Markup(text.replace("<!--", "<\\!--"))
+    return inlined(path) if path.is_file() else None

@@ -1,0 +1,1 @@
+"""Reader studies: people look for planted lesions, and their answers are scored."""
