@@ -14,15 +14,16 @@ from fusionprep.files import json_text, table_text, write_text
 
 SEVERITIES = "severities.tsv"
 CEILINGS = "ceilings.json"
+ATROPHY, HYPOMETABOLISM, BOTH = "atrophy", "hypometabolism", "both"
 
 
 def ceilings(strengths: Strengths) -> dict[str, dict[str, float]]:
     """Detectability and area under the ROC curve of the best linear observer, patients to controls.
 
-    Of ``mri``, who knows the atrophy of everybody without error, of ``pet``, who knows the
-    hypometabolism, and of ``both``.
+    Of one who knows everybody's :data:`ATROPHY` without error, which the T1w shows; one who knows
+    the :data:`HYPOMETABOLISM`, which the PET shows; and one who knows both.
     """
-    found = {"mri": strengths.mri, "pet": strengths.pet, "both": strengths.both}
+    found = {ATROPHY: strengths.mri, HYPOMETABOLISM: strengths.pet, BOTH: strengths.both}
     return {name: {"d": d, "area": area_of(d)} for name, d in found.items()}
 
 
@@ -31,8 +32,8 @@ def sample_areas(people: Sequence[Person], strengths: Strengths) -> dict[str, fl
     ill = np.array([person.diagnosis == CLASSES[1] for person in people])
     well = np.array([person.diagnosis == CLASSES[0] for person in people])
     severities = np.array([(person.atrophy, person.hypometabolism) for person in people])
-    scores = {"mri": severities[:, 0], "pet": severities[:, 1]}
-    scores["both"] = severities @ best_weights(strengths)
+    scores = {ATROPHY: severities[:, 0], HYPOMETABOLISM: severities[:, 1]}
+    scores[BOTH] = severities @ best_weights(strengths)
     return {name: _area(score[ill], score[well]) for name, score in scores.items()}
 
 
@@ -55,16 +56,16 @@ def write_truth(out: Path, people: Sequence[Person], design: Design) -> None:
     folder = out / TRUTH_DIR
     columns = {
         "participant_id": {"Description": f"Subject as in {PARTICIPANTS}"},
-        "atrophy": {"Description": "Severity of atrophy, in standard deviations of controls"},
-        "hypometabolism": {
+        ATROPHY: {"Description": "Severity of atrophy, in standard deviations of controls"},
+        HYPOMETABOLISM: {
             "Description": "Severity of hypometabolism, in standard deviations of controls"
         },
     }
     rows = [
         {
             "participant_id": f"sub-{person.label}",
-            "atrophy": f"{person.atrophy:.6f}",
-            "hypometabolism": f"{person.hypometabolism:.6f}",
+            ATROPHY: f"{person.atrophy:.6f}",
+            HYPOMETABOLISM: f"{person.hypometabolism:.6f}",
         }
         for person in people
     ]
@@ -78,7 +79,7 @@ def _told(people: Sequence[Person], design: Design) -> dict[str, Any]:
     return {
         "Description": "Best that a linear observer can do to tell patients from controls, by the"
         " strengths that were set, and by the severities of these subjects",
-        "Strengths": {"mri": strengths.mri, "pet": strengths.pet},
+        "Strengths": {ATROPHY: strengths.mri, HYPOMETABOLISM: strengths.pet},
         "Correlation": strengths.correlation,
         "Seed": design.seed,
         "Ceilings": ceilings(strengths),

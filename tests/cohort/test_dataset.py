@@ -79,7 +79,7 @@ def test_the_truth_lies_beside_it(cohort):
     told = json.loads((cohort / "sourcedata" / "truth" / "ceilings.json").read_text())
     assert told["Correlation"] == 0.3
     assert told["Ceilings"]["both"]["d"] == pytest.approx(np.sqrt(1.4 / 0.91))
-    assert 0 <= told["AreasInThisSample"]["mri"] <= 1
+    assert 0 <= told["AreasInThisSample"]["atrophy"] <= 1
 
 
 def test_same_seed_same_bytes(cohort, tmp_path):
@@ -115,4 +115,4 @@ def test_what_cannot_be_is_refused(options, told, tmp_path, capsys):
 def test_null_sets_all_ceilings_to_chance(tmp_path, capsys):
     out = tmp_path / "out"
     main(["simulate-cohort", str(out), "--subjects", "4", "--voxel-size", "8", "--null"])
-    assert "mri 0.500, pet 0.500, both 0.500" in capsys.readouterr().out
+    assert "atrophy 0.500, hypometabolism 0.500, both 0.500" in capsys.readouterr().out

@@ -16,7 +16,7 @@ def test_ceilings_in_closed_form():
     found = ceilings(strengths)
     means, covariance = np.array([1.2, 0.7]), np.array([[1.0, 0.3], [0.3, 1.0]])
     mahalanobis = math.sqrt(means @ np.linalg.inv(covariance) @ means)
-    for name, d in (("mri", 1.2), ("pet", 0.7), ("both", mahalanobis)):
+    for name, d in (("atrophy", 1.2), ("hypometabolism", 0.7), ("both", mahalanobis)):
         assert found[name]["d"] == pytest.approx(d)
         assert found[name]["area"] == pytest.approx(stats.norm.cdf(d / math.sqrt(2)))
 
