@@ -36,7 +36,10 @@ LAYERS = (
         *("fusionprep.config_processing", "fusionprep.config_regions", "fusionprep.evaluation"),
     },
     {"fusionprep.bids"},
-    {"fusionprep.reports", "fusionprep.training", "fusionprep.demo", "fusionprep.cohort"},
+    {
+        *("fusionprep.reports", "fusionprep.training", "fusionprep.demo"),
+        *("fusionprep.classification", "fusionprep.cohort"),
+    },
     {"fusionprep.interfaces"},
     {"fusionprep.workflows", "fusionprep.commands"},
     {"fusionprep.cli"},

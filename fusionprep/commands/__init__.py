@@ -2,6 +2,7 @@
 
 from fusionprep.commands import (
     benchmark,
+    classify,
     export_onnx,
     fuse,
     join_vgg19,
@@ -10,5 +11,8 @@ from fusionprep.commands import (
     train,
 )
 
-COMMANDS = (models, fuse, train, benchmark, export_onnx, join_vgg19, simulate_cohort)
+COMMANDS = (
+    *(models, fuse, train, benchmark, classify, simulate_cohort),
+    *(export_onnx, join_vgg19),
+)
 """In the order of ``fusionprep --help``."""
