@@ -39,6 +39,7 @@ LAYERS = (
     {
         *("fusionprep.reports", "fusionprep.training", "fusionprep.demo"),
         *("fusionprep.classification", "fusionprep.reader_study"),
+        *("fusionprep.cohort", "fusionprep.conversion"),
     },
     {"fusionprep.interfaces"},
     {"fusionprep.workflows", "fusionprep.commands"},

@@ -8,6 +8,7 @@ from fusionprep.commands import (
     join_vgg19,
     models,
     reader_study,
+    simulate_cohort,
     train,
 )
 
@@ -16,6 +17,7 @@ COMMANDS = (
     fuse,
     train,
     benchmark,
+    simulate_cohort,
     classify,
     reader_study,
     export_onnx,

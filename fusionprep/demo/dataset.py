@@ -1,14 +1,12 @@
 """Write the demo dataset and read its truth back."""
 
 import dataclasses
-import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 
 from fusionprep.demo import phantom, scanner, sidecars
@@ -23,6 +21,7 @@ from fusionprep.demo.subject import (
 )
 from fusionprep.errors import NoInputError, OutputError
 from fusionprep.files import write_bytes
+from fusionprep.image.stored import stored_image
 
 TRUTH_DIR = Path("sourcedata") / "truth"
 # Bq/mL of one unit of activity: grey matter at an SUV of 7.5 for 185 MBq in 75 kg.
@@ -117,7 +116,7 @@ def write_demo_dataset(
         When ``out`` is not empty or cannot be written.
     """
     out = Path(out)
-    _require_empty(out)
+    require_empty(out)
     template = load_template()
     people = {label: (YOUNG, OLD)[index % 2] for index, label in enumerate(subjects)}
     _write_tables(out, people, seed, ("ct", *(["*_roi.nii.gz"] if lesion else [])))
@@ -166,10 +165,11 @@ def _read_subject(path: Path) -> SubjectTruth:
     )
 
 
-def _require_empty(out: Path) -> None:
+def require_empty(out: Path) -> None:
+    """Raise :class:`OutputError` unless a folder is empty or does not exist."""
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise OutputError(f"{out} is not an empty folder; name a new one for the demo dataset")
+            raise OutputError(f"{out} is not an empty folder; name a new one")
     except OSError as error:
         raise OutputError(f"cannot read {out}: {error.strerror}") from error
 
@@ -281,24 +281,10 @@ def _write_image(
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """NIfTI at ``stem``.nii.gz, stored as ``dtype`` times ``slope``, and its sidecar."""
-    if slope != 1.0:
-        array = np.rint(array / slope)
-    image = nib.Nifti1Image(array.astype(dtype), affine)
-    image.header.set_xyzt_units("mm", "sec")
-    image.set_qform(affine, code=1)
-    image.set_sform(affine, code=1)
-    _write(Path(f"{stem}.nii.gz"), gzip.compress(_nifti_bytes(image, slope), 1, mtime=0))
+    content = stored_image(array, affine, dtype, slope=slope)
+    _write(Path(f"{stem}.nii.gz"), content)
     if metadata is not None:
         _write_json(Path(f"{stem}.json"), metadata)
-
-
-def _nifti_bytes(image: nib.Nifti1Image, slope: float) -> bytes:
-    # nibabel recomputes the scale when it saves; the stored integers are already scaled here.
-    header = image.header.copy()
-    header["vox_offset"] = 352
-    header["scl_slope"], header["scl_inter"] = slope, 0.0
-    voxels = np.asarray(image.dataobj).tobytes(order="F")
-    return header.binaryblock + b"\0\0\0\0" + voxels
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
