@@ -1,0 +1,87 @@
+"""How images and sidecars of a raw dataset are written: whole, and in the same bytes each time."""
+
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from fusionprep.bids.names import IMAGE
+from fusionprep.errors import OutputError
+from fusionprep.files import json_text, write_bytes
+
+SIDECAR = ".json"
+
+
+@dataclass(frozen=True)
+class RawImage:
+    """An image as it is stored.
+
+    Attributes
+    ----------
+    voxels
+        (X, Y, Z) or (X, Y, Z, frames), of the type in which they are stored.
+    affine
+        Voxel to world, (4, 4), RAS mm.
+    slope, intercept
+        The image's values are ``voxels * slope + intercept``.
+    """
+
+    voxels: np.ndarray
+    affine: np.ndarray
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    @property
+    def n_frames(self) -> int:
+        return self.voxels.shape[3] if self.voxels.ndim == 4 else 1
+
+
+def write_image(
+    stem: str | Path, image: RawImage, metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Write a NIfTI file at ``stem``.nii.gz, and its sidecar.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be written.
+    """
+    content = gzip.compress(_nifti_bytes(image), 1, mtime=0)
+    write(Path(f"{stem}{IMAGE}"), content)
+    if metadata is not None:
+        write_json(Path(f"{stem}{SIDECAR}"), metadata)
+
+
+def _nifti_bytes(image: RawImage) -> bytes:
+    nifti = nib.Nifti1Image(image.voxels, image.affine)
+    nifti.set_qform(image.affine, code=1)
+    nifti.set_sform(image.affine, code=1)
+    # nibabel recomputes the scale when it saves; the stored numbers are already scaled here
+    header = nifti.header.copy()
+    header.set_xyzt_units("mm", "sec")
+    header["vox_offset"] = 352
+    header["scl_slope"], header["scl_inter"] = image.slope, image.intercept
+    return header.binaryblock + b"\0\0\0\0" + image.voxels.tobytes(order="F")
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON object; raises as :func:`write`."""
+    write(path, json_text(values).encode())
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be written.
+    """
+    try:
+        write_bytes(path, content)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
