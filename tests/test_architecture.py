@@ -36,7 +36,7 @@ LAYERS = (
         *("fusionprep.config_processing", "fusionprep.config_regions", "fusionprep.evaluation"),
     },
     {"fusionprep.bids"},
-    {"fusionprep.reports", "fusionprep.training", "fusionprep.demo"},
+    {"fusionprep.reports", "fusionprep.training", "fusionprep.demo", "fusionprep.conversion"},
     {"fusionprep.interfaces"},
     {"fusionprep.workflows", "fusionprep.commands"},
     {"fusionprep.cli"},

@@ -57,7 +57,9 @@ def write_image(
 
 
 def _nifti_bytes(image: RawImage) -> bytes:
-    nifti = nib.Nifti1Image(image.voxels, image.affine)
+    # the header of a new image says the machine's order of bytes
+    voxels = image.voxels.astype(image.voxels.dtype.newbyteorder("="), copy=False)
+    nifti = nib.Nifti1Image(voxels, image.affine, dtype=voxels.dtype)
     nifti.set_qform(image.affine, code=1)
     nifti.set_sform(image.affine, code=1)
     # nibabel recomputes the scale when it saves; the stored numbers are already scaled here
@@ -65,7 +67,7 @@ def _nifti_bytes(image: RawImage) -> bytes:
     header.set_xyzt_units("mm", "sec")
     header["vox_offset"] = 352
     header["scl_slope"], header["scl_inter"] = image.slope, image.intercept
-    return header.binaryblock + b"\0\0\0\0" + image.voxels.tobytes(order="F")
+    return header.binaryblock + b"\0\0\0\0" + voxels.tobytes(order="F")
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
