@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 from fusionprep.arguments import folder, number, path
 from fusionprep.commands.shared import Commands
 from fusionprep.given import shown
-from fusionprep.modalities import APP_FUSED, PET, get_modality
+from fusionprep.modalities import APP_FUSED, APP_MODALITIES, PET, T1W, get_modality
 from fusionprep.plausibility import BODY_WEIGHT, INJECTED_DOSE
 
+SKIP = "skip"
+"""What ``--series`` calls a series that is left out."""
+
 if TYPE_CHECKING:
-    from fusionprep.conversion.pair import Outcome, Target
     from fusionprep.conversion.pet_fields import PETGiven
+    from fusionprep.conversion.requests import Outcome, Target
 
 
 def add(commands: Commands) -> None:
@@ -23,14 +26,16 @@ def add(commands: Commands) -> None:
     )
     sources = bids.add_subparsers(required=True, metavar="SOURCE")
     _add_pair(sources)
+    _add_dicom(sources)
 
 
 def _add_pair(sources: Commands) -> None:
     pair = sources.add_parser(
         "pair",
-        help="two NIfTI files",
-        description="A T1w and a PET or CT, as NIfTI files. Fields of JSON files beside them are"
-        " copied where they describe scanner, sequence, tracer and reconstruction.",
+        help="two NIfTI files, or two folders with a DICOM series each",
+        description="A T1w and a PET or CT: NIfTI files, or folders with a DICOM series. Of JSON"
+        " files beside them, fields are copied that describe scanner, sequence, tracer and"
+        " reconstruction.",
     )
     pair.add_argument("mri", type=path, metavar="MRI", help="T1-weighted MRI")
     pair.add_argument(
@@ -50,8 +55,54 @@ def _add_pair(sources: Commands) -> None:
     pair.set_defaults(run=_run_pair)
 
 
+def _add_dicom(sources: Commands) -> None:
+    dicom = sources.add_parser(
+        "dicom",
+        help="a folder of DICOM files",
+        description="MR, PET and CT series of one or more people, in a folder and those below it."
+        " What a series is, is told from its headers; what is left out, and why, is said. Needs"
+        " pydicom and dcm2niix (pip install 'fusionprep[convert]').",
+    )
+    dicom.add_argument("source", type=path, metavar="FOLDER")
+    _add_out(dicom)
+    dicom.add_argument(
+        "--subject", metavar="LABEL", help="of the only patient (default: the PatientID)"
+    )
+    _add_series(dicom)
+    _add_pet(dicom)
+    dicom.add_argument(
+        "--sessions-by-date",
+        action="store_true",
+        help="make a session of each date, called by the days since the first, e.g. d0000",
+    )
+    dicom.set_defaults(run=_run_dicom)
+
+
+def _add_series(parser: argparse.ArgumentParser) -> None:
+    kinds = ", ".join([*(modality.name for modality in APP_MODALITIES), SKIP])
+    parser.add_argument(
+        "--series",
+        action="append",
+        default=[],
+        type=_series,
+        metavar="NUMBER=KIND",
+        help=f"what a series is, whatever its headers say: {kinds} (repeatable)",
+    )
+
+
+def _series(text: str) -> tuple[int, str]:
+    """An argparse type: the number of a series and what it is."""
+    number, _, kind = text.partition("=")
+    kinds = [*(modality.name for modality in APP_MODALITIES), SKIP]
+    if not number.isdecimal() or kind.lower() not in kinds:
+        raise argparse.ArgumentTypeError(
+            f"{shown(text)} is not NUMBER=KIND, such as 5={T1W.name} (kinds: {', '.join(kinds)})"
+        )
+    return int(number), kind.lower()
+
+
 def _add_target(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    parser.add_argument("out", type=folder, metavar="OUT", help="the BIDS dataset")
+    _add_out(parser)
     parser.add_argument(
         "--subject", required=required, metavar="LABEL", help="e.g. 01: letters and digits"
     )
@@ -62,6 +113,10 @@ def _add_target(parser: argparse.ArgumentParser, *, required: bool) -> None:
         metavar="KG",
         help="body weight, which SUV needs",
     )
+
+
+def _add_out(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", type=folder, metavar="OUT", help="the BIDS dataset")
     parser.add_argument(
         "--overwrite", action="store_true", help="replace a subject or session that is there"
     )
@@ -76,7 +131,7 @@ def _add_target(parser: argparse.ArgumentParser, *, required: bool) -> None:
 
 
 def _add_pet(parser: argparse.ArgumentParser) -> None:
-    pet = parser.add_argument_group("what is known of the PET")
+    pet = parser.add_argument_group("what is known of the PET, beside what the files say")
     pet.add_argument("--tracer", metavar="NAME", help="e.g. 18FFDG")
     pet.add_argument("--units", help="of the image, e.g. Bq/mL")
     pet.add_argument(
@@ -111,7 +166,7 @@ def _seconds(text: str) -> tuple[float, ...]:
 
 
 def _target(arguments: argparse.Namespace) -> "Target":
-    from fusionprep.conversion.pair import Target
+    from fusionprep.conversion.requests import Target
 
     return Target(
         arguments.out,
@@ -145,6 +200,25 @@ def _run_pair(arguments: argparse.Namespace) -> None:
     _tell(
         convert_pair(
             arguments.mri, arguments.functional, _target(arguments), _pet(arguments), modality
+        )
+    )
+
+
+def _run_dicom(arguments: argparse.Namespace) -> None:
+    from fusionprep.conversion.dicom import DICOMRequest, convert_dicom
+
+    _tell(
+        *convert_dicom(
+            DICOMRequest(
+                source=arguments.source,
+                out=arguments.out,
+                subject=arguments.subject,
+                series=dict(arguments.series),
+                given=_pet(arguments),
+                by_date=arguments.sessions_by_date,
+                overwrite=arguments.overwrite,
+                authors=tuple(arguments.authors),
+            )
         )
     )
 

@@ -10,6 +10,7 @@ from fusionprep.bids.metadata import labelled_nuclide
 from fusionprep.bids.timing import frame_timing
 from fusionprep.conversion.dataset import NOT_GIVEN, plain_label
 from fusionprep.errors import DataError, UsageError
+from fusionprep.modalities import PET
 from fusionprep.plausibility import INJECTED_DOSE, INJECTED_DOSES
 from fusionprep.tracers import find_tracer
 
@@ -78,6 +79,11 @@ class PETGiven:
     manufacturer: str | None = None
     scanner: str | None = None
 
+    @property
+    def of_one_scan(self) -> bool:
+        """Whether any of it holds for no other scan."""
+        return any(value is not None for value in (self.dose, self.starts, self.durations))
+
     def fields(self) -> dict[str, Any]:
         """The fields of a sidecar that follow.
 
@@ -140,14 +146,16 @@ def _nuclide(tracer: str) -> str | None:
 
 
 def complete(
-    known: Mapping[str, Any], n_frames: int, source: Path
+    own: Mapping[str, Any], given: PETGiven, n_frames: int, source: Path
 ) -> tuple[dict[str, Any], list[str]]:
-    """A sidecar with every required field that can be had, and the names of the others.
+    """A sidecar with the required fields that are known or may be n/a; the names of the others.
 
     Parameters
     ----------
-    known
-        Fields as far as they are known.
+    own
+        Fields as far as the image itself tells them.
+    given
+        What a user knows, which comes first.
     n_frames
         Frames of the image.
     source
@@ -158,8 +166,11 @@ def complete(
     DataError
         When the times cannot be those of the image.
     """
+    told = given.fields()
+    kept = {name: own[name] for name in own if "TimeZero" not in told or name not in TIMES}
+    known = kept | told
     sidecar = {
-        "Modality": "PT",
+        "Modality": PET.dicom,
         **dict.fromkeys(_TEXT, NOT_GIVEN),
         **{name: [] for name in _LISTS},
         **({} if "TimeZero" in known else _from_scan_start(n_frames)),
@@ -173,6 +184,16 @@ def complete(
                 f"{source} has {n_frames} frames, and {HINTS[name]} or {name} lists {len(listed)}"
             )
     return sidecar, [name for name in HINTS if name not in sidecar]
+
+
+def told_unknown(unknown: Sequence[str]) -> list[str]:
+    """What BIDS asks of a PET and nobody knows, in a sentence."""
+    if not unknown:
+        return []
+    options = ", ".join(dict.fromkeys(HINTS[name] for name in unknown))
+    return [
+        f"not known of the PET, though BIDS asks for it: {', '.join(unknown)} (options: {options})"
+    ]
 
 
 def _from_scan_start(n_frames: int) -> dict[str, Any]:
