@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fusionprep._version import __version__
-from fusionprep.bids import names
+from fusionprep.bids import names, raw_files
 from fusionprep.bids.dataset import BIDS_VERSION, CODE_URL
 from fusionprep.bids.subject_tables import PARTICIPANTS
 from fusionprep.bids.types import ImageFile
@@ -22,9 +22,8 @@ from fusionprep.cohort.truth import SEVERITIES, write_truth
 from fusionprep.demo.dataset import TRUTH_DIR, require_empty
 from fusionprep.demo.sidecars import TEMPLATE_LICENSE
 from fusionprep.errors import OutputError
-from fusionprep.files import json_text, table_text, write_bytes, write_text
+from fusionprep.files import json_text, table_text, write_text
 from fusionprep.image.partial_volume.methods import GRAY
-from fusionprep.image.stored import stored_image
 from fusionprep.modalities import PET, T1W
 from fusionprep.reports.group.regions import write_region_table
 from fusionprep.spaces import PACKAGED_TEMPLATE, TemplateSpace
@@ -127,15 +126,14 @@ def write_image(
 ) -> None:
     """An image of a cohort, stored as `dtype` times `slope`, and its sidecar."""
     space = template_space(float(affine[0, 0]))
-    content = stored_image(array, affine, dtype, slope=slope, space="mni")
-    write_bytes(out / path, content)
     told = {
         **fields,
         "Sources": [names.own_uri(TRUTH_DIR / SEVERITIES)],
         "Resolution": f"Resolution {space.resolution} of {space.name}",
         "SpatialReference": space.uri,
     }
-    write_text(names.sidecar_path(out / path), json_text(told))
+    image = raw_files.RawImage.rounded(array, affine, dtype, slope=slope, space="mni")
+    raw_files.write_image(out / path.removesuffix(names.IMAGE), image, told)
 
 
 def _write_subject(out: Path, anatomy: Anatomy, person: Person, images: Images) -> None:

@@ -2,6 +2,7 @@
 
 from fusionprep.commands import (
     benchmark,
+    bids,
     classify,
     export_onnx,
     fuse,
@@ -17,6 +18,7 @@ COMMANDS = (
     fuse,
     train,
     benchmark,
+    bids,
     simulate_cohort,
     classify,
     reader_study,

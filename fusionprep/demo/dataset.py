@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fusionprep.bids.raw_files import RawImage, write, write_image, write_json
 from fusionprep.demo import phantom, scanner, sidecars
 from fusionprep.demo.subject import (
     Grid,
@@ -20,8 +21,6 @@ from fusionprep.demo.subject import (
     sample,
 )
 from fusionprep.errors import NoInputError, OutputError
-from fusionprep.files import write_bytes
-from fusionprep.image.stored import stored_image
 
 TRUTH_DIR = Path("sourcedata") / "truth"
 # Bq/mL of one unit of activity: grey matter at an SUV of 7.5 for 185 MBq in 75 kg.
@@ -177,16 +176,16 @@ def require_empty(out: Path) -> None:
 def _write_tables(
     out: Path, people: Mapping[str, Person], seed: int, ignored: Sequence[str]
 ) -> None:
-    _write_json(out / "dataset_description.json", sidecars.dataset_description(seed))
-    _write(out / "README.md", sidecars.README.encode())
-    _write(out / ".bidsignore", "".join(f"{name}\n" for name in ignored).encode())
+    write_json(out / "dataset_description.json", sidecars.dataset_description(seed))
+    write(out / "README.md", sidecars.README.encode())
+    write(out / ".bidsignore", "".join(f"{name}\n" for name in ignored).encode())
     rows = ["participant_id\tage\tsex\tweight\theight"]
     rows += [
         f"sub-{label}\t{person.age}\t{person.sex}\t{person.weight_kg}\t{person.height_m}"
         for label, person in people.items()
     ]
-    _write(out / "participants.tsv", ("\n".join(rows) + "\n").encode())
-    _write_json(out / "participants.json", sidecars.PARTICIPANTS_JSON)
+    write(out / "participants.tsv", ("\n".join(rows) + "\n").encode())
+    write_json(out / "participants.json", sidecars.PARTICIPANTS_JSON)
 
 
 def _write_truth(out: Path, label: str, subject: Subject, poses: Mapping[str, np.ndarray]) -> None:
@@ -216,7 +215,7 @@ def _write_truth(out: Path, label: str, subject: Subject, poses: Mapping[str, np
     }
     values = {f"t1w_from_{name}": pose.tolist() for name, pose in poses.items()}
     values["activity"] = {name: tissue.pet * BECQUEREL_PER_UNIT for name, tissue in tissues.items()}
-    _write_json(Path(f"{stem}_truth.json"), values)
+    write_json(Path(f"{stem}_truth.json"), values)
 
 
 def _write_scans(
@@ -280,19 +279,5 @@ def _write_image(
     slope: float = 1.0,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """NIfTI at ``stem``.nii.gz, stored as ``dtype`` times ``slope``, and its sidecar."""
-    content = stored_image(array, affine, dtype, slope=slope)
-    _write(Path(f"{stem}.nii.gz"), content)
-    if metadata is not None:
-        _write_json(Path(f"{stem}.json"), metadata)
-
-
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    _write(path, (json.dumps(values, indent=2) + "\n").encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        write_bytes(path, content)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    """Write an array divided by ``slope`` and rounded to ``dtype``."""
+    write_image(stem, RawImage.rounded(array, affine, dtype, slope=slope), metadata)

@@ -18,9 +18,9 @@ from nipype.interfaces.base import (
 )
 
 from fusionprep.bids.names import IMAGE, NOTES, sidecar_path
+from fusionprep.bids.raw_files import SPACE_CODES
 from fusionprep.errors import OutputError, UnreadableFileError
 from fusionprep.files import write_text, write_whole
-from fusionprep.image.stored import SPACE_CODES
 from fusionprep.reading import read_text
 
 

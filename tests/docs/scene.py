@@ -74,7 +74,9 @@ def _weights(folder: Path) -> None:
     """What a training run leaves, here with the packaged weights."""
     folder.mkdir()
     for suffix in (".safetensors", ".json"):
-        shutil.copy(Path(weights.__file__).parents[1] / "data" / "weights" / f"unet{suffix}", folder)
+        shutil.copy(
+            Path(weights.__file__).parents[1] / "data" / "weights" / f"unet{suffix}", folder
+        )
 
 
 def _atlases(root: Path) -> None:
