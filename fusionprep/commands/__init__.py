@@ -1,6 +1,14 @@
 """The commands of ``fusionprep``. Each module has an ``add``: what the command takes and runs."""
 
-from fusionprep.commands import benchmark, export_onnx, fuse, join_vgg19, models, train
+from fusionprep.commands import (
+    benchmark,
+    export_onnx,
+    fuse,
+    join_vgg19,
+    models,
+    register,
+    train,
+)
 
-COMMANDS = (models, fuse, train, benchmark, export_onnx, join_vgg19)
+COMMANDS = (models, fuse, register, train, benchmark, export_onnx, join_vgg19)
 """In the order of ``fusionprep --help``."""
