@@ -5,10 +5,11 @@ from fusionprep.commands import (
     export_onnx,
     fuse,
     join_vgg19,
+    metrics,
     models,
     register,
     train,
 )
 
-COMMANDS = (models, fuse, register, train, benchmark, export_onnx, join_vgg19)
+COMMANDS = (models, fuse, register, metrics, train, benchmark, export_onnx, join_vgg19)
 """In the order of ``fusionprep --help``."""
