@@ -92,11 +92,23 @@ def _add_registration(fuse: argparse.ArgumentParser) -> None:
 
 
 def _add_colour(fuse: argparse.ArgumentParser) -> None:
-    fuse.add_argument(
+    shown = fuse.add_mutually_exclusive_group()
+    shown.add_argument(
         "--colour",
         action="store_true",
         help="PET or SPECT in colour over the MRI, without a model; a PNG gets the key of the"
         " colours beside it",
+    )
+    shown.add_argument(
+        "--gray",
+        action="store_true",
+        help="gray levels alone: otherwise, a picture in colour passes its colours on",
+    )
+    fuse.add_argument(
+        "--functional-colours",
+        metavar="MAP",
+        help="pseudo-colours of the second picture, by which its levels are read: a file of R,G,B"
+        " rows, or a name that matplotlib knows, e.g. hot (default: its luma)",
     )
     fuse.add_argument(
         "--colour-map",
@@ -142,6 +154,8 @@ def _run(arguments: argparse.Namespace) -> None:
             colour=arguments.colour,
             colour_map=arguments.colour_map,
             overwrite=arguments.overwrite,
+            gray=arguments.gray,
+            source_colours=arguments.functional_colours,
             bringing=arguments.bringing,
             transform=arguments.save_transform,
         )

@@ -13,12 +13,13 @@ from fusionprep.choices import Bringing, Device
 from fusionprep.errors import DataError, NoInputError, OutputError, UsageError
 from fusionprep.files import same_file, write_whole
 from fusionprep.image.alignment import Aligned, align_volumes, on_grid_of, overlap
+from fusionprep.image.chroma import chroma_of, joined_chroma
 from fusionprep.image.colour import rgb24_image
 from fusionprep.image.ct_units import CTUnits, to_hounsfield
 from fusionprep.image.fusion_mask import fusion_mask, shown_by_either
 from fusionprep.image.intensity import Scaling
 from fusionprep.image.io import load_image, new_image, read_mask, read_volume, same_grid
-from fusionprep.image.pictures import is_picture, read_gray
+from fusionprep.image.pictures import is_picture, read_gray, read_level, read_rgb
 from fusionprep.machine import cpus
 from fusionprep.modalities import Modality
 
@@ -50,6 +51,10 @@ class FilePair:
         How the second volume was registered to the first; None where it was not.
     resampled
         Whether it was brought to the grid of the first by their headers.
+    chroma
+        Of both pictures (:func:`~fusionprep.image.chroma.joined_chroma`); None where both are gray.
+    coloured
+        Which of both are in colour.
     """
 
     images: tuple[np.ndarray, np.ndarray]
@@ -60,6 +65,8 @@ class FilePair:
     units: CTUnits | None = None
     aligned: Aligned | None = None
     resampled: bool = False
+    chroma: np.ndarray | None = None
+    coloured: tuple[bool, bool] = (False, False)
 
 
 def stem(path: Path) -> str:
@@ -164,6 +171,7 @@ def read_file_pair(
     *,
     bringing: Bringing = "as is",
     device: Device = "auto",
+    source_colours: np.ndarray | None = None,
 ) -> FilePair:
     """Read two files, and bring the second to the grid of the first where that is asked for.
 
@@ -184,6 +192,9 @@ def read_file_pair(
         their headers, ``register`` when they are not.
     device
         Where the network that finds the brain runs.
+    source_colours
+        Pseudo-colours of the functional picture, (levels, 3) uint8, by which its levels are read;
+        None takes its luma for them.
 
     Raises
     ------
@@ -197,6 +208,8 @@ def read_file_pair(
     inputs = [anatomical, functional, *([mask] if mask else [])]
     volumes = [path.name.endswith(VOLUMES) for path in (*inputs, output)]
     if all(volumes):
+        if source_colours is not None:
+            raise UsageError("--functional-colours is for pictures; volumes have levels")
         return _read_volumes(anatomical, functional, mask, modality, bringing, device)
     if all(map(is_picture, (*inputs, output))):
         if bringing != "as is":
@@ -205,7 +218,7 @@ def read_file_pair(
             )
         if output.suffix.lower() != PICTURE:
             raise UsageError(f"{output} would lose gray levels; give --output a name in {PICTURE}")
-        return _read_pictures(anatomical, functional, mask)
+        return _read_pictures(anatomical, functional, mask, source_colours)
     raise UsageError(
         "the images, the mask and the output must all be NIfTI, or all PNG (JPEG and TIFF are read)"
     )
@@ -297,8 +310,13 @@ def _read_nifti(path: Path, missing: float = 0.0) -> "Nifti1Image":
     return read_volume(present(path), path.name, missing=missing)
 
 
-def _read_pictures(anatomical: Path, functional: Path, mask: Path | None) -> FilePair:
+def _read_pictures(
+    anatomical: Path, functional: Path, mask: Path | None, source_colours: np.ndarray | None
+) -> FilePair:
     first, second = read_gray(anatomical), read_gray(functional)
+    if source_colours is not None:
+        levels = read_level(functional, source_colours).astype(np.float32)
+        second = levels, Scaling("levels of pseudo-colours", 0.0, 255.0)
     images = first[0], second[0]
     _check_size(images[1], images[0], functional)
     if mask is None:
@@ -308,7 +326,18 @@ def _read_pictures(anatomical: Path, functional: Path, mask: Path | None) -> Fil
         _check_size(inside, images[0], mask)
         if not inside.any():
             raise DataError(f"the mask {mask} is black everywhere; draw where to fuse in white")
-    return FilePair(images, inside, save_picture, (first[1], second[1]))
+    chromas = [
+        None if rgb is None else chroma_of(rgb)
+        for rgb in (read_rgb(anatomical), read_rgb(functional) if source_colours is None else None)
+    ]
+    return FilePair(
+        images,
+        inside,
+        save_picture,
+        (first[1], second[1]),
+        chroma=joined_chroma(*chromas),
+        coloured=(chromas[0] is not None, chromas[1] is not None),
+    )
 
 
 def _check_size(image: np.ndarray, reference: np.ndarray, path: Path) -> None:

@@ -13,6 +13,7 @@ from fusionprep.devices import resolve_device
 from fusionprep.errors import UsageError
 from fusionprep.files import json_text
 from fusionprep.image.alignment import Aligned
+from fusionprep.image.chroma import with_chroma
 from fusionprep.image.colour import (
     DEFAULT_COLOUR_MAP,
     colour_table,
@@ -21,6 +22,7 @@ from fusionprep.image.colour import (
     gray_as_rgb,
 )
 from fusionprep.image.colour_key import draw_key
+from fusionprep.image.pictures import named_colormap
 from fusionprep.image.resample import itk_from_ras
 from fusionprep.image.transform_files import check_transform_name, write_transform
 from fusionprep.modalities import PET, Modality
@@ -40,6 +42,11 @@ from fusionprep.models.registry import get_model
 
 ANATOMY = "MRI"
 """What the first file is, in the sidecar and the key of colours."""
+
+LUMA_LEVELS = (
+    "the luma of {} was taken for the uptake, though its colours may mean another order of levels;"
+    " --functional-colours reads the levels"
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,11 @@ class FusionRequest:
         As in :func:`fusionprep.models.fuse`.
     overwrite
         Whether files that are there may be replaced, other than the inputs.
+    gray
+        Whether pictures in colour are fused to a picture in gray.
+    source_colours
+        Pseudo-colours by which the levels of the functional picture are read
+        (:func:`~fusionprep.image.pictures.named_colormap`); None takes its luma.
     bringing
         How the functional volume comes to the grid of the anatomical one.
     transform
@@ -85,6 +97,8 @@ class FusionRequest:
     colour: bool = False
     colour_map: ColourMapName = DEFAULT_COLOUR_MAP
     overwrite: bool = False
+    gray: bool = False
+    source_colours: str | None = None
     bringing: Bringing = "as is"
     transform: Path | None = None
 
@@ -100,7 +114,8 @@ def fuse_files(request: FusionRequest) -> Aligned | None:
 
     A NIfTI result is float32 in [0, 1], with the axes and the affine of the first file; a PNG
     result is 8-bit gray. In colour it is RGB24 or 8-bit RGB, and the key of the colours is drawn
-    beside a PNG.
+    beside a PNG. Of pictures in colour the luma is fused and the chroma kept
+    (:mod:`fusionprep.image.chroma`): the result is 8-bit RGB.
 
     Returns
     -------
@@ -130,6 +145,7 @@ def fuse_files(request: FusionRequest) -> Aligned | None:
     keys = [key_file] if coloured and output.suffix.lower() == PICTURE else []
     beside = [sidecar_file, *keys, *([request.transform] if request.transform else [])]
     check_outputs([output, *beside], request.inputs, overwrite=request.overwrite)
+    colours = request.source_colours
     pair = read_file_pair(
         request.anatomical,
         request.functional,
@@ -138,6 +154,7 @@ def fuse_files(request: FusionRequest) -> Aligned | None:
         modality,
         bringing=request.bringing,
         device=request.device,
+        source_colours=None if colours is None else named_colormap(colours),
     )
     make = _coloured if coloured else _fused
     image, sidecar = make(request, pair, entry, modality)
@@ -195,7 +212,9 @@ def _coloured(
     )
     image = fuse_colour(*scaled.images, pair.mask, request.colour_map)
     inputs = input_records((request.anatomical.name, request.functional.name), scaled.scalings)
+    luma = {"Levels": LUMA_LEVELS.format(request.functional.name)} if pair.coloured[1] else {}
     return image, {
+        **luma,
         "Description": f"{ANATOMY} and {modality.label} in colour: lightness tells mostly the"
         f" {ANATOMY}, hue and chroma the {modality.label}",
         "ColourMap": {**describe_colours(request.colour_map), "Inputs": inputs},
@@ -223,7 +242,17 @@ def _fused(
     scalings = fused.scaled.scalings
     if pair.units is not None and pair.units.scaling:
         scalings = scalings[0], pair.units.scaling
-    return gray_as_rgb(fused.image) if request.colour else fused.image, {
+    sidecar = {
         "Description": f"Fused by {entry.label}: {entry.title}",
         "FusionModel": fused.entry.provenance(fused.device, request.planes, sources, scalings),
     }
+    if request.colour:
+        return gray_as_rgb(fused.image), sidecar
+    if pair.chroma is None or request.gray:
+        return fused.image, sidecar
+    names = (name for name, has in zip(sources, pair.coloured, strict=True) if has)
+    sidecar["Chroma"] = (
+        f"Cb and Cr (BT.601) of {' and '.join(names)}, lowered where RGB cannot show them at the"
+        " fused luma"
+    )
+    return with_chroma(fused.image, pair.chroma), sidecar
