@@ -7,8 +7,10 @@ from fusionprep.commands import (
     export_onnx,
     fuse,
     join_vgg19,
+    metrics,
     models,
     reader_study,
+    register,
     simulate_cohort,
     train,
 )
@@ -16,6 +18,8 @@ from fusionprep.commands import (
 COMMANDS = (
     models,
     fuse,
+    register,
+    metrics,
     train,
     benchmark,
     bids,

@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
         "benchmark",
         help="compare fusion models on pairs of images",
         description="Fuse, score and rank. Every dataset is a folder with two subfolders of "
-        "same-named PNG slices or NIfTI volumes, such as mri and ct.",
+        "same-named slices (PNG, JPEG, TIFF) or NIfTI volumes, such as mri and ct.",
     )
     benchmark.add_argument("--pairs", type=path, nargs="+", required=True, metavar="DIR")
     benchmark.add_argument("--models", nargs="+", default=(), metavar="NAME", choices=model_names())

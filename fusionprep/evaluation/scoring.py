@@ -294,17 +294,37 @@ def _scores(
     rounded = to_gray_levels(fused)
     key = rounded.tobytes()
     if key not in known:
-        images = (gray.anatomical, gray.functional, rounded)
         try:
-            each = [_slice_scores(planes, names) for planes in _scored_slices(images, gray.mask)]
+            known[key], _ = mean_scores(gray, rounded, names)
         except DataError as error:
             raise DataError(f"{pair.anatomical}: {error}") from error
-        known[key] = {name: _mean([scores[name] for scores in each]) for name in each[0]}
     if fused.ndim < 3:
         return known[key]
     sources = (gray.anatomical.astype(np.float64), gray.functional.astype(np.float64))
     flicker = through_plane_inconsistency(fused.astype(np.float64), *sources, gray.mask)
     return {**known[key], FLICKER: flicker}
+
+
+def mean_scores(
+    gray: GrayPair, fused: np.ndarray, names: Sequence[str]
+) -> tuple[dict[str, float], int]:
+    """Metrics and guards of a fused image, and of how many slices they are means.
+
+    Parameters
+    ----------
+    fused
+        Whole gray levels, uint8, of the shape of the sources.
+    names
+        Of the metrics.
+
+    Raises
+    ------
+    DataError
+        When a slice is smaller than the metrics need.
+    """
+    images = (gray.anatomical, gray.functional, fused)
+    each = [_slice_scores(planes, names) for planes in _scored_slices(images, gray.mask)]
+    return {name: _mean([scores[name] for scores in each]) for name in each[0]}, len(each)
 
 
 def _slice_scores(planes: Sequence[np.ndarray], names: Sequence[str]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fusionprep.errors import DataError
+from fusionprep.errors import DataError, NoInputError
 from fusionprep.image.intensity import Scaling
 from fusionprep.regular import check_regular
 
@@ -87,6 +87,18 @@ def read_gray(path: Path) -> tuple[np.ndarray, Scaling]:
     return picture.gray(), scaling
 
 
+def read_rgb(path: Path) -> np.ndarray | None:
+    """The colours of a picture, uint8 (H, W, 3); None where it is stored in gray levels.
+
+    Raises
+    ------
+    NoInputError, DataError
+        As in :func:`read_gray`.
+    """
+    picture = _read(path)
+    return picture.levels.astype(np.uint8) if picture.levels.ndim == 3 else None
+
+
 def read_luminance(path: Path) -> np.ndarray:
     """Read a picture as 8-bit gray levels, otherwise as :func:`read_gray`.
 
@@ -128,6 +140,37 @@ def read_colormap(path: Path) -> np.ndarray:
     if not three or not ((colours >= 0) & (colours <= 255)).all():
         raise DataError(f"the colour map {path} is not a table of R,G,B rows from 0 to 255")
     return np.rint(colours).astype(np.uint8)
+
+
+def named_colormap(name: str) -> np.ndarray:
+    """The colours of a pseudo-colour map by matplotlib's name or from a file.
+
+    Parameters
+    ----------
+    name
+        E.g. ``hot``; or the path of a file for :func:`read_colormap`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (levels, 3) uint8.
+
+    Raises
+    ------
+    NoInputError
+        When it is neither.
+    DataError
+        When the file is not a colour map.
+    """
+    from matplotlib import colormaps
+
+    if name in colormaps:
+        return np.rint(255 * colormaps[name](np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)
+    if not Path(name).is_file():
+        raise NoInputError(
+            f"{name} is neither a file of R,G,B rows nor a colour map of matplotlib, such as hot"
+        )
+    return read_colormap(Path(name))
 
 
 def read_level(path: Path, colours: np.ndarray) -> np.ndarray:
