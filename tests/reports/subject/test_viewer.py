@@ -8,12 +8,19 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from fusionprep.errors import DataError
 from fusionprep.reports.records import read_subject
 from fusionprep.reports.subject import scores, viewer
 from fusionprep.reports.subject.report import write_participant_report
-from fusionprep.reports.subject.volumes import Grid, brain_grid, sample, small_volume
+from fusionprep.reports.subject.volumes import (
+    BEYOND_BRAIN_MM,
+    Grid,
+    brain_grid,
+    sample,
+    small_volume,
+)
 from tests.reports import outputs
 
 SPOT = np.array([14.0, -31.0, 22.0])
@@ -116,6 +123,49 @@ def test_nothing_beyond_an_image_but_its_lowest_value(mask):
     sampled = sample(air, grid)
     assert sampled[0, 0, 0] == -1000.0
     assert sample(air, grid, outside=3.0)[0, 0, 0] == 3.0
+
+
+def test_the_face_is_in_no_volume(tmp_path, bundles):
+    outputs.write_anatomy(tmp_path, "sub-01")
+    outputs.write_pet(tmp_path, "sub-01")
+    anat, pet = (tmp_path / "sub-01" / name for name in ("anat", "pet"))
+    # a head that is bright to its last voxel, in every image
+    for path in (*anat.glob("*preproc_T1w.nii.gz"), *pet.glob("*.nii.gz")):
+        image = nib.load(path)
+        kind = image.get_data_dtype()
+        levels = np.random.default_rng(0).integers(100, 255, image.shape).astype(np.uint8)
+        head = np.empty(image.shape, kind)
+        for name in kind.names or ():
+            head[name] = levels
+        nib.Nifti1Image(head if kind.names else levels.astype(kind), image.affine).to_filename(path)
+    viewer.write_viewer(tmp_path, read_subject(tmp_path, "01"), bundles=bundles)
+    (stage,) = _volumes(tmp_path, "01")
+    assert len(stage["volumes"]) == 4
+    mask = outputs.brain()["mask"]
+    brain = nib.affines.apply_affine(mask.affine, np.argwhere(mask.get_fdata() > 0))
+    for volume in stage["volumes"]:
+        shown = _image(volume)
+        voxels = np.asanyarray(shown.dataobj)
+        bright = voxels["R"] if voxels.dtype.names else shown.dataobj.get_unscaled()
+        places = nib.affines.apply_affine(shown.affine, np.argwhere(bright > 0))
+        far = cKDTree(brain).query(places)[0]
+        # the mask has voxels of 4 mm, whose borders lie up to half their diagonal away
+        assert len(places), volume["label"]
+        assert 5.0 <= far.max() <= BEYOND_BRAIN_MM + 4.0 * np.sqrt(3) / 2
+        assert len(places) * 8 > len(brain) * 64
+
+
+def test_a_t1w_without_a_brain_mask_is_not_shown(tmp_path, bundles):
+    outputs.write_anatomy(tmp_path, "sub-01_ses-1")
+    outputs.write_anatomy(tmp_path, "sub-01_ses-2")
+    masks = [tmp_path / "sub-01" / ses / "anat" for ses in ("ses-1", "ses-2")]
+    for number, folder in enumerate(masks):
+        for path in folder.glob("*_desc-brain_mask.*"):
+            path.unlink()
+        block = viewer.write_viewer(tmp_path, read_subject(tmp_path, "01"), bundles=bundles)
+        assert f"T1w ses-{number + 1} (its brain mask is missing" in block
+        assert ("<script" in block) is (number == 0)
+    assert "No interactive viewer: T1w ses-1 (" in block
 
 
 def test_values_are_windowed_to_the_brain():
