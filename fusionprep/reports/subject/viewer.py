@@ -68,8 +68,9 @@ _CONTROLS = Markup(
 <p class="position"><output id="viewer-position" for="viewer-canvas"></output></p>
 <p class="note" id="viewer-help">Click to move the crosshair. Once the picture has the focus, the
 mouse wheel goes through the slices; arrow keys move left, right, forwards and backwards, Page Up
-and Page Down up and down. For this page volumes are resampled to {spacing:g} mm and blank more than
-{beyond:g} mm from the brain, so that no face can be seen; the left of the subject is on the left.</p>
+and Page Down up and down. For this page volumes are resampled to {spacing:g} mm, and left blank
+more than {beyond:g} mm from the brain, so that they show no face. The left of the subject is on the
+left.</p>
 </div>
 """
 ).format(spacing=SPACING_MM, beyond=BEYOND_BRAIN_MM)

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from fusionprep.errors import DataError
 from fusionprep.reports.records import read_subject
 from fusionprep.reports.subject import scores, viewer
+from fusionprep.reports.subject.blocks import methods_block, scan_block
 from fusionprep.reports.subject.report import write_participant_report
 from fusionprep.reports.subject.volumes import (
     BEYOND_BRAIN_MM,
@@ -174,6 +175,7 @@ def test_values_are_windowed_to_the_brain():
     image = nib.Nifti1Image(ramp.copy(), grid.affine)
     inside = np.zeros(grid.shape)
     inside[10:30] = 1.0
+    near = slice(8, 32)  # within 5 mm
     for from_zero in (False, True):
         small = _written(small_volume(image, grid, inside, from_zero=from_zero))
         low, high = np.percentile(ramp[10:30], (1.0, 99.7))
@@ -183,19 +185,20 @@ def test_values_are_windowed_to_the_brain():
         assert float(small.header["cal_max"]) == pytest.approx(high)
         step = (high - low) / 255
         shown = small.get_fdata()
-        assert np.abs(shown - np.clip(ramp, low, high)).max() <= step / 2 + 1e-4
+        assert np.abs(shown - np.clip(ramp, low, high))[near].max() <= step / 2 + 1e-4
+        assert np.ptp(shown[[*range(8), *range(32, 40)]]) == 0
         assert np.asarray(small.dataobj.get_unscaled()).max() == 255
 
 
 def test_the_display_range_of_an_image_that_misses_the_brain():
     grid = Grid(np.diag([2.0, 2.0, 2.0, 1.0]), (20, 20, 20))
     data = np.zeros(grid.shape, np.float32)
-    data[0] = 5.0
+    data[10] = 5.0
     inside = np.zeros(grid.shape)
     inside[12:] = 1.0
     image = nib.Nifti1Image(data, grid.affine)
     small = _written(small_volume(image, grid, inside, from_zero=True))
-    assert small.get_fdata()[0].max() == pytest.approx(5.0)
+    assert small.get_fdata()[10].max() == pytest.approx(5.0)
 
 
 def test_own_model_first_then_those_of_the_run(tmp_path):
@@ -265,7 +268,7 @@ def test_the_budget_is_kept_and_what_was_left_out_is_told(tmp_path, bundles, mon
         "Average of PET",
     ]
     assert sum(len(v["nifti"]) for v in stage["volumes"]) <= budget
-    assert "DenseFuse of PET, Wavelet of PET." in block
+    assert "DenseFuse of PET, Wavelet of PET (to keep this report below 12 MB)." in block
 
 
 def test_figures_count_towards_the_size_of_the_report(tmp_path, bundles, monkeypatch):
@@ -409,3 +412,31 @@ def test_quality_and_fusion_metrics_are_shown(tmp_path):
         assert words in block
     assert "x ↑" not in block
     assert scores.quality_table(read_subject(tmp_path, "01").anatomies()[0]) == ""
+
+
+def test_the_dose_is_told_in_words_and_units(tmp_path):
+    outputs.write_pet(
+        tmp_path, "sub-01", InjectedRadioactivity=185, InjectedRadioactivityUnits="MBq"
+    )
+    suv = {
+        "Factor": 0.000346,
+        "InjectedDoseBecquerel": 185e6,
+        "DecayedDoseBecquerel": 154.04e6,
+        "BodyWeightKilogram": 64.0,
+    }
+    stem = tmp_path / "sub-01" / "pet" / "sub-01_space-T1w_desc-suv_pet"
+    outputs.write_image(stem, outputs.brain()["pet"], SUV=suv)
+    (scan,) = read_subject(tmp_path, "01").scans()
+    block = scan_block(scan)
+    assert "Injected radioactivity</th><td>185 MBq<" in block
+    assert "185 MBq FDG, 154 MBq at the time that decay is corrected to, 64 kg<" in block
+    assert "refers to pons, mean 8123.5 Bq/mL; chosen with --suvr-region<" in block
+    assert "Becquerel" not in block
+
+
+def test_the_methods_text_is_marked_up():
+    text = "# Methods\n\nBy *Nipype* 1.1 (*SciPy* (x)), `a*b`, 2 * 3 * 4, *<b>*.\n\n- *aparc+aseg*"
+    assert methods_block(text, None) == (
+        "<h3>Methods</h3>\n<p>By <em>Nipype</em> 1.1 (<em>SciPy</em> (x)), <code>a*b</code>,"
+        " 2 * 3 * 4, <em>&lt;b&gt;</em>.</p>\n<ul><li><em>aparc+aseg</em></li></ul>"
+    )
