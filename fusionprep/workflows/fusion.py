@@ -22,6 +22,7 @@ from fusionprep.spaces import NATIVE
 from fusionprep.workflows.anatomical import t1w_output
 from fusionprep.workflows.coregistration import Branch, paired_metadata
 from fusionprep.workflows.memory import GB_OF_SLICE
+from fusionprep.workflows.methods import Stage, describe
 from fusionprep.workflows.nodes import (
     CONTRAST,
     Port,
@@ -35,7 +36,8 @@ from fusionprep.workflows.nodes import (
 from fusionprep.workflows.smoothing import smoothing_fields
 
 DESCRIPTION = """
-{anatomy} and {modality} were scaled to [0, 1] and fused slice by slice with {models}. {planes}
+The {modality} was fused with the {anatomy} slice by slice by {models}, intensities being scaled to
+[0, 1]. {planes}
 """
 COLOUR = """
 In colour images, lightness tells mostly the {anatomy}, and hue and chroma, from gray through red
@@ -144,7 +146,7 @@ def init_fusion_wf(config: Config, pair: FusionPair) -> LiterateWorkflow:
     """
     workflow = LiterateWorkflow(name=f"fusion{pair.space.tag}_wf")
     entries = fusion_entries(config.fusion, pair.modality)
-    workflow.__desc__ = _describe(config.fusion, pair.modality, entries)
+    describe(workflow, Stage.FUSION, _describe(config.fusion, pair.modality, entries))
     anatomy = [field for entry in entries for field in _anatomy(config.fusion, entry)]
     lesion = lesion_fields(pair.t1w)
     fields = [*dict.fromkeys(anatomy), "mask", "functional", *lesion]

@@ -10,6 +10,7 @@ from fusionprep.demo.dataset import read_truth
 from fusionprep.image.region_values import region_values
 from fusionprep.reading import read_table
 from tests.app.runs import run_app, sidecar
+from tests.app.said import methods
 from tests.app.test_suvr_region import workflow
 from tests.app.true_regions import true_labels
 from tests.validator import issues
@@ -60,7 +61,7 @@ def test_each_atlas_is_brought_once_and_measured_in_each_pet(tmp_path, own_atlas
     assert not [path for path in paths if "tacs" in path]
     names = built.list_node_names()
     assert len([name for name in names if name.endswith("bring_atlas")]) == 3
-    said = " ".join(built.visit_desc().split())
+    said = " ".join(methods(built).split())
     assert "Desikan-Killiany atlas [@desikan]" in said
     assert "own segmentation by *FreeSurfer*" in said
     assert "in the space of the T1w" in said
