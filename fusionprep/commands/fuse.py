@@ -51,6 +51,13 @@ def add(commands: Commands) -> None:
         help=f"of the second image; decides how a volume is scaled (default: {PET.name})",
     )
     fuse.add_argument("--tracer", help="e.g. 18FFDG; decides how PET and SPECT are scaled")
+    fuse.add_argument(
+        "--dicom-reference",
+        type=path,
+        metavar="SERIES",
+        help="folder of the DICOM series that the MRI was converted from: the fused NIfTI is also"
+        " written as DICOM on its grid and under its study, into a folder beside it",
+    )
     _add_fusion_options(fuse)
     fuse.set_defaults(run=_run)
 
@@ -88,8 +95,11 @@ def _add_fusion_options(fuse: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    from fusionprep.dicom.beside import check_reference, write_beside
     from fusionprep.models.files import FusionRequest, fuse_files
 
+    if arguments.dicom_reference is not None:
+        check_reference(arguments.output, arguments.dicom_reference, arguments.mri)
     fuse_files(
         FusionRequest(
             anatomical=arguments.mri,
@@ -108,3 +118,5 @@ def _run(arguments: argparse.Namespace) -> None:
             overwrite=arguments.overwrite,
         )
     )
+    if arguments.dicom_reference is not None:
+        write_beside(arguments.output, arguments.dicom_reference)
