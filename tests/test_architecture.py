@@ -30,7 +30,7 @@ LAYERS = (
         "fusionprep.frame_windows",
     },
     {"fusionprep.arguments", "fusionprep.pages", "fusionprep.image"},
-    {"fusionprep.models"},
+    {"fusionprep.models", "fusionprep.dicom"},
     {
         *("fusionprep.config", "fusionprep.config_checks", "fusionprep.config_file"),
         *("fusionprep.config_processing", "fusionprep.config_regions", "fusionprep.evaluation"),

@@ -61,6 +61,7 @@ def add(commands: Commands) -> None:
     )
     fuse.add_argument("--tracer", help="e.g. 18FFDG; decides how PET and SPECT are scaled")
     _add_registration(fuse)
+    _add_dicom(fuse)
     _add_fusion_options(fuse)
     fuse.set_defaults(run=_run)
 
@@ -135,9 +136,22 @@ def _add_fusion_options(fuse: argparse.ArgumentParser) -> None:
     fuse.add_argument("--device", default="auto", choices=choices(Device))
 
 
+def _add_dicom(fuse: argparse.ArgumentParser) -> None:
+    fuse.add_argument(
+        "--dicom-reference",
+        type=path,
+        metavar="SERIES",
+        help="folder of the DICOM series that the MRI was converted from: the fused NIfTI is also"
+        " written as DICOM on its grid and under its study, into a folder beside it",
+    )
+
+
 def _run(arguments: argparse.Namespace) -> None:
+    from fusionprep.dicom.beside import check_reference, write_beside
     from fusionprep.models.files import FusionRequest, fuse_files
 
+    if arguments.dicom_reference is not None:
+        check_reference(arguments.output, arguments.dicom_reference, arguments.mri)
     aligned = fuse_files(
         FusionRequest(
             anatomical=arguments.mri,
@@ -163,3 +177,5 @@ def _run(arguments: argparse.Namespace) -> None:
     if aligned is not None:
         print(aligned.in_words())
         refuse_failed(aligned, arguments.output, force=arguments.force)
+    if arguments.dicom_reference is not None:
+        write_beside(arguments.output, arguments.dicom_reference)

@@ -9,6 +9,7 @@ from nipype.interfaces.base import Undefined
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
+from fusionprep._version import __version__
 from fusionprep.bids import fused_names, names
 from fusionprep.bids.types import ImageFile, Pairing
 from fusionprep.config import Config, Fusion
@@ -21,6 +22,7 @@ from fusionprep.models.registry import get_model
 from fusionprep.spaces import NATIVE
 from fusionprep.workflows.anatomical import t1w_output
 from fusionprep.workflows.coregistration import Branch, paired_metadata
+from fusionprep.workflows.dicom import add_dicom
 from fusionprep.workflows.memory import GB_OF_SLICE
 from fusionprep.workflows.methods import Stage, describe
 from fusionprep.workflows.nodes import (
@@ -229,6 +231,7 @@ def _write(
 ) -> None:
     """Write the fused image and, of a PET, that in colour."""
     modality = pair.modality
+    first = entry.name == fusion_entries(config.fusion, modality)[0].name
     results = [(False, "out_file", "metadata", "scalar, 0 to 1")]
     if modality.tracer:
         what = (
@@ -251,6 +254,13 @@ def _write(
             },
         )
         workflow.connect([(fuse, write, [(field, "in_file"), (computed, "computed")])])
+        # the image in colour is the same beside every model
+        if pair.space.template is None and not (colour and not first):
+            shown = f"{desc.contrast.label} and {modality.label}"
+            shown = f"{shown} in colour" if colour else f"{entry.label} of {shown}"
+            description = write.inputs.metadata["Description"]
+            told = shown, f"{description}, by fusionprep {__version__}"
+            add_dicom(workflow, config, pair.t1w, (fuse, field), write.inputs.out_path, told)
 
 
 def _figure_like(pair: FusionPair, desc: fused_names.FusedDesc, kind: str) -> str:

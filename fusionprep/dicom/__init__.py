@@ -1,0 +1,1 @@
+"""Fused images as DICOM, for the viewer that the images came from."""
