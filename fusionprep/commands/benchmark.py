@@ -83,6 +83,12 @@ def _run(arguments: argparse.Namespace) -> None:
     with SavingWatch(out) as watch, keeping_pairs(out, request, resume=arguments.resume) as kept:
         results = run_benchmark(request, watch, kept)
         write_benchmark(out, request, results)
+    for scores in results:
+        if scores.empty:
+            print(
+                f"{scores.pair_set.name}: {len(scores.empty)} of {len(scores.pair_set.pairs)} pairs"
+                f" skipped, with an image that shows nothing (e.g. {scores.empty[0]})"
+            )
     print(f"summary: {out / 'summary.html'}")
     if lost := sum(len(scores.lost) for scores in results):
         raise DataError(f"{lost} of the results are missing, for the reasons told above")

@@ -103,6 +103,11 @@ class GrayPair:
         """Voxel sizes of a volume; None for slices, which do not say."""
         return None if self.anatomical.ndim < 3 else self.voxel_sizes
 
+    @property
+    def empty(self) -> bool:
+        """Whether one of the images shows nothing, so that there is nothing to fuse."""
+        return bool(np.ptp(self.anatomical) == 0 or np.ptp(self.functional) == 0)
+
     def unit_images(self) -> tuple[np.ndarray, np.ndarray]:
         """Both images as float32 in [0, 1]."""
         return self.anatomical.astype(np.float32) / 255, self.functional.astype(np.float32) / 255

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 BRAIN_MASK = "BrainMask"
 """Field of the registration that says where its brain mask is from."""
 
-IDENTITY_NOTE = "whether both images show the same person is not checked"
-"""A rigid registration of two heads looks much like one of two images of the same head."""
+STRETCH = "StretchPercent"
+"""Field: :class:`~fusionprep.image.stretch.Stretch`, None where it was not measured."""
+
+IDENTITY_NOTE = "; whether both images are of one person is not checked"
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Aligned:
         return (
             f"registration: {told['Verdict']} ({told['VerdictReason']}): turned by"
             f" {told['RotationDegrees']:.1f}°, moved by {told['TranslationMillimetres']:.1f} mm"
-            f"{known}; {IDENTITY_NOTE}"
+            f"{known}{IDENTITY_NOTE if told[STRETCH] is None else ''}"
         )
 
 
@@ -69,6 +71,9 @@ def align_volumes(
     n_threads: int = 1,
 ) -> Aligned:
     """Register a volume to an MRI as the App does, from any pose, and bring it to its grid.
+
+    The verdict on a PET or SPECT is ``review``, too, when its brain has another size than that in
+    the MRI (:mod:`fusionprep.image.stretch`): nothing else says that both are of one person.
 
     Parameters
     ----------
@@ -94,8 +99,9 @@ def align_volumes(
         When CUDA is asked for and absent.
     """
     from fusionprep.image.registration import register_rigid
-    from fusionprep.image.registration_quality import assess_rigid
+    from fusionprep.image.registration_quality import assess_rigid, with_doubt
     from fusionprep.image.resample import itk_from_ras, remove_shear
+    from fusionprep.image.stretch import measure_stretch
     from fusionprep.image.zero_level import from_zero
 
     check_upright(fixed, fixed_name)
@@ -108,10 +114,16 @@ def align_volumes(
     sought = _without_what_is_not_the_head(upright, modality, moving_name)
     found = register_rigid(head, sought, inside, modality=modality, n_threads=n_threads)
     scores = assess_rigid(found, sought, inside, modality)
+    stretch = None
+    if modality.tracer and scores["Verdict"] != "fail":
+        stretch = measure_stretch(head, inside, sought, found.t1w_from_moving)
+    if stretch is not None:
+        scores = with_doubt(scores, stretch.doubt)
+    scores |= {STRETCH: None if stretch is None else round(stretch.percent, 1), BRAIN_MASK: origin}
     moved = on_grid_of(
         fixed, upright, modality, itk_from_ras(found.t1w_from_moving), n_threads=n_threads
     )
-    return Aligned(moved, found.t1w_from_moving, {**scores, BRAIN_MASK: origin})
+    return Aligned(moved, found.t1w_from_moving, scores)
 
 
 def on_grid_of(
