@@ -16,6 +16,8 @@ from fusionprep.files import json_text, write_bytes
 SIDECAR = ".json"
 SPACE_CODES = {"scanner": 1, "aligned": 2, "mni": 4}
 """What an affine means, as NIfTI numbers it."""
+TRUTH_DIR = Path("sourcedata") / "truth"
+"""Where a dataset keeps what was simulated, a folder for each subject."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,13 @@ def write_image(
     OutputError
         When it cannot be written.
     """
-    content = gzip.compress(_nifti_bytes(image), 1, mtime=0)
-    write(Path(f"{stem}{IMAGE}"), content)
+    write(Path(f"{stem}{IMAGE}"), nifti_bytes(image))
     if metadata is not None:
         write_json(Path(f"{stem}{SIDECAR}"), metadata)
 
 
-def _nifti_bytes(image: RawImage) -> bytes:
+def nifti_bytes(image: RawImage) -> bytes:
+    """The content of a compressed NIfTI file."""
     # the header of a new image says the machine's order of bytes
     voxels = image.voxels.astype(image.voxels.dtype.newbyteorder("="), copy=False)
     nifti = nib.Nifti1Image(voxels, image.affine, dtype=voxels.dtype)
@@ -86,7 +88,8 @@ def _nifti_bytes(image: RawImage) -> bytes:
     header.set_xyzt_units("mm", "sec")
     header["vox_offset"] = 352
     header["scl_slope"], header["scl_inter"] = image.slope, image.intercept
-    return header.binaryblock + b"\0\0\0\0" + voxels.tobytes(order="F")
+    content = header.binaryblock + b"\0\0\0\0" + voxels.tobytes(order="F")
+    return gzip.compress(content, 1, mtime=0)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

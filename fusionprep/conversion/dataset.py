@@ -10,7 +10,7 @@ from typing import Any
 
 from fusionprep._version import __version__
 from fusionprep.bids.names import BIDS, file_name
-from fusionprep.bids.raw_files import RawImage, write, write_image, write_json
+from fusionprep.bids.raw_files import TRUTH_DIR, RawImage, write, write_image, write_json
 from fusionprep.bids.subject_tables import PARTICIPANTS
 from fusionprep.errors import OutputError, UsageError
 from fusionprep.files import UNFINISHED, table_text
@@ -191,7 +191,7 @@ def add_subject(out: Path, subject: Subject, origin: Origin, *, overwrite: bool 
     finally:
         shutil.rmtree(written, ignore_errors=True)
     for name, content in subject.truth.items():
-        write(out / "sourcedata" / "truth" / f"sub-{subject.label}" / name, content)
+        write(out / TRUTH_DIR / f"sub-{subject.label}" / name, content)
 
 
 def _check_dataset(out: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fusionprep.bids.raw_files import RawImage, write, write_image, write_json
+from fusionprep.bids.raw_files import TRUTH_DIR, RawImage, write, write_image, write_json
 from fusionprep.demo import phantom, scanner, sidecars
 from fusionprep.demo.subject import (
     Grid,
@@ -22,7 +22,6 @@ from fusionprep.demo.subject import (
 )
 from fusionprep.errors import NoInputError, OutputError
 
-TRUTH_DIR = Path("sourcedata") / "truth"
 # Bq/mL of one unit of activity: grey matter at an SUV of 7.5 for 185 MBq in 75 kg.
 BECQUEREL_PER_UNIT = 7.5 * sidecars.INJECTED_MEGABECQUEREL * 1e6 / 75e3 / phantom.GREY_MATTER.pet
 STATIC = scanner.Frames((2400.0,), (1200.0,))

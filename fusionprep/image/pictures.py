@@ -61,6 +61,12 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURES
 
 
+def in_colour(path: Path) -> bool:
+    """Whether a picture has colours other than gray; raises as :func:`read_gray`."""
+    levels = _read(path).levels
+    return levels.ndim == 3 and bool((levels != levels[..., :1]).any())
+
+
 def read_gray(path: Path) -> tuple[np.ndarray, Scaling]:
     """Read a picture as gray levels of the depth in which they are stored.
 
