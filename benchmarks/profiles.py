@@ -53,7 +53,7 @@ LIMITS = {
     "lower": Limit("fusion metric, lower is better", 1.05, 0.002, ".3f"),
     "higher": Limit("fusion metric", 1.05, 0.005, ".3f", higher_is_better=True),
 }
-"""By kind. The spread of repeated runs that they were set by is in ``docs/validation/speed.md``."""
+"""By kind. The spread of repeated runs that they were set by is in ``benchmarks/README.md``."""
 
 SMALLEST_STEP = 0.3
 """References of CPU time; steps that take less are judged by their sum."""

@@ -61,7 +61,7 @@ def test_of_the_stored_figures_each_is_seen_when_it_doubles(stored):
 
 
 def test_noise_fails_nothing(stored):
-    """Of the CPU times of steps, more than repeated runs differed; see docs/validation/speed.md."""
+    """Of the CPU times of steps, more than repeated runs differed; see benchmarks/README.md."""
     rng = np.random.default_rng(0)
     for _ in range(50):
         now = {
