@@ -78,7 +78,7 @@ def plot_overlay(
     threshold: float | None = None,
     title: str | None = None,
 ) -> "Figure":
-    """A functional image in colour over an anatomical one, by nilearn: what fusion is an alternative to.
+    """A functional image in colour over an anatomical one, by nilearn: what fusion replaces.
 
     Parameters
     ----------

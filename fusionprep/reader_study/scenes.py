@@ -163,7 +163,8 @@ def _of_pair(pair: Pair, pair_set: PairSet, wanted: Wanted, share: int) -> list[
     if gray.mask is None:
         return _of_picture(pair, gray, brain)
     levels, sizes = (gray.anatomical, gray.functional), _three(gray.voxel_sizes)
-    volume = _Volume(pair.name, pair.subject, levels, brain, sizes)
+    # a volume is somebody's head: its slices are not those of many patients
+    volume = _Volume(pair.name, pair.subject or pair.name, levels, brain, sizes)
     return _slices(volume, gray.mask, wanted, share)
 
 

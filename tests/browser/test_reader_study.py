@@ -176,7 +176,7 @@ class Keyboard:
         self.page.keyboard.press("Enter")
 
     def run(self, *, answers: int | None = None) -> None:
-        """Answer until the study is finished, or that many questions are, besides practice."""
+        """Answer until the study is finished, or that number of questions, practice included."""
         answered = 0
         while answered != answers:
             kind, name, images = self.screens.next()

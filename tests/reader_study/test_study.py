@@ -177,6 +177,7 @@ def test_a_lesion_of_a_volume_reaches_into_neighbouring_slices(tmp_path):
     made = make_study(
         StudyRequest(tmp_path, None, Conditions(models=("selfuse", "average")), images=4, kind=KIND)
     )
+    assert {image["Subject"] for image in made.key["Images"].values()} == {"0", "1"}
     scene = next(each for each in made.contents.scenes if 0 < each.middle < each.levels[0].shape[2])
     lesion = draw_lesion(scene, "anatomical", KIND, np.random.default_rng(0))
     change = (with_lesions(scene, [lesion])[0] - scene.images()[0])[lesion.place]
