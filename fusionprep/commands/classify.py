@@ -65,14 +65,6 @@ def _add_evaluate(kinds: Commands) -> None:
         metavar="N",
         help="permutations of the test against chance, for linear models (default: %(default)s)",
     )
-    evaluate.add_argument(
-        "--epochs",
-        type=whole_number(1, 10_000),
-        default=60,
-        metavar="N",
-        help="of networks, at most (default: %(default)s)",
-    )
-    evaluate.add_argument("--device", default="auto", choices=choices(Device))
     evaluate.set_defaults(run=_evaluate)
 
 
@@ -86,7 +78,7 @@ def _add_train(kinds: Commands) -> None:
     _add_data(train)
     _add_cohort(train)
     train.add_argument("--input", required=True, metavar="INPUT", help=_INPUT)
-    train.add_argument("--model", default="ridge", choices=LINEAR)
+    train.add_argument("--model", default="ridge", choices=(*LINEAR, *NETWORKS))
     train.set_defaults(run=_train)
 
 
@@ -158,6 +150,14 @@ def _add_cohort(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="by which folds and permutations are drawn (default: %(default)s)",
     )
+    parser.add_argument(
+        "--epochs",
+        type=whole_number(1, 10_000),
+        default=60,
+        metavar="N",
+        help="of networks, at most (default: %(default)s)",
+    )
+    parser.add_argument("--device", default="auto", choices=choices(Device))
 
 
 def _participants(arguments: argparse.Namespace) -> Path:
@@ -208,6 +208,8 @@ def _train(arguments: argparse.Namespace) -> None:
         models=(arguments.model,),
         folds=arguments.folds,
         seed=arguments.seed,
+        epochs=arguments.epochs,
+        device=arguments.device,
     )
     train_classifier(_source(arguments, [arguments.input]), plan, arguments.out)
     print(f"classifier: {arguments.out / CARD}")
