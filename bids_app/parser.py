@@ -377,7 +377,7 @@ def _completed(options: dict[str, Any]) -> dict[str, Any]:
             # what a shell's <(…) is a link to cannot be opened by that name
             options[name] = options[name].absolute()
     if options.get("dicom_reference"):
-        options["dicom_reference"] = os.path.abspath(options["dicom_reference"])
+        options["dicom_reference"] = str(Path(options["dicom_reference"]).absolute())
     weights = options.get("weights", {})
     options["weights"] = {name: Path(os.path.realpath(file)) for name, file in weights.items()}
     completed_derivatives(options)
