@@ -5,7 +5,7 @@ from pathlib import Path
 from fusionprep.bids.earlier import check_folder
 from fusionprep.bids.odd_names import unusable
 from fusionprep.config import Config
-from fusionprep.dicom.series import require_pydicom
+from fusionprep.dicom import require_pydicom
 from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.models.registry import get_model
 from fusionprep.suvr_regions import region_names

@@ -30,8 +30,9 @@ LAYERS = (
         "fusionprep.frame_windows",
     },
     {"fusionprep.arguments", "fusionprep.pages", "fusionprep.image"},
-    {"fusionprep.models", "fusionprep.dicom"},
+    {"fusionprep.models"},
     {
+        "fusionprep.dicom",
         *("fusionprep.config", "fusionprep.config_checks", "fusionprep.config_file"),
         *("fusionprep.config_processing", "fusionprep.config_regions", "fusionprep.evaluation"),
     },

@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from fusionprep.dicom.series import check_same_image, read_series, require_pydicom
+from fusionprep.dicom import require_pydicom
+from fusionprep.dicom.series import check_same_image, read_series
 from fusionprep.dicom.writing import write_series
 from fusionprep.errors import UsageError
 from fusionprep.image.io import load_image

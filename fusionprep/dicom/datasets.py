@@ -57,22 +57,28 @@ class Kind:
         ... and those that stand empty where it has not.
     fixed
         Attributes with a value of their own where the reference has none.
+    own
+        Attributes with a value of their own in any case.
+    nuclear
+        Whether it is a PET image.
     """
 
     image_type: tuple[str, ...]
     kept: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
     fixed: Mapping[str, object] = field(default_factory=dict)
+    own: Mapping[str, object] = field(default_factory=dict)
+    nuclear: bool = False
 
 
-KINDS = {
-    "MR": Kind(
+KINDS = {  # MR, PET and CT image storage
+    "1.2.840.10008.5.1.4.1.1.4": Kind(
         ("DERIVED", "SECONDARY", "OTHER"),
         kept=("MagneticFieldStrength", "InversionTime", "FlipAngle"),
         empty=("ScanOptions", "RepetitionTime", "EchoTime", "EchoTrainLength"),
         fixed={"ScanningSequence": "RM", "SequenceVariant": "NONE", "MRAcquisitionType": "3D"},
     ),
-    "PT": Kind(
+    "1.2.840.10008.5.1.4.1.1.128": Kind(
         ("DERIVED", "PRIMARY"),
         kept=(*_PET_SEQUENCES, "SeriesDate", "SeriesTime"),
         empty=("AcquisitionDate", "AcquisitionTime", "ActualFrameDuration", "CollimatorType"),
@@ -82,8 +88,17 @@ KINDS = {
             "DecayCorrection": "NONE",
             "FrameReferenceTime": 0,
         },
+        own={
+            **{"SeriesType": ["STATIC", "IMAGE"], "Units": "NONE"},
+            **{"RescaleIntercept": 0, "RescaleSlope": 1},
+        },
+        nuclear=True,
     ),
-    "CT": Kind(("DERIVED", "SECONDARY", "AXIAL"), empty=("KVP", "AcquisitionNumber")),
+    "1.2.840.10008.5.1.4.1.1.2": Kind(
+        ("DERIVED", "SECONDARY", "AXIAL"),
+        empty=("KVP", "AcquisitionNumber"),
+        own={"RescaleIntercept": 0, "RescaleSlope": 1, "RescaleType": "US"},
+    ),
 }
 
 
@@ -109,10 +124,10 @@ def build_series(series: Series, voxels: np.ndarray, what: str, details: str) ->
         When the reference is neither MR, PET nor CT.
     """
     first = series.slices[0]
-    if first.Modality not in KINDS:
+    if first.SOPClassUID not in KINDS:
         raise DataError(
-            f"the DICOM series {series.paths[0].parent} is {first.Modality}: the reference has to"
-            f" be one of {', '.join(KINDS)}"
+            f"the DICOM series {series.paths[0].parent} holds {first.SOPClassUID.name}: the"
+            " reference has to be a series of MR, PET or CT images"
         )
     colour = voxels.ndim == 4
     if colour:
@@ -185,7 +200,7 @@ def _add_colour(data: "Dataset") -> None:
 
 
 def _add_gray(data: "Dataset", reference: "Dataset", slices: int) -> None:
-    kind = KINDS[reference.Modality]
+    kind = KINDS[reference.SOPClassUID]
     data.SOPClassUID, data.Modality = reference.SOPClassUID, reference.Modality
     data.ImageType = list(kind.image_type)
     data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
@@ -196,22 +211,24 @@ def _add_gray(data: "Dataset", reference: "Dataset", slices: int) -> None:
     for name, value in kind.fixed.items():
         if not data.get(name):
             setattr(data, name, value)
+    for name, value in kind.own.items():
+        setattr(data, name, value)
     data.WindowCenter, data.WindowWidth = (GRAY_LEVELS + 1) / 2, GRAY_LEVELS + 1
-    if reference.Modality == "MR":
-        return
-    data.RescaleIntercept, data.RescaleSlope = 0, 1
-    if reference.Modality == "CT":
-        data.RescaleType = "US"
-        return
+    if kind.nuclear:
+        _add_nuclear(data, slices)
+
+
+def _add_nuclear(data: "Dataset", slices: int) -> None:
+    """What a PET image says of its series, and of the place of the patient in the scanner."""
     if "SeriesDate" not in data:
         data.SeriesDate, data.SeriesTime = data.StudyDate, data.StudyTime
-    data.SeriesType, data.Units = ["STATIC", "IMAGE"], "NONE"
     data.NumberOfSlices, data.ImageIndex = slices, data.InstanceNumber
-    data.RescaleSlope = f"{1 / GRAY_LEVELS:.10g}"
-    data.WindowCenter, data.WindowWidth = 0.5, 1
     for name in _PET_SEQUENCES:
         if name not in data:
             setattr(data, name, [])
+    # the two of them tell it in its place
+    if "PatientPosition" in data:
+        del data.PatientPosition
 
 
 def _add_pixels(data: "Dataset", frame: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 
-from fusionprep.errors import DataError, NoInputError, UsageError
+from fusionprep.errors import DataError, NoInputError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -53,21 +53,6 @@ class Series:
     def shape(self) -> tuple[int, int, int]:
         """Columns, rows and slices."""
         return int(self.slices[0].Columns), int(self.slices[0].Rows), len(self.slices)
-
-
-def require_pydicom(option: str) -> None:
-    """Refuse an option that needs pydicom where it is not installed.
-
-    Raises
-    ------
-    UsageError
-    """
-    try:
-        import pydicom  # noqa: F401
-    except ImportError as error:
-        raise UsageError(
-            f"{option} needs pydicom, which is not installed: pip install 'fusionprep[dicom]'"
-        ) from error
 
 
 def find_series(template: str, subject: str, session: str | None) -> Path:

@@ -165,8 +165,12 @@ def test_what_cannot_be_a_reference_is_told_in_one_line(tmp_path, fused):
         read_series(series)
     with pytest.raises(DataError, match="several slices in one file"):
         read_series(write_dicom(tmp_path / "enhanced", NumberOfFrames=3))
-    with pytest.raises(DataError, match="is US: the reference has to be one of MR, PT, CT"):
-        _write(fused, write_dicom(tmp_path / "us", "MR", Modality="US"), tmp_path / "out")
+    with pytest.raises(DataError, match=r"holds Ultrasound.*: the reference has to be a"):
+        _write(
+            fused,
+            write_dicom(tmp_path / "us", SOPClassUID="1.2.840.10008.5.1.4.1.1.6.1"),
+            tmp_path / "out",
+        )
     far = tmp_path / "far.nii"
     image = nib.load(fused)
     moved = nib.affines.from_matvec(np.eye(3), [60.0] * 3) @ image.affine
