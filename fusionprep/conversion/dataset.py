@@ -3,6 +3,7 @@
 import re
 import shutil
 import tempfile
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -244,7 +245,7 @@ def _write_tables(out: Path, subject: Subject, origin: Origin) -> None:
     if not (out / DESCRIPTION).exists():
         write_json(out / DESCRIPTION, _description(origin))
     if not any(out.glob("README*")):
-        write(out / "README.md", f"{README_START}\n{origin.about}\n".encode())
+        write(out / "README.md", f"{README_START}\n{textwrap.fill(origin.about, 100)}\n".encode())
     _ignore(out, [BIDS[scan.modality].datatype for scan in subject.scans])
 
 

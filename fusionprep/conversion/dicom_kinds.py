@@ -36,6 +36,7 @@ _T1 = re.compile(
     r"(?<![a-z0-9])t1|mp.?rage|(?<![a-z])mpr(?![a-z])|bravo|spgr|tfl3d|(?<![a-z])(?:3d.?)?tfe"
 )
 _T2 = re.compile(r"(?<![a-z0-9])t2")
+_EMISSION = re.compile(r"(?<![a-z])(?:pet(?!/?mr)|fdg|suv)")
 _T1_INVERSION_MS = (400.0, 1500.0)
 _LONGEST_T1_ECHO_MS = 15.0
 
@@ -102,6 +103,25 @@ def _kind_of_mr(header: Header, image: ImageFile) -> Kind:
     if t1 or t2:
         return Kind() if t1 and t2 else Kind(T1W if t1 else T2W)
     return Kind(T1W) if _is_prepared_gradient_echo(header) else Kind()
+
+
+def kind_of_name(name: str) -> Kind:
+    """What an image shows by its name alone, e.g. that of a file.
+
+    Examples
+    --------
+    >>> kind_of_name("sub01_MPRAGE").modality.label, kind_of_name("FDG_PET_AC").modality.label
+    ('T1w', 'PET')
+    >>> kind_of_name("MRAC_dixon").left_out
+    'another sequence (for attenuation or to find the head)'
+    """
+    header = {"SeriesDescription": name}
+    image = _as_image(header)
+    if reason := shows_no_activity(image):
+        return Kind(left_out=reason)
+    if _LOCALISER.search(name.lower()):
+        return Kind(left_out="a localiser")
+    return Kind(PET) if _EMISSION.search(name.lower()) else _kind_of_mr(header, image)
 
 
 def _is_prepared_gradient_echo(header: Header) -> bool:

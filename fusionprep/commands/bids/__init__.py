@@ -1,9 +1,9 @@
 """``fusionprep bids``: each source of images is a module with an ``add``, as commands are."""
 
-from fusionprep.commands.bids import brainweb, dicom, harvard, pair
+from fusionprep.commands.bids import brainweb, dicom, harvard, nyu, pair
 from fusionprep.commands.shared import Commands
 
-SOURCES = (pair, dicom, harvard, brainweb)
+SOURCES = (pair, dicom, harvard, brainweb, nyu)
 """In the order of ``fusionprep bids --help``."""
 
 

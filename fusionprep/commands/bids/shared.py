@@ -85,12 +85,19 @@ def add_series(parser: argparse.ArgumentParser) -> None:
 def _series(text: str) -> tuple[int, str]:
     """An argparse type: the number of a series and what it is."""
     number, _, kind = text.partition("=")
+    if not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not NUMBER=KIND, such as 5={T1W.name}")
+    return int(number), kind_in(kind, text)
+
+
+def kind_in(kind: str, text: str) -> str:
+    """What an image is said to be, in the part after ``=`` of an option's text."""
     kinds = [*(modality.name for modality in APP_MODALITIES), SKIP]
-    if not number.isdecimal() or kind.lower() not in kinds:
+    if kind.lower() not in kinds:
         raise argparse.ArgumentTypeError(
-            f"{shown(text)} is not NUMBER=KIND, such as 5={T1W.name} (kinds: {', '.join(kinds)})"
+            f"{shown(text)} names no kind of image after = (kinds: {', '.join(kinds)})"
         )
-    return int(number), kind.lower()
+    return kind.lower()
 
 
 def _seconds(text: str) -> tuple[float, ...]:
