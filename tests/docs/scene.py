@@ -156,6 +156,7 @@ def _two_runs(root: Path) -> None:
     _described(folder)
     (old,) = (folder / "sub-01" / "pet").glob("*_pet.nii.gz")
     image, sidecar = nib.load(old), json.loads(_sidecar(old).read_text())
+    sidecar.pop("DecayCorrectionFactor")
     for run, start, minutes in (("1", 0, 30), ("2", 3000, 20)):
         path = old.with_name(f"sub-01_trc-18FFDG_run-{run}_pet.nii.gz")
         affine = image.affine.copy()
