@@ -15,7 +15,7 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c '$(SUITABLE)' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: help venv web web-if-possible test test-all image test-image lint format demo benchmark \
+.PHONY: help venv web web-if-possible test test-all image test-image lint format demo docs benchmark \
 	clean distclean
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo 'make image      container image $(IMAGE); CONTAINER_ENGINE=podman for podman'
 	@echo 'make test-image the image, then its tests: as any user, read-only, without network'
 	@echo 'make lint       ruff, mypy, a word list for prose, tables of figures; make format mends what ruff can'
+	@echo 'make docs       documentation in site; a warning, or a link that leads nowhere, is an error'
 	@echo 'make benchmark  cost and accuracy on one subject against plain antspyx'
 	@echo 'make clean      remove what the above wrote; make distclean also removes $(VENV)'
 
@@ -78,11 +79,15 @@ demo: $(STAMP) web-if-possible
 	$(BIN)/fusionapp $(DEMO)/bids $(DEMO)/out group
 	@echo 'Reports:' && ls -1 $(abspath $(DEMO))/out/*.html
 
+# the theme's makers announce a next MkDocs at every start
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
+
 benchmark: $(STAMP)
 	$(BIN)/python benchmarks/one_subject.py runs/benchmark
 
 clean:
-	rm -rf demo runs/benchmark build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage
+	rm -rf demo site runs/benchmark build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean

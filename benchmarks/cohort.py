@@ -93,9 +93,9 @@ def ceiling(work: Path, arguments: argparse.Namespace) -> dict[str, dict[str, fl
     results = {kind: min(found, key=lambda run: run["wall_s"]) for kind, found in runs.items()}
     one, two = (results[kind]["wall_s"] for kind in runs)
     results["share of the ceiling"] = {
-        "of the fastest": two / one,
+        "of the fastest, %": 100 * two / one,
         **{
-            f"of pair {number}": other["wall_s"] / own["wall_s"]
+            f"of pair {number}, %": 100 * other["wall_s"] / own["wall_s"]
             for number, (own, other) in enumerate(zip(*runs.values(), strict=True), 1)
         },
     }

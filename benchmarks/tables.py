@@ -23,7 +23,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 RESULTS = HERE / "results"
-PAGES = ("*.md", "docs/*.md", "benchmarks/*.md")
+PAGES = ("*.md", "docs/**/*.md", "benchmarks/*.md")
 BLOCK = re.compile(r"(<!-- table: (\w+)/(\w+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
 NUMBER = re.compile(r"-?\d+(?:\.(\d+))?")
 PARTS = ("columns", "rows")

@@ -5,6 +5,7 @@ from pathlib import Path
 from fusionprep.bids.earlier import check_folder
 from fusionprep.bids.odd_names import unusable
 from fusionprep.config import Config
+from fusionprep.dicom import require_pydicom
 from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.models.registry import get_model
 from fusionprep.suvr_regions import region_names
@@ -28,6 +29,8 @@ def check(config: Config, *, clean_workdir: bool) -> None:
     _check_region(config)
     if config.analysis_level == "participant":
         config.regions.find(config.processing.templates)
+        if config.fusion.dicom_reference is not None:
+            require_pydicom("--dicom-reference")
         for name, folder in config.selection.derivatives.items():
             check_folder(name, folder)
     if clean_workdir and config.analysis_level == "participant":

@@ -20,6 +20,8 @@ from fusionprep.signals import InterruptionError, endings
 if TYPE_CHECKING:
     from nipype.pipeline.engine import Workflow
 
+    from fusionprep.workflows.methods import Passage
+
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -81,7 +83,7 @@ class _Cohort:
         self._finish = finish
         self._crashes = CrashFiles(crash_dir, [plan.label for plan in plans])
         self._unbuilt: dict[str, Failure] = {}
-        self._texts: dict[str, None] = {}
+        self._passages: dict[Passage, None] = {}
         self._folders = (crash_dir.parent, crash_dir)
         self.workflow(())
 
@@ -103,13 +105,14 @@ class _Cohort:
     def _describe(self, workflow: "Workflow") -> None:
         """Write the methods text again where a workflow adds to it."""
         from fusionprep.reports.citations import write_citations
+        from fusionprep.workflows.methods import methods_text, passages
 
-        texts = dict.fromkeys(_descriptions(workflow))
-        if texts.keys() <= self._texts.keys():
+        found = dict.fromkeys(passages(workflow))
+        if found.keys() <= self._passages.keys():
             return
-        self._texts |= texts
+        self._passages |= found
         for folder in self._folders:
-            write_citations("".join(self._texts), folder)
+            write_citations(methods_text(self._passages), folder)
 
     def finish(self, plan: SubjectPlan, *, ended: bool = True) -> None:
         """Say how a subject's steps ended, or that the run has ended before them."""
@@ -117,17 +120,6 @@ class _Cohort:
         if plan.label in self._unbuilt:
             failures = [self._unbuilt.pop(plan.label), *failures]
         self._finish(plan, failures, ended)
-
-
-def _descriptions(workflow: "Workflow") -> Iterator[str]:
-    """Those of a workflow and of the ones below it."""
-    from nipype.pipeline.engine import Workflow
-    from nipype.pipeline.engine.utils import topological_sort
-
-    yield getattr(workflow, "__desc__", None) or ""
-    for node in topological_sort(workflow._graph)[0]:
-        if isinstance(node, Workflow):
-            yield from _descriptions(node)
 
 
 def _run_here(cohort: _Cohort, config: Config, arguments: Mapping[str, Any]) -> None:

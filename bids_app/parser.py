@@ -209,6 +209,12 @@ def _add_fusion(group: argparse._ArgumentGroup) -> None:
         " (default: clear)",
     )
     group.add_argument(
+        "--dicom-reference",
+        metavar="SERIES",
+        help="also write fused images as DICOM, on the grid and under the study of each T1w's"
+        " series; the path of its folder, with {subject} and {session} for the labels",
+    )
+    group.add_argument(
         "--batch-size",
         type=whole_number(*LIMITS["batch_size"]),
         metavar="N",
@@ -370,6 +376,8 @@ def _completed(options: dict[str, Any]) -> dict[str, Any]:
         if options.get(name) is not None:
             # what a shell's <(…) is a link to cannot be opened by that name
             options[name] = options[name].absolute()
+    if options.get("dicom_reference"):
+        options["dicom_reference"] = str(Path(options["dicom_reference"]).absolute())
     weights = options.get("weights", {})
     options["weights"] = {name: Path(os.path.realpath(file)) for name, file in weights.items()}
     completed_derivatives(options)

@@ -40,6 +40,10 @@ Ignored = Literal["lesions"]
 MotionCorrection = Literal["auto", "on", "off"]
 """Of the head between frames of dynamic PET: where it moves, always, or never."""
 
+Bringing = Literal["as is", "resample", "register"]
+"""How a second file comes to the grid of the first: it lies there, by the headers, or by
+registration."""
+
 Device = Literal["auto", "cpu", "cuda"]
 
 

@@ -1,6 +1,5 @@
 """The ``fusionprep`` command."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -25,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    arguments = _parser().parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     try:
         arguments.run(arguments)
     except FusionPrepError as error:
@@ -40,7 +39,8 @@ def _run(argv: Sequence[str] | None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
+    """Declare every command and its options."""
     parser = Parser(
         prog="fusionprep", description="Fuse aligned brain images, and train the models that do."
     )

@@ -96,6 +96,9 @@ class Fusion(Checked):
         Orientations that are fused.
     colour_map
         Colours of fused PET: :data:`fusionprep.image.colour.COLOUR_MAPS`.
+    dicom_reference
+        Path of the DICOM series of a T1w, with ``{subject}`` and ``{session}`` for its labels, that
+        fused images are written on as DICOM; None writes none.
     batch_size
         How many slices a model holds in memory at once; None takes 4 on a CPU and on a GPU what
         its memory has room for.
@@ -109,11 +112,17 @@ class Fusion(Checked):
     anat_contrast: str = T1W.label
     planes: Planes = "axial"
     colour_map: ColourMapName = "clear"
+    dicom_reference: str | None = None
     batch_size: int | None = None
     device: Device = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.dicom_reference is not None and "{subject}" not in self.dicom_reference:
+            raise UsageError(
+                f"--dicom-reference {self.dicom_reference} names one series for all subjects: put"
+                " {subject}, and {session} where there are sessions, in the place of the labels"
+            )
         check_names("models", self.models, model_names())
         check_among("anat_contrast", (self.anat_contrast,), [m.label for m in CONTRASTS])
         for name, path in self.weights.items():

@@ -18,6 +18,8 @@ class Modality:
         What people and names of outputs call it, e.g. ``PET``.
     full_name
         Spelled out.
+    dicom
+        DICOM's code for the kind of scanner (PS3.3 C.7.3.1.1.1), as sidecars have it.
     in_app
         Whether the App looks for it; others are fused from two files only.
     fused
@@ -43,6 +45,7 @@ class Modality:
     name: str
     label: str
     full_name: str
+    dicom: str = "MR"
     in_app: bool = True
     fused: bool = False
     tracer: bool = False
@@ -74,6 +77,7 @@ PET = Modality(
     name="pet",
     label="PET",
     full_name="positron emission tomography",
+    dicom="PT",
     fused=True,
     tracer=True,
     colour_map="inferno",
@@ -82,6 +86,7 @@ SPECT = Modality(
     name="spect",
     label="SPECT",
     full_name="single-photon emission computed tomography",
+    dicom="NM",
     in_app=False,
     fused=True,
     tracer=True,
@@ -93,6 +98,7 @@ CT = Modality(
     name="ct",
     label="CT",
     full_name="computed tomography",
+    dicom="CT",
     fused=True,
     units="HU",
     outside=-1000.0,

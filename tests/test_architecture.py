@@ -32,11 +32,16 @@ LAYERS = (
     {"fusionprep.arguments", "fusionprep.pages", "fusionprep.image"},
     {"fusionprep.models"},
     {
+        "fusionprep.dicom",
         *("fusionprep.config", "fusionprep.config_checks", "fusionprep.config_file"),
         *("fusionprep.config_processing", "fusionprep.config_regions", "fusionprep.evaluation"),
     },
     {"fusionprep.bids"},
-    {"fusionprep.reports", "fusionprep.training", "fusionprep.demo", "fusionprep.reader_study"},
+    {
+        *("fusionprep.reports", "fusionprep.training", "fusionprep.demo"),
+        *("fusionprep.classification", "fusionprep.reader_study"),
+        *("fusionprep.cohort", "fusionprep.conversion"),
+    },
     {"fusionprep.interfaces"},
     {"fusionprep.workflows", "fusionprep.commands"},
     {"fusionprep.cli"},

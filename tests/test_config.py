@@ -42,6 +42,7 @@ def test_every_option_survives_the_file(tmp_path):
         weights={"densefuse": Path("/own/densefuse.safetensors")},
         planes="triplanar",
         colour_map="vivid",
+        dicom_reference="/dicom/{subject}/*_T1",
         batch_size=16,
         device="cpu",
         pet2anat_method="auto",

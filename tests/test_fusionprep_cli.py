@@ -238,7 +238,8 @@ def test_two_slices_are_fused(tmp_path):
     Image.fromarray(gray).save(tmp_path / "mri.png")
     Image.fromarray(colour).save(tmp_path / "pet.png")
     out = tmp_path / "out" / "fused.png"
-    assert run("fuse", tmp_path / "mri.png", tmp_path / "pet.png", "--model", "max", "-o", out) == 0
+    words = (tmp_path / "mri.png", tmp_path / "pet.png", "--model", "max", "--gray")
+    assert run("fuse", *words, "-o", out) == 0
     expected = gray.copy()
     expected[10:30, 10:40] = np.maximum(gray[10:30, 10:40], 177)
     assert np.array_equal(np.asarray(Image.open(out)), expected)

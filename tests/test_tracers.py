@@ -1,7 +1,6 @@
 """The table of tracers, and what is said of windows and reference regions that are unusual."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -248,12 +247,3 @@ def test_frames_timed_from_the_start_of_the_scan_are_not_placed_in_a_window():
     assert "before ScanStart" in facts.no_suv
     assert facts.frame_factors is not None
     assert facts.no_suvr == ""
-
-
-def test_the_readme_has_the_table():
-    text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
-    for tracer in TRACERS:
-        if tracer.window or tracer.regions:
-            window = "–" if tracer.window is None else "{:g} to {:g}".format(*tracer.window)
-            regions = ", ".join(f"`{region}`" for region in tracer.regions)
-            assert f"| {tracer.name} | {window} | {regions} |" in text

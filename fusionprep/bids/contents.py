@@ -7,7 +7,7 @@ from fusionprep.bids.metadata import number_value
 from fusionprep.bids.types import ImageFile
 from fusionprep.plausibility import BRAIN_SIDES_MM, FIELD_OF_VIEW
 
-_DESCRIPTIONS = ("SeriesDescription", "ProtocolName")
+DESCRIPTIONS = ("SeriesDescription", "ProtocolName")
 _ACCELERATED = re.compile("accel|sense|grappa|asset|caipi|fast", re.IGNORECASE)
 # `gd` is looked for where it cannot be part of another word: acq-mpragdixon has none.
 _AGENT = re.compile(
@@ -123,7 +123,7 @@ def lacks_attenuation_correction(image: ImageFile) -> str:
     if corrections and not corrections & {"attn", "atten", "attenuation"}:
         return "CorrectedImage does not name ATTN"
     for name, text in _descriptions(image):
-        if name in _DESCRIPTIONS and _UNCORRECTED_WORD.search(text):
+        if name in DESCRIPTIONS and _UNCORRECTED_WORD.search(text):
             return f"{name} is {image.get(name)}"
     return ""
 
@@ -151,7 +151,7 @@ def shows_no_activity(image: ImageFile) -> str:
 def _descriptions(image: ImageFile) -> list[tuple[str, str]]:
     """Where a sequence or reconstruction is described, and what it says in lower case."""
     labels = [(f"{name}-", image.entities.get(name)) for name in ("acq", "rec")]
-    fields = [(name, image.get(name)) for name in _DESCRIPTIONS]
+    fields = [(name, image.get(name)) for name in DESCRIPTIONS]
     return [(name, _text(value)) for name, value in (*labels, *fields) if value]
 
 

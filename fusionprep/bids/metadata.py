@@ -82,7 +82,7 @@ def radionuclide(image: ImageFile) -> str | None:
     )
     if named:
         return normalised_radionuclide(named)
-    return _labelled_nuclide(tracer_label(image))
+    return labelled_nuclide(tracer_label(image))
 
 
 def contradicted_radionuclide(image: ImageFile) -> str:
@@ -96,7 +96,8 @@ def contradicted_radionuclide(image: ImageFile) -> str:
     return ""
 
 
-def _labelled_nuclide(label: str | None) -> str | None:
+def labelled_nuclide(label: str | None) -> str | None:
+    """The radionuclide that a tracer's label begins with, e.g. ``"F18"`` of ``18FFDG``."""
     prefix = re.match(ISOTOPE_PREFIX, label or "", re.IGNORECASE)
     return normalised_radionuclide(prefix[0]) if prefix else None
 

@@ -223,6 +223,18 @@ def figure_path(derivative: str, extension: str) -> str:
     return str(figures_folder(path.parts[0]) / (path.name.removesuffix(IMAGE) + extension))
 
 
+def dicom_folder(derivative: str) -> str:
+    """Where the DICOM slices of a derivative are written.
+
+    Examples
+    --------
+    >>> dicom_folder("sub-01/ses-2/pet/sub-01_ses-2_space-T1w_desc-fusedReadFuse_pet.nii.gz")
+    'sub-01/dicom/sub-01_ses-2_space-T1w_desc-fusedReadFuse_pet'
+    """
+    path = PurePosixPath(derivative)
+    return str(PurePosixPath(path.parts[0], "dicom", path.name.removesuffix(IMAGE)))
+
+
 def figures_folder(participant: str) -> PurePosixPath:
     """The folder of a participant's figures, relative to the output root.
 

@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
         "benchmark",
         help="compare fusion models on pairs of images",
         description="Fuse, score and rank. Every dataset is a folder with two subfolders of "
-        "same-named PNG slices or NIfTI volumes, such as mri and ct.",
+        "same-named slices (PNG, JPEG, TIFF) or NIfTI volumes, such as mri and ct.",
     )
     benchmark.add_argument("--pairs", type=path, nargs="+", required=True, metavar="DIR")
     benchmark.add_argument("--models", nargs="+", default=(), metavar="NAME", choices=model_names())
@@ -83,6 +83,12 @@ def _run(arguments: argparse.Namespace) -> None:
     with SavingWatch(out) as watch, keeping_pairs(out, request, resume=arguments.resume) as kept:
         results = run_benchmark(request, watch, kept)
         write_benchmark(out, request, results)
+    for scores in results:
+        if scores.empty:
+            print(
+                f"{scores.pair_set.name}: {len(scores.empty)} of {len(scores.pair_set.pairs)} pairs"
+                f" skipped, with an image that shows nothing (e.g. {scores.empty[0]})"
+            )
     print(f"summary: {out / 'summary.html'}")
     if lost := sum(len(scores.lost) for scores in results):
         raise DataError(f"{lost} of the results are missing, for the reasons told above")

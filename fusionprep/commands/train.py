@@ -15,8 +15,8 @@ def add(commands: Commands) -> None:
     training = commands.add_parser(
         "train",
         help="train a fusion model",
-        description="Train a fusion model on paired PNG slices that DATA/slices.csv lists, or on "
-        "outputs of fusionapp.",
+        description="Train a fusion model on paired slices (PNG, JPEG, TIFF) that DATA/slices.csv"
+        " lists, or on outputs of fusionapp.",
     )
     training.add_argument("model", choices=recipe_names())
     training.add_argument(

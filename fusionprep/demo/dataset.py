@@ -1,16 +1,15 @@
 """Write the demo dataset and read its truth back."""
 
 import dataclasses
-import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 
+from fusionprep.bids.raw_files import TRUTH_DIR, RawImage, write, write_image, write_json
 from fusionprep.demo import phantom, scanner, sidecars
 from fusionprep.demo.subject import (
     Grid,
@@ -22,9 +21,7 @@ from fusionprep.demo.subject import (
     sample,
 )
 from fusionprep.errors import NoInputError, OutputError
-from fusionprep.files import write_bytes
 
-TRUTH_DIR = Path("sourcedata") / "truth"
 # Bq/mL of one unit of activity: grey matter at an SUV of 7.5 for 185 MBq in 75 kg.
 BECQUEREL_PER_UNIT = 7.5 * sidecars.INJECTED_MEGABECQUEREL * 1e6 / 75e3 / phantom.GREY_MATTER.pet
 STATIC = scanner.Frames((2400.0,), (1200.0,))
@@ -117,7 +114,7 @@ def write_demo_dataset(
         When ``out`` is not empty or cannot be written.
     """
     out = Path(out)
-    _require_empty(out)
+    require_empty(out)
     template = load_template()
     people = {label: (YOUNG, OLD)[index % 2] for index, label in enumerate(subjects)}
     _write_tables(out, people, seed, ("ct", *(["*_roi.nii.gz"] if lesion else [])))
@@ -166,10 +163,11 @@ def _read_subject(path: Path) -> SubjectTruth:
     )
 
 
-def _require_empty(out: Path) -> None:
+def require_empty(out: Path) -> None:
+    """Raise :class:`OutputError` unless a folder is empty or does not exist."""
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise OutputError(f"{out} is not an empty folder; name a new one for the demo dataset")
+            raise OutputError(f"{out} is not an empty folder; name a new one")
     except OSError as error:
         raise OutputError(f"cannot read {out}: {error.strerror}") from error
 
@@ -177,16 +175,16 @@ def _require_empty(out: Path) -> None:
 def _write_tables(
     out: Path, people: Mapping[str, Person], seed: int, ignored: Sequence[str]
 ) -> None:
-    _write_json(out / "dataset_description.json", sidecars.dataset_description(seed))
-    _write(out / "README.md", sidecars.README.encode())
-    _write(out / ".bidsignore", "".join(f"{name}\n" for name in ignored).encode())
+    write_json(out / "dataset_description.json", sidecars.dataset_description(seed))
+    write(out / "README.md", sidecars.README.encode())
+    write(out / ".bidsignore", "".join(f"{name}\n" for name in ignored).encode())
     rows = ["participant_id\tage\tsex\tweight\theight"]
     rows += [
         f"sub-{label}\t{person.age}\t{person.sex}\t{person.weight_kg}\t{person.height_m}"
         for label, person in people.items()
     ]
-    _write(out / "participants.tsv", ("\n".join(rows) + "\n").encode())
-    _write_json(out / "participants.json", sidecars.PARTICIPANTS_JSON)
+    write(out / "participants.tsv", ("\n".join(rows) + "\n").encode())
+    write_json(out / "participants.json", sidecars.PARTICIPANTS_JSON)
 
 
 def _write_truth(out: Path, label: str, subject: Subject, poses: Mapping[str, np.ndarray]) -> None:
@@ -216,7 +214,7 @@ def _write_truth(out: Path, label: str, subject: Subject, poses: Mapping[str, np
     }
     values = {f"t1w_from_{name}": pose.tolist() for name, pose in poses.items()}
     values["activity"] = {name: tissue.pet * BECQUEREL_PER_UNIT for name, tissue in tissues.items()}
-    _write_json(Path(f"{stem}_truth.json"), values)
+    write_json(Path(f"{stem}_truth.json"), values)
 
 
 def _write_scans(
@@ -280,33 +278,5 @@ def _write_image(
     slope: float = 1.0,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """NIfTI at ``stem``.nii.gz, stored as ``dtype`` times ``slope``, and its sidecar."""
-    if slope != 1.0:
-        array = np.rint(array / slope)
-    image = nib.Nifti1Image(array.astype(dtype), affine)
-    image.header.set_xyzt_units("mm", "sec")
-    image.set_qform(affine, code=1)
-    image.set_sform(affine, code=1)
-    _write(Path(f"{stem}.nii.gz"), gzip.compress(_nifti_bytes(image, slope), 1, mtime=0))
-    if metadata is not None:
-        _write_json(Path(f"{stem}.json"), metadata)
-
-
-def _nifti_bytes(image: nib.Nifti1Image, slope: float) -> bytes:
-    # nibabel recomputes the scale when it saves; the stored integers are already scaled here.
-    header = image.header.copy()
-    header["vox_offset"] = 352
-    header["scl_slope"], header["scl_inter"] = slope, 0.0
-    voxels = np.asarray(image.dataobj).tobytes(order="F")
-    return header.binaryblock + b"\0\0\0\0" + voxels
-
-
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    _write(path, (json.dumps(values, indent=2) + "\n").encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        write_bytes(path, content)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    """Write an array divided by ``slope`` and rounded to ``dtype``."""
+    write_image(stem, RawImage.rounded(array, affine, dtype, slope=slope), metadata)

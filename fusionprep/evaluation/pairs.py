@@ -1,6 +1,7 @@
 """Folders of aligned image pairs: which images belong together, and their gray levels.
 
-A dataset is a folder with two subfolders of same-named images, PNG slices or NIfTI volumes::
+A dataset is a folder with two subfolders of same-named images, slices (PNG, JPEG, TIFF) or
+NIfTI volumes::
 
     ct-mri/val/mri/20001.png
     ct-mri/val/ct/20001.png
@@ -17,8 +18,8 @@ import numpy as np
 from fusionprep.errors import DataError, NoInputError, UsageError
 from fusionprep.image.ct_units import to_hounsfield
 from fusionprep.image.fusion_mask import fusion_mask
-from fusionprep.image.io import read_volume, same_grid
-from fusionprep.image.pictures import read_luminance
+from fusionprep.image.io import read_mask, read_volume, same_grid
+from fusionprep.image.pictures import is_picture, read_luminance
 from fusionprep.modalities import CONTRASTS, FUSED, PET, Modality
 from fusionprep.models.pair import scale_pair
 
@@ -30,7 +31,7 @@ FUNCTIONAL_FOLDERS = ("functional", *(modality.name for modality in FUSED))
 SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "test", "testing")
 """Folder names for parts of a dataset, which do not say which dataset it is."""
 
-SUFFIXES = (".png", ".nii", ".nii.gz")
+VOLUMES = (".nii", ".nii.gz")
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,11 @@ class GrayPair:
     def sizes(self) -> Sequence[float] | None:
         """Voxel sizes of a volume; None for slices, which do not say."""
         return None if self.anatomical.ndim < 3 else self.voxel_sizes
+
+    @property
+    def empty(self) -> bool:
+        """Whether one of the images shows nothing, so that there is nothing to fuse."""
+        return bool(np.ptp(self.anatomical) == 0 or np.ptp(self.functional) == 0)
 
     def unit_images(self) -> tuple[np.ndarray, np.ndarray]:
         """Both images as float32 in [0, 1]."""
@@ -184,11 +190,11 @@ def _subfolder(folder: Path, wanted: str | None, usual: Sequence[str], role: str
 
 def _pairs(folder: Path, first: Path, second: Path) -> tuple[Pair, ...]:
     files = [
-        {p.name for p in side.iterdir() if p.name.endswith(SUFFIXES) and p.name[0] != "."}
+        {p.name for p in side.iterdir() if _is_image(p) and p.name[0] != "."}
         for side in (first, second)
     ]
     if not files[0] | files[1]:
-        raise NoInputError(f"no PNG or NIfTI image in {first} and {second}")
+        raise NoInputError(f"no PNG, JPEG, TIFF or NIfTI image in {first} and {second}")
     lonely = sorted(files[0] ^ files[1])
     if lonely:
         raise DataError(
@@ -221,19 +227,24 @@ def _subjects(folder: Path) -> dict[str, str]:
     return {}
 
 
-def read_pair(pair: Pair, functional_folder: str) -> GrayPair:
+def read_pair(pair: Pair, functional_folder: str, mask: Path | None = None) -> GrayPair:
     """Read both images as whole gray levels.
 
-    Colour PNG become BT.601 luma. NIfTI volumes are scaled as for fusion and rounded to 8 bits:
-    the MRI by percentiles inside the mask, CT (by the name of its folder) by the wide window of
-    Hounsfield units, others from 0 to a percentile inside the mask.
+    Colours of pictures become BT.601 luma. NIfTI volumes are scaled as for fusion and rounded to 8
+    bits: the MRI by percentiles inside the mask, CT (by the name of its folder) by the wide window
+    of Hounsfield units, others from 0 to a percentile inside the mask.
+
+    Parameters
+    ----------
+    mask
+        Of a volume, on its grid; None takes the head that either image shows.
 
     Raises
     ------
     DataError
         When an image cannot be read or the two differ in size or grid.
     """
-    if pair.file.endswith(".png"):
+    if is_picture(pair.anatomical):
         images = read_luminance(pair.anatomical), read_luminance(pair.functional)
         _check_same_size(images[1].shape, images[0].shape, pair.functional)
         return GrayPair(*images)
@@ -246,10 +257,13 @@ def read_pair(pair: Pair, functional_folder: str) -> GrayPair:
     first, second = (image.get_fdata(dtype=np.float32) for image in (anatomical, functional))
     if modality.hounsfield:
         second, _ = to_hounsfield(second, str(pair.functional))
-    mask = fusion_mask(first, second, modality)
-    scaled = scale_pair(first, second, mask, modality)
-    levels = [to_gray_levels(np.where(mask, 255 * image, 0)) for image in scaled.images]
-    return GrayPair(levels[0], levels[1], mask, nib.affines.voxel_sizes(anatomical.affine))
+    if mask is None:
+        inside = fusion_mask(first, second, modality)
+    else:
+        inside = read_scored_mask(mask, first.shape)
+    scaled = scale_pair(first, second, inside, modality)
+    levels = [to_gray_levels(np.where(inside, 255 * image, 0)) for image in scaled.images]
+    return GrayPair(levels[0], levels[1], inside, nib.affines.voxel_sizes(anatomical.affine))
 
 
 def _modality(functional_folder: str) -> Modality:
@@ -268,8 +282,8 @@ def read_fused(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     DataError
         When it cannot be read, is not of that shape, or has values outside 0..255.
     """
-    if path.suffix == ".png":
-        fused = read_luminance(path)
+    if is_picture(path):
+        fused: np.ndarray = read_luminance(path)
     else:
         fused = read_volume(path, path.name).get_fdata(dtype=np.float32)
         if fused.min() < 0 or fused.max() > 255:
@@ -277,6 +291,21 @@ def read_fused(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         fused = fused * 255 if fused.max() <= 1 else fused
     _check_same_size(fused.shape, shape, path)
     return fused
+
+
+def read_scored_mask(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Read where images were fused: bool, above 0 in a picture or volume of that shape.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read, is not of that shape or is empty.
+    """
+    mask = read_luminance(path) if is_picture(path) else read_mask(path).get_fdata()
+    _check_same_size(mask.shape, shape, path)
+    if not (mask > 0).any():
+        raise DataError(f"the mask {path} is black everywhere; draw where to fuse in white")
+    return np.asarray(mask > 0)
 
 
 def to_gray_levels(image: np.ndarray) -> np.ndarray:
@@ -290,5 +319,11 @@ def _check_same_size(shape: tuple[int, ...], expected: tuple[int, ...], path: Pa
         raise DataError(f"{path} is {sizes[0]} in size, its sources or partner {sizes[1]}")
 
 
+def _is_image(path: Path) -> bool:
+    return path.name.endswith(VOLUMES) or is_picture(path)
+
+
 def _stem(file: str) -> str:
-    return file.removesuffix(".gz").removesuffix(".nii").removesuffix(".png")
+    if is_picture(Path(file)):
+        return Path(file).stem
+    return file.removesuffix(".gz").removesuffix(".nii")

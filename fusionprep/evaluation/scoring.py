@@ -83,6 +83,8 @@ class DatasetScores:
         Pictures of a pair with lesions.
     lost
         What could not be scored, a line for each; its values are NaN.
+    empty
+        Names of the pairs that were skipped, since one of their images shows nothing; likewise NaN.
     """
 
     pair_set: PairSet
@@ -92,6 +94,7 @@ class DatasetScores:
     seen: tuple[tuple[Visibility | None, ...], ...] = ()
     lesions: tuple[LesionPicture, ...] = ()
     lost: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
 
 
 class Watch:
@@ -126,6 +129,7 @@ class _Tally:
         self.shown: list[tuple[str, list[np.ndarray | None]]] = []
         self.seen: list[list[Visibility | None]] = []
         self.lost: list[str] = []
+        self.empty: list[str] = []
 
     def lose(self, what: str, error: BaseException) -> None:
         """Remember and say what could not be scored."""
@@ -159,6 +163,7 @@ class _Tally:
             tuple(zip(*self.seen, strict=True)),
             tuple(lesions),
             tuple(self.lost),
+            tuple(self.empty),
         )
 
 
@@ -189,10 +194,8 @@ def score_dataset(
     to_show = set(np.rint(rows).astype(int).tolist())
     fullest, most = None, 0
     for column, pair in enumerate(pair_set.pairs):
-        try:
-            gray = read_pair(pair, pair_set.functional_folder)
-        except FAILURES as error:
-            tally.lose(pair.name, error)
+        gray = _read(tally, pair)
+        if gray is None:
             if reader:
                 tally.seen.append([None] * len(methods))
             watch.pair(tally.scores(column + 1))
@@ -219,6 +222,19 @@ def score_dataset(
         except FAILURES as error:
             tally.lose("picture of lesions", error)
     return tally.scores(count, pictured)
+
+
+def _read(tally: _Tally, pair: Pair) -> GrayPair | None:
+    """A pair to score; None where it cannot be read or one image shows nothing."""
+    try:
+        gray = read_pair(pair, tally.pair_set.functional_folder)
+    except FAILURES as error:
+        tally.lose(pair.name, error)
+        return None
+    if not gray.empty:
+        return gray
+    tally.empty.append(pair.name)
+    return None
 
 
 def _score_pair(
@@ -294,17 +310,37 @@ def _scores(
     rounded = to_gray_levels(fused)
     key = rounded.tobytes()
     if key not in known:
-        images = (gray.anatomical, gray.functional, rounded)
         try:
-            each = [_slice_scores(planes, names) for planes in _scored_slices(images, gray.mask)]
+            known[key], _ = mean_scores(gray, rounded, names)
         except DataError as error:
             raise DataError(f"{pair.anatomical}: {error}") from error
-        known[key] = {name: _mean([scores[name] for scores in each]) for name in each[0]}
     if fused.ndim < 3:
         return known[key]
     sources = (gray.anatomical.astype(np.float64), gray.functional.astype(np.float64))
     flicker = through_plane_inconsistency(fused.astype(np.float64), *sources, gray.mask)
     return {**known[key], FLICKER: flicker}
+
+
+def mean_scores(
+    gray: GrayPair, fused: np.ndarray, names: Sequence[str]
+) -> tuple[dict[str, float], int]:
+    """Metrics and guards of a fused image, and of how many slices they are means.
+
+    Parameters
+    ----------
+    fused
+        Whole gray levels, uint8, of the shape of the sources.
+    names
+        Of the metrics.
+
+    Raises
+    ------
+    DataError
+        When a slice is smaller than the metrics need.
+    """
+    images = (gray.anatomical, gray.functional, fused)
+    each = [_slice_scores(planes, names) for planes in _scored_slices(images, gray.mask)]
+    return {name: _mean([scores[name] for scores in each]) for name in each[0]}, len(each)
 
 
 def _slice_scores(planes: Sequence[np.ndarray], names: Sequence[str]) -> dict[str, float]:

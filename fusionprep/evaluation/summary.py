@@ -177,6 +177,7 @@ def _provenance(request: BenchmarkRequest, results: Sequence[DatasetScores]) -> 
                 "Patients": patient_count(scores),
                 "Stride": request.stride,
                 **({"Lost": len(scores.lost)} if scores.lost else {}),
+                **({"Empty": len(scores.empty)} if scores.empty else {}),
             }
             for scores in results
         ],

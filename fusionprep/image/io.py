@@ -3,7 +3,7 @@
 import errno
 import gzip
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -165,6 +165,34 @@ def read_image(path: str | Path) -> nib.Nifti1Image:
     return nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
 
 
+def read_stored(path: str | Path) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
+    """Read an image completely, as it is stored.
+
+    Returns
+    -------
+    voxels
+        (X, Y, Z) or (X, Y, Z, frames), of the type and in the order in which they are stored.
+    affine
+        (4, 4), to RAS millimetres.
+    scale
+        Slope and intercept that make the image's values of the voxels.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_image`.
+    """
+    with _told(path):
+        if problem := misnamed(path):
+            raise DataError(f"cannot read {path}: {problem}")
+        image, voxels = _read_voxels(Path(path), lambda stored: stored.get_unscaled())
+    check_affine(image.affine, path)
+    voxels = voxels.reshape(plain_shape(voxels.shape))
+    if voxels.ndim not in (3, 4):
+        raise DataError(f"{path} has {voxels.ndim} dimensions; a volume or frames are needed")
+    return voxels, image.affine, (float(image.dataobj.slope), float(image.dataobj.inter))
+
+
 def plain_shape(shape: Sequence[int]) -> tuple[int, ...]:
     """A shape without axes of length one beyond the third, e.g. of (X, Y, Z, 1, T)."""
     return (*shape[:3], *(length for length in shape[3:] if length != 1))
@@ -249,14 +277,20 @@ def _told(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-def _read_voxels(path: Path) -> tuple[SpatialImage, np.ndarray]:
-    image: SpatialImage = load_image(path)
+def _as_float32(stored: Any) -> np.ndarray:
+    return np.asarray(stored, dtype=np.float32)
+
+
+def _read_voxels(
+    path: Path, read: Callable[[Any], np.ndarray] = _as_float32
+) -> tuple[Any, np.ndarray]:
+    image: Any = load_image(path)
     _check_plain_numbers(image, path)
     check_size(path, image.shape)
     if path.suffix != ".gz" or not isinstance(image, nib.Nifti1Image):
-        return image, np.asarray(image.dataobj, dtype=np.float32)
+        return image, read(image.dataobj)
     with igzip.open(path) as stream:
-        data = np.asarray(type(image).from_stream(stream).dataobj, dtype=np.float32)
+        data = read(type(image).from_stream(stream).dataobj)
         _read_to_end(stream, path)
     return image, data
 

@@ -181,8 +181,24 @@ def _deepbet(data: np.ndarray, affine: np.ndarray, device: str) -> np.ndarray:
     return np.asarray(mask.dataobj) > 0
 
 
-def check_brain_volume(mask: np.ndarray, affine: np.ndarray, path: str) -> float:
+def made_by(*, stripped: bool) -> str:
+    """What made a mask of :func:`find_brain`, for a sidecar."""
+    from importlib.metadata import version
+
+    return "support of the skull-stripped input" if stripped else f"deepbet {version('deepbet')}"
+
+
+def check_brain_volume(
+    mask: np.ndarray, affine: np.ndarray, path: str, *, remedy: str = "try --skull-strip-t1w"
+) -> float:
     """Volume of `mask` in millilitres.
+
+    Parameters
+    ----------
+    path
+        What to call the image in the message.
+    remedy
+        What else to do about it.
 
     Raises
     ------
@@ -193,7 +209,7 @@ def check_brain_volume(mask: np.ndarray, affine: np.ndarray, path: str) -> float
     if not SMALLEST_BRAIN_ML < volume < LARGEST_BRAIN_ML:
         raise DataError(
             f"the brain mask of {path} has {volume:.0f} ml, outside {SMALLEST_BRAIN_ML:.0f} to"
-            f" {LARGEST_BRAIN_ML:.0f} ml; look at the image, or try --skull-strip-t1w"
+            f" {LARGEST_BRAIN_ML:.0f} ml; look at the image, or {remedy}"
         )
     return volume
 

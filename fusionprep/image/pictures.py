@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fusionprep.errors import DataError
+from fusionprep.errors import DataError, NoInputError
 from fusionprep.image.intensity import Scaling
 from fusionprep.regular import check_regular
 
@@ -61,6 +61,12 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURES
 
 
+def in_colour(path: Path) -> bool:
+    """Whether a picture has colours other than gray; raises as :func:`read_gray`."""
+    levels = _read(path).levels
+    return levels.ndim == 3 and bool((levels != levels[..., :1]).any())
+
+
 def read_gray(path: Path) -> tuple[np.ndarray, Scaling]:
     """Read a picture as gray levels of the depth in which they are stored.
 
@@ -85,6 +91,18 @@ def read_gray(path: Path) -> tuple[np.ndarray, Scaling]:
     picture = _read(path)
     scaling = Scaling(f"{picture.bits}-bit gray levels", 0.0, float(2**picture.bits - 1))
     return picture.gray(), scaling
+
+
+def read_rgb(path: Path) -> np.ndarray | None:
+    """The colours of a picture, uint8 (H, W, 3); None where it is stored in gray levels.
+
+    Raises
+    ------
+    NoInputError, DataError
+        As in :func:`read_gray`.
+    """
+    picture = _read(path)
+    return picture.levels.astype(np.uint8) if picture.levels.ndim == 3 else None
 
 
 def read_luminance(path: Path) -> np.ndarray:
@@ -128,6 +146,37 @@ def read_colormap(path: Path) -> np.ndarray:
     if not three or not ((colours >= 0) & (colours <= 255)).all():
         raise DataError(f"the colour map {path} is not a table of R,G,B rows from 0 to 255")
     return np.rint(colours).astype(np.uint8)
+
+
+def named_colormap(name: str) -> np.ndarray:
+    """The colours of a pseudo-colour map by matplotlib's name or from a file.
+
+    Parameters
+    ----------
+    name
+        E.g. ``hot``; or the path of a file for :func:`read_colormap`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (levels, 3) uint8.
+
+    Raises
+    ------
+    NoInputError
+        When it is neither.
+    DataError
+        When the file is not a colour map.
+    """
+    from matplotlib import colormaps
+
+    if name in colormaps:
+        return np.rint(255 * colormaps[name](np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)
+    if not Path(name).is_file():
+        raise NoInputError(
+            f"{name} is neither a file of R,G,B rows nor a colour map of matplotlib, such as hot"
+        )
+    return read_colormap(Path(name))
 
 
 def read_level(path: Path, colours: np.ndarray) -> np.ndarray:

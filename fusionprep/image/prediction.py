@@ -196,27 +196,59 @@ def align(
     Gauss-Newton on the sum of squares over activities, their trends and the six numbers of the
     alignment together. The blur is the one that leaves the least unexplained.
     """
+    found = best_fit(t1w, mask, pet, start, brain)
+    if found is None:
+        return start, None
+    return found.fit.t1w_from_pet, standard_error(found.fit.halves, brain)
+
+
+@dataclass(frozen=True)
+class BestFit:
+    """The fit at the blur that explains a PET best, and what it is a fit of.
+
+    Attributes
+    ----------
+    sigma
+        Standard deviation of the point spread, mm.
+    points, values
+        (N, 3) in the PET, mm, and their activities (N,), around 1.
+    """
+
+    fit: Fit
+    classes: Classes
+    sigma: float
+    points: np.ndarray
+    values: np.ndarray
+
+
+def best_fit(
+    t1w: nib.Nifti1Image,
+    mask: nib.Nifti1Image,
+    pet: nib.Nifti1Image,
+    start: np.ndarray,
+    brain: Brain,
+) -> BestFit | None:
+    """As :func:`align`; None where hardly any of the PET is near the brain, or it is constant."""
     classes = Classes.from_images(t1w, mask)
     points, values = _samples(pet, mask, start)
     if len(values) < FEWEST_SAMPLES or np.ptp(values) == 0:
-        return start, None
+        return None
 
-    def fitted(blur: int, begin: np.ndarray) -> Fit:
-        blurred = _Blurred(classes.blurred(BLURS_MM[blur]), classes.affine, brain.centre)
-        return _fit(blurred, points, values, begin)
+    def blurred(blur: int) -> Blurred:
+        return Blurred(classes.blurred(BLURS_MM[blur]), classes.affine, brain.centre)
 
-    best = fitted(USUAL_BLUR, start)
+    best, chosen = _fit(blurred(USUAL_BLUR), points, values, start), USUAL_BLUR
     for step in (1, -1):
         blur = USUAL_BLUR + step
         improved = False
         while 0 <= blur < len(BLURS_MM):
-            other = fitted(blur, best.t1w_from_pet)
+            other = _fit(blurred(blur), points, values, best.t1w_from_pet)
             if other.unexplained >= best.unexplained:
                 break
-            best, blur, improved = other, blur + step, True
+            best, chosen, blur, improved = other, blur, blur + step, True
         if improved:
             break
-    return best.t1w_from_pet, standard_error(best.halves, brain)
+    return BestFit(best, classes, BLURS_MM[chosen], points, values)
 
 
 def _samples(
@@ -244,7 +276,7 @@ def _inside(world: np.ndarray, image: nib.Nifti1Image) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Blurred:
+class Blurred:
     """Blurred classes as they are seen at points in the T1w, and a centre for turns and trends."""
 
     shares: np.ndarray
@@ -302,7 +334,7 @@ def _interpolated(volume: np.ndarray, voxels: np.ndarray) -> np.ndarray:
     return ndimage.map_coordinates(volume, voxels, order=1, mode="nearest")
 
 
-def _fit(blurred: _Blurred, points: np.ndarray, values: np.ndarray, start: np.ndarray) -> Fit:
+def _fit(blurred: Blurred, points: np.ndarray, values: np.ndarray, start: np.ndarray) -> Fit:
     """Least squares over weights and moves, a step at a time."""
     alignment = start
     weights = None
@@ -310,12 +342,12 @@ def _fit(blurred: _Blurred, points: np.ndarray, values: np.ndarray, start: np.nd
         world = nib.affines.apply_affine(alignment, points)
         seen = blurred.seen(world)
         if weights is None:
-            weights = _solve(*_normal(seen, values, np.ones(len(values))))
+            weights = solve(*normal(seen, values, np.ones(len(values))))
         residuals = values - seen @ weights
         spread = 1.4826 * np.median(np.abs(residuals)) + 1e-9
         trust = np.minimum(1, OUTLIER * spread / np.maximum(np.abs(residuals), 1e-12))
         design = np.concatenate([seen, blurred.slopes(world, weights)], axis=1)
-        solution = _solve(*_normal(design, values, trust))
+        solution = solve(*normal(design, values, trust))
         weights, move = solution[:-6], solution[-6:]
         longest = np.abs(move).max()
         alignment = moved(alignment, move * min(1, LONGEST_STEP_MM / longest), blurred.centre)
@@ -325,7 +357,7 @@ def _fit(blurred: _Blurred, points: np.ndarray, values: np.ndarray, start: np.nd
     return Fit(alignment, float(unexplained), _halves(design, values, trust, world, blurred.centre))
 
 
-def _normal(
+def normal(
     design: np.ndarray, values: np.ndarray, trust: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both sides of the normal equations, (P, P) and (P,)."""
@@ -333,7 +365,7 @@ def _normal(
     return trusted @ design, trusted @ values
 
 
-def _solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+def solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Solve normal equations, trends held near zero; classes that are not seen weigh nothing."""
     diagonal = np.diag(matrix)
     trends = slice(HEAD_CLASSES + BRAIN_CLASSES, HEAD_CLASSES + 4 * BRAIN_CLASSES)
@@ -351,13 +383,13 @@ def _halves(
     """
     octant = (world > np.median(world, axis=0)) @ [4, 2, 1]
     parts = [
-        _normal(design[octant == index], values[octant == index], trust[octant == index])
+        normal(design[octant == index], values[octant == index], trust[octant == index])
         for index in range(8)
     ]
 
     def move(half: np.ndarray) -> np.ndarray:
         matrix, right = (sum(side) for side in zip(*(parts[index] for index in half), strict=True))
-        return moved(np.eye(4), _solve(matrix, right)[-6:], centre)
+        return moved(np.eye(4), solve(matrix, right)[-6:], centre)
 
     indices = np.arange(8)
     sides = [indices & bit > 0 for bit in (4, 2, 1)]

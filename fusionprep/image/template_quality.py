@@ -23,7 +23,7 @@ LEAST_BRAIN = 0.25
 
 REVIEW_MM = 3.2
 FAIL_MM = 8.0
-"""Limits of a block's displacement; see benchmarks/README.md for how they were set."""
+"""Limits of a block's displacement; see docs/validation/registration.md for how they were set."""
 
 
 def largest_displacement(

@@ -4,8 +4,13 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fusionprep.errors import UsageError
+
 if TYPE_CHECKING:
     import SimpleITK as sitk
+
+TRANSFORMS = (".txt", ".tfm", ".mat", ".h5")
+"""Endings by which ITK chooses how a transform is written."""
 
 _SIGNATURE = b"OHDR\x02"
 _TIMES_STORED = 0x20
@@ -14,13 +19,25 @@ _TIMES = 16
 _MASK = 0xFFFFFFFF
 
 
+def check_transform_name(path: Path) -> None:
+    """Find out before any work whether ITK knows the ending of a transform file.
+
+    Raises
+    ------
+    UsageError
+        When it does not.
+    """
+    if path.suffix not in TRANSFORMS:
+        raise UsageError(f"{path} must end in {', '.join(TRANSFORMS)}, as ITK names transforms")
+
+
 def write_transform(transform: "sitk.Transform", path: Path) -> None:
     """Write an ITK transform; in an HDF5 file, without the times at which its parts were made.
 
     Parameters
     ----------
     path
-        Ending in ``.h5`` or ``.txt``.
+        Ending in one of :data:`TRANSFORMS`.
     """
     import SimpleITK as sitk
 

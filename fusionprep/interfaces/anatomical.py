@@ -129,8 +129,6 @@ class ExtractBrain(SimpleInterface):
     output_spec = _ExtractBrainOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
-        from importlib.metadata import version
-
         from fusionprep.image import masks
 
         data, affine = load(self.inputs.in_file)
@@ -148,9 +146,7 @@ class ExtractBrain(SimpleInterface):
                 device=self.inputs.device,
                 n_threads=self.inputs.n_threads,
             )
-            name = f"deepbet {version('deepbet')}"
-            if stripped:
-                name = "support of the skull-stripped input"
+            name = masks.made_by(stripped=stripped)
         volume = masks.check_brain_volume(mask, affine, self.inputs.source)
         masks.check_coherence(data, mask, self.inputs.source)
         self._results["out_mask"] = save(

@@ -13,6 +13,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from fusionprep.bids.region_tables import COLUMNS, MISSING, number, region_row
 from fusionprep.files import table_text
 from fusionprep.interfaces.files import given, given_moves, load, save
 from fusionprep.interfaces.frames import FramesSpec
@@ -20,18 +21,7 @@ from fusionprep.interfaces.smoothing import SmoothedFramesSpec, smoothed_frames
 from fusionprep.reading import read_table
 
 if TYPE_CHECKING:
-    from fusionprep.image.region_values import RegionCurves, RegionValue
-
-MISSING = "n/a"
-MORPH_COLUMNS = (
-    *("index", "name", "volume-mm3", "voxels", "coverage"),
-    *("mean", "sd", "suv", "suvr", "absent"),
-)
-
-
-def number(value: float | None) -> str:
-    """A cell of a table."""
-    return MISSING if value is None or not np.isfinite(value) else f"{value:.6g}"
+    from fusionprep.image.region_values import RegionCurves
 
 
 def region_names(path: str | Path) -> dict[int, str]:
@@ -121,8 +111,14 @@ class MeasureRegions(SimpleInterface):
         pet, _ = load(self.inputs.pet)
         values = region_values(pet, labels, indices=list(names))
         voxel_mm3 = 1000 * voxel_volume_ml(affine)
-        rows = [self._row(value, names[value.index], voxel_mm3) for value in values]
-        columns = list(MORPH_COLUMNS)
+        factors = {
+            f"{kind}_factor": given(self.inputs, f"{kind}_factor") for kind in ("suv", "suvr")
+        }
+        rows = [
+            region_row(value, names[value.index], value.voxels * voxel_mm3, **factors)
+            for value in values
+        ]
+        columns = list(COLUMNS)
         if (further := given(self.inputs, "corrected")) is not None:
             corrected = {row["index"]: row for row in read_table(Path(further))}
             rows = [corrected[row["index"]] | row for row in rows]
@@ -131,27 +127,6 @@ class MeasureRegions(SimpleInterface):
         path.write_text(table_text(columns, rows), "utf-8")
         self._results["out_file"] = str(path)
         return runtime
-
-    def _row(self, value: "RegionValue", name: str, voxel_mm3: float) -> dict[str, str]:
-        suv, suvr = (given(self.inputs, f"{kind}_factor") for kind in ("suv", "suvr"))
-
-        def times(factor: float | None) -> str:
-            if factor is None or value.mean is None:
-                return MISSING
-            return number(value.mean * factor)
-
-        return {
-            "index": str(value.index),
-            "name": name,
-            "volume-mm3": number(value.voxels * voxel_mm3),
-            "voxels": str(value.voxels),
-            "coverage": number(value.coverage),
-            "mean": number(value.mean),
-            "sd": number(value.sd),
-            "suv": times(suv),
-            "suvr": times(suvr),
-            "absent": value.absent or MISSING,
-        }
 
 
 class _MeasureFramesInputSpec(SmoothedFramesSpec, FramesSpec):

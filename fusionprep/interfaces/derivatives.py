@@ -18,11 +18,10 @@ from nipype.interfaces.base import (
 )
 
 from fusionprep.bids.names import IMAGE, NOTES, sidecar_path
+from fusionprep.bids.raw_files import SPACE_CODES
 from fusionprep.errors import OutputError, UnreadableFileError
 from fusionprep.files import write_text, write_whole
 from fusionprep.reading import read_text
-
-SPACE_CODES = {"scanner": 1, "aligned": 2, "mni": 4}
 
 
 class _WriteDerivativeInputSpec(BaseInterfaceInputSpec):

@@ -8,10 +8,11 @@ import numpy as np
 from nipype.interfaces.base import File, SimpleInterface, TraitedSpec, traits
 
 from fusionprep.bids.names import CORRECTIONS, corrected
+from fusionprep.bids.region_tables import MISSING, number
 from fusionprep.choices import Correction, choices
 from fusionprep.errors import DataError
 from fusionprep.files import table_text
-from fusionprep.interfaces.atlases import MISSING, curves_table, number, region_names
+from fusionprep.interfaces.atlases import curves_table, region_names
 from fusionprep.interfaces.files import given, given_moves, load
 from fusionprep.interfaces.frames import FramesSpec
 from fusionprep.interfaces.partial_volume import (

@@ -7,6 +7,7 @@ from pathlib import Path
 from fusionprep.files import write_whole
 
 CITATION = re.compile(r"\[@(\w+)\]|@(\w+)")
+_SIDE_BY_SIDE = re.compile(r"\[@\w+\](?:\s+\[@\w+\])+")
 
 
 def write_citations(boilerplate: str, logs: Path) -> None:
@@ -24,8 +25,17 @@ def write_citations(boilerplate: str, logs: Path) -> None:
     """
     library = read_bibliography()
     keys = list(dict.fromkeys(a or b for a, b in CITATION.findall(boilerplate)))
-    text = CITATION.sub(lambda match: _cite(match, library), " ".join(boilerplate.split("\n")))
-    sentences = re.sub(r" {2,}", " ", text).strip()
+
+    def cited(match: re.Match) -> str:
+        return _cite(match, library)
+
+    def cited_together(match: re.Match) -> str:
+        each = CITATION.sub(cited, match[0])
+        return re.sub(r"\)\s+\(", "; ", each)
+
+    text = CITATION.sub(cited, _SIDE_BY_SIDE.sub(cited_together, boilerplate))
+    paragraphs = (" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n"))
+    sentences = "\n\n".join(paragraphs)
     references = "\n".join(f"- {_reference(library[key])}" for key in keys)
     markdown = f"# Methods\n\n{sentences}\n\n## References\n\n{references}\n"
     bibliography = "\n\n".join(library[key] for key in keys) + "\n"

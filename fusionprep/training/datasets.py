@@ -1,5 +1,6 @@
 """Training data: pairs of slices from either kind of folder, and the samples drawn from them."""
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from torch.utils.data import Dataset
 from fusionprep.errors import DataError, NoInputError
 from fusionprep.training.derivatives import DESCRIPTION, read_derivative_pairs
 from fusionprep.training.options import TrainingOptions
-from fusionprep.training.pairs import SPLITS, SlicePair
+from fusionprep.training.pairs import SPLITS, SlicePair, usable_pairs
 from fusionprep.training.slices import TABLE, read_slice_pairs
 
 
 def read_pairs(data_dir: Path, options: TrainingOptions) -> list[SlicePair]:
-    """All pairs of a folder of training data: PNG slices with a table, or outputs of the App.
+    """All usable pairs of a folder of training data: slices with a table, or outputs of the App.
+
+    Pairs with an empty slice are left out, small ones padded to the crops, and that is said on
+    standard error (:func:`~fusionprep.training.pairs.usable_pairs`).
 
     See :func:`fusionprep.training.slices.read_slice_table` and
     :func:`fusionprep.training.derivatives.read_derivative_pairs`.
@@ -34,19 +38,15 @@ def read_pairs(data_dir: Path, options: TrainingOptions) -> list[SlicePair]:
         pairs = read_derivative_pairs(data_dir, options)
     else:
         raise NoInputError(
-            f"{data_dir} holds no training data: expected {TABLE} beside folders of PNG slices, or "
+            f"{data_dir} holds no training data: expected {TABLE} beside folders of slices, or "
             f"the output folder of fusionapp with its {DESCRIPTION}"
         )
+    pairs, note = usable_pairs(pairs, options.crop)
+    if note:
+        print(note, file=sys.stderr, flush=True)
     for split in SPLITS:
         if not any(pair.split == split for pair in pairs):
             raise DataError(f"{data_dir} holds no {split} pair; training needs train and val")
-    for pair in pairs:
-        if pair.split == "train" and min(pair.anatomical.shape) < options.crop:
-            sides = " x ".join(map(str, pair.anatomical.shape[::-1]))
-            raise DataError(
-                f"an image of {pair.subject} in {pair.dataset} has {sides} pixels, less than the"
-                f" crops of {options.crop}; make crop smaller in --config, or the image larger"
-            )
     return pairs
 
 

@@ -17,7 +17,7 @@ from fusionprep.models.pair import scale_pair
 from fusionprep.reading import read_json_object
 from fusionprep.spaces import NATIVE
 from fusionprep.training.options import TrainingOptions
-from fusionprep.training.pairs import SlicePair
+from fusionprep.training.pairs import SlicePair, padded
 
 DESCRIPTION = "dataset_description.json"
 
@@ -59,8 +59,9 @@ def read_derivative_pairs(root: Path, options: TrainingOptions) -> list[SlicePai
     for modality, path in scans:
         subject = _subject(root, path)
         scan = read_scaled(root, path, modality)
+        told = (modality.name, splits[subject], subject, modality.name)
         for images in _slices(*scan.images, scan.mask, scan.voxel_sizes, options):
-            pairs.append(SlicePair(modality.name, splits[subject], subject, modality.name, *images))
+            pairs.append(SlicePair(*told, images[0], images[1]))
     return pairs
 
 
@@ -234,9 +235,4 @@ def _slices(
             continue
         area = np.moveaxis(mask[box], axis, 0).sum(axis=(1, 2))
         for place in np.flatnonzero(area >= ENOUGH_BRAIN * area.max())[:: options.slice_step]:
-            yield [_padded(volume.take(place, axis), options.crop) for volume in volumes]
-
-
-def _padded(image: np.ndarray, side: int) -> np.ndarray:
-    missing = [max(side - length, 0) for length in image.shape]
-    return np.pad(image, [(short // 2, short - short // 2) for short in missing])
+            yield [padded(volume.take(place, axis), options.crop) for volume in volumes]

@@ -1,4 +1,4 @@
-"""Training pairs from PNG slices listed in a table."""
+"""Training pairs from slices (PNG, JPEG, TIFF) listed in a table."""
 
 import csv
 import os
@@ -126,6 +126,7 @@ def _pairs(group: SliceGroup, colours: np.ndarray | None) -> list[SlicePair]:
                     *(group.dataset, group.split, group.subject, modality),
                     anatomical=image,
                     functional=functional,
+                    file=path.name,
                 )
             )
     return pairs

@@ -28,6 +28,7 @@ from fusionprep.interfaces.quality import AssessT1w
 from fusionprep.interfaces.reports import PlotDenoised, PlotTissue
 from fusionprep.modalities import T1W
 from fusionprep.workflows.earlier import add_earlier, describe_earlier
+from fusionprep.workflows.methods import Stage, describe
 from fusionprep.workflows.nodes import (
     Port,
     derivative_node,
@@ -94,7 +95,8 @@ def init_anatomical_wf(
     """
     workflow, lesion = LiterateWorkflow(name=name), lesion_fields(t1w)
     earlier = earlier_work(config, t1w)
-    workflow.__desc__ = _methods(config.processing, t1w) + describe_earlier(earlier)
+    text = _methods(config.processing, t1w) + describe_earlier(earlier)
+    describe(workflow, Stage.ANATOMY, text)
     outputs = ("conformed", "t1w", "brain", "mask", "dseg", "gm", "wm", "csf", "metadata", *lesion)
     outputnode = pe.Node(niu.IdentityInterface(fields=list(outputs)), name="outputnode")
     read = Conform(in_file=str(t1w.path), name=T1W.label, from_zero=True)

@@ -21,6 +21,7 @@ from fusionprep.interfaces.pet_figures import PlotAtlas, PlotRegions
 from fusionprep.spaces import NATIVE
 from fusionprep.workflows.anatomical import t1w_output, t1w_path
 from fusionprep.workflows.coregistration import Branch
+from fusionprep.workflows.methods import Stage, describe
 from fusionprep.workflows.nodes import Port, derivative_node, figure_node, node
 from fusionprep.workflows.region_columns import corrected_curves, region_columns
 from fusionprep.workflows.regional_correction import correct_regions, describe_regional_correction
@@ -116,7 +117,7 @@ def init_atlas_wf(config: Config, t1w: ImageFile, atlas: Atlas, name: str) -> Li
         The atlas on the T1w grid, and its table of ``index`` and ``name``.
     """
     workflow = LiterateWorkflow(name=name)
-    workflow.__desc__ = describe_atlas(atlas)
+    describe(workflow, Stage.ATLAS, describe_atlas(atlas))
     fields = ["t1w", "mask", *TISSUES, "t1w_from_template"]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     outputnode = pe.Node(niu.IdentityInterface(fields=list(FIELDS)), name="outputnode")
@@ -198,10 +199,10 @@ def add_regions(
     if not atlases:
         return
     dynamic = branch.pairing.image.n_frames > 1
-    branch.workflow.__desc__ += MEASURED + (CURVES.lstrip() if dynamic else "")
+    describe(branch.workflow, Stage.REGIONS, MEASURED + (CURVES if dynamic else ""))
     if correct is not None:
         methods = branch.config.processing.corrections
-        branch.workflow.__desc__ += describe_regional_correction(methods)
+        describe(branch.workflow, Stage.REGIONS, describe_regional_correction(methods))
     for atlas in atlases:
         tag = _tag(atlas)
         values = node(MeasureRegions(), f"measure_{tag}", branch.config)

@@ -15,6 +15,7 @@ from fusionprep.spaces import NATIVE
 from fusionprep.suvr_regions import ReferenceRegion
 from fusionprep.workflows.anatomical import init_anatomical_wf
 from fusionprep.workflows.atlases import TISSUES, atlas_fields, init_atlas_wf, t1w_atlases
+from fusionprep.workflows.methods import Stage, describe
 from fusionprep.workflows.nodes import Port, Space, t1w_images
 from fusionprep.workflows.pet import init_pet_wf
 from fusionprep.workflows.structural import init_structural_wf
@@ -46,7 +47,8 @@ def init_fusionprep_wf(config: Config, plans: list[SubjectPlan]) -> LiterateWork
     import nipype
 
     workflow = LiterateWorkflow(name=WORKFLOW_NAME, base_dir=str(config.work_dir))
-    workflow.__desc__ = DESCRIPTION.format(version=__version__, nipype=nipype.__version__)
+    text = DESCRIPTION.format(version=__version__, nipype=nipype.__version__)
+    describe(workflow, Stage.RUN, text)
     for plan in plans:
         if plan.pairings:
             workflow.add_nodes([init_subject_wf(config, plan)])

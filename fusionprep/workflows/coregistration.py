@@ -23,33 +23,44 @@ from fusionprep.modalities import Modality
 from fusionprep.spaces import NATIVE, TemplateSpace
 from fusionprep.workflows.anatomical import t1w_output
 from fusionprep.workflows.earlier import RIGID, earlier_inputs
+from fusionprep.workflows.methods import Stage, describe
 from fusionprep.workflows.nodes import Port, Space, derivative_node, figure_node, node
 
 FROM_T1W = ("conformed", "t1w", "mask", "dseg")
 SEARCH = """
 The {modality} was registered rigidly to the T1w by maximising mutual information [@mattes] from
-starts in every orientation, with *SciPy* [@scipy] as optimiser{exact}, and brought to the T1w grid
-in one linear interpolation (*SimpleITK* [@simpleitk]).
+starts in every orientation, with *SciPy* [@scipy] as optimiser.
 """
-LEAST_SQUARES = """; then exactly, by least squares, to where the T1w predicts it best: the
-intensities of the T1w were sorted into classes, blurred to the resolution of the {modality}, and
-each class was given an activity"""
+LEAST_SQUARES = """
+The {modality} was then moved, by least squares, to where the T1w predicts it best: the intensities
+of the T1w were sorted into classes, blurred to the resolution of the {modality}, and each class was
+given an activity.
+"""
+AUTO = """
+Where the alignment by the header of the {modality} was as good, it was kept.
+"""
+RESAMPLED = """
+The {modality} was brought to the T1w grid in one linear interpolation (*SimpleITK* [@simpleitk]).
+"""
 IDENTITY = """
 The {modality} was taken to be aligned with the T1w by its header, and resampled to its grid by
 linear interpolation.
 """
-AUTO = """
-The header's own alignment was kept where it was as good.
-"""
 
 
-def _description(method: Method, modality: Modality) -> str:
-    """What is done, for the methods text."""
+def _describe(workflow: pe.Workflow, method: Method, modality: Modality) -> None:
+    """Add what is done to the methods text."""
     if method == "identity":
-        return IDENTITY.format(modality=modality.label)
-    exact = LEAST_SQUARES.format(modality=modality.label) if modality.tracer else ""
-    found = SEARCH.format(modality=modality.label, exact=exact)
-    return found + AUTO.lstrip() if method == "auto" else found
+        describe(workflow, Stage.REGISTRATION, IDENTITY.format(modality=modality.label))
+        return
+    texts = [
+        (Stage.REGISTRATION, SEARCH),
+        (Stage.REFINEMENT, LEAST_SQUARES if modality.tracer else ""),
+        (Stage.REFINEMENT, AUTO if method == "auto" else ""),
+        (Stage.RESAMPLING, RESAMPLED),
+    ]
+    for stage, text in texts:
+        describe(workflow, stage, text.format(modality=modality.label))
 
 
 def init_coregistration_wf(
@@ -81,12 +92,13 @@ def init_coregistration_wf(
     workflow = LiterateWorkflow(name="coregistration_wf")
     modality, grids = pairing.modality, [pairing.image, pairing.t1w]
     method: Method = config.processing.pet2anat_method if modality.tracer else "rigid"
-    workflow.__desc__ = _description(method, modality)
+    _describe(workflow, method, modality)
     earlier, _ = earlier_registration(config, pairing)
     if method == "identity":
         earlier = None
     if earlier is not None:
-        workflow.__desc__ += RIGID.format(software=earlier.software).lstrip()
+        text = RIGID.format(modality=modality.label, software=earlier.software)
+        describe(workflow, Stage.REFINEMENT, text)
     inputnode = pe.Node(niu.IdentityInterface(fields=["moving", *FROM_T1W]), name="inputnode")
     outputnode = pe.Node(
         niu.IdentityInterface(fields=["transform", "moved", "metadata"]), name="outputnode"

@@ -27,8 +27,8 @@ registration, unless it lay on another grid than the template, was not the inver
 failed the checks of our own registration; the sidecar of the T1w there names its source.
 """
 RIGID = """
-The transform to the T1w that {software} had found took the place of this search, unless the images
-fitted better more than 3 mm away; the sidecar names its source.
+The transform of the {modality} to the T1w that {software} had found took the place of this search,
+unless the images fitted better more than 3 mm away; the sidecar names its source.
 """
 
 

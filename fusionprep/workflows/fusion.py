@@ -9,6 +9,7 @@ from nipype.interfaces.base import Undefined
 from nipype.pipeline import engine as pe
 from niworkflows.engine.workflows import LiterateWorkflow
 
+from fusionprep._version import __version__
 from fusionprep.bids import fused_names, names
 from fusionprep.bids.types import ImageFile, Pairing
 from fusionprep.config import Config, Fusion
@@ -21,7 +22,9 @@ from fusionprep.models.registry import get_model
 from fusionprep.spaces import NATIVE
 from fusionprep.workflows.anatomical import t1w_output
 from fusionprep.workflows.coregistration import Branch, paired_metadata
+from fusionprep.workflows.dicom import add_dicom
 from fusionprep.workflows.memory import GB_OF_SLICE
+from fusionprep.workflows.methods import Stage, describe
 from fusionprep.workflows.nodes import (
     CONTRAST,
     Port,
@@ -35,7 +38,8 @@ from fusionprep.workflows.nodes import (
 from fusionprep.workflows.smoothing import smoothing_fields
 
 DESCRIPTION = """
-{anatomy} and {modality} were scaled to [0, 1] and fused slice by slice with {models}. {planes}
+The {modality} was fused with the {anatomy} slice by slice by {models}, intensities being scaled to
+[0, 1]. {planes}
 """
 COLOUR = """
 In colour images, lightness tells mostly the {anatomy}, and hue and chroma, from gray through red
@@ -144,7 +148,7 @@ def init_fusion_wf(config: Config, pair: FusionPair) -> LiterateWorkflow:
     """
     workflow = LiterateWorkflow(name=f"fusion{pair.space.tag}_wf")
     entries = fusion_entries(config.fusion, pair.modality)
-    workflow.__desc__ = _describe(config.fusion, pair.modality, entries)
+    describe(workflow, Stage.FUSION, _describe(config.fusion, pair.modality, entries))
     anatomy = [field for entry in entries for field in _anatomy(config.fusion, entry)]
     lesion = lesion_fields(pair.t1w)
     fields = [*dict.fromkeys(anatomy), "mask", "functional", *lesion]
@@ -227,6 +231,7 @@ def _write(
 ) -> None:
     """Write the fused image and, of a PET, that in colour."""
     modality = pair.modality
+    first = entry.name == fusion_entries(config.fusion, modality)[0].name
     results = [(False, "out_file", "metadata", "scalar, 0 to 1")]
     if modality.tracer:
         what = (
@@ -249,6 +254,13 @@ def _write(
             },
         )
         workflow.connect([(fuse, write, [(field, "in_file"), (computed, "computed")])])
+        # the image in colour is the same beside every model
+        if pair.space.template is None and not (colour and not first):
+            shown = f"{desc.contrast.label} and {modality.label}"
+            shown = f"{shown} in colour" if colour else f"{entry.label} of {shown}"
+            description = write.inputs.metadata["Description"]
+            told = shown, f"{description}, by fusionprep {__version__}"
+            add_dicom(workflow, config, pair.t1w, (fuse, field), write.inputs.out_path, told)
 
 
 def _figure_like(pair: FusionPair, desc: fused_names.FusedDesc, kind: str) -> str:

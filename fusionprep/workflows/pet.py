@@ -22,6 +22,7 @@ from fusionprep.workflows.atlases import (
 )
 from fusionprep.workflows.coregistration import Branch, add_coregistration, paired_metadata
 from fusionprep.workflows.fusion import fuse_in_space
+from fusionprep.workflows.methods import Stage, describe
 from fusionprep.workflows.motion import (
     add_motion,
     describe_motion,
@@ -99,7 +100,7 @@ def init_pet_wf(
     if facts is None:
         raise ValueError(f"the plan of {image.path.name} has no facts about it")
     workflow = LiterateWorkflow(name=name)
-    workflow.__desc__ = _describe(config, image, facts)
+    _describe(workflow, config, image, facts)
     atlases = t1w_atlases(config, pairing.t1w)
     fields = [
         *fusion_fields(config, pairing.t1w),
@@ -180,8 +181,12 @@ def _metadata(config: Config, pairing: Pairing, facts: PETFacts) -> dict[str, An
     }
 
 
-def _describe(config: Config, image: ImageFile, facts: PETFacts) -> str:
-    text = describe_runs(image)
+def _describe(
+    workflow: LiterateWorkflow, config: Config, image: ImageFile, facts: PETFacts
+) -> None:
+    describe(workflow, Stage.RUNS, describe_runs(image))
+    describe(workflow, Stage.FRAMES, describe_motion(config, image))
+    text = ""
     if image.n_frames > 1:
         weighted = facts.timing.durations is not None
         text += FRAMES_TEXT.format(
@@ -190,11 +195,12 @@ def _describe(config: Config, image: ImageFile, facts: PETFacts) -> str:
             which=_describe_frames(facts),
         )
         if facts.frames.chosen is not None:
-            text += REGISTERED.lstrip()
-    text += describe_motion(config, image)
+            text += REGISTERED
+    describe(workflow, Stage.FRAMES, text)
+    describe(workflow, Stage.SMOOTHING, describe_smoothing(facts))
     if has_suvr(config.processing, facts):
-        text += describe_region(config.processing, facts)
-    return text + describe_correction(config.processing, facts) + describe_smoothing(facts)
+        describe(workflow, Stage.UPTAKE, describe_region(config.processing, facts))
+    describe(workflow, Stage.PARTIAL_VOLUME, describe_correction(config.processing, facts))
 
 
 def _describe_frames(facts: PETFacts) -> str:

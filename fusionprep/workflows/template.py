@@ -17,6 +17,7 @@ from fusionprep.spaces import NATIVE, TemplateSpace
 from fusionprep.workflows.anatomical import t1w_output, t1w_path
 from fusionprep.workflows.earlier import describe_transform, earlier_inputs
 from fusionprep.workflows.memory import GB_OF_ANTS
+from fusionprep.workflows.methods import Stage, describe
 from fusionprep.workflows.nodes import (
     Port,
     Space,
@@ -105,7 +106,8 @@ def init_template_wf(
         raise ValueError("the T1w's own space is not a template")
     lesion = lesion_fields(t1w)
     earlier = earlier_work(config, t1w).templates.get(template.name)
-    workflow.__desc__ = _methods(template.name, processing.registration_backend, lesion, earlier)
+    text = _methods(template.name, processing.registration_backend, lesion, earlier)
+    describe(workflow, Stage.TEMPLATE, text)
     fields = ["t1w", "brain", "mask", "gm", "metadata", *lesion]
     inputnode = pe.Node(niu.IdentityInterface(fields=fields), name="inputnode")
     interface = RegisterTemplate(

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -84,13 +85,17 @@ def add_copy(bids_dir: Path, label: str) -> dict[str, Path]:
 
 
 def sidecar_of(image: Path) -> Path:
-    return image.with_name(image.name.removesuffix(".nii.gz") + ".json")
+    return image.with_name(image.name.split(".")[0] + ".json")
+
+
+def sidecar(image: Path) -> dict[str, Any]:
+    """What the sidecar of an image says."""
+    return json.loads(sidecar_of(image).read_text("utf-8"))
 
 
 def edit_sidecar(image: Path, **fields: object) -> None:
     """Replace fields of an image's sidecar."""
-    path = sidecar_of(image)
-    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | fields), "utf-8")
+    sidecar_of(image).write_text(json.dumps(sidecar(image) | fields), "utf-8")
 
 
 def replace_voxels(image: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:

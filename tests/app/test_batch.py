@@ -197,10 +197,9 @@ def test_a_batch_system_that_is_not_there(phantom, tmp_path, monkeypatch, capsys
 
 
 def test_the_examples_of_the_documentation_are_accepted(tmp_path):
-    text = (Path(__file__).parents[2] / "docs" / "platforms.md").read_text("utf-8")
-    section = text.split("## Clusters")[1].split("\n## ")[0]
+    text = (Path(__file__).parents[2] / "docs" / "tasks" / "cluster.md").read_text("utf-8")
     names = []
-    for number, example in enumerate(re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)):
+    for number, example in enumerate(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)):
         file = tmp_path / f"{number}.yml"
         file.write_text(example)
         names.append(read_plugin_file(file)["plugin"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fusionprep.reading import read_table
-from tests.app.runs import Run, run_app, sidecar_of
+from tests.app.runs import Run, run_app, sidecar
 from tests.validator import issues
 
 TEMPLATE = "MNI152NLin2009aSym"
@@ -24,10 +24,6 @@ def first(phantom, finished, tmp_path_factory) -> Run:
     run = run_app(phantom, folder / "out", *SPACES, work_dir=finished.work_dir)
     assert run.code == 0, run.stderr
     return run
-
-
-def fields(image: Path) -> dict:
-    return json.loads(sidecar_of(image).read_text("utf-8"))
 
 
 def voxels(image: Path) -> np.ndarray:
@@ -53,20 +49,20 @@ def test_a_second_run_takes_over_all_of_the_first(phantom, first, tmp_path):
         )
         np.testing.assert_allclose(became, was, atol=1e-5 * max(1.0, np.abs(was).max()))
     # where each came from
-    mask = fields(run.output_dir / anat / "sub-01_desc-brain_mask.nii.gz")
+    mask = sidecar(run.output_dir / anat / "sub-01_desc-brain_mask.nii.gz")
     source = "bids:first:sub-01/anat/sub-01"
     assert f"{source}_desc-brain_mask.nii.gz" in mask["Sources"]
     assert mask["TakenOver"]["Software"].startswith("fusionprep ")
     assert mask["TakenOver"]["Dice"] > 0.95
     assert mask["TakenOver"]["Correlation"] > 0.95
     for name in ("dseg", "label-CSF_probseg"):
-        tissue = fields(run.output_dir / anat / f"sub-01_{name}.nii.gz")
+        tissue = sidecar(run.output_dir / anat / f"sub-01_{name}.nii.gz")
         assert f"{source}_label-CSF_probseg.nii.gz" in tissue["Sources"]
     for image in (
         anat / f"sub-01_space-{TEMPLATE}_res-2_desc-preproc_T1w.nii.gz",
         pet / f"{stem}-T1w_desc-preproc_pet.nii.gz",
     ):
-        registration = fields(run.output_dir / image)["Registration"]
+        registration = sidecar(run.output_dir / image)["Registration"]
         assert registration["Method"] == "taken over"
         assert registration["TakenOver"]["Dataset"] == "first"
         assert registration["Verdict"] != "fail"
@@ -120,7 +116,7 @@ def test_what_is_of_another_head_is_made_again(phantom, finished, tmp_path):
             out / "sub-01" / f"{name}.nii.gz" for out in (finished.output_dir, run.output_dir)
         )
         np.testing.assert_array_equal(voxels(became), voxels(was))
-        assert "TakenOver" not in fields(became)
+        assert "TakenOver" not in sidecar(became)
 
 
 @pytest.mark.slow
@@ -145,7 +141,7 @@ def test_freesurfer_gives_brain_and_tissues(phantom, finished, tmp_path):
     found = run.output_dir / "sub-01" / "anat"
     np.testing.assert_array_equal(voxels(found / "sub-01_desc-brain_mask.nii.gz"), mask)
     np.testing.assert_array_equal(voxels(found / "sub-01_dseg.nii.gz"), dseg)
-    told = fields(found / "sub-01_dseg.nii.gz")
+    told = sidecar(found / "sub-01_dseg.nii.gz")
     assert told["TakenOver"]["Software"] == "FreeSurfer"
     assert "bids:freesurfer:sub-01/mri/aseg.mgz" in told["Sources"]
     assert not issues(run.output_dir)

@@ -13,7 +13,7 @@ from scipy import ndimage
 from fusionprep.bids.radionuclides import HALF_LIVES
 from fusionprep.demo.dataset import SubjectTruth, write_demo_dataset
 from fusionprep.image.regions import CEREBELLAR_CORTEX, CEREBELLAR_WHITE, load_atlas
-from tests.app.runs import Run, run_app, sidecar_of
+from tests.app.runs import Run, run_app, sidecar, sidecar_of
 from tests.interfaces.test_frame_window import (
     DOSE,
     LATE,
@@ -63,7 +63,7 @@ def fractions(truth: SubjectTruth, pet: nib.Nifti1Image) -> list[np.ndarray]:
 def acquire(bids_dir: Path, truth: SubjectTruth) -> None:
     """Replace the PET of ``sub-01`` by runs of PiB, bound in the cortex, not the cerebellum."""
     (old,) = (bids_dir / "sub-01" / "pet").glob("*_pet.nii.gz")
-    like, given = nib.load(old), json.loads(sidecar_of(old).read_text("utf-8"))
+    like, given = nib.load(old), sidecar(old)
     parts = fractions(truth, like)
     curves = [activity(tissue) for tissue in (*TISSUES[TRACER], WHITE)]
     rng = np.random.default_rng(5)
@@ -80,7 +80,7 @@ def acquire(bids_dir: Path, truth: SubjectTruth) -> None:
             image = image.slicer[:, :, image.shape[2] // 2 + 4 :]
         nib.save(image, path)
         middles = (boundaries[:-1] + boundaries[1:]) / 2
-        sidecar = given | {
+        told = given | {
             "TracerName": TRACER,
             "TracerRadionuclide": "C11",
             "InjectedRadioactivity": DOSE / 1e6,
@@ -91,8 +91,8 @@ def acquire(bids_dir: Path, truth: SubjectTruth) -> None:
             "DecayCorrectionFactor": (2.0 ** (middles / HALF_LIVES["C11"])).tolist(),
         }
         if run == UNTIMED:
-            del sidecar["InjectionStart"]
-        sidecar_of(path).write_text(json.dumps(sidecar), "utf-8")
+            del told["InjectionStart"]
+        sidecar_of(path).write_text(json.dumps(told), "utf-8")
     old.unlink()
     sidecar_of(old).unlink()
 
@@ -122,7 +122,7 @@ def derivative(finished: Run, run: str, desc: str) -> Path:
 
 
 def said(finished: Run, run: str, desc: str = "preproc") -> dict:
-    return json.loads(sidecar_of(derivative(finished, run, desc)).read_text("utf-8"))
+    return sidecar(derivative(finished, run, desc))
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """A lesion through the App: planted in the demo's head, its mask beside the T1w."""
 
 import csv
-import json
 import shutil
 
 import nibabel as nib
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 from fusionprep.demo.dataset import read_truth, write_demo_dataset
-from tests.app.runs import Run, run_app, sidecar_of
+from tests.app.runs import Run, run_app, sidecar
 from tests.validator import issues
 
 SPACES = ("--output-spaces", "T1w", "MNI152NLin2009aSym:res-2")
@@ -17,10 +16,6 @@ SPACES = ("--output-spaces", "T1w", "MNI152NLin2009aSym:res-2")
 
 def voxels(path) -> np.ndarray:
     return np.asarray(nib.as_closest_canonical(nib.load(path)).dataobj)
-
-
-def sidecar(path) -> dict:
-    return json.loads(sidecar_of(path).read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")

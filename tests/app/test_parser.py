@@ -25,7 +25,8 @@ raw out participant --participant-label 01 --session-label a --tracer-label x --
 --pvc mg iy --psf 5.5x5.5x6 --target-resolution 8 --combine-runs
 --fusion-model average densefuse unet --fusion-weights unet=own/unet.safetensors
 --fusion-weights densefuse=own/densefuse.safetensors --planes triplanar
---colour-map vivid --batch-size 16 --device cpu --nprocs 3 --omp-nthreads 2 --mem 8000M
+--colour-map vivid --dicom-reference dcm/{subject}/{session}
+--batch-size 16 --device cpu --nprocs 3 --omp-nthreads 2 --mem 8000M
 --use-plugin plugin.yml -w elsewhere --clean-workdir --stop-on-first-crash --reports-only
 --boilerplate-only --trust-workdir --dry-run --write-graph --resource-monitor -vv
 """
@@ -99,6 +100,7 @@ def test_every_option_reaches_the_configuration(here, write_weights):
         weights=own,
         planes="triplanar",
         colour_map="vivid",
+        dicom_reference=f"{here}/dcm/{{subject}}/{{session}}",
         batch_size=16,
         device="cpu",
         pet2anat_method="auto",

@@ -1,7 +1,6 @@
 """Partial-volume correction through the App, on a phantom whose activity is known."""
 
 import csv
-import json
 from pathlib import Path
 
 import nibabel as nib
@@ -12,7 +11,7 @@ from fusionprep.demo.dataset import read_truth
 from fusionprep.reading import read_table
 from fusionprep.reports.group.regions import write_region_table
 from tests import validator
-from tests.app.runs import Run, run_app
+from tests.app.runs import Run, run_app, sidecar
 from tests.app.true_regions import true_labels
 
 METHODS = ("mg", "gtm", "rbv", "iy")
@@ -41,10 +40,6 @@ def activity(phantom):
 
 def voxels(path: Path) -> np.ndarray:
     return np.asarray(nib.load(path).dataobj)
-
-
-def sidecar(path: Path) -> dict:
-    return json.loads(path.with_name(path.name.split(".")[0] + ".json").read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")

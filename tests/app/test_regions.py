@@ -1,6 +1,5 @@
 """Regions in the workflow that is built for a plan, and in a run with atlases of the T1w."""
 
-import json
 from pathlib import Path
 
 import nibabel as nib
@@ -10,7 +9,8 @@ import pytest
 from fusionprep.demo.dataset import read_truth
 from fusionprep.image.region_values import region_values
 from fusionprep.reading import read_table
-from tests.app.runs import run_app, sidecar_of
+from tests.app.runs import run_app, sidecar
+from tests.app.said import methods
 from tests.app.test_suvr_region import workflow
 from tests.app.true_regions import true_labels
 from tests.validator import issues
@@ -61,7 +61,7 @@ def test_each_atlas_is_brought_once_and_measured_in_each_pet(tmp_path, own_atlas
     assert not [path for path in paths if "tacs" in path]
     names = built.list_node_names()
     assert len([name for name in names if name.endswith("bring_atlas")]) == 3
-    said = " ".join(built.visit_desc().split())
+    said = " ".join(methods(built).split())
     assert "Desikan-Killiany atlas [@desikan]" in said
     assert "own segmentation by *FreeSurfer*" in said
     assert "in the space of the T1w" in said
@@ -108,7 +108,7 @@ def test_a_segmentation_that_did_not_finish_is_told_of_in_one_line(phantom, fini
     said = "sub-01 has no mri/aparc+aseg.mgz in the folder of subjects"
     assert len([line for line in run.stderr.splitlines() if said in line]) == 1
     assert said in (run.output_dir / "sub-01.html").read_text("utf-8")
-    record = json.loads(sidecar_of(run.image("01", "preproc")).read_text("utf-8"))
+    record = sidecar(run.image("01", "preproc"))
     assert [note for note in record["Notes"] if said in note]
 
 
@@ -136,7 +136,7 @@ def test_a_run_with_an_atlas_of_the_subject_and_one_of_freesurfer(phantom, finis
     assert run.code == 0, run.stderr
     anat, pet = (run.output_dir / "sub-01" / name for name in ("anat", "pet"))
     static = np.asarray(nib.load(run.image("01", "preproc")).dataobj)
-    suvr = json.loads(sidecar_of(run.image("01", "suvr")).read_text())["SUVR"]
+    suvr = sidecar(run.image("01", "suvr"))["SUVR"]
     rows = {}
     for seg in ("Lab", "aparcaseg"):
         dseg = nib.load(anat / f"sub-01_space-T1w_seg-{seg}_dseg.nii.gz")

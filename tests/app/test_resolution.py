@@ -1,7 +1,6 @@
 """PET smoothed, to a resolution or by a kernel, and runs of one injection, through the App."""
 
 import csv
-import json
 import math
 import re
 import shutil
@@ -14,17 +13,13 @@ import pytest
 from fusionprep.bids.radionuclides import HALF_LIVES
 from fusionprep.demo.dataset import read_truth
 from tests import validator
-from tests.app.runs import Run, edit_sidecar, run_app, sidecar_of
+from tests.app.runs import Run, edit_sidecar, run_app, sidecar, sidecar_of
 
 SPREAD, TARGET = "6", 9.0
 
 
 def voxels(path: Path) -> np.ndarray:
     return np.asarray(nib.load(path).dataobj)
-
-
-def sidecar(path: Path) -> dict:
-    return json.loads(sidecar_of(path).read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")

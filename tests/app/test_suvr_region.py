@@ -9,6 +9,7 @@ from fusionprep.bids.types import ImageFile, SubjectPlan
 from fusionprep.config import Config
 from fusionprep.modalities import get_modality
 from fusionprep.workflows.base import init_fusionprep_wf
+from tests.app.said import methods
 from tests.bids.skeleton import pair
 
 
@@ -85,7 +86,7 @@ def test_the_reference_region_is_written_once_for_all_pets_of_a_t1w(tmp_path, re
     ratios = [name for name, out_path in paths.items() if out_path.endswith("suvr_pet.nii.gz")]
     assert len(ratios) == 4  # T1w and template
     assert all(f"bids::{path}" in nodes[name].inputs.metadata["Sources"] for name in ratios)
-    assert said in built.visit_desc().replace("\n", " ")
+    assert said in methods(built).replace("\n", " ")
 
 
 def test_each_tracer_has_its_own_region_and_those_that_share_one_share_its_mask(tmp_path):

@@ -13,6 +13,7 @@ from fusionprep.bids.types import ImageFile, SubjectPlan
 from fusionprep.config import Config
 from fusionprep.modalities import CT, PET, get_modality
 from fusionprep.workflows.base import init_fusionprep_wf
+from tests.app.said import methods
 from tests.bids.skeleton import (
     PET_SIDECAR,
     make_config,
@@ -92,7 +93,7 @@ def test_the_planes_reach_every_fusion_and_the_methods_text(tmp_path, planes, sa
     fusions = [built.get_node(n) for n in built.list_node_names() if ".fuse_" in n]
     assert len(fusions) == 8  # two models, PET and CT, T1w and template
     assert {(node.inputs.planes, node.inputs.batch_size) for node in fusions} == {(planes, 9)}
-    assert said in built.visit_desc()
+    assert said in methods(built)
 
 
 def test_own_weights_reach_their_model_and_the_methods_text(tmp_path, write_weights):
@@ -107,8 +108,8 @@ def test_own_weights_reach_their_model_and_the_methods_text(tmp_path, write_weig
     assert inputs["fuse_unet"].weights_file == str(path)
     assert inputs["fuse_unet"].weights_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert not isdefined(inputs["fuse_average"].weights_file)
-    assert "UNet [@unet] with weights trained by the user" in built.visit_desc()
-    assert "with weights" not in workflow(tmp_path, models=("average",)).visit_desc()
+    assert "UNet [@unet] with weights trained by the user" in methods(built)
+    assert "with weights" not in methods(workflow(tmp_path, models=("average",)))
     # Weights of the same size and time, but from another training run, are fused with again.
     hashes, before = {name: item.get_hashval()[1] for name, item in inputs.items()}, path.stat()
     write_weights("unet", seed=1)
@@ -156,10 +157,8 @@ def test_models_of_the_gray_matter_get_its_map_and_leave_the_ct_out(tmp_path):
         f"bids::{node.inputs.out_path}" for node in nodes if hasattr(node.inputs, "out_path")
     }
     assert {source for *_, source in (t1w, gm, t1w_there, gm_there)} <= written
-    assert "T1w and PET were scaled to [0, 1] and fused slice by slice with Average" in (
-        built.visit_desc()
-    )
-    assert "GMPET [@gmpet] is the PET where gray matter is more likely" in built.visit_desc()
+    assert "The PET and CT were fused with the T1w slice by slice by Average" in methods(built)
+    assert "GMPET [@gmpet] is the PET where gray matter is more likely" in methods(built)
 
 
 def test_without_models_of_the_gray_matter_its_map_stays_in_the_t1w_space(tmp_path):
@@ -234,7 +233,7 @@ def test_pet_and_ct_are_fused_with_another_contrast(tmp_path, contrast):
     assert next(n for n in graph.nodes if n.name == "plot_gmpet").inputs.contrast == "t1w"
     written = [node.inputs.out_path for node in graph.nodes if node.name.startswith("ds_average")]
     assert all(f"{contrast}Average" in path for path in written)
-    assert f"{contrast} and PET were scaled" in built.visit_desc()
+    assert f"The PET and CT were fused with the {contrast} slice by slice by" in methods(built)
 
 
 def test_the_t1w_is_the_contrast_unless_asked_for_another(tmp_path):
@@ -321,7 +320,7 @@ def test_frames_that_were_not_corrected_for_decay_are(tmp_path):
     assert metadata["ImageDecayCorrectionTime"] == 0
     assert not {"DecayCorrection", "DecayCorrectionFactor"} & metadata.keys()
     assert any("corrected to TimeZero as C11" in note for note in metadata["Notes"])
-    assert "All frames of dynamic PET were corrected for decay and averaged" in built.visit_desc()
+    assert "All frames of dynamic PET were corrected for decay and averaged" in methods(built)
 
 
 def test_frames_of_an_unknown_nuclide_have_no_suvr(tmp_path):
@@ -367,7 +366,7 @@ def test_all_frames_are_registered_and_those_of_the_window_are_the_image(tmp_pat
     nodes = {name.split(".")[-1]: built.get_node(name) for name in built.list_node_names()}
     assert nodes["average_frames"].inputs.chosen == nodes["plot_frames"].inputs.chosen == [2]
     assert nodes["ds_preproc_t1w"].inputs.metadata["FrameSelection"]["Frames"] == [3]
-    text = " ".join(built.visit_desc().split())
+    text = " ".join(methods(built).split())
     assert (
         "The frames of dynamic PET with PiB whose middle was 50 to 70 min after injection" in text
     )

@@ -105,7 +105,7 @@ def wordy(tmp_path_factory) -> Path:
 
 
 @needs_bundle
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, 1100, 400, 390])
 def test_labels_of_any_length_do_not_widen_the_page(wordy, visit, width):
     visited = visit(wordy, width=width)
     titles = visited.page.locator("#sheet-model option").all_text_contents()
@@ -353,3 +353,76 @@ def test_columns_with_dashes_are_sorted_as_numbers(large, visit):
     assert texts[:15] == ["–"] * 15
     values = [float(text) for text in texts[15:]]
     assert values == sorted(values)
+
+
+FOCUSED = """() => {
+  const e = document.activeElement
+  const style = getComputedStyle(e)
+  const seen = style.outlineStyle !== 'none' || style.boxShadow !== 'none'
+  return [e.id || e.className || e.tagName, seen || e === document.body]
+}"""
+
+
+def _tab_to(page, wanted: str, most: int = 400) -> None:
+    """Press Tab until something has the focus that a selector matches, and can be seen to."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        name, seen = page.evaluate(FOCUSED)
+        assert seen, f"nothing shows that {name} has the focus"
+        if page.evaluate("(wanted) => document.activeElement.matches(wanted)", wanted):
+            return
+    raise AssertionError(f"Tab does not lead to {wanted}")
+
+
+@needs_bundle
+def test_everything_can_be_done_by_keyboard_alone(large, visit):
+    visited = visit(large / "group_fusion.html")
+    page = visited.page
+    _tab_to(page, "#first a[href^='#scan-']")
+    target = page.evaluate("document.activeElement.getAttribute('href').slice(1)")
+    page.keyboard.press("Enter")
+    page.wait_for_function("id => document.activeElement.id === id", arg=target)
+    _tab_to(page, f"#{target} select", most=5)
+    page.keyboard.press("f")
+    _tab_to(page, f"#{target} input", most=1)
+    page.keyboard.type("turned")
+    assert page.locator("#rated-count").text_content().startswith("1 of 75")
+    page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+    page.locator("h1").click()
+    _tab_to(page, "#scan-verdict")
+    page.keyboard.press("f")
+    page.wait_for_function("document.querySelectorAll('#scan-table tbody tr').length < 5")
+    page.keyboard.press("Home")
+    _tab_to(page, "#scan-outliers", most=1)
+    page.keyboard.press("Space")
+    page.keyboard.press("Space")
+    _tab_to(page, "input.dt-input[type=search]")
+    page.keyboard.type("sub-12")
+    assert set(_column(page)) == {"sub-12"}
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Delete")
+    _tab_to(
+        page, "#scan-table th[aria-label^='MI after'], #scan-table th *[aria-label^='MI after']"
+    )
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#scan-table th[aria-sort=ascending]")
+    _tab_to(page, ".dt-paging-button:not(.disabled)[data-dt-idx='1']")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('.dt-info').textContent.startsWith('26')")
+    _tab_to(page, "#sheet-show")
+    _tab_to(page, "#sheet-find", most=1)
+    _tab_to(page, "#download", most=1)
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    assert "\tfail\tturned" in Path(download.value.path()).read_text()
+    _tab_to(page, "#sheet-on")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.activeElement.matches('.sheet .card:first-child')")
+    assert "61 to 75" in page.locator("#sheet-range").text_content()
+    _tab_to(page, "#sheet-back")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelectorAll('.sheet .card').length === 60")
+    _tab_to(page, "#complete summary")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelectorAll('#participants tbody tr').length === 60")
+    assert not visited.errors

@@ -137,7 +137,7 @@ def wordy(tmp_path_factory) -> Path:
 
 
 @needs_bundle
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, 1100, 400, 390])
 def test_labels_of_any_length_do_not_widen_the_page(wordy, visit, width):
     visited = visit(wordy, width=width)
     _ready(visited.page)
@@ -173,6 +173,11 @@ def test_overlays_colours_and_planes_can_be_chosen(opened):
         "None",
     ]
     assert _position(page).endswith("T1w and PET ses-1 trc-18FFDG in colour")
+    # of each place the levels of red and blue that the image in colour has there, and no green
+    drawn = _pixels(page)
+    coloured = drawn[(drawn[..., 0] > 60) & (drawn[..., 1] < 12)]
+    assert len(coloured) > 5000
+    assert np.abs(coloured[:, 2] - coloured[:, 0] * 120 / 255).mean() < 6
     assert colours.is_disabled()
     overlay.select_option(label="PET ses-1 trc-18FFDG")
     page.wait_for_function("!document.getElementById('viewer-colours').disabled")

@@ -320,3 +320,21 @@ def test_what_cannot_be_is_said_in_one_line(head_pairs, tmp_path, capsys):
         with pytest.raises(SystemExit, match="64"):
             main([*words, *extra])
     assert not (tmp_path / "out").exists()
+
+
+def test_what_fuse_reads_is_scored_and_empty_slices_are_skipped(head_pairs, tmp_path, capsys):
+    for kind in ("mri", "pet"):
+        image = np.asarray(Image.open(head_pairs / kind / "first.png"))
+        Image.fromarray(image.astype(np.uint16) * 257).save(head_pairs / kind / "deep.tif")
+        save(head_pairs / kind / "empty.png", image * (kind == "mri"))
+    out = tmp_path / "out"
+    words = ["benchmark", "--pairs", head_pairs, "--models", "average", "--no-reader", "--out", out]
+    assert main([str(word) for word in words]) == 0
+    assert "study: 1 of 4 pairs skipped" in capsys.readouterr().out
+    (dataset,) = json.loads((out / "benchmark.json").read_text())["Datasets"]
+    assert (dataset["Pairs"], dataset["Empty"]) == (4, 1)
+    with (out / "pairs.tsv").open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream, delimiter="\t") if row["method"] == "average"]
+    values = {row["pair"]: row["MI"] for row in rows}
+    assert values["deep"] == values["first"]
+    assert values["empty"] == "n/a"

@@ -63,7 +63,7 @@ def test_lonely_and_missing_images_are_named(write_pairs, tmp_path):
     (folder / "ct" / "b.png").unlink()
     with pytest.raises(DataError, match=r"1 image\(s\).*b\.png"):
         find_pair_sets([folder])
-    with pytest.raises(NoInputError, match="no PNG or NIfTI"):
+    with pytest.raises(NoInputError, match="no PNG, JPEG, TIFF or NIfTI"):
         find_pair_sets([write_pairs("empty", files=())])
     with pytest.raises(NoInputError, match="there is no folder"):
         find_pair_sets([tmp_path / "nowhere"])

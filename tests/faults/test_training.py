@@ -152,11 +152,6 @@ DATA = {
     "picture-size": Attack(
         "of another size", picture(lambda p: save(p, gray(50))), (1,), "50 x 50 pixels, its mri"
     ),
-    "picture-small": Attack(
-        "crops larger than a picture",
-        lambda s: (s.bids / "own.toml").write_text(CONFIG.replace("24", "41")), (1,),
-        "less than the crops of 41",
-    ),
     "weights-nan": Attack("weights that are NaN", not_finite, (1,), "not finite"),
     "weights-gone": Attack(
         "weights that are not there", option('initial_weights = "no.safetensors"'), (1,), "No such"

@@ -16,7 +16,7 @@ IMAGES = [
     PLATFORMS / "apptainer" / "fusionapp.def",
     PLATFORMS / "boutiques.json",
     PLATFORMS / "brainlife" / "main",
-    ROOT / "docs" / "platforms.md",
+    ROOT / "docs" / "tasks" / "container.md",
 ]
 
 

@@ -78,6 +78,7 @@ def write_anatomy(out: Path, entities: str, *, verdict: str = "pass", resolution
         data["dseg"],
         TissueVolumesMillilitres={"GM": 701.5, "WM": 502.5, "CSF": 228.25},
     )
+    write_image(Path(f"{prefix}_space-{TEMPLATE}_res-1_desc-brain_mask"), data["mask"])
     write_image(
         Path(f"{prefix}_space-{TEMPLATE}_res-1_desc-preproc_T1w"),
         data["t1w"],

@@ -10,6 +10,8 @@ from fusionprep.config import Config
 from fusionprep.modalities import CT, FLAIR, PET
 from fusionprep.models.registry import model_names
 from fusionprep.reports.citations import CITATION, read_bibliography, write_citations
+from fusionprep.workflows.methods import Stage, methods_text
+from tests.app.said import methods
 from tests.bids.skeleton import pair
 
 
@@ -25,7 +27,7 @@ def test_bibliography_is_complete():
 
 
 def test_text_references_and_bibliography(tmp_path):
-    write_citations("Made with *Nipype* [@nipype].\n\nAs @hmrf\nsaid [@nipype].\n", tmp_path)
+    write_citations("Made with *Nipype* [@nipype].\nAs @hmrf\nsaid [@nipype].\n", tmp_path)
     markdown = (tmp_path / "CITATION.md").read_text("utf-8")
     assert (
         "Made with *Nipype* (Gorgolewski et al., 2011). As Zhang et al. (2001) said"
@@ -39,6 +41,13 @@ def test_text_references_and_bibliography(tmp_path):
     assert ", 20:45–57." in references[1]
     bibliography = (tmp_path / "CITATION.bib").read_text("utf-8")
     assert bibliography.count("@article{") == 2
+
+
+def test_citations_side_by_side_share_their_brackets(tmp_path):
+    write_citations("(by means [@nlm]\n[@nlm_mri], here) (and there)\n\nNext.", tmp_path)
+    markdown = (tmp_path / "CITATION.md").read_text("utf-8")
+    assert "(by means (Buades et al., 2011; Coupe et al., 2008), here) (and there)" in markdown
+    assert "there)\n\nNext." in markdown
 
 
 def test_every_reference_reads_well(tmp_path):
@@ -90,14 +99,37 @@ def test_methods_text_of_every_workflow_cites_what_exists(tmp_path, backend, met
         pet2anat_method=method,
         skull_strip_t1w=strip,
     )
-    text = init_fusionprep_wf(config, [plan(config.bids_dir)]).visit_desc()
+    text = methods(init_fusionprep_wf(config, [plan(config.bids_dir)]))
     keys = set(itertools.chain.from_iterable(CITATION.findall(text))) - {""}
     assert keys <= set(read_bibliography())
     assert {"nipype", "n4", "mni", "sklearn"} <= keys
     assert ({"syn", "antspy"} <= keys) is (backend == "ants")
     assert ("greedy" in keys) is (backend == "greedy")
     assert ("The PET was taken to be aligned" in text) is (method == "identity")
-    assert "The CT was registered rigidly" in text
+    moved = "CT and FLAIR" if method == "identity" else "PET, CT and FLAIR"
+    assert f"The {moved} were registered rigidly" in text
+    assert f"The {moved} were brought to the T1w grid" in text
+    sentences = re.split(r"(?<=\.)\s+", text)
+    assert len(sentences) == len(set(sentences))
+    moved = "taken to be aligned" if method == "identity" else "registered rigidly"
+    steps = ("reoriented to RAS", "was registered to MNI152", moved, "refer to the mean uptake")
+    places = [text.index(step) for step in (*steps, "were fused with the T1w")]
+    assert places == sorted(places)
     assert ("deepbet" in keys) is (strip != "skip")
     write_citations(text, tmp_path)
     assert "@" not in (tmp_path / "CITATION.md").read_text("utf-8")
+
+
+def test_sentences_on_several_images_become_one():
+    said = [
+        (Stage.FUSION, "The CT was fused. Slices were axial."),
+        (Stage.REGISTRATION, "The PET was moved. The PET was registered."),
+        (Stage.FUSION, "The PET was fused. Slices were axial."),
+        (Stage.REGISTRATION, "The CT was registered.\nThe *FLAIR* is dark."),
+        (Stage.RUN, "Done with *it* 0.1.0."),
+    ]
+    assert methods_text(said) == (
+        "Done with *it* 0.1.0.\n\n"
+        "The PET was moved. The PET and CT were registered. The *FLAIR* is dark.\n\n"
+        "The PET and CT were fused. Slices were axial."
+    )

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from fusionprep.errors import DataError, NoInputError
 from fusionprep.training.datasets import PairSamples, augment, random_crop, read_pairs
@@ -88,3 +89,51 @@ def test_crops_avoid_air():
 def test_an_image_smaller_than_the_crop_is_refused():
     with pytest.raises(DataError, match="smaller than the crop"):
         random_crop(np.ones((2, 20, 40)), 32, np.random.default_rng(0))
+
+
+def write_pairs(folder, images):
+    """Writes pairs of one dataset under any names of files, with their table."""
+    rows = ["dataset,split,file,subject"]
+    for name, (split, mri, pet) in images.items():
+        rows.append(f"set,{split},{name},{name[0]}")
+        for kind, image in (("mri", mri), ("pet", pet)):
+            path = folder / "set" / split / kind / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+    (folder / "slices.csv").write_text("\n".join(rows))
+
+
+def test_what_fuse_reads_is_read_small_ones_are_padded_and_empty_ones_left_out(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    texture = rng.integers(1, 256, (50, 60), np.uint8)
+    deep = rng.integers(5000, 65536, (50, 60)).astype(np.uint16)
+    black, small = np.zeros((50, 60), np.uint8), texture[:31, :60]
+    write_pairs(
+        tmp_path,
+        {
+            "a.png": ("train", texture, texture),
+            "b.tif": ("train", deep, deep[::-1]),
+            "c.jpg": ("train", small, small),
+            "d.png": ("train", texture, black),
+            "e.jpeg": ("val", texture, texture),
+        },
+    )
+    pairs = read_pairs(tmp_path, TrainingOptions(crop=40))
+    assert [pair.file for pair in pairs] == ["a.png", "b.tif", "c.jpg", "e.jpeg"]
+    np.testing.assert_array_equal(pairs[1].anatomical, np.rint(deep / 257))
+    assert pairs[2].anatomical.shape == (40, 60)
+    assert not pairs[2].functional[:4].any()
+    assert pairs[2].functional[4:-5].any()
+    told = capsys.readouterr().err
+    assert "1 of 5 pairs left out, with a slice that shows nothing (e.g. set d d.png)" in told
+    assert "1 of 5 pairs padded with black to the crops of 40 pixels (e.g. set c c.jpg)" in told
+    samples = PairSamples(pairs[:3], as_it_is, seed=0, count=12, crop=40)
+    assert {samples[index]["anatomical"].shape for index in range(12)} == {(1, 40, 40)}
+
+
+def test_nothing_but_empty_slices_cannot_be_trained_on(tmp_path):
+    black = np.zeros((50, 60), np.uint8)
+    texture = np.random.default_rng(0).integers(1, 256, (50, 60), np.uint8)
+    write_pairs(tmp_path, {"a.png": ("train", texture, black), "b.png": ("val", texture, texture)})
+    with pytest.raises(DataError, match="holds no train pair"):
+        read_pairs(tmp_path, TrainingOptions(crop=40))

@@ -224,6 +224,13 @@ function cardElement({ index, verdict, html }) {
   return element
 }
 
+// Tab then leads on from a card, also where what had the focus is gone or can no longer be used.
+function focusCard(element) {
+  if (!element) return
+  element.tabIndex = -1
+  element.focus()
+}
+
 // Shows some of the cards at a time; returns what shows the first of others, or a certain one.
 function pages(list) {
   let cards = []
@@ -249,6 +256,7 @@ function pages(list) {
       first += pages * CARDS_A_PAGE
       show(prepare)
       part('sheet').scrollIntoView()
+      focusCard(list.firstElementChild)
     },
     find: (index, prepare) => {
       const place = cards.findIndex((card) => card.index === index)
@@ -307,7 +315,12 @@ function contactSheet(tellTable, more) {
     filter()
     paged.find(index, prepare)
   }
-  document.addEventListener('click', ({ target }) => lead(target.closest('a')?.getAttribute('href') ?? ''))
+  document.addEventListener('click', ({ target }) => {
+    const hash = target.closest('a')?.getAttribute('href') ?? ''
+    lead(hash)
+    // after the browser has gone there
+    if (hash.startsWith('#scan-')) setTimeout(() => focusCard(part(hash.slice(1))))
+  })
   part('download').addEventListener('click', () => {
     const order = [...cards].sort((a, b) => a.index - b.index)
     download(tsv(part('sheet-tools').dataset.columns.split('\t'), order.map(({ scan }) => scan), ratings))

@@ -1,7 +1,7 @@
 """Text blocks of the subject report: HTML in which every word from data is escaped."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -17,15 +17,13 @@ from fusionprep.reports.records import (
     taken_from,
     worst,
 )
-from fusionprep.reports.subject.pet_text import frame_facts, region_remarks
+from fusionprep.reports.subject.pet_text import frame_facts, quantity_facts, region_remarks
 
 _ABSOLUTE_PATH = re.compile(r"(?<![\w.:/<>-])/(?:[^\s'\"<>:,;()\[\]/]+/)+([^\s'\"<>:,;()\[\]/]*)")
 _VERDICT_TEXT = {"pass": "pass", "review": "please review", "fail": "fail"}
 _SCAN_METADATA = {
     "TracerName": "Tracer",
     "TracerRadionuclide": "Radionuclide",
-    "InjectedRadioactivity": "Injected radioactivity",
-    "InjectedRadioactivityUnits": "Unit of radioactivity",
     "Manufacturer": "Manufacturer",
     "ManufacturersModelName": "Scanner",
     "ReconMethodName": "Reconstruction",
@@ -292,13 +290,7 @@ def _metadata(scan: Scan, native: ImageFile) -> list[tuple[str, Any]]:
         seconds = finite(native.get("FrameAveraging", "DurationSeconds"))
         rows.append(("Duration", show(seconds, "unknown", unit="s", digits=5)))
         rows += [(name, show(text)) for name, text in frame_facts(native)]
-    for name, key in ((names.SUV, "SUV"), (names.SUVR, "SUVR")):
-        values = scan.variants[name].get(key) if name in scan.variants else None
-        if isinstance(values, Mapping):
-            text = ", ".join(
-                f"{label} {show(value).striptags()}" for label, value in values.items()
-            )
-            rows.append((key, show(text)))
+    rows += [(name, show(text)) for name, text in quantity_facts(scan, native)]
     return rows
 
 
@@ -344,7 +336,7 @@ def overall_verdict(record: SubjectRecord) -> str | None:
 
 
 def methods_block(text: str | None, references: str | None) -> Markup:
-    """The methods text; headings, paragraphs and lists of its Markdown, the rest as it is."""
+    """The methods text as HTML: its headings, paragraphs, lists, emphasis and code."""
     if not text:
         return Markup('<p class="missing">The methods text was not written.</p>')
     parts = [_paragraph(item) for item in re.split(r"\n\s*\n", text.strip())]
@@ -367,9 +359,17 @@ def _paragraph(block: str) -> Markup:
     items = re.findall(r"(?:^|\n)[-*]\s+(.+?)(?=\n[-*]\s|\Z)", block, flags=re.DOTALL)
     if items and re.match(r"[-*]\s", block):
         return Markup("<ul>{}</ul>").format(
-            Markup("").join(Markup("<li>{}</li>").format(item) for item in items)
+            Markup("").join(Markup("<li>{}</li>").format(_inline(item)) for item in items)
         )
-    return Markup("<p>{}</p>").format(block)
+    return Markup("<p>{}</p>").format(_inline(block))
+
+
+def _inline(text: str) -> Markup:
+    """Text with the emphasis and the code of its Markdown."""
+    marked = str(escape(text))
+    for pattern, tag in ((r"`([^`\n]+)`", "code"), (r"(?<!\w)\*(\S[^*\n]*?)\*(?!\w)", "em")):
+        marked = re.sub(pattern, rf"<{tag}>\1</{tag}>", marked)
+    return Markup(marked)
 
 
 def about_block(version: str, run_uuid: str, configuration: str | None) -> Markup:

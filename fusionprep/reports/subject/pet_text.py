@@ -32,6 +32,56 @@ def frame_facts(native: ImageFile) -> list[tuple[str, str]]:
     return facts
 
 
+def quantity_facts(scan: Scan, native: ImageFile) -> list[tuple[str, str]]:
+    """Names and values of what was injected, and of what SUV and SUVR were made with."""
+    facts = []
+    dose = native.get("InjectedRadioactivity")
+    if dose is not None:
+        unit = native.get("InjectedRadioactivityUnits") or "(unit not recorded)"
+        number = finite(dose)
+        facts.append(
+            ("Injected radioactivity", f"{dose if number is None else _short(number)} {unit}")
+        )
+    if told := _suv(scan.variants.get(names.SUV), str(native.get("TracerName") or "")):
+        facts.append(("SUV", told))
+    if told := _suvr(scan.variants.get(names.SUVR), str(native.get("Units") or "")):
+        facts.append(("SUVR", told))
+    return facts
+
+
+def _suv(suv: ImageFile | None, tracer: str) -> str:
+    """The dose and the weight that SUV was made with, as a clinician says them."""
+    if suv is None:
+        return ""
+    injected, decayed, weight = (
+        finite(suv.get("SUV", key))
+        for key in ("InjectedDoseBecquerel", "DecayedDoseBecquerel", "BodyWeightKilogram")
+    )
+    told = []
+    if injected is not None:
+        told.append(f"{_short(injected / 1e6)} MBq {tracer}".rstrip())
+    if decayed is not None and decayed != injected:
+        told.append(f"{_short(decayed / 1e6)} MBq at the time that decay is corrected to")
+    if weight is not None:
+        told.append(f"{_short(weight)} kg")
+    return ", ".join(told)
+
+
+def _suvr(suvr: ImageFile | None, units: str) -> str:
+    """The mean that SUVR was made with, and where it was taken."""
+    region = suvr.get("SUVR", "Region") if suvr is not None else None
+    if suvr is None or region is None:
+        return ""
+    mean, reason = finite(suvr.get("SUVR", "Reference")), suvr.get("SUVR", "RegionReason")
+    told = f"refers to {region}"
+    told += "" if mean is None else f", mean {f'{mean:.5g} {units}'.rstrip()}"
+    return f"{told}; {reason}" if reason else told
+
+
+def _short(number: float) -> str:
+    return f"{number:.4g}"
+
+
 def _runs(native: ImageFile) -> str:
     """The runs that a scan was made of: when each was, and how far the head had moved."""
     runs = native.get("CombinedRuns")

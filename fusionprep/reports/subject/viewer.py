@@ -27,6 +27,8 @@ from fusionprep.pages import BUNDLES
 from fusionprep.reports.figures.slices import Volume
 from fusionprep.reports.records import Scan, SubjectRecord, fused_desc, fused_title
 from fusionprep.reports.subject.volumes import (
+    BEYOND_BRAIN_MM,
+    SPACING_MM,
     Grid,
     brain_grid,
     sample,
@@ -66,11 +68,13 @@ _CONTROLS = Markup(
 <p class="position"><output id="viewer-position" for="viewer-canvas"></output></p>
 <p class="note" id="viewer-help">Click to move the crosshair. Once the picture has the focus, the
 mouse wheel goes through the slices; arrow keys move left, right, forwards and backwards, Page Up
-and Page Down up and down. Volumes are resampled to 2 mm for this page; the left of the subject is
-on the left.</p>
+and Page Down up and down. For this page volumes are resampled to {spacing:g} mm, and left blank
+more than {beyond:g} mm from the brain, so that they show no face. The left of the subject is on the
+left.</p>
 </div>
 """
-)
+).format(spacing=SPACING_MM, beyond=BEYOND_BRAIN_MM)
+_NO_MASK = "its brain mask is missing, without which it would show the face"
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Stage:
-    """A T1w, its brain mask (None where there is none), and what can be laid over it."""
+    """A T1w, its brain mask (None: it cannot be shown), and what can be laid over it."""
 
     anatomy: Layer
     mask: Path | None
@@ -235,6 +239,10 @@ def write_viewer(
     drawn = sum(path.stat().st_size for path in figures.glob("*") if path.is_file())
     budget = min(DATA_BYTES, REPORT_BYTES - RESERVE_BYTES - drawn - len(code))
     content, left_out = viewer_data(found, budget)
+    if not content["stages"]:
+        return Markup('<p class="missing">No interactive viewer: {}.</p>').format(
+            "; ".join(left_out)
+        )
     figures.mkdir(parents=True, exist_ok=True)
     write_bytes(data, b"window.fusionprepVolumes = " + json.dumps(content).encode() + b";\n")
     write_bytes(script, code)
@@ -252,9 +260,7 @@ def _block(label: str, scripts: Sequence[str], left_out: Sequence[str]) -> Marku
     parts.append(_CONTROLS)
     if left_out:
         parts.append(
-            Markup(
-                '<p class="note">Left out of the viewer to keep this report below {} MB: {}.</p>\n'
-            ).format(REPORT_BYTES // 1_000_000, ", ".join(left_out))
+            Markup('<p class="note">Left out of the viewer: {}.</p>\n').format("; ".join(left_out))
         )
     parts += [
         Markup('<script defer src="./{}"></script>\n').format(quote(f"{folder}/{name}"))
@@ -271,7 +277,8 @@ def viewer_data(found: Sequence[Stage], budget: int) -> tuple[dict, list[str]]:
     found
         What can be shown, see :func:`stages`.
     budget
-        Bytes that the volumes may take. The first T1w is written whatever it takes.
+        Bytes that the volumes may take. The first T1w is written whatever it takes. A T1w without
+        brain mask, which would show the face, is left out with all that lies over it.
 
     Returns
     -------
@@ -279,21 +286,24 @@ def viewer_data(found: Sequence[Stage], budget: int) -> tuple[dict, list[str]]:
         ``stages``: a list, each with its ``label`` and ``volumes``, the T1w first; each volume has
         ``label``, ``kind``, ``colours`` (None for an image in colour), ``units`` and ``nifti``.
     left_out : list of str
-        Labels of the images for which there was no room.
+        Labels of the images that are not in it, each with the reason.
     """
-    grids = [_grid_and_mask(stage) for stage in found]
+    left_out = [f"{stage.anatomy.label} ({_NO_MASK})" for stage in found if stage.mask is None]
+    masks = [stage.mask for stage in found if stage.mask is not None]
+    found = [stage for stage in found if stage.mask is not None]
+    grids = [_grid_and_mask(path) for path in masks]
     written: list[list[dict]] = [[] for _ in found]
-    left_out: list[str] = []
+    no_room: list[str] = []
     used = 0
     for number, layer in _in_order(found):
         grid, inside = grids[number]
         room = budget - used
         # No base, no overlay; and smaller images do not overtake the first that does not fit.
-        fits = not left_out and (layer is found[number].anatomy or bool(written[number]))
+        fits = not no_room and (layer is found[number].anatomy or bool(written[number]))
         entry = _entry(layer, grid, inside) if fits else None
         if entry is None or (len(entry["nifti"]) > room and used):
             where = f" ({found[number].anatomy.label})" if len(found) > 1 else ""
-            left_out.append(f"{layer.label}{where}")
+            no_room.append(f"{layer.label}{where}")
             continue
         used += len(entry["nifti"])
         written[number].append(entry)
@@ -302,6 +312,9 @@ def viewer_data(found: Sequence[Stage], budget: int) -> tuple[dict, list[str]]:
         for stage, volumes in zip(found, written, strict=True)
         if volumes
     ]
+    if no_room:
+        limit = REPORT_BYTES // 1_000_000
+        left_out.append(f"{', '.join(no_room)} (to keep this report below {limit} MB)")
     return {"stages": shown}, left_out
 
 
@@ -317,14 +330,8 @@ def _in_order(found: Sequence[Stage]) -> Iterator[tuple[int, Layer]]:
                 yield number, stage.fused[rank]
 
 
-def _grid_and_mask(stage: Stage) -> tuple[Grid, np.ndarray]:
-    if stage.mask is not None:
-        mask = read_image(stage.mask)
-    else:
-        anatomy = read_image(stage.anatomy.image)
-        voxels = Volume.from_image(anatomy).voxels
-        bright = np.nan_to_num(voxels) > 0.1 * np.nanpercentile(voxels, 99)
-        mask = nib.Nifti1Image(bright.astype(np.uint8), anatomy.affine)
+def _grid_and_mask(path: Path) -> tuple[Grid, np.ndarray]:
+    mask = read_image(path)
     grid = brain_grid(mask)
     return grid, sample(nib.Nifti1Image(Volume.of_mask(mask).voxels, mask.affine), grid)
 
@@ -332,7 +339,7 @@ def _grid_and_mask(stage: Stage) -> tuple[Grid, np.ndarray]:
 def _entry(layer: Layer, grid: Grid, inside: np.ndarray) -> dict:
     modality = layer.modality
     if layer.colour:
-        small = small_colour(read_colour(layer.image), grid)
+        small = small_colour(read_colour(layer.image), grid, inside)
     else:
         from_zero = modality is None or modality.tracer
         small = small_volume(read_image(layer.image), grid, inside, from_zero=from_zero)

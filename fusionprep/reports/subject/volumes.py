@@ -13,7 +13,9 @@ from fusionprep.reports.figures.slices import Volume, to_gray, window
 Image = nib.spatialimages.SpatialImage
 
 SPACING_MM = 2.0
-_MARGIN_MM = 14.0
+BEYOND_BRAIN_MM = 5.0
+"""How far from the brain an image is shown. The skin of a forehead lies twice as far from it."""
+_MARGIN_MM = BEYOND_BRAIN_MM + SPACING_MM
 _ROUNDING = 1e-5  # voxels
 
 
@@ -139,10 +141,32 @@ def _along_axes(
     return np.where(beyond, np.float32(outside), voxels)
 
 
+def near_brain(inside: np.ndarray, *, spacing: float = SPACING_MM) -> np.ndarray:
+    """Where an image can be shown without its face: the brain and a little around it.
+
+    Parameters
+    ----------
+    inside
+        Brain mask on the grid, above 0.5 in the brain.
+    spacing
+        Edge of the voxels, mm.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, of the same shape: within :data:`BEYOND_BRAIN_MM` of the brain.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    return distance_transform_edt(inside <= 0.5, sampling=spacing) <= BEYOND_BRAIN_MM
+
+
 def small_volume(
     image: Image, grid: Grid, inside: np.ndarray, *, from_zero: bool
 ) -> nib.Nifti1Image:
     """An image for the viewer: on the grid, and 8 bits over the display range of its brain.
+
+    What lies farther from the brain is blank (:func:`near_brain`).
 
     Parameters
     ----------
@@ -162,19 +186,24 @@ def small_volume(
     chosen = [inside] if np.any(values[inside > 0.5]) else None
     low, high = window([values], chosen)
     low = 0.0 if from_zero and low > 0 else low
-    small = _in_mm(to_gray(values, low, high), grid)
+    shown = near_brain(inside)
+    small = _in_mm(np.where(shown, to_gray(values, low, high), np.uint8(0)), grid)
     small.header.set_slope_inter((high - low) / 255.0, low)
     small.header["cal_min"], small.header["cal_max"] = low, high
     return small
 
 
-def small_colour(image: Image, grid: Grid) -> nib.Nifti1Image:
+def small_colour(image: Image, grid: Grid, inside: np.ndarray) -> nib.Nifti1Image:
     """An image in colour for the viewer, on the grid.
+
+    What lies farther from the brain is black (:func:`near_brain`).
 
     Parameters
     ----------
     image
         RGB24 voxels.
+    inside
+        Brain mask on the grid.
 
     Returns
     -------
@@ -183,9 +212,10 @@ def small_colour(image: Image, grid: Grid) -> nib.Nifti1Image:
     """
     channels = np.asanyarray(image.dataobj)
     small = np.empty(grid.shape, [(name, np.uint8) for name in "RGBA"])
+    shown = near_brain(inside)
     for name in "RGB":
         values = sample(nib.Nifti1Image(channels[name], image.affine), grid, outside=0.0)
-        small[name] = np.rint(values)
+        small[name] = np.rint(values) * shown
     small["A"] = 255
     return _in_mm(small, grid)
 

@@ -8,12 +8,20 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from fusionprep.errors import DataError
 from fusionprep.reports.records import read_subject
 from fusionprep.reports.subject import scores, viewer
+from fusionprep.reports.subject.blocks import methods_block, scan_block
 from fusionprep.reports.subject.report import write_participant_report
-from fusionprep.reports.subject.volumes import Grid, brain_grid, sample, small_volume
+from fusionprep.reports.subject.volumes import (
+    BEYOND_BRAIN_MM,
+    Grid,
+    brain_grid,
+    sample,
+    small_volume,
+)
 from tests.reports import outputs
 
 SPOT = np.array([14.0, -31.0, 22.0])
@@ -118,12 +126,56 @@ def test_nothing_beyond_an_image_but_its_lowest_value(mask):
     assert sample(air, grid, outside=3.0)[0, 0, 0] == 3.0
 
 
+def test_the_face_is_in_no_volume(tmp_path, bundles):
+    outputs.write_anatomy(tmp_path, "sub-01")
+    outputs.write_pet(tmp_path, "sub-01")
+    anat, pet = (tmp_path / "sub-01" / name for name in ("anat", "pet"))
+    # a head that is bright to its last voxel, in every image
+    for path in (*anat.glob("*preproc_T1w.nii.gz"), *pet.glob("*.nii.gz")):
+        image = nib.load(path)
+        kind = image.get_data_dtype()
+        levels = np.random.default_rng(0).integers(100, 255, image.shape).astype(np.uint8)
+        head = np.empty(image.shape, kind)
+        for name in kind.names or ():
+            head[name] = levels
+        nib.Nifti1Image(head if kind.names else levels.astype(kind), image.affine).to_filename(path)
+    viewer.write_viewer(tmp_path, read_subject(tmp_path, "01"), bundles=bundles)
+    (stage,) = _volumes(tmp_path, "01")
+    assert len(stage["volumes"]) == 4
+    mask = outputs.brain()["mask"]
+    brain = nib.affines.apply_affine(mask.affine, np.argwhere(mask.get_fdata() > 0))
+    for volume in stage["volumes"]:
+        shown = _image(volume)
+        voxels = np.asanyarray(shown.dataobj)
+        bright = voxels["R"] if voxels.dtype.names else shown.dataobj.get_unscaled()
+        places = nib.affines.apply_affine(shown.affine, np.argwhere(bright > 0))
+        far = cKDTree(brain).query(places)[0]
+        # the mask has voxels of 4 mm, whose borders lie up to half their diagonal away
+        assert len(places), volume["label"]
+        assert 5.0 <= far.max() <= BEYOND_BRAIN_MM + 4.0 * np.sqrt(3) / 2
+        assert len(places) * 8 > len(brain) * 64
+
+
+def test_a_t1w_without_a_brain_mask_is_not_shown(tmp_path, bundles):
+    outputs.write_anatomy(tmp_path, "sub-01_ses-1")
+    outputs.write_anatomy(tmp_path, "sub-01_ses-2")
+    masks = [tmp_path / "sub-01" / ses / "anat" for ses in ("ses-1", "ses-2")]
+    for number, folder in enumerate(masks):
+        for path in folder.glob("*_desc-brain_mask.*"):
+            path.unlink()
+        block = viewer.write_viewer(tmp_path, read_subject(tmp_path, "01"), bundles=bundles)
+        assert f"T1w ses-{number + 1} (its brain mask is missing" in block
+        assert ("<script" in block) is (number == 0)
+    assert "No interactive viewer: T1w ses-1 (" in block
+
+
 def test_values_are_windowed_to_the_brain():
     grid = Grid(np.diag([2.0, 2.0, 2.0, 1.0]), (40, 40, 40))
     ramp = np.broadcast_to(np.arange(40, dtype=np.float32)[:, None, None] + 50.0, grid.shape)
     image = nib.Nifti1Image(ramp.copy(), grid.affine)
     inside = np.zeros(grid.shape)
     inside[10:30] = 1.0
+    near = slice(8, 32)  # within 5 mm
     for from_zero in (False, True):
         small = _written(small_volume(image, grid, inside, from_zero=from_zero))
         low, high = np.percentile(ramp[10:30], (1.0, 99.7))
@@ -133,19 +185,20 @@ def test_values_are_windowed_to_the_brain():
         assert float(small.header["cal_max"]) == pytest.approx(high)
         step = (high - low) / 255
         shown = small.get_fdata()
-        assert np.abs(shown - np.clip(ramp, low, high)).max() <= step / 2 + 1e-4
+        assert np.abs(shown - np.clip(ramp, low, high))[near].max() <= step / 2 + 1e-4
+        assert np.ptp(shown[[*range(8), *range(32, 40)]]) == 0
         assert np.asarray(small.dataobj.get_unscaled()).max() == 255
 
 
 def test_the_display_range_of_an_image_that_misses_the_brain():
     grid = Grid(np.diag([2.0, 2.0, 2.0, 1.0]), (20, 20, 20))
     data = np.zeros(grid.shape, np.float32)
-    data[0] = 5.0
+    data[10] = 5.0
     inside = np.zeros(grid.shape)
     inside[12:] = 1.0
     image = nib.Nifti1Image(data, grid.affine)
     small = _written(small_volume(image, grid, inside, from_zero=True))
-    assert small.get_fdata()[0].max() == pytest.approx(5.0)
+    assert small.get_fdata()[10].max() == pytest.approx(5.0)
 
 
 def test_own_model_first_then_those_of_the_run(tmp_path):
@@ -215,7 +268,7 @@ def test_the_budget_is_kept_and_what_was_left_out_is_told(tmp_path, bundles, mon
         "Average of PET",
     ]
     assert sum(len(v["nifti"]) for v in stage["volumes"]) <= budget
-    assert "DenseFuse of PET, Wavelet of PET." in block
+    assert "DenseFuse of PET, Wavelet of PET (to keep this report below 12 MB)." in block
 
 
 def test_figures_count_towards_the_size_of_the_report(tmp_path, bundles, monkeypatch):
@@ -359,3 +412,31 @@ def test_quality_and_fusion_metrics_are_shown(tmp_path):
         assert words in block
     assert "x ↑" not in block
     assert scores.quality_table(read_subject(tmp_path, "01").anatomies()[0]) == ""
+
+
+def test_the_dose_is_told_in_words_and_units(tmp_path):
+    outputs.write_pet(
+        tmp_path, "sub-01", InjectedRadioactivity=185, InjectedRadioactivityUnits="MBq"
+    )
+    suv = {
+        "Factor": 0.000346,
+        "InjectedDoseBecquerel": 185e6,
+        "DecayedDoseBecquerel": 154.04e6,
+        "BodyWeightKilogram": 64.0,
+    }
+    stem = tmp_path / "sub-01" / "pet" / "sub-01_space-T1w_desc-suv_pet"
+    outputs.write_image(stem, outputs.brain()["pet"], SUV=suv)
+    (scan,) = read_subject(tmp_path, "01").scans()
+    block = scan_block(scan)
+    assert "Injected radioactivity</th><td>185 MBq<" in block
+    assert "185 MBq FDG, 154 MBq at the time that decay is corrected to, 64 kg<" in block
+    assert "refers to pons, mean 8123.5 Bq/mL; chosen with --suvr-region<" in block
+    assert "Becquerel" not in block
+
+
+def test_the_methods_text_is_marked_up():
+    text = "# Methods\n\nBy *Nipype* 1.1 (*SciPy* (x)), `a*b`, 2 * 3 * 4, *<b>*.\n\n- *aparc+aseg*"
+    assert methods_block(text, None) == (
+        "<h3>Methods</h3>\n<p>By <em>Nipype</em> 1.1 (<em>SciPy</em> (x)), <code>a*b</code>,"
+        " 2 * 3 * 4, <em>&lt;b&gt;</em>.</p>\n<ul><li><em>aparc+aseg</em></li></ul>"
+    )
