@@ -231,8 +231,8 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     head, *lines = [line.rstrip("\r").split("\t") for line in text.split("\n")]
     if lacking := [name for name in COLUMNS if name not in head]:
         raise DataError(
-            f"{path.name} has no column {' and no column '.join(lacking)}; give the TSV file that "
-            "the page has written, not one saved by a spreadsheet"
+            f"{path.name} does not hold answers, it has no column {lacking[0]}; give the TSV "
+            "file that the page has written, not one saved by a spreadsheet"
         )
     rows = []
     for number, cells in enumerate(lines, start=2):

@@ -144,11 +144,13 @@ def page_contents(
 
 
 def _examples(contents: Contents, practice: Sequence[Trial]) -> list[int]:
-    """Numbers of the first practice trials with a lesion, one for each condition that has one."""
+    """Numbers of the first practice trial of each condition whose lesion can be seen in it."""
     found: dict[int, int] = {}
     for number, trial in enumerate(practice):
-        if any(contents.cases[shown.case].lesion for shown in trial.images):
-            found.setdefault(trial.images[0].condition, number)
+        for shown in trial.images:
+            lesion, alone = contents.cases[shown.case].lesion, contents.views[shown.condition].alone
+            if lesion is not None and alone in (None, lesion.source):
+                found.setdefault(shown.condition, number)
     return sorted(found.values())
 
 

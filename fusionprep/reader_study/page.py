@@ -97,6 +97,10 @@ def advice(study: Study, size: int) -> list[str]:
         )
     if size > LARGE:
         lines.append(f"the page has {size / 1e6:.0f} MB; fewer --images make it easier to send")
+    sources = study.contents.request.sources
+    for view in study.contents.views:
+        if view.alone is not None and {*sources} - {view.alone}:
+            lines.append(f"{view.title}: lesions of the other image cannot be seen in it")
     told = study.key["Conditions"]
     expected = [each["ObserverProportionCorrect"] for each in told]
     if min(expected) > EASY:

@@ -10,6 +10,7 @@ import numpy as np
 from fusionprep.choices import ColourMapName, Device, SourceView
 from fusionprep.devices import resolve_device
 from fusionprep.errors import UsageError
+from fusionprep.evaluation.lesions import Source
 from fusionprep.evaluation.pairs import to_gray_levels
 from fusionprep.image.colour import fuse_colour
 from fusionprep.modalities import Modality
@@ -45,6 +46,8 @@ class View:
         How many slices on either side it looks at, by the voxel sizes.
     colours
         Name of the colour table; None without one.
+    alone
+        The only source that it shows; None where it shows both.
     """
 
     name: str
@@ -52,6 +55,7 @@ class View:
     render: Callable[[Scene, Images], Panels]
     neighbours: Callable[[Sequence[float]], int] = _no_neighbours
     colours: ColourMapName | None = None
+    alone: Source | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,7 @@ def _source(name: SourceView, modality: Modality) -> View:
         pictures["side-by-side"] = pictures["anatomical"] + pictures["functional"]
         return pictures[name]
 
-    return View(name, titles[name], render)
+    return View(name, titles[name], render, alone=None if name == "side-by-side" else name)
 
 
 def _functional(image: np.ndarray, modality: Modality) -> np.ndarray:

@@ -130,6 +130,20 @@ def test_the_observer_orders_conditions_as_they_show_the_lesions(pairs):
     assert 0 < average < functional
 
 
+def test_examples_show_lesions_that_can_be_seen(pairs):
+    views = Conditions(models=("average",), sources=("functional",))
+    made = make_study(StudyRequest(pairs, None, views, images=4, kind=KIND, tasks=("mark",)))
+    case_of = {
+        picture.name: (made.contents.cases[shown.case], shown.condition)
+        for shown, picture in made.contents.pictures.items()
+    }
+    assert made.page["examples"]
+    for number in made.page["examples"]:
+        case, condition = case_of[made.page["practice"][number]["images"][0]]
+        assert made.contents.views[condition].alone in (None, case.lesion.source)
+    assert "PET alone: lesions of the other image cannot be seen in it" in advice(made, 0)
+
+
 def test_dark_lesions_are_dark(pairs):
     made = make_study(StudyRequest(pairs, None, VIEWS, images=4, kind=Kind(3.0, -0.5)))
     heights = [
