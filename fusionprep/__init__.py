@@ -6,7 +6,6 @@ from fusionprep._version import __version__
 
 if TYPE_CHECKING:
     from fusionprep.config import Config
-    from fusionprep.image.alignment import align_volumes
     from fusionprep.image.colour import load_colour
     from fusionprep.modalities import MODALITIES, Modality, get_modality
     from fusionprep.models import fuse
@@ -17,7 +16,6 @@ __all__ = [
     "Config",
     "Modality",
     "__version__",
-    "align_volumes",
     "fuse",
     "get_modality",
     "get_model",
@@ -29,7 +27,6 @@ _HOMES = {
     "MODALITIES": "modalities",
     "Modality": "modalities",
     "get_modality": "modalities",
-    "align_volumes": "image.alignment",
     "fuse": "models",
     "get_model": "models.registry",
     "load_colour": "image.colour",

@@ -120,7 +120,7 @@ def _stretched(found: BestFit, blurred: Blurred) -> tuple[np.ndarray, list[np.nd
         if np.abs(numbers).max() < SHORTEST_STEP_MM:
             break
     matrix = (alignment @ np.linalg.inv(start))[:3, :3]
-    # the turn left beside the stretch does not change sizes
+    # without the turn that is left beside the stretch
     _, sizes, axes = np.linalg.svd(matrix)
     total = axes.T @ np.diag(sizes - 1) @ axes
     octant = (world > np.median(world, axis=0)) @ [4, 2, 1]
