@@ -18,7 +18,7 @@ from fusionprep.classification.kernels import (
     VoxelFeatures,
     check_alike,
 )
-from fusionprep.classification.linear import LINEAR_MODELS
+from fusionprep.classification.linear_models import LINEAR_MODELS
 from fusionprep.classification.nested import Design, Predictions, cross_validate, permutation_p
 from fusionprep.classification.networks.nested import cross_validate_network, require_packages
 from fusionprep.classification.networks.trained import channels_of

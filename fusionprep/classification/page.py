@@ -12,6 +12,7 @@ from fusionprep.classification.figures import (
     plot_reliability,
     plot_roc,
 )
+from fusionprep.classification.linear_models import LINEAR_MODELS
 from fusionprep.classification.maps import DrawnMap, write_maps
 from fusionprep.classification.networks import NETWORKS
 from fusionprep.classification.occlusion import LINEAR_CUBE, NETWORK_CUBE
@@ -22,9 +23,7 @@ from fusionprep.files import json_text, write_text
 from fusionprep.pages import page_template
 
 MODEL_TITLES = {
-    "ridge": "ridge regression",
-    "logistic": "logistic regression",
-    "svm": "linear SVM",
+    **LINEAR_MODELS,
     **{name: entry.title for name, entry in NETWORKS.items()},
 }
 """Models in words."""

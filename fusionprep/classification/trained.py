@@ -107,7 +107,7 @@ def train_linear(
     features
         Of the input `text`.
     model
-        Of :data:`fusionprep.classification.linear.LINEAR_MODELS`.
+        Of :data:`fusionprep.classification.linear_models.LINEAR_MODELS`.
 
     Returns
     -------

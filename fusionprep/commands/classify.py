@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from fusionprep.arguments import folder, number, path, whole_number
 from fusionprep.choices import Device, choices
+from fusionprep.classification.linear_models import LINEAR_MODELS
 from fusionprep.classification.networks import NETWORKS
 from fusionprep.commands.shared import Commands
 
 if TYPE_CHECKING:
     from fusionprep.classification.cohort import Source
 
-LINEAR = ("ridge", "logistic", "svm")
 _INPUT = (
     "t1w, pet, suvr, gm, gm-pet, the name of a fusion model, regions, age-sex; several side by "
     "side as in t1w+pet"
@@ -48,9 +48,9 @@ def _add_evaluate(kinds: Commands) -> None:
         "--models",
         nargs="+",
         default=["ridge"],
-        choices=(*LINEAR, *NETWORKS),
+        choices=(*LINEAR_MODELS, *NETWORKS),
         metavar="MODEL",
-        help=f"linear ones: {', '.join(LINEAR)}; networks: {', '.join(NETWORKS)} (default: ridge)",
+        help=f"linear: {', '.join(LINEAR_MODELS)} (default: ridge); CNNs: {', '.join(NETWORKS)}",
     )
     evaluate.add_argument(
         "--group",
@@ -78,7 +78,7 @@ def _add_train(kinds: Commands) -> None:
     _add_data(train)
     _add_cohort(train)
     train.add_argument("--input", required=True, metavar="INPUT", help=_INPUT)
-    train.add_argument("--model", default="ridge", choices=(*LINEAR, *NETWORKS))
+    train.add_argument("--model", default="ridge", choices=(*LINEAR_MODELS, *NETWORKS))
     train.set_defaults(run=_train)
 
 
@@ -172,7 +172,7 @@ def _source(arguments: argparse.Namespace, inputs: Sequence[str]) -> "Source":
     return Source(
         arguments.derivatives,
         _participants(arguments),
-        tuple(inputs),
+        tuple(dict.fromkeys(inputs)),
         arguments.space,
         arguments.tracer,
         arguments.voxel,
@@ -187,7 +187,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         arguments.target,
         tuple(arguments.classes),
         arguments.group,
-        tuple(arguments.models),
+        tuple(dict.fromkeys(arguments.models)),
         arguments.folds,
         arguments.permutations,
         arguments.seed,

@@ -9,7 +9,8 @@ import pytest
 
 from fusionprep.classification.cohort import Source, read_cohort
 from fusionprep.classification.evaluation import Plan, design_for, linear_features
-from fusionprep.classification.linear import LINEAR_MODELS, STRENGTHS, fit
+from fusionprep.classification.linear import STRENGTHS, fit
+from fusionprep.classification.linear_models import LINEAR_MODELS
 from fusionprep.classification.people import classes_of, read_people
 from fusionprep.classification.trained import train_linear
 from fusionprep.cli import main
