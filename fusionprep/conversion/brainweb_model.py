@@ -76,7 +76,9 @@ def labels_of(values: np.ndarray, n_classes: int, name: str) -> np.ndarray:
     if whole.max() >= n_classes:
         whole = whole // _SHORT_STEP
     if whole.max() >= n_classes:
-        raise DataError(f"{name} holds labels above {n_classes - 1}: not a map of the classes")
+        raise DataError(
+            f"{name} holds labels above {n_classes - 1}: it is not a map of the classes"
+        )
     labels = whole.astype(np.uint8)
     if not all((labels == label).any() for label in (CSF, GREY, WHITE)):
         raise DataError(f"{name} has no gray matter, white matter or CSF: is it a discrete model?")

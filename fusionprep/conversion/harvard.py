@@ -1,4 +1,4 @@
-"""Folders of aligned slices, such as those of the Whole Brain Atlas of Harvard, as volumes."""
+"""Folders of aligned slices, such as those of Harvard's Whole Brain Atlas, stacked to volumes."""
 
 import re
 from collections.abc import Mapping, Sequence

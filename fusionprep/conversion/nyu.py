@@ -1,4 +1,4 @@
-"""PET/MR such as NYU's CAI2R shares: a folder for each person, with DICOM series or NIfTI files.
+"""PET/MR such as that of NYU's CAI2R: a folder for each person, with DICOM series or NIfTI files.
 
 What could be verified of that data is little: that scans are of a hybrid PET/MR, and that there is
 a folder for each person. Its names of files and series could not be seen; so nothing here relies on

@@ -53,6 +53,7 @@ def test_the_app_computes_suv_from_what_was_given(pair, convert, tmp_path):
     convert("pair", *pair, tmp_path / "bids", "--subject", "01", *KNOWN)
     told = dry_run(tmp_path / "bids", tmp_path / "out")
     assert "sub-01" in told
+    assert "SUV;" in told
     assert "no SUV" not in told
 
 
@@ -166,6 +167,31 @@ def test_a_folder_of_something_else_is_not_added_to(pair, convert, tmp_path):
     words = ("--subject", "01", "--tracer", "FDG")
     code, _, complaint = convert("pair", *pair, tmp_path, *words)
     assert (code, "neither empty nor a BIDS dataset" in complaint) == (1, True)
+
+
+@pytest.mark.parametrize("dtype", [">i2", "<f8", "u1", ">f4", "<i8"])
+def test_voxels_of_any_type_and_order_keep_their_values(heads, convert, tmp_path, dtype):
+    values = np.random.default_rng(0).integers(0, 200, (7, 6, 5)).astype(dtype)
+    affine = np.array([[0, 0, 2.0, 5], [-1.5, 0, 0, 6], [0, 1.0, 0, 7], [0, 0, 0, 1]])
+    header = nib.Nifti1Header(endianness=dtype[0] if dtype[0] in "<>" else "<")
+    image = nib.Nifti1Image(values, affine, header, dtype=np.dtype(dtype))
+    for name in ("mri.nii", "pet.nii"):
+        image.to_filename(tmp_path / name)
+    words = (tmp_path / "mri.nii", tmp_path / "pet.nii", tmp_path / "bids")
+    code, _, complaint = convert("pair", *words, "--subject", "01", "--tracer", "FDG")
+    assert code == 0, complaint
+    written = nib.load(tmp_path / "bids" / "sub-01" / "anat" / "sub-01_T1w.nii.gz")
+    np.testing.assert_array_equal(written.get_fdata(), values.astype(float))
+    np.testing.assert_allclose(written.affine, affine, atol=1e-5)
+
+
+def test_a_file_that_ends_early_is_named(pair, convert, tmp_path):
+    pair[0].write_bytes(pair[0].read_bytes()[:-200])
+    words = ("--subject", "01", "--tracer", "FDG")
+    code, _, complaint = convert("pair", *pair, tmp_path / "bids", *words)
+    assert (code, "mri.nii.gz" in complaint, complaint.count("\n")) == (1, True, 1)
+    code, _, complaint = convert("pair", tmp_path / "no.nii", pair[1], tmp_path / "bids", *words)
+    assert (code, "no.nii does not exist" in complaint) == (1, True)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from fusionprep.modalities import CONTRASTS, T1W, get_modality
 def add(sources: Commands) -> None:
     stack = sources.add_parser(
         "harvard",
-        help="a folder of PNG slices, as the Whole Brain Atlas has them",
+        help="a folder of PNG slices, as the Whole Brain Atlas has",
         description="Axial slices in two subfolders of same-named PNG files whose names end in"
         " slice numbers, such as mri and pet, stacked to volumes. Where a table slices.csv names"
         " the patients, each is a subject.",

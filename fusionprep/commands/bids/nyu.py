@@ -12,7 +12,7 @@ from fusionprep.modalities import T1W
 def add(sources: Commands) -> None:
     petmr = sources.add_parser(
         "nyu-petmr",
-        help="a hybrid PET/MR, a folder for each person, as NYU's CAI2R shares it",
+        help="a hybrid PET/MR such as that of NYU's CAI2R, a folder for each person",
         description="Folders of DICOM series or NIfTI files, one for each person and called as the"
         " subject will be. What a series or a file is, is told from headers and names; nothing"
         " relies on the names that CAI2R uses, which could not be verified.",
