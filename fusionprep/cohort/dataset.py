@@ -193,7 +193,7 @@ def _write_tables(out: Path, people: Sequence[Person], design: Design) -> None:
     write_text(out / "dataset_description.json", json_text(_description(design)))
     write_text(out / "README.md", README)
     write_text(out / ".bidsignore", "".join(f"{name}\n" for name in IGNORED))
-    columns = _participant_columns(design)
+    columns = participant_columns(design)
     rows = [
         {
             "participant_id": f"sub-{person.label}",
@@ -231,7 +231,8 @@ def _description(design: Design) -> dict[str, Any]:
     }
 
 
-def _participant_columns(design: Design) -> dict[str, dict[str, Any]]:
+def participant_columns(design: Design) -> dict[str, dict[str, Any]]:
+    """What the columns of the table of participants hold."""
     meanings = dict(
         zip(THREE_CLASSES, ("healthy", "half as ill as patients", "patient"), strict=True)
     )

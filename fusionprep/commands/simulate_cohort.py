@@ -32,8 +32,14 @@ def add(commands: Commands) -> None:
     )
     simulate.add_argument(
         "--voxel-size", type=whole_number(*VOXELS), default=4, metavar="MM",
-        help="of all images (default: %(default)s)",
+        help="of all images in template space (default: %(default)s)",
     )  # fmt: skip
+    simulate.add_argument(
+        "--whole",
+        action="store_true",
+        help="whole heads at 1 mm as a raw BIDS dataset for fusionapp, not derivatives; for "
+        "a few subjects, since each takes a while",
+    )
     simulate.add_argument("--seed", type=whole_number(0, MOST_SEED), default=0, metavar="N")
     simulate.set_defaults(run=_run)
 
@@ -66,6 +72,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from fusionprep.cohort.dataset import write_cohort
     from fusionprep.cohort.design import Design, Strengths
     from fusionprep.cohort.truth import ceilings
+    from fusionprep.cohort.whole import write_whole
 
     given = (arguments.effect_mri, arguments.effect_pet)
     if arguments.null and given != (None, None):
@@ -74,7 +81,10 @@ def _run(arguments: argparse.Namespace) -> None:
     strengths = Strengths(mri, pet, arguments.correlation)
     classes = THREE_CLASSES if arguments.mci else CLASSES
     design = Design(arguments.subjects, strengths, classes, arguments.seed)
-    write_cohort(arguments.out, design, voxel_size=arguments.voxel_size)
+    if arguments.whole:
+        write_whole(arguments.out, design)
+    else:
+        write_cohort(arguments.out, design, voxel_size=arguments.voxel_size)
     best = ", ".join(f"{name} {told['area']:.3f}" for name, told in ceilings(strengths).items())
     print(f"cohort: {arguments.out}")
     print(f"best possible area under the ROC curve: {best}")

@@ -2,9 +2,10 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,14 @@ from fusionprep.demo.subject import (
     Grid,
     Lesion,
     Subject,
+    Template,
     Traits,
     load_template,
     make_subject,
     sample,
 )
 from fusionprep.errors import NoInputError, OutputError
+from fusionprep.files import table_text
 
 # Bq/mL of one unit of activity: grey matter at an SUV of 7.5 for 185 MBq in 75 kg.
 BECQUEREL_PER_UNIT = 7.5 * sidecars.INJECTED_MEGABECQUEREL * 1e6 / 75e3 / phantom.GREY_MATTER.pet
@@ -32,7 +35,15 @@ DYNAMIC = scanner.Frames(
 
 @dataclass(frozen=True)
 class Person:
-    """A participant: what the table says and how the head and the scan differ."""
+    """A participant: what the table says and how the head and the scan differ.
+
+    Attributes
+    ----------
+    detector_fwhm_mm, t1w_noise
+        Of the scanners.
+    more
+        Further columns of the table of participants.
+    """
 
     age: int
     sex: str
@@ -40,6 +51,9 @@ class Person:
     height_m: float
     traits: Traits
     frames: scanner.Frames
+    detector_fwhm_mm: float = scanner.DETECTOR_FWHM_MM
+    t1w_noise: float = scanner.T1W_NOISE
+    more: Mapping[str, str] = field(default_factory=dict)
 
 
 YOUNG = Person(34, "F", 64.0, 1.68, Traits((1.02, 0.97, 1.00), 1.0, 3.0), STATIC)
@@ -114,19 +128,45 @@ def write_demo_dataset(
         When ``out`` is not empty or cannot be written.
     """
     out = Path(out)
+    people = {}
+    for index, label in enumerate(subjects):
+        person = (YOUNG, OLD)[index % 2]
+        traits = dataclasses.replace(person.traits, lesion=Lesion() if lesion else None)
+        people[label] = dataclasses.replace(person, traits=traits)
+    write_people(out, people, load_template(), seed=seed, voxel_size=voxel_size)
+    return read_truth(out)
+
+
+def write_people(
+    out: Path,
+    people: Mapping[str, Person],
+    template: Template,
+    *,
+    seed: int,
+    voxel_size: float,
+    columns: Mapping[str, Any] = MappingProxyType({}),
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Write a raw BIDS dataset of simulated people, by label; see :func:`write_demo_dataset`.
+
+    Parameters
+    ----------
+    columns
+        What further columns of the table of participants hold.
+    tell
+        Called with the label of each who is done.
+    """
     require_empty(out)
-    template = load_template()
-    people = {label: (YOUNG, OLD)[index % 2] for index, label in enumerate(subjects)}
-    _write_tables(out, people, seed, ("ct", *(["*_roi.nii.gz"] if lesion else [])))
+    lesion = any(person.traits.lesion is not None for person in people.values())
+    _write_tables(out, people, seed, ("ct", *(["*_roi.nii.gz"] if lesion else [])), columns)
     for index, (label, person) in enumerate(people.items()):
         # Streams of their own keep head and poses the same at every voxel size.
         shape_rng, pose_rng, noise_rng = np.random.default_rng([seed, index]).spawn(3)
-        traits = dataclasses.replace(person.traits, lesion=Lesion() if lesion else None)
-        subject = make_subject(template, traits, voxel_size, shape_rng)
+        subject = make_subject(template, person.traits, voxel_size, shape_rng)
         poses = {name: phantom.random_rigid(pose_rng) for name in ("pet", "ct", "flair")}
         _write_truth(out, label, subject, poses)
         _write_scans(out / f"sub-{label}", person, subject, poses, voxel_size, noise_rng)
-    return read_truth(out)
+        tell(label)
 
 
 def read_truth(bids_dir: Path) -> dict[str, SubjectTruth]:
@@ -173,18 +213,28 @@ def require_empty(out: Path) -> None:
 
 
 def _write_tables(
-    out: Path, people: Mapping[str, Person], seed: int, ignored: Sequence[str]
+    out: Path,
+    people: Mapping[str, Person],
+    seed: int,
+    ignored: Sequence[str],
+    columns: Mapping[str, Any],
 ) -> None:
     write_json(out / "dataset_description.json", sidecars.dataset_description(seed))
     write(out / "README.md", sidecars.README.encode())
     write(out / ".bidsignore", "".join(f"{name}\n" for name in ignored).encode())
-    rows = ["participant_id\tage\tsex\tweight\theight"]
-    rows += [
-        f"sub-{label}\t{person.age}\t{person.sex}\t{person.weight_kg}\t{person.height_m}"
+    rows = [
+        {
+            "participant_id": f"sub-{label}",
+            "age": str(person.age),
+            "sex": person.sex,
+            "weight": str(person.weight_kg),
+            "height": str(person.height_m),
+            **person.more,
+        }
         for label, person in people.items()
     ]
-    write(out / "participants.tsv", ("\n".join(rows) + "\n").encode())
-    write_json(out / "participants.json", sidecars.PARTICIPANTS_JSON)
+    write(out / "participants.tsv", table_text(list(rows[0]), rows).encode())
+    write_json(out / "participants.json", {**sidecars.PARTICIPANTS_JSON, **columns})
 
 
 def _write_truth(out: Path, label: str, subject: Subject, poses: Mapping[str, np.ndarray]) -> None:
@@ -226,7 +276,8 @@ def _write_scans(
     rng: np.random.Generator,
 ) -> None:
     label = folder.name
-    t1w = scanner.acquire_mr(subject.crop_to_t1w(subject.signals["t1w"]), rng)
+    signal = subject.crop_to_t1w(subject.signals["t1w"])
+    t1w = scanner.acquire_mr(signal, rng, noise=person.t1w_noise)
     path = f"{folder}/anat/{label}_T1w"
     _write_image(path, t1w, subject.t1w_grid.affine, np.int16, metadata=sidecars.mr("T1w"))
 
@@ -249,12 +300,12 @@ def _write_pet(
 ) -> None:
     size = float(subject.t1w_grid.voxel_size[0]) + 1.0
     grid = _field_of_view(subject, pose, (256, 256, 200), (size,) * 3)
-    blurred = scanner.blurred_activity(subject)
+    blurred = scanner.blurred_activity(subject, person.detector_fwhm_mm)
     activity = sample(blurred, subject.grid.affine, grid, pose, 0.0)
     image = scanner.acquire_pet(activity, grid.voxel_size, person.frames, rng)
     image = image.squeeze(axis=-1) if len(person.frames.starts) == 1 else image
     image = image * np.float32(BECQUEREL_PER_UNIT)
-    metadata = sidecars.pet(person.frames, person.weight_kg)
+    metadata = sidecars.pet(person.frames, person.weight_kg, person.detector_fwhm_mm)
     slope = float(image.max()) / 32000
     _write_image(path, image, grid.affine, np.int16, slope, metadata=metadata)
 

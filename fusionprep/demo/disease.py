@@ -70,6 +70,14 @@ _GRAY_AT_LEAST = 0.02
 
 
 @dataclass(frozen=True)
+class Severities:
+    """How ill somebody is, in standard deviations of healthy people, 0 on average in these."""
+
+    atrophy: float
+    hypometabolism: float
+
+
+@dataclass(frozen=True)
 class Patterns:
     """Where the disease acts, in the template.
 
@@ -84,6 +92,11 @@ class Patterns:
     atrophy: np.ndarray
     hypometabolism: np.ndarray
     low_uptake: np.ndarray
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All of them, in their order."""
+        return self.atrophy, self.hypometabolism, self.low_uptake
 
 
 def load_patterns(affine: np.ndarray, shape: tuple[int, ...]) -> Patterns:

@@ -13,6 +13,9 @@ FLUORINE_18_HALF_LIFE_S = 6586.2
 # 4.5 mm of detector blur before the noise and a 4 mm filter after it make about 6 mm in all.
 DETECTOR_FWHM_MM = 4.5
 FILTER_FWHM_MM = 4.0
+T1W_NOISE = 0.02
+"""Standard deviation of the noise of either channel, relative to white matter."""
+
 COUNTS_PER_UNIT_SECOND = 0.1
 """Counts that a voxel of 8 mm³ with unit activity gives in one second at injection."""
 
@@ -54,7 +57,7 @@ def acquire_mr(
     signal: np.ndarray,
     rng: np.random.Generator,
     *,
-    noise: float = 0.02,
+    noise: float = T1W_NOISE,
     bias: float = 0.12,
     scale: float = 700.0,
 ) -> np.ndarray:
@@ -99,9 +102,9 @@ def acquire_ct(hounsfield: np.ndarray, rng: np.random.Generator, noise: float = 
     return np.maximum(np.rint(noisy), -1024).astype(np.int16)
 
 
-def blurred_activity(subject: Subject) -> np.ndarray:
+def blurred_activity(subject: Subject, fwhm_mm: float = DETECTOR_FWHM_MM) -> np.ndarray:
     """Activity blurred by the detector, on the subject's grid (float32)."""
-    sigma = DETECTOR_FWHM_MM / FWHM_PER_SIGMA / subject.grid.voxel_size
+    sigma = fwhm_mm / FWHM_PER_SIGMA / subject.grid.voxel_size
     return ndimage.gaussian_filter(subject.signals["pet"], sigma, truncate=3.0)
 
 

@@ -121,7 +121,9 @@ def ct() -> dict[str, Any]:
     }
 
 
-def pet(frames: Frames, weight_kg: float) -> dict[str, Any]:
+def pet(
+    frames: Frames, weight_kg: float, detector_fwhm_mm: float = DETECTOR_FWHM_MM
+) -> dict[str, Any]:
     """PET sidecar with every field PET-BIDS requires; times relative to the injection."""
     dynamic = len(frames.starts) > 1
     return {
@@ -141,7 +143,7 @@ def pet(frames: Frames, weight_kg: float) -> dict[str, Any]:
         "ImageDecayCorrected": True,
         "ImageDecayCorrectionTime": 0,
         "DecayCorrectionFactor": _decay_factors(frames),
-        **_reconstruction(),
+        **_reconstruction(detector_fwhm_mm),
         "AttenuationCorrection": "CT-based",
         "AttenuationCorrectionMethodReference": "None (simulated without attenuation)",
         "ScatterFraction": [0.0] * len(frames.starts),
@@ -190,13 +192,13 @@ def _tracer(weight_kg: float) -> dict[str, Any]:
     }
 
 
-def _reconstruction() -> dict[str, Any]:
+def _reconstruction(detector_fwhm_mm: float) -> dict[str, Any]:
     return {
         "ReconMethodName": "simulated",
         "ReconMethodImplementationVersion": __version__,
         "ReconMethodParameterLabels": ["detector FWHM"],
         "ReconMethodParameterUnits": ["mm"],
-        "ReconMethodParameterValues": [DETECTOR_FWHM_MM],
+        "ReconMethodParameterValues": [detector_fwhm_mm],
         "ReconFilterType": "Gaussian",
         "ReconFilterSize": FILTER_FWHM_MM,
     }

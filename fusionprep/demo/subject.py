@@ -7,6 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from fusionprep.demo import phantom
+from fusionprep.demo.disease import Patterns, Severities, atrophied, metabolism
 
 FIELD_SPACING_MM = 4.0
 HEAD_SPACING_MM = 2.0
@@ -30,6 +31,8 @@ class Template:
         float32 (X, Y, Z), values in [0, 1].
     affine
         Voxel to MNI152NLin2009aSym world, (4, 4).
+    patterns
+        Where a disease acts; None where nobody is ill.
     """
 
     t1w: np.ndarray
@@ -37,6 +40,7 @@ class Template:
     wm: np.ndarray
     mask: np.ndarray
     affine: np.ndarray
+    patterns: Patterns | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ class Traits:
         Greatest component of the nonlinear displacement.
     lesion
         None for a healthy brain.
+    severities
+        Of an Alzheimer-like disease, which needs a template with patterns; None for a young brain.
     """
 
     scale: tuple[float, float, float]
@@ -90,6 +96,7 @@ class Traits:
     tilt_degrees: float
     peak_mm: float = 5.0
     lesion: Lesion | None = None
+    severities: Severities | None = None
 
 
 @dataclass(frozen=True)
@@ -162,7 +169,13 @@ def make_subject(
     signals = _head(template, grid, points, rng)
     box, maps = _brain(template, grid, points)
     fractions = phantom.tissue_fractions(maps.gm, maps.wm, maps.mask, traits.csf_weight)
-    _paint_brain(signals, box, fractions, maps)
+    uptake = None
+    if maps.patterns is not None and traits.severities is not None:
+        gm, wm, csf = fractions
+        left = atrophied(gm, maps.patterns.atrophy, traits.severities.atrophy)
+        fractions = left, wm, csf + gm - left
+        uptake = metabolism(maps.patterns, traits.severities.hypometabolism)
+    _paint_brain(signals, box, fractions, maps, uptake)
     mask, lesion = np.zeros(grid.shape, bool), np.zeros(grid.shape, bool)
     mask[box] = maps.mask > 0.5
     if traits.lesion is not None:
@@ -285,11 +298,15 @@ def _brain(
     high = np.minimum(np.ceil((nodes.max(axis=0) + 2) * ratio).astype(int), grid.shape)
     box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     fine = np.stack([phantom.upsample(axis, ratio, grid.shape)[box] for axis in index])
-    t1w, gm, wm, mask = (
-        ndimage.map_coordinates(array, fine, order=1, mode="constant")
-        for array in (template.t1w, template.gm, template.wm, template.mask)
-    )
-    return box, Template(t1w, gm, wm, mask, grid.affine)
+
+    def deformed(array: np.ndarray) -> np.ndarray:
+        return ndimage.map_coordinates(array, fine, order=1, mode="constant")
+
+    t1w, gm, wm, mask = map(deformed, (template.t1w, template.gm, template.wm, template.mask))
+    patterns = None
+    if template.patterns is not None:
+        patterns = Patterns(*map(deformed, template.patterns.arrays))
+    return box, Template(t1w, gm, wm, mask, grid.affine, patterns)
 
 
 def _gone(lesion: Lesion, grid: Grid, points: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:
@@ -305,12 +322,17 @@ def _paint_brain(
     box: tuple[slice, ...],
     fractions: tuple[np.ndarray, ...],
     maps: Template,
+    uptake: np.ndarray | None,
 ) -> None:
+    """Put a brain into the head; `uptake` of its gray matter for PET, 1 where it is None."""
     csf = np.clip(1.0 - maps.gm - maps.wm, 0.0, 1.0)
     # What the template's T1w shows beyond the three tissues: thalamus, pallidum, brainstem.
     detail = maps.t1w - phantom.brain_signal((maps.gm, maps.wm, csf), "t1w")
     for modality, signal in signals.items():
-        brain = phantom.brain_signal(fractions, modality)
+        seen = fractions
+        if modality == "pet" and uptake is not None:
+            seen = (fractions[0] * uptake, *fractions[1:])
+        brain = phantom.brain_signal(seen, modality)
         if modality == "t1w":
             brain = brain + 0.5 * detail * maps.mask
         signal[box] = signal[box] * (1.0 - maps.mask) + brain

@@ -9,7 +9,9 @@ import pytest
 
 from fusionprep.cli import main
 from fusionprep.cohort.dataset import write_cohort
-from fusionprep.cohort.design import Design
+from fusionprep.cohort.design import Design, draw_people
+from fusionprep.cohort.whole import write_whole
+from fusionprep.demo.dataset import read_truth
 from fusionprep.errors import OutputError
 from fusionprep.reading import read_table
 from tests.validator import issues
@@ -116,3 +118,15 @@ def test_null_sets_all_ceilings_to_chance(tmp_path, capsys):
     out = tmp_path / "out"
     main(["simulate-cohort", str(out), "--subjects", "4", "--voxel-size", "8", "--null"])
     assert "atrophy 0.500, hypometabolism 0.500, both 0.500" in capsys.readouterr().out
+
+
+def test_whole_heads_of_the_same_people(tmp_path):
+    design = Design(4, seed=7)
+    write_whole(tmp_path, design, voxel_size=4.0)
+    people, truth = draw_people(design), read_truth(tmp_path)
+    for person, row in zip(people, read_table(tmp_path / "participants.tsv"), strict=True):
+        assert row["participant_id"] == f"sub-{person.label}"
+        assert (row["diagnosis"], row["scanner"]) == (person.diagnosis, person.scanner.name)
+        assert nib.load(truth[person.label].gm).get_fdata().sum() > 0
+    assert issues(tmp_path, severities=["error"]) == []
+    assert len(read_table(tmp_path / "sourcedata" / "truth" / "severities.tsv")) == 4
