@@ -29,7 +29,7 @@ LAYERS = (
         *("fusionprep.devices", "fusionprep.reading", "fusionprep.regular", "fusionprep.signals"),
         "fusionprep.frame_windows",
     },
-    {"fusionprep.arguments", "fusionprep.pages", "fusionprep.image"},
+    {"fusionprep.arguments", "fusionprep.pages", "fusionprep.image", "fusionprep.plots"},
     {"fusionprep.models"},
     {
         "fusionprep.dicom",
