@@ -48,7 +48,7 @@ LIMITS = {
     "cpu": Limit("CPU time, references", 1.6, 0.1, ".2f"),
     "whole": Limit("CPU time of all, references", 1.3, 0.0, ".2f"),
     "memory": Limit("peak memory, GB", 1.25, 0.1, ".2f"),
-    "mm": Limit("error, mm", 1.25, 0.03, ".2f"),
+    "mm": Limit("error, mm", 1.25, 0.01, ".2f"),
     "overlap": Limit("1 − Dice", 1.1, 0.002, ".4f"),
     "lower": Limit("fusion metric, lower is better", 1.05, 0.002, ".3f"),
     "higher": Limit("fusion metric", 1.05, 0.005, ".3f", higher_is_better=True),
