@@ -41,6 +41,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Declare every command and its options."""
     parser = Parser(
         prog="fusionprep", description="Fuse aligned brain images, and train the models that do."
     )
