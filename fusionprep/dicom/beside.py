@@ -19,7 +19,7 @@ def check_reference(output: Path, reference: Path, anatomical: Path) -> None:
     Raises
     ------
     UsageError
-        When pydicom is missing or the output is not a NIfTI.
+        When pydicom is missing or the output is not a NIfTI file.
     NoInputError, DataError
         When the series cannot be used, or does not show the anatomical image.
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 SUBJECT, SESSION = "{subject}", "{session}"
-"""In the path of a series: the labels of a subject and of a session."""
+"""Placeholders in the path of a series for the labels of a subject and of a session."""
 
 UNEVEN_MM = 0.1
 """How far a slice may lie from where even spacing has it."""

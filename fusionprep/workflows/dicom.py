@@ -46,5 +46,7 @@ def add_dicom(
         what=what,
         details=details,
     )
-    write = node(interface, f"dicom_{field}_{source.name}", config, on=[t1w])
+    colour = "_colour" * (field == "out_colour")
+    name = f"dicom_{source.name.removeprefix('fuse_')}{colour}"
+    write = node(interface, name, config, on=[t1w])
     workflow.connect(source, field, write, "in_file")
