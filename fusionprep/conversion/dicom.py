@@ -1,6 +1,7 @@
 """DICOM files of one or more people as a dataset."""
 
 import datetime
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,10 +72,19 @@ class _Visit:
     chosen: Chosen
 
 
-def convert_dicom(request: DICOMRequest, origin: Origin = ORIGIN) -> list[Outcome]:
+def convert_dicom(
+    request: DICOMRequest, origin: Origin = ORIGIN, *, part: bool = False
+) -> list[Outcome]:
     """Write the people in a folder of DICOM files as subjects of a BIDS dataset.
 
     What each series is, is decided for all of them before anything is written.
+
+    Parameters
+    ----------
+    origin
+        Describes the dataset.
+    part
+        Whether there are more folders, which may hold a series that this one does not.
 
     Raises
     ------
@@ -82,7 +92,8 @@ def convert_dicom(request: DICOMRequest, origin: Origin = ORIGIN) -> list[Outcom
         When files cannot be read, it is unclear which series to take, or nothing can be written.
     """
     everything, others = find_series(request.source)
-    check_told(request.series, everything)
+    if not part:
+        check_told(request.series, everything)
     visits = _visits(everything, request)
     outcomes = []
     for visit in visits:
@@ -98,7 +109,7 @@ def _visits(everything: Sequence[Series], request: DICOMRequest) -> list[_Visit]
     people: dict[str, list[Series]] = {}
     for series in everything:
         people.setdefault(series.patient, []).append(series)
-    labels = _labels(list(people), request)
+    labels = _labels(people, request)
     visits = [
         _Visit(labels[patient], session, choose(group, request.series, f"sub-{labels[patient]}"))
         for patient, group in people.items()
@@ -118,7 +129,8 @@ def _visits(everything: Sequence[Series], request: DICOMRequest) -> list[_Visit]
     return [visit for visit in visits if visit.chosen.series]
 
 
-def _labels(patients: Sequence[str], request: DICOMRequest) -> dict[str, str]:
+def _labels(people: Mapping[str, list[Series]], request: DICOMRequest) -> dict[str, str]:
+    patients = list(people)
     if request.subject is not None:
         if len(patients) > 1:
             raise UsageError(
@@ -131,17 +143,32 @@ def _labels(patients: Sequence[str], request: DICOMRequest) -> dict[str, str]:
             f"{request.source} holds {len(patients)} patients, but --dose and times are of one"
             " scan: give the folder of one patient"
         )
-    labels = {patient: plain_label(patient) for patient in patients}
-    if "" in labels.values():
-        raise UsageError(f"a patient in {request.source} has no PatientID; give --subject")
+    labels = {patient: _label_by_id(people[patient][0], request.source) for patient in people}
     for patient, label in labels.items():
-        same = [other for other in patients if labels[other] == label]
+        same = [other for other in people if labels[other] == label]
         if len(same) > 1:
             raise DataError(
                 f"PatientIDs {' and '.join(same)} would both be sub-{label}; convert one after the"
                 f" other, with --subject, not {patient}"
             )
     return labels
+
+
+def _label_by_id(series: Series, source: Path) -> str:
+    """The PatientID without punctuation, unless it tells the name."""
+    label = plain_label(str(series.first.get("PatientID") or ""))
+    if not label:
+        raise UsageError(f"a patient in {source} has no PatientID; give --subject")
+    name = str(series.first.get("PatientName") or "")
+    # a pseudonym, such as ABC017, often stands for both
+    pseudonym = plain_label(name) == label and any(sign.isdigit() for sign in label)
+    words = re.findall(r"(?<![a-z0-9])[a-z]{3,}(?![a-z0-9])", name.lower())
+    if not pseudonym and any(word in label.lower() for word in words):
+        raise UsageError(
+            f"a PatientID in {source} holds the patient's name, so that it is not used as a label:"
+            " convert one patient after the other, with --subject"
+        )
+    return label
 
 
 def _sessions(group: Sequence[Series], by_date: bool) -> dict[str | None, list[Series]]:

@@ -79,7 +79,7 @@ def convert_petmr(request: PETMRRequest) -> list[Outcome]:
     outcomes = []
     for label, files in chosen.items():
         if files is None:
-            outcomes += convert_dicom(_as_dicom(request, people[label], label), ORIGIN)
+            outcomes += convert_dicom(_as_dicom(request, people[label], label), ORIGIN, part=True)
         else:
             outcomes.append(_converted(label, files, request))
     return outcomes

@@ -262,6 +262,26 @@ def test_two_folders_with_a_series_each_are_a_pair(folder, convert, tmp_path):
     assert (code, "holds 6 series, not one" in complaint) == (64, True)
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"PatientID": ""}, "has no PatientID; give --subject"),
+        ({"PatientID": "DOE_jane"}, "holds the patient's name"),
+        ({"PatientID": "1930Doe"}, "holds the patient's name"),
+    ],
+)
+def test_a_label_never_tells_the_name(convert, tmp_path, fields, reason):
+    mr(**fields).write(tmp_path / "dicom")
+    code, _, complaint = convert("dicom", tmp_path / "dicom", tmp_path / "bids")
+    assert (code, reason in complaint) == (64, True), complaint
+    assert convert("dicom", tmp_path / "dicom", tmp_path / "bids", "--subject", "01")[0] == 0
+
+
+def test_a_pseudonym_may_be_the_name_too(convert, tmp_path):
+    mr(PatientID="sub017", PatientName="sub017").write(tmp_path / "dicom")
+    assert convert("dicom", tmp_path / "dicom", tmp_path / "bids")[0] == 0
+
+
 def test_labels_that_would_be_one_are_refused(convert, tmp_path):
     mr(PatientID="A-1").write(tmp_path / "dicom" / "1")
     mr(PatientID="A1", StudyInstanceUID="1.2.4").write(tmp_path / "dicom" / "2")
