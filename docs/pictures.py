@@ -24,6 +24,10 @@ from playwright.sync_api import Page, sync_playwright
 
 IMAGES = Path(__file__).parent / "images"
 WIDTH, QUALITY = 1000, 75
+TIMEOUT_MS = 180_000
+DRAWN = "document.getElementById('viewer-position').textContent !== ''"
+"""Once the volumes of the viewer are unpacked."""
+
 WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 
 PAGES = {
@@ -89,10 +93,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             executable_path=shutil.which("chromium"), args=["--no-sandbox", *WEBGL]
         )
         page = browser.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
         for name, (file, (width, height)) in PAGES.items():
             page.set_viewport_size({"width": width, "height": height})
             page.goto((out / file).as_uri())
-            page.wait_for_timeout(5000)  # the viewer draws once its volumes are unpacked
+            if page.locator("#viewer-position").count():
+                page.wait_for_function(DRAWN)
+            page.wait_for_timeout(1000)
             _write(name, page.screenshot())
         for name, file in FIGURES.items():
             _write(name, _drawn(page, out / "sub-01" / "figures" / file))
