@@ -29,8 +29,8 @@ def test_the_package_says_that_it_has_types():
 
 
 @pytest.mark.parametrize("parser", ["bids_app.parser.build_parser", "fusionprep.cli.build_parser"])
-def test_parsers_that_the_shell_completes_by_are_where_the_readme_says(parser):
+def test_parsers_that_the_shell_completes_by_are_where_the_documentation_says(parser):
     module, name = parser.rsplit(".", 1)
-    assert f" {parser} > " in (ROOT / "README.md").read_text("utf-8")
+    assert f" {parser} > " in (ROOT / "docs" / "getting-started.md").read_text("utf-8")
     source = (ROOT / (module.replace(".", "/") + ".py")).read_text("utf-8")
     assert f"\ndef {name}()" in source
