@@ -2,9 +2,9 @@
 
 from fusionprep.conversion.dataset import Scan, plain_label
 from fusionprep.conversion.dcm2niix import convert_files
-from fusionprep.conversion.dicom_files import Header, Series, missing_slices
+from fusionprep.conversion.dicom_files import Series, missing_slices
 from fusionprep.conversion.dicom_pet import pet_fields, tracer_name
-from fusionprep.conversion.known_fields import kept_fields
+from fusionprep.conversion.known_fields import kept_fields, private_words
 from fusionprep.conversion.pet_fields import TIMES, PETGiven, complete, told_unknown, tracer_fields
 from fusionprep.errors import DataError, UsageError
 from fusionprep.modalities import Modality
@@ -42,7 +42,7 @@ def scan_of_series(series: Series, modality: Modality, given: PETGiven) -> tuple
     """
     check_slices(series)
     source = convert_files(series.files, f"series {series.label}")
-    fields, _ = kept_fields(source.metadata, modality, _private_words(series.first))
+    fields, _ = kept_fields(source.metadata, modality, private_words(series.first))
     if not modality.tracer:
         units = {"Units": modality.units} if modality.units else {}
         return Scan(modality, source.image, {**fields, **units}), []
@@ -73,9 +73,3 @@ def _tracer_label(name: str) -> str:
     """E.g. ``18FFDG`` for ``Fluorodeoxyglucose``, so that everybody's files have one label."""
     known = find_tracer(name)
     return plain_label(known.name if known else name)
-
-
-def _private_words(header: Header) -> list[str]:
-    names = ("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber")
-    words = " ".join(str(header.get(name) or "") for name in names)
-    return words.replace("^", " ").replace(",", " ").split()

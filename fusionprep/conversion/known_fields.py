@@ -37,7 +37,7 @@ _PET = (
     *("InjectedMassPerWeight", "InjectedMassPerWeightUnits", "InjectedVolume"),
     *("SpecificRadioactivity", "SpecificRadioactivityUnits", "MolarActivity"),
     *("MolarActivityUnits", "Purity", "ModeOfAdministration", "InfusionRadioactivity"),
-    *("InfusionStart", "InfusionSpeed", "InfusionSpeedUnits", "AcquisitionMode"),
+    *("InfusionSpeed", "InfusionSpeedUnits", "AcquisitionMode"),
     *("DecayCorrection", "ReconMethodName", "ReconMethodParameterLabels"),
     *("ReconMethodParameterUnits", "ReconMethodParameterValues"),
     *("ReconMethodImplementationVersion", "ReconFilterType", "ReconFilterSize"),
@@ -74,3 +74,16 @@ def kept_fields(
         if name in (*_SCANNER, *special) and not (secret and secret.search(str(value)))
     }
     return kept, sorted(name for name in metadata if name not in kept)
+
+
+def private_words(fields: Mapping[str, Any]) -> list[str]:
+    """The parts of a name and of identifiers, by their names in sidecars and headers.
+
+    Examples
+    --------
+    >>> private_words({"PatientName": "Doe^Jane", "PatientID": "123"})
+    ['Doe', 'Jane', '123']
+    """
+    names = ("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber")
+    words = " ".join(str(fields.get(name) or "") for name in names)
+    return re.split(r"[\s^,=]+", words.strip())

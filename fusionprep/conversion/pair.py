@@ -5,7 +5,7 @@ from pathlib import Path
 from fusionprep.conversion.dataset import Origin, Scan, plain_label
 from fusionprep.conversion.dicom_files import find_series
 from fusionprep.conversion.dicom_scan import scan_of_series
-from fusionprep.conversion.known_fields import kept_fields
+from fusionprep.conversion.known_fields import kept_fields, private_words
 from fusionprep.conversion.pet_fields import (
     TIMES,
     PETGiven,
@@ -71,7 +71,8 @@ def scan_of_file(source: Source, modality: Modality, given: PETGiven) -> tuple[S
     DataError, UsageError
         When the times of a PET cannot be, or its tracer is not known.
     """
-    fields, dropped = kept_fields(source.metadata, modality)
+    private = private_words(source.metadata)
+    fields, dropped = kept_fields(source.metadata, modality, private)
     name = source.path.name
     notes = [f"not copied from the sidecar of {name}: {', '.join(dropped)}"] * bool(dropped)
     if not modality.tracer:

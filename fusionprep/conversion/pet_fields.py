@@ -20,6 +20,7 @@ MIDNIGHT = "00:00:00"
 TIMES = (
     *("TimeZero", "ScanStart", "InjectionStart", "InjectionEnd", "FrameTimesStart"),
     *("FrameDuration", "ImageDecayCorrected", "ImageDecayCorrectionTime", "DecayCorrectionFactor"),
+    "InfusionStart",
 )
 """Fields that depend on each other, and so are replaced together."""
 
@@ -227,7 +228,10 @@ def times_from_injection(
     timing = frame_timing(metadata, n_frames, source)
     if timing.starts is None:
         return {}
-    names = ("ScanStart", "InjectionStart", "InjectionEnd", "ImageDecayCorrectionTime")
+    names = (
+        *("ScanStart", "InjectionStart", "InjectionEnd", "InfusionStart"),
+        "ImageDecayCorrectionTime",
+    )
     read = {name: scan_time(metadata, name, timing)[0] for name in names}
     zero = read["InjectionStart"] or 0.0
     moved = {name: value - zero for name, value in read.items() if value is not None}

@@ -85,21 +85,23 @@ def test_a_ct_has_no_tracer(heads, pair, convert, tmp_path):
 def test_fields_of_a_sidecar_are_copied_unless_they_tell_of_people(pair, convert, tmp_path):
     beside = {
         "EchoTime": 0.003, "PatientName": "Doe^Jane", "InstitutionName": "Mercy",
-        "AcquisitionTime": "10:11:12",
+        "AcquisitionTime": "10:11:12", "SeriesDescription": "t1 of Jane", "ProtocolName": "t1",
     }  # fmt: skip
     (tmp_path / "mri.json").write_text(json.dumps(beside))
     times = {
         "TimeZero": "10:00:00", "ScanStart": 0, "InjectionStart": -2400, "FrameTimesStart": [0],
         "FrameDuration": [1200], "ImageDecayCorrected": True, "ImageDecayCorrectionTime": 0,
-        "TracerName": "FDG",
+        "TracerName": "FDG", "InfusionStart": -2400,
     }  # fmt: skip
     (tmp_path / "scan.1.json").write_text(json.dumps(times))
     out = tmp_path / "bids"
     code, told, _ = convert("pair", *pair, out, "--subject", "01")
     assert code == 0
-    assert sidecar(out, "sub-01/anat/sub-01_T1w") == {"Modality": "MR", "EchoTime": 0.003}
+    assert sidecar(out, "sub-01/anat/sub-01_T1w") == {
+        "Modality": "MR", "EchoTime": 0.003, "ProtocolName": "t1",
+    }  # fmt: skip
     assert "mri.json" not in told
-    assert "AcquisitionTime, InstitutionName, PatientName" in told
+    assert "AcquisitionTime, InstitutionName, PatientName, SeriesDescription" in told
     pet = sidecar(out, "sub-01/pet/sub-01_trc-FDG_pet")
     assert pet["TimeZero"] == "00:00:00"
     assert (pet["InjectionStart"], pet["ScanStart"], pet["ImageDecayCorrectionTime"]) == (
@@ -107,7 +109,7 @@ def test_fields_of_a_sidecar_are_copied_unless_they_tell_of_people(pair, convert
         2400,
         2400,
     )
-    assert pet["FrameTimesStart"] == [2400]
+    assert (pet["FrameTimesStart"], pet["InfusionStart"]) == ([2400], 0)
 
 
 def test_subjects_are_added_and_never_replaced_by_chance(pair, convert, tmp_path):
