@@ -125,7 +125,8 @@ def options(command: str, folder: str) -> Iterator[str]:
         if not actions:
             continue
         title = {"positional arguments": "Arguments"}.get(group.title, group.title.capitalize())
-        yield from (f"**{title}**", "", "| | |", "|---|---|")
+        first = "argument" if group.title == "positional arguments" else "option"
+        yield from (f"**{title}**", "", f"| {first} | meaning |", "|---|---|")
         for action in actions:
             yield f"| {_names(action)} | {_description(parser, action, folder)} |"
         yield ""
