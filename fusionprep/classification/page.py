@@ -112,8 +112,9 @@ def _reading(found: Mapping[str, Any]) -> list[str]:
         "interval in seven would miss chance where there is no effect. Those of rates are "
         "Wilson's.",
         "p of the permutation test is the share of permutations of the classes, with everything "
-        "fitted and chosen again, whose area is as large. Of differences, p is that of the z test. "
-        "None is corrected for how many there are.",
+        "fitted and chosen again, whose area is as large; networks have none, since every "
+        "permutation would be a training run for each fold. Of differences, p is that of the z "
+        "test. None is corrected for how many there are.",
         "A class is predicted where its probability exceeds its share of the training subjects. "
         "Probabilities are calibrated in the training folds (Platt). A Brier score of "
         f"{'.67' if many else '.25'} is what knowing nothing gets"
