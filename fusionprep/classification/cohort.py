@@ -235,7 +235,10 @@ def _stack(
     for row, path in enumerate(paths):
         image = read_volume(path, name)
         if not same_grid(image, reference):
-            raise DataError(f"{path} is not on the grid of {paths[0]}; choose one with --space")
+            raise DataError(
+                f"{path} is not on the grid of the other images, or of those that the classifier "
+                "was trained on; all need one template and one resolution"
+            )
         data = image.get_fdata(dtype=np.float32)
         owner = owners.setdefault(hashlib.sha256(data.tobytes()).digest(), row)
         # masks of two brains may agree

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,14 +18,18 @@ from fusionprep.classification.kernels import (
     VoxelFeatures,
     check_alike,
 )
-from fusionprep.classification.linear import LINEAR_MODELS
+from fusionprep.classification.linear_models import LINEAR_MODELS
 from fusionprep.classification.nested import Design, Predictions, cross_validate, permutation_p
-from fusionprep.classification.networks.nested import require_packages
+from fusionprep.classification.networks.nested import cross_validate_network, require_packages
+from fusionprep.classification.networks.trained import channels_of
 from fusionprep.classification.occlusion import NetworkOcclusion, linear_occlusion
 from fusionprep.classification.people import Classes, classes_of, groups_of, read_people
 from fusionprep.devices import resolve_device
 from fusionprep.errors import DataError, UsageError
 from fusionprep.evaluation.roc import Area, Difference, area_difference, macro_area
+
+if TYPE_CHECKING:
+    from fusionprep.classification.networks.loop import Training
 
 
 @dataclass(frozen=True)
@@ -208,14 +213,17 @@ def _linear(
 def _network(
     cohort: Cohort, text: str, model: str, design: Design, plan: Plan
 ) -> tuple[Predictions, Mapping[str, np.ndarray]]:
-    from fusionprep.classification.networks.loop import Training
-    from fusionprep.classification.networks.nested import cross_validate_network
-
     if cohort.grid is None:
         raise ValueError("no images were read")
-    mask = cohort.grid.mask
-    training = Training(epochs=plan.epochs, seed=plan.seed, device=resolve_device(plan.device))
-    volumes = np.stack([cohort.images[part] for part in parse_input(text)], axis=1)
+    mask, training = cohort.grid.mask, training_of(plan)
+    volumes = channels_of(cohort, text)
     watch = NetworkOcclusion(text, volumes, mask, design, training)
     predictions = cross_validate_network(model, volumes, mask, design, training, watch)
     return predictions, watch.found.maps(mask)
+
+
+def training_of(plan: Plan) -> "Training":
+    """How networks are trained by a plan."""
+    from fusionprep.classification.networks.loop import Training
+
+    return Training(epochs=plan.epochs, seed=plan.seed, device=resolve_device(plan.device))

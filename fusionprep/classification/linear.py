@@ -14,8 +14,6 @@ STRENGTHS = {
 Kernels have a mean diagonal of 1, which makes these independent of the input. They are alpha of
 ridge regression, C of the others."""
 
-LINEAR_MODELS = tuple(STRENGTHS)
-
 
 def fit(model: str, kernel: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Fit a model with every strength to every column of targets.
@@ -27,8 +25,8 @@ def fit(model: str, kernel: np.ndarray, targets: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     model
-        Of :data:`LINEAR_MODELS`: ridge regression to -1 and 1, logistic regression and support
-        vector machine, the last two with classes weighted to equal importance.
+        Of :data:`fusionprep.classification.linear_models.LINEAR_MODELS`; ridge regression is to -1
+        and 1, in the others both classes weigh the same.
     kernel
         (train, train), centred.
     targets

@@ -72,7 +72,7 @@ def cross_validate(features: Features, model: str, design: Design) -> Prediction
     Parameters
     ----------
     model
-        Of :data:`fusionprep.classification.linear.LINEAR_MODELS`.
+        Of :data:`fusionprep.classification.linear_models.LINEAR_MODELS`.
     """
     labels = design.labels[:, None]
     held = _held_out_scores(features, model, design, labels)

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from fusionprep.classification.networks.loop import Standard, Training
 
 LINEAR_CUBE = 3
-NETWORK_CUBE = 5
+NETWORK_CUBE = 6
 """Sides in voxels. Cubes of linear models are everywhere, those of networks side by side."""
 
-_SHOWN = 8
+_SHOWN = 4
 """Tested subjects of each class and fold that a network is asked about."""
 
 

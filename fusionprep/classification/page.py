@@ -12,6 +12,7 @@ from fusionprep.classification.figures import (
     plot_reliability,
     plot_roc,
 )
+from fusionprep.classification.linear_models import LINEAR_MODELS
 from fusionprep.classification.maps import DrawnMap, write_maps
 from fusionprep.classification.networks import NETWORKS
 from fusionprep.classification.occlusion import LINEAR_CUBE, NETWORK_CUBE
@@ -22,9 +23,7 @@ from fusionprep.files import json_text, write_text
 from fusionprep.pages import page_template
 
 MODEL_TITLES = {
-    "ridge": "ridge regression",
-    "logistic": "logistic regression",
-    "svm": "linear SVM",
+    **LINEAR_MODELS,
     **{name: entry.title for name, entry in NETWORKS.items()},
 }
 """Models in words."""
@@ -113,7 +112,8 @@ def _reading(found: Mapping[str, Any]) -> list[str]:
         "interval in seven would miss chance where there is no effect. Those of rates are "
         "Wilson's.",
         "p of the permutation test is the share of permutations of the classes, with everything "
-        "fitted and chosen again, whose area is as large. Of differences, p is that of the z test. "
+        "fitted and chosen again, whose area is as large; networks have none, since each permutation "
+        "would be a training run for every fold. Of differences, p is that of the z test. "
         "None is corrected for how many there are.",
         "A class is predicted where its probability exceeds its share of the training subjects. "
         "Probabilities are calibrated in the training folds (Platt). A Brier score of "

@@ -3,26 +3,29 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from fusionprep._version import __version__
 from fusionprep.classification.calibration import Platt
 from fusionprep.classification.cohort import Cohort, Grid, Source, read_cohort
-from fusionprep.classification.evaluation import Plan, design_for, linear_features
-from fusionprep.classification.inputs import REGIONS
-from fusionprep.classification.kernels import TableScale
+from fusionprep.classification.evaluation import Plan, design_for, linear_features, training_of
+from fusionprep.classification.inputs import REGIONS, TABLES, parse_input
+from fusionprep.classification.nested import Design
+from fusionprep.classification.networks import NETWORKS
+from fusionprep.classification.networks.nested import require_packages
+from fusionprep.classification.networks.trained import NetworkModel, train_network_on
 from fusionprep.classification.people import classes_of, read_people
-from fusionprep.classification.trained import LinearModel, train_linear
-from fusionprep.errors import DataError, OutputError, UnreadableFileError
+from fusionprep.classification.trained import LinearModel, prefixed, train_linear, under
+from fusionprep.errors import DataError, OutputError, UnreadableFileError, UsageError
 from fusionprep.files import json_text, table_text, write_bytes, write_text
 from fusionprep.models.weights import UNREADABLE, read_weights
 from fusionprep.reading import read_json_object
 
 WEIGHTS, CARD = "classifier.safetensors", "classifier.json"
 _KIND = "fusionprep classifier"
-_WEIGHTS_OF, _SCALE_OF = "weights.", "scale."
+Model: TypeAlias = LinearModel | NetworkModel
 
 
 def train_classifier(source: Source, plan: Plan, out: Path) -> None:
@@ -35,24 +38,28 @@ def train_classifier(source: Source, plan: Plan, out: Path) -> None:
 
     Raises
     ------
+    UsageError
+        When a network is to read tables, or a package for it is missing.
     OutputError
         When a file cannot be written.
     """
+    (text,), (name,) = source.inputs, plan.models
+    if name in NETWORKS:
+        require_packages()
+        if set(parse_input(text)) & set(TABLES):
+            raise UsageError(f"{name} reads images, not tables; choose another --input")
     people = read_people(source.participants)
     classes = classes_of(people, plan.target, plan.wanted)
     cohort = read_cohort(source, classes)
     design, _ = design_for(cohort, classes, plan, people)
-    (text,), (name,) = source.inputs, plan.models
-    features = linear_features(cohort, [text])[text]
-    model = train_linear(cohort, features, text, name, design)
-    counts = np.bincount(design.labels)
+    model, chosen = _trained(cohort, text, name, design, plan)
     card = {
         "kind": _KIND,
         "input": text,
         "model": name,
         "target": plan.target,
-        "classes": {n: int(c) for n, c in zip(classes.names, counts, strict=True)},
-        "strength": model.strength,
+        "classes": dict(zip(classes.names, np.bincount(design.labels).tolist(), strict=True)),
+        "chosen": chosen,
         "folds": plan.folds,
         "seed": plan.seed,
         "voxel_mm": source.voxel_mm,
@@ -66,9 +73,19 @@ def train_classifier(source: Source, plan: Plan, out: Path) -> None:
     write_classifier(model, card, cohort.grid, out)
 
 
-def write_classifier(
-    model: LinearModel, card: Mapping[str, Any], grid: Grid | None, out: Path
-) -> None:
+def _trained(
+    cohort: Cohort, text: str, name: str, design: Design, plan: Plan
+) -> tuple[Model, dict[str, float]]:
+    """The model, and what was chosen for it."""
+    if name in NETWORKS:
+        network, epoch = train_network_on(cohort, text, name, design, training_of(plan))
+        return network, {"epoch": epoch}
+    features = linear_features(cohort, [text])[text]
+    linear, strength = train_linear(cohort, features, text, name, design)
+    return linear, {"strength": strength}
+
+
+def write_classifier(model: Model, card: Mapping[str, Any], grid: Grid | None, out: Path) -> None:
     """Write the two files.
 
     Raises
@@ -78,14 +95,9 @@ def write_classifier(
     """
     from safetensors.numpy import save
 
-    tensors = {"offset": model.offset, **_prefixed("curve.", vars(model.curve))}
-    tensors |= {_WEIGHTS_OF + part: weights for part, weights in model.weights.items()}
-    for part, scale in model.scales.items():
-        # a column that never varied has an infinite deviation, which no file should hold
-        inverse = {"median": scale.median, "mean": scale.mean, "inverse": 1 / scale.deviation}
-        tensors |= _prefixed(f"{_SCALE_OF}{part}.", inverse)
+    tensors = model.tensors()
     if grid is not None:
-        tensors |= _prefixed("grid.", {**vars(grid), "mask": grid.mask.astype(np.uint8)})
+        tensors |= prefixed("grid.", {**vars(grid), "mask": grid.mask.astype(np.uint8)})
     content = save({key: np.ascontiguousarray(value) for key, value in tensors.items()})
     told = {**card, "sha256": hashlib.sha256(content).hexdigest()}
     try:
@@ -95,17 +107,15 @@ def write_classifier(
         raise OutputError(f"cannot write the classifier to {out}: {error.strerror}") from error
 
 
-def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return {prefix + name: np.asarray(value) for name, value in values.items()}
-
-
-def read_classifier(folder: Path) -> tuple[LinearModel, dict[str, Any], Grid | None]:
+def read_classifier(folder: Path) -> tuple[Model, dict[str, Any], Grid | None]:
     """Read what :func:`write_classifier` wrote.
 
     Raises
     ------
     NoInputError, DataError
         When a file is missing, damaged or not of a classifier, or the two are not of one model.
+    UsageError
+        When a package for it is missing.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -117,6 +127,8 @@ def read_classifier(folder: Path) -> tuple[LinearModel, dict[str, Any], Grid | N
     content = read_weights(folder / WEIGHTS)
     if card.get("kind") != _KIND or card.get("sha256") != hashlib.sha256(content).hexdigest():
         raise DataError(f"{folder / CARD} does not describe the {WEIGHTS} beside it; train again")
+    if card["model"] in NETWORKS:
+        require_packages()
     try:
         tensors = load(content)
         return _model(tensors, card), card, _grid(tensors)
@@ -124,31 +136,23 @@ def read_classifier(folder: Path) -> tuple[LinearModel, dict[str, Any], Grid | N
         raise DataError(f"{folder / WEIGHTS} is damaged ({error}); train again") from error
 
 
-def _model(tensors: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> LinearModel:
-    parts = str(card["input"]).split("+")
-    scales = {}
-    for part in parts:
-        scale = _under(tensors, f"{_SCALE_OF}{part}.")
-        if scale:
-            with np.errstate(divide="ignore"):
-                scales[part] = TableScale(scale["median"], scale["mean"], 1 / scale["inverse"])
-    weights = {part: tensors[_WEIGHTS_OF + part] for part in parts}
-    curve = Platt(**_under(tensors, "curve."))
-    return LinearModel(weights, scales, tensors["offset"], curve, float(card["strength"]))
+def _model(tensors: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> Model:
+    text, name = card["input"], card["model"]
+    if name in NETWORKS:
+        from fusionprep.classification.networks.loop import Training
+
+        return NetworkModel.from_tensors(tensors, text, name, Training())
+    return LinearModel.from_tensors(tensors, text)
 
 
 def _grid(tensors: Mapping[str, np.ndarray]) -> Grid | None:
-    found = _under(tensors, "grid.")
+    found = under(tensors, "grid.")
     if not found:
         return None
     x, y, z = map(int, found["block"])
     shape = tuple(map(int, found["fine_shape"]))
     mask = found["mask"].astype(bool)
     return Grid(mask, found["affine"], (x, y, z), shape, found["fine_affine"])
-
-
-def _under(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def predict(folder: Path, root: Path, participants: Path) -> str:

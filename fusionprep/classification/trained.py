@@ -5,6 +5,7 @@ In place of the training subjects it keeps what they amount to: weights, means a
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from fusionprep.classification.inputs import TABLES, parse_input
 from fusionprep.classification.kernels import Features, TableScale
 from fusionprep.classification.linear import STRENGTHS, fit
 from fusionprep.classification.nested import Design, best_strength, class_targets, with_opposite
+
+_WEIGHTS_OF, _SCALE_OF = "weights.", "scale."
 
 
 @dataclass(frozen=True)
@@ -31,15 +34,40 @@ class LinearModel:
         (targets,).
     curve
         From scores to probabilities.
-    strength
-        What was chosen.
     """
 
     weights: Mapping[str, np.ndarray]
     scales: Mapping[str, TableScale]
     offset: np.ndarray
     curve: Platt
-    strength: float
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """What a file holds of it."""
+        found = {"offset": self.offset, **prefixed("curve.", vars(self.curve))}
+        found |= {_WEIGHTS_OF + part: weights for part, weights in self.weights.items()}
+        for part, scale in self.scales.items():
+            # a column that never varied has an infinite deviation, which no file should hold
+            inverse = {"median": scale.median, "mean": scale.mean, "inverse": 1 / scale.deviation}
+            found |= prefixed(f"{_SCALE_OF}{part}.", inverse)
+        return found
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray], text: str) -> "LinearModel":
+        """From :meth:`tensors`, for an input.
+
+        Raises
+        ------
+        KeyError
+            When one is missing.
+        """
+        scales, parts = {}, parse_input(text)
+        for part in parts:
+            if scale := under(tensors, f"{_SCALE_OF}{part}."):
+                with np.errstate(divide="ignore"):
+                    inverse = 1 / scale["inverse"]
+                scales[part] = TableScale(scale["median"], scale["mean"], inverse)
+        weights = {part: tensors[_WEIGHTS_OF + part] for part in parts}
+        return cls(weights, scales, tensors["offset"], Platt(**under(tensors, "curve.")))
 
     def scores(self, cohort: Cohort) -> np.ndarray:
         """(scans, classes)."""
@@ -50,16 +78,28 @@ class LinearModel:
 
     def probabilities(self, cohort: Cohort) -> np.ndarray:
         """(subjects, classes), from the mean score over the visits of each subject."""
-        scores = self.scores(cohort)
-        means = [
-            scores[cohort.member == number].mean(axis=0) for number in range(len(cohort.subjects))
-        ]
-        return self.curve.probabilities(np.array(means))
+        return self.curve.probabilities(subject_means(self.scores(cohort), cohort))
+
+
+def subject_means(scores: np.ndarray, cohort: Cohort) -> np.ndarray:
+    """Means (subjects, classes) over the visits of each subject."""
+    numbers = range(len(cohort.subjects))
+    return np.array([scores[cohort.member == number].mean(axis=0) for number in numbers])
+
+
+def prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Arrays under names with a prefix."""
+    return {prefix + name: np.asarray(value) for name, value in values.items()}
+
+
+def under(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Those whose names have a prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def train_linear(
     cohort: Cohort, features: Features, text: str, model: str, design: Design
-) -> LinearModel:
+) -> tuple[LinearModel, float]:
     """Train on all subjects; the strength is chosen and scores are calibrated by cross-validation.
 
     Parameters
@@ -67,7 +107,12 @@ def train_linear(
     features
         Of the input `text`.
     model
-        Of :data:`fusionprep.classification.linear.LINEAR_MODELS`.
+        Of :data:`fusionprep.classification.linear_models.LINEAR_MODELS`.
+
+    Returns
+    -------
+    model, strength
+        The latter as it was chosen.
     """
     best, curve = best_strength(features, model, design)
     rows = np.arange(len(cohort.scans))
@@ -75,7 +120,7 @@ def train_linear(
     targets = class_targets(design.labels[design.subjects], design.classes)
     dual = fit(model, kernel, targets)[best]
     weights, scales, offset = part_weights(cohort, text, rows, dual)
-    return LinearModel(weights, scales, offset, curve, STRENGTHS[model][best])
+    return LinearModel(weights, scales, offset, curve), STRENGTHS[model][best]
 
 
 def part_weights(

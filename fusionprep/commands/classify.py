@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from fusionprep.arguments import folder, number, path, whole_number
 from fusionprep.choices import Device, choices
+from fusionprep.classification.linear_models import LINEAR_MODELS
 from fusionprep.classification.networks import NETWORKS
 from fusionprep.commands.shared import Commands
 
 if TYPE_CHECKING:
     from fusionprep.classification.cohort import Source
 
-LINEAR = ("ridge", "logistic", "svm")
 _INPUT = (
     "t1w, pet, suvr, gm, gm-pet, the name of a fusion model, regions, age-sex; several side by "
     "side as in t1w+pet"
@@ -48,9 +48,9 @@ def _add_evaluate(kinds: Commands) -> None:
         "--models",
         nargs="+",
         default=["ridge"],
-        choices=(*LINEAR, *NETWORKS),
+        choices=(*LINEAR_MODELS, *NETWORKS),
         metavar="MODEL",
-        help=f"linear ones: {', '.join(LINEAR)}; networks: {', '.join(NETWORKS)} (default: ridge)",
+        help=f"linear: {', '.join(LINEAR_MODELS)} (default: ridge); CNNs: {', '.join(NETWORKS)}",
     )
     evaluate.add_argument(
         "--group",
@@ -65,14 +65,6 @@ def _add_evaluate(kinds: Commands) -> None:
         metavar="N",
         help="permutations of the test against chance, for linear models (default: %(default)s)",
     )
-    evaluate.add_argument(
-        "--epochs",
-        type=whole_number(1, 10_000),
-        default=60,
-        metavar="N",
-        help="of networks, at most (default: %(default)s)",
-    )
-    evaluate.add_argument("--device", default="auto", choices=choices(Device))
     evaluate.set_defaults(run=_evaluate)
 
 
@@ -86,7 +78,7 @@ def _add_train(kinds: Commands) -> None:
     _add_data(train)
     _add_cohort(train)
     train.add_argument("--input", required=True, metavar="INPUT", help=_INPUT)
-    train.add_argument("--model", default="ridge", choices=LINEAR)
+    train.add_argument("--model", default="ridge", choices=(*LINEAR_MODELS, *NETWORKS))
     train.set_defaults(run=_train)
 
 
@@ -158,6 +150,14 @@ def _add_cohort(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="by which folds and permutations are drawn (default: %(default)s)",
     )
+    parser.add_argument(
+        "--epochs",
+        type=whole_number(1, 10_000),
+        default=60,
+        metavar="N",
+        help="of networks, at most (default: %(default)s)",
+    )
+    parser.add_argument("--device", default="auto", choices=choices(Device))
 
 
 def _participants(arguments: argparse.Namespace) -> Path:
@@ -172,7 +172,7 @@ def _source(arguments: argparse.Namespace, inputs: Sequence[str]) -> "Source":
     return Source(
         arguments.derivatives,
         _participants(arguments),
-        tuple(inputs),
+        tuple(dict.fromkeys(inputs)),
         arguments.space,
         arguments.tracer,
         arguments.voxel,
@@ -187,7 +187,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         arguments.target,
         tuple(arguments.classes),
         arguments.group,
-        tuple(arguments.models),
+        tuple(dict.fromkeys(arguments.models)),
         arguments.folds,
         arguments.permutations,
         arguments.seed,
@@ -208,6 +208,8 @@ def _train(arguments: argparse.Namespace) -> None:
         models=(arguments.model,),
         folds=arguments.folds,
         seed=arguments.seed,
+        epochs=arguments.epochs,
+        device=arguments.device,
     )
     train_classifier(_source(arguments, [arguments.input]), plan, arguments.out)
     print(f"classifier: {arguments.out / CARD}")

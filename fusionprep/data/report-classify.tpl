@@ -46,7 +46,7 @@ tr.clear td{font-weight:600}
 <section id="differences">
 <h2>Differences between areas</h2>
 <p class="note">Of the same subjects in the same folds. Bold where the interval excludes 0.</p>
-<details{% if differences|length <= 30 %} open{% endif %}><summary>{{ differences|length }} differences</summary>
+<details{% if differences|length <= 30 %} open{% endif %}><summary>{{ differences|length }} difference{{ 's' if differences|length > 1 }}</summary>
 <div class="wide" tabindex="0" role="region" aria-label="Differences">
 <table class="grid">
 <thead><tr><th>First</th><th>Second</th><th>Both with</th><th class="number">First minus second</th><th class="number">p</th></tr></thead>

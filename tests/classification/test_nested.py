@@ -12,7 +12,8 @@ from fusionprep.classification.kernels import (
     VoxelFeatures,
     check_alike,
 )
-from fusionprep.classification.linear import LINEAR_MODELS, STRENGTHS, fit
+from fusionprep.classification.linear import STRENGTHS, fit
+from fusionprep.classification.linear_models import LINEAR_MODELS
 from fusionprep.classification.nested import (
     Design,
     cross_validate,

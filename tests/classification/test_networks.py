@@ -15,11 +15,11 @@ pytest.importorskip("monai")
 
 from fusionprep.classification.networks.loop import Training, build_network
 
-QUICK = Training(epochs=12, patience=4, batch=8, rate=3e-3)
+QUICK = Training(epochs=10, patience=3, batch=8, rate=5e-3)
 MASK = np.ones((16, 16, 16), bool)
 
 
-def planted(rng, subjects=36, channels=1, effect=1.5):
+def planted(rng, subjects=30, channels=1, effect=1.5):
     labels = np.arange(subjects) % 2
     volumes = rng.normal(size=(subjects, channels, 16, 16, 16)).astype(np.float32)
     volumes[labels == 1, 0, 4:12, 4:12, 4:12] -= effect

@@ -21,8 +21,8 @@ from fusionprep.classification.occlusion import (
 from fusionprep.cli import main
 from tests.classification.derivatives import AFFINE, write_derivatives
 
-SHAPE = (15, 15, 15)
-PLACE = (slice(5, 10), slice(5, 10), slice(0, 5))
+SHAPE = (12, 18, 12)
+PLACE = (slice(6, 12), slice(6, 12), slice(0, 6))
 
 
 def planted(rng, classes=2, subjects=48):
@@ -86,7 +86,7 @@ def test_contrasts_are_means_of_a_class_minus_those_of_others():
 
 
 def test_cubes_cover_the_mask_once():
-    mask = np.zeros((12, 7, 5), bool)
+    mask = np.zeros((14, 7, 5), bool)
     mask[3:9, 2:, :] = True
     count = np.zeros(mask.shape, int)
     for cube in cubes(mask):

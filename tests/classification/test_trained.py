@@ -9,7 +9,8 @@ import pytest
 
 from fusionprep.classification.cohort import Source, read_cohort
 from fusionprep.classification.evaluation import Plan, design_for, linear_features
-from fusionprep.classification.linear import LINEAR_MODELS, STRENGTHS, fit
+from fusionprep.classification.linear import STRENGTHS, fit
+from fusionprep.classification.linear_models import LINEAR_MODELS
 from fusionprep.classification.people import classes_of, read_people
 from fusionprep.classification.trained import train_linear
 from fusionprep.cli import main
@@ -28,13 +29,13 @@ def test_weights_of_voxels_and_columns_score_as_the_kernel(tmp_path, model, labe
     cohort = read_cohort(source, classes)
     design, _ = design_for(cohort, classes, Plan("diagnosis", folds=3), people)
     features = linear_features(cohort, source.inputs)[text]
-    trained = train_linear(cohort, features, text, model, design)
+    trained, strength = train_linear(cohort, features, text, model, design)
     rows = np.arange(len(labels))
     kernel, cross = features.split(rows, rows)
     truth = design.labels
     targets = [[1] if max(labels) == 1 else [0, 1, 2]]
     weights = fit(model, kernel, np.where(truth[:, None] == targets, 1.0, -1.0))
-    expected = cross @ weights[STRENGTHS[model].index(trained.strength)]
+    expected = cross @ weights[STRENGTHS[model].index(strength)]
     scores = trained.scores(cohort)
     assert scores[:, -expected.shape[1] :] == pytest.approx(expected, abs=1e-5)
     chances = trained.probabilities(cohort)
@@ -71,3 +72,23 @@ def test_train_and_predict(tmp_path, capsys):
     (made / "classifier.safetensors").write_bytes(b"something else")
     assert main([*command, "--out", str(told)]) == 1
     assert "train again" in capsys.readouterr().err
+
+
+def test_a_network_is_trained_and_predicts(tmp_path, capsys):
+    pytest.importorskip("lightning")
+    pytest.importorskip("monai")
+    root = write_derivatives(tmp_path / "out", [0, 1] * 10)
+    made = tmp_path / "made"
+    command = ["classify", "train", str(root), "--model", "cnn-simple", "--out", str(made)]
+    command += ["--voxel", "2", "--folds", "3", "--epochs", "2", "--device", "cpu"]
+    assert main([*command, "--input", "suvr+gm"]) == 0
+    card = json.loads((made / "classifier.json").read_text())
+    assert 1 <= card["chosen"]["epoch"] <= 2
+    told = ["classify", "predict", str(root), "--classifier", str(made), "--out", str(tmp_path)]
+    assert main(told) == 0
+    with (tmp_path / "predictions.tsv").open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert len(rows) == 20
+    assert len({row["p_AD"] for row in rows}) > 1
+    assert main([*command, "--input", "suvr+age-sex"]) == 64
+    assert "not tables" in capsys.readouterr().err

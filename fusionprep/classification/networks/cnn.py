@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-CHANNELS = (16, 32, 64, 128)
+CHANNELS = (8, 16, 32, 64)
 DROPOUT = 0.5
 
 
