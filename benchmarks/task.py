@@ -98,7 +98,7 @@ def _null(work: Path, seed: int, subjects: int, permutations: int) -> list[dict[
         shutil.rmtree(out, ignore_errors=True)
         write_cohort(out, Design(subjects, NOTHING, seed=seed))
         plan = Plan(TARGET, permutations=permutations, seed=seed)
-        _keep(kept, _figures(evaluate(_source(out, NULL_INPUTS), plan, _say), None))
+        _keep(kept, figures(evaluate(source(out, NULL_INPUTS), plan, _say), None))
         shutil.rmtree(out)
     return list(json.loads(kept.read_text())["inputs"])
 
@@ -110,7 +110,7 @@ def _complementary(work: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         inputs = (*SINGLE, BOTH, GM, f"{GM}+{SUVR}", REGIONS, AGE_SEX, *models)
         plan = Plan(TARGET, permutations=0)
         truth = json.loads((out / TRUTH_DIR / CEILINGS).read_text())
-        _keep(kept, _figures(evaluate(_source(out, inputs), plan, _say), truth))
+        _keep(kept, figures(evaluate(source(out, inputs), plan, _say), truth))
     return dict(json.loads(kept.read_text()))
 
 
@@ -120,7 +120,7 @@ def _networks(work: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         out, _ = _fused(work, arguments, (GM_PET.replace("-", ""), DEFAULT_MODEL))
         plan = Plan(TARGET, permutations=0, models=tuple(arguments.networks))
         truth = json.loads((out / TRUTH_DIR / CEILINGS).read_text())
-        _keep(kept, _figures(evaluate(_source(out, NETWORK_INPUTS), plan, _say), truth))
+        _keep(kept, figures(evaluate(source(out, NETWORK_INPUTS), plan, _say), truth))
     return dict(json.loads(kept.read_text()))
 
 
@@ -145,11 +145,11 @@ def _of_derivatives(work: Path, arguments: argparse.Namespace) -> dict[str, Any]
     present = [name for name in image_kinds() if _has(root, name)]
     both = [BOTH] if set(SINGLE) <= set(present) else []
     tables = [REGIONS] if (root / f"{REGION_TABLE}.tsv").exists() else []
-    source = _source(root, (*present, *both, *tables, AGE_SEX))
+    read = source(root, (*present, *both, *tables, AGE_SEX))
     if participants is not None:
-        source = replace(source, participants=participants)
+        read = replace(read, participants=participants)
     plan = Plan(arguments.target, tuple(arguments.classes), permutations=arguments.permutations)
-    found = _figures(evaluate(source, plan, _say), None)
+    found = figures(evaluate(read, plan, _say), None)
     _keep(work / "derivatives.json", found)
     return found
 
@@ -165,11 +165,12 @@ def _has(root: Path, name: str) -> bool:
     return True
 
 
-def _source(root: Path, inputs: Sequence[str]) -> Source:
+def source(root: Path, inputs: Sequence[str]) -> Source:
+    """A cohort as the classifier reads it."""
     return Source(root, root / PARTICIPANTS, tuple(inputs))
 
 
-def _figures(found: Evaluation, truth: dict[str, Any] | None) -> dict[str, Any]:
+def figures(found: Evaluation, truth: dict[str, Any] | None) -> dict[str, Any]:
     """Areas, p, and differences to the single images and to both, ready for JSON."""
     folds, labels = found.plan.folds, found.design.labels
     references = {

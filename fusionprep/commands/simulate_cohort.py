@@ -37,8 +37,8 @@ def add(commands: Commands) -> None:
     simulate.add_argument(
         "--whole",
         action="store_true",
-        help="whole heads at 1 mm as a raw BIDS dataset for fusionapp, not derivatives; for "
-        "a few subjects, since each takes a while",
+        help="whole heads at 1 mm as a raw BIDS dataset for fusionapp, in place of derivatives; "
+        "for a few subjects, since each takes a while",
     )
     simulate.add_argument("--seed", type=whole_number(0, MOST_SEED), default=0, metavar="N")
     simulate.set_defaults(run=_run)

@@ -52,7 +52,7 @@ HYPOMETABOLISM: Mapping[str, float] = {
 
 HYPOMETABOLISM_PER_SD = 0.16
 """Share of its uptake that the gray matter of the posterior cingulate loses; blurred by a scanner,
-and divided by the mean of the brain, about half of that remains."""
+and divided by the mean of the brain, three quarters of that remain."""
 
 LOW_UPTAKE: Mapping[str, float] = {
     "Hippocampus": 0.4, "Amygdala": 0.4, "entorhinal": 0.4, "parahippocampal": 0.2,
