@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# once for all folders: a process can start one browser
+from tests.browser.visits import chromium, visit  # noqa: F401
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

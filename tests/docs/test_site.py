@@ -11,7 +11,6 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests.browser.conftest import chromium, visit  # noqa: F401
 from tests.docs.blocks import PAGES, ROOT
 
 LARGEST_README_LINES = 150
@@ -100,7 +99,7 @@ def test_nothing_is_fetched_from_elsewhere(site):
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("page", ["index", "outputs", "options"])
-def test_pages_are_open_to_everybody(site, visit, page, width):  # noqa: F811
+def test_pages_are_open_to_everybody(site, visit, page, width):
     visited = visit(site / f"{page}.html", width=width)
     assert visited.violations() == []
     assert visited.too_wide() == []
