@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -63,3 +64,29 @@ def point_nowhere(number: int) -> None:
         os.dup2(nowhere, number)
         os.close(nowhere)
     os.set_inheritable(number, True)
+
+
+@contextmanager
+def quiet_library(name: str, level: str = "ERROR", *, module: str = "") -> Iterator[None]:
+    """Hide a library's remarks for developers, on which users cannot act.
+
+    Parameters
+    ----------
+    name
+        Of its logger.
+    level
+        The least that its logger still says.
+    module
+        Pattern of the modules whose warnings are hidden; by default those of all.
+    """
+    import logging
+
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=module)
+            yield
+    finally:
+        logger.setLevel(before)

@@ -1,11 +1,8 @@
 """Which DICOM files there are, and what their headers say, as plain values."""
 
-import logging
 import os
 import struct
-import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +13,7 @@ from fusionprep.conversion.extra import needed
 from fusionprep.errors import DataError, NoInputError
 from fusionprep.modalities import CT
 from fusionprep.reading import other_kind
+from fusionprep.streams import quiet_library
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -155,7 +153,7 @@ def read_header(path: Path) -> Header | None:
     if other_kind(path):
         return None
     try:
-        with _quiet():
+        with quiet_library("pydicom", "CRITICAL"):
             return plain_header(
                 pydicom.dcmread(
                     path,
@@ -169,20 +167,6 @@ def read_header(path: Path) -> Header | None:
     except _UNREADABLE as error:
         what = " ".join(str(error).split())
         raise DataError(f"{path} is a damaged DICOM file ({what}); copy it again") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without pydicom's remarks on headers, which matter nothing or are said in our words."""
-    log = logging.getLogger("pydicom")
-    level = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)
 
 
 def plain_header(dataset: "Dataset") -> Header:

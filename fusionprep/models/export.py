@@ -3,10 +3,7 @@
 import contextlib
 import importlib.util
 import io
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -15,6 +12,7 @@ from fusionprep.files import write_whole
 from fusionprep.modalities import FUSED
 from fusionprep.models.entry import ModelEntry
 from fusionprep.models.registry import get_model
+from fusionprep.streams import quiet_library
 
 if TYPE_CHECKING:
     from fusionprep.models.nets.base import FusionModel
@@ -115,7 +113,7 @@ def _onnx_bytes(model: "FusionModel", metadata: Mapping[str, str]) -> bytes:
     )
     model = in_layout(model.cpu().eval(), torch.contiguous_format)
     try:
-        with _quiet():
+        with quiet_library("torch.onnx"), contextlib.redirect_stdout(io.StringIO()):
             program = torch.onnx.export(
                 model,
                 example,
@@ -138,17 +136,3 @@ def _onnx_bytes(model: "FusionModel", metadata: Mapping[str, str]) -> bytes:
     onnx.helper.set_model_props(proto, dict(metadata))
     onnx.checker.check_model(proto)
     return proto.SerializeToString()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide the exporter's progress and its remarks for developers."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            logger.setLevel(level)

@@ -2,9 +2,7 @@
 
 import dataclasses
 import importlib.util
-import logging
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ import torch
 from fusionprep.errors import OutputError, UsageError
 from fusionprep.files import write_bytes
 from fusionprep.models.weights import PACKAGED, Weights, packaged_weights, read_own_weights
+from fusionprep.streams import quiet_library
 from fusionprep.training.cards import finish_card, write_weights_and_card
 from fusionprep.training.datasets import PairSamples, read_pairs
 from fusionprep.training.log import EpochRecord, best_record, read_log, write_log
@@ -158,18 +157,10 @@ def _process_as_it_was() -> Iterator[None]:
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Hide Lightning's remarks for developers, on which users cannot act."""
     import lightning.pytorch  # sets the level of its logger
 
-    logger = logging.getLogger(lightning.pytorch.__name__)
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
+    with quiet_library(lightning.pytorch.__name__, "WARNING", module="lightning"):
+        yield
 
 
 def _fit(

@@ -2,11 +2,7 @@
 
 import copy
 import importlib
-import logging
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from fusionprep.classification.networks import NETWORKS
 from fusionprep.errors import DataError
+from fusionprep.streams import quiet_library
 
 
 @dataclass(frozen=True)
@@ -163,7 +160,7 @@ def train_network(
     train_set = DataLoader(
         _dataset(*data), training.batch, shuffle=True, generator=generator, drop_last=odd
     )
-    with _quietly():
+    with quiet_library("lightning.pytorch"):
         trainer = lightning.Trainer(
             max_epochs=training.epochs,
             accelerator="gpu" if training.device == "cuda" else "cpu",
@@ -185,20 +182,6 @@ def train_network(
 
 def _dataset(volumes: torch.Tensor, labels: np.ndarray) -> TensorDataset:
     return TensorDataset(volumes, torch.from_numpy(labels.astype(np.int64)))
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without Lightning's advice on loaders and hardware, which is of no use to whoever waits."""
-    log = logging.getLogger("lightning.pytorch")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)
 
 
 def scores_of(network: nn.Module, volumes: torch.Tensor, training: Training) -> np.ndarray:
